@@ -1,0 +1,1 @@
+"""Hyperparameter search for intracranial hemorrhage detection on head CT."""

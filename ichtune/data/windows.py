@@ -1,0 +1,56 @@
+"""CT display windows: Hounsfield units in, grey values in 0..1 out."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Window(NamedTuple):
+    """A display window, center and width in HU."""
+
+    center: float
+    width: float
+
+    @property
+    def low(self) -> float:
+        return self.center - self.width / 2
+
+    @classmethod
+    def parse(cls, text: str) -> "Window":
+        """Read a preset's name (`brain`) or `C/W` (`40/80`).
+
+        Raises:
+            ValueError: neither of the two, or a width that is not above zero.
+        """
+        if text in WINDOWS:
+            return WINDOWS[text]
+        try:
+            center, width = (float(part) for part in text.split("/"))
+        except ValueError:
+            known = ", ".join(WINDOWS)
+            raise ValueError(f"window {text!r} is neither C/W (as 40/80) nor one of {known}") from None
+        if not (np.isfinite(center) and np.isfinite(width) and width > 0):
+            raise ValueError(f"window {text!r}: center and width must be finite and the width above zero")
+        return cls(center, width)
+
+
+# Center/width in HU as head CT is commonly read; subdural and soft are the 2nd place solution's of RSNA 2019.
+WINDOWS = {
+    "brain": Window(40, 80),
+    "subdural": Window(80, 200),
+    "soft": Window(40, 380),
+    "stroke": Window(40, 40),
+    "bone": Window(600, 2800),
+}
+
+
+def apply_window(hu: np.ndarray, window: Window) -> np.ndarray:
+    """Grey values in 0..1 (float32, the shape of `hu`): 0 at the window's lower edge and below, 1 at the upper."""
+    grey = (hu.astype(np.float32) - window.low) / window.width
+    return np.clip(grey, 0.0, 1.0, out=grey)
+
+
+def undo_window(grey: np.ndarray, window: Window) -> np.ndarray:
+    """HU (int16) of 8-bit grey values (0..255) that `window` made; what it cut off stays at the window's edges."""
+    hu = grey.astype(np.float32) * (window.width / 255) + window.low
+    return np.rint(hu).astype(np.int16)
