@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ichtune.errors import InputError
+
 
 class Window(NamedTuple):
     """A display window, center and width in HU."""
@@ -20,7 +22,7 @@ class Window(NamedTuple):
         """Read a preset's name (`brain`) or `C/W` (`40/80`).
 
         Raises:
-            ValueError: neither of the two, or a width that is not above zero.
+            InputError: neither of the two, or a width that is not above zero.
         """
         if text in WINDOWS:
             return WINDOWS[text]
@@ -28,9 +30,9 @@ class Window(NamedTuple):
             center, width = (float(part) for part in text.split("/"))
         except ValueError:
             known = ", ".join(WINDOWS)
-            raise ValueError(f"window {text!r} is neither C/W (as 40/80) nor one of {known}") from None
+            raise InputError(f"window {text!r} is neither C/W (as 40/80) nor one of {known}") from None
         if not (np.isfinite(center) and np.isfinite(width) and width > 0):
-            raise ValueError(f"window {text!r}: center and width must be finite and the width above zero")
+            raise InputError(f"window {text!r}: center and width must be finite and the width above zero")
         return cls(center, width)
 
 
@@ -45,12 +47,12 @@ WINDOWS = {
 
 
 def apply_window(hu: np.ndarray, window: Window) -> np.ndarray:
-    """Grey values in 0..1 (float32, the shape of `hu`): 0 at the window's lower edge and below, 1 at the upper."""
+    """Grey values in 0..1 (float32, the shape of `hu`): 0 at the window's lower edge and below."""
     grey = (hu.astype(np.float32) - window.low) / window.width
     return np.clip(grey, 0.0, 1.0, out=grey)
 
 
 def undo_window(grey: np.ndarray, window: Window) -> np.ndarray:
-    """HU (int16) of 8-bit grey values (0..255) that `window` made; what it cut off stays at the window's edges."""
+    """HU (int16) of grey values in 0..255 that `window` made; what it cut off stays at its edges."""
     hu = grey.astype(np.float32) * (window.width / 255) + window.low
     return np.rint(hu).astype(np.int16)

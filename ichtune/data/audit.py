@@ -1,0 +1,126 @@
+"""What could make a store's scores lie: leaks between splits, copies of a slice, labels that shift."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ichtune.data.splits import TEST, TRAIN, split_table
+from ichtune.data.store import SliceStore
+from ichtune.labels import LABELS
+
+LEAK, NOTE, OK = "leak", "note", "ok"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: how bad it is (`leak`, `note` or `ok`) and a sentence that says what was found."""
+
+    level: str
+    text: str
+
+
+def audit(store: SliceStore) -> list[Finding]:
+    """Everything that was looked at in a store, worst first."""
+    slices = store.table
+    findings = [
+        _in_two_parts(slices, "patient_id", "patients"),
+        _in_two_parts(slices, "study_id", "studies"),
+        _copies(slices, np.load(store.path / "digests.npy")),
+        *_shifted(prevalence_shift(slices)),
+        *_empty_cells(slices),
+    ]
+    if not store.info.patients_known:
+        findings.append(
+            Finding(NOTE, "No patient was named: every image counts as its own, so leaks can't be ruled out.")
+        )
+    return sorted(findings, key=lambda finding: (LEAK, NOTE, OK).index(finding.level))
+
+
+def prevalence_shift(slices: pd.DataFrame) -> pd.DataFrame:
+    """For each label the share of positive slices in train and test, their difference, and its standard error.
+
+    Columns `label, train, test, difference, standard_error`. The error is by patient (the linearised variance of a
+    ratio of sums over clusters: Cochran, Sampling Techniques, 3rd ed., section 6.3), since the slices of one head
+    are no independent draws. No rows where there is no test set.
+    """
+    rows = []
+    for label in LABELS:
+        shares = [_share(slices[slices["split"] == split], label) for split in (TRAIN, TEST)]
+        if None not in shares:
+            (train, train_error), (test, test_error) = [share for share in shares if share is not None]
+            error = float(np.hypot(train_error, test_error))
+            rows.append((label, train, test, test - train, error))
+    return pd.DataFrame(rows, columns=["label", "train", "test", "difference", "standard_error"])
+
+
+def _share(slices: pd.DataFrame, label: str) -> tuple[float, float] | None:
+    """Share of positives over the known slices, and its standard error by patient."""
+    known = slices[slices[label].notna()]
+    if known.empty:
+        return None
+    sums = known.groupby("patient_id")[label].agg(["sum", "count"]).astype(float)
+    share = sums["sum"].sum() / sums["count"].sum()
+    if len(sums) < 2:
+        return share, float("nan")
+    residuals = sums["sum"] - share * sums["count"]
+    clusters = len(sums)
+    variance = clusters / (clusters - 1) * (residuals**2).sum() / sums["count"].sum() ** 2
+    return share, float(np.sqrt(variance))
+
+
+def _in_two_parts(slices: pd.DataFrame, column: str, what: str) -> Finding:
+    known = slices[slices[column] != ""]
+    if known.empty:
+        return Finding(NOTE, f"No {what} are named, so whether one stands in two splits can't be told.")
+    parts = known.groupby(column)[["split", "fold"]].nunique().max(axis=1)
+    if len(shared := parts.index[parts > 1]):
+        return Finding(
+            LEAK, f"{len(shared):,} {what} stand in two splits or folds, the first is {shared[0]}."
+        )
+    return Finding(OK, f"None of the {len(parts):,} {what} stands in two splits or folds.")
+
+
+def _copies(slices: pd.DataFrame, digests: np.ndarray) -> Finding:
+    groups = slices.assign(digest=digests).groupby("digest")
+    size = groups["slice_id"].transform("size").to_numpy()
+    if not (size > 1).any():
+        return Finding(OK, "No two slices have the same pixels.")
+    copies = slices[size > 1].assign(digest=digests[size > 1])
+    parts = copies.groupby("digest")[["split", "fold"]].nunique().max(axis=1)
+    first = copies.loc[
+        copies["digest"] == (parts.idxmax() if (parts > 1).any() else parts.index[0]), "slice_id"
+    ]
+    text = f"{len(copies):,} slices have the pixels of another one (the first pair: {first.iloc[0]}, {first.iloc[1]})"
+    if (parts > 1).any():
+        return Finding(LEAK, f"{text}, in {int((parts > 1).sum()):,} cases in another split or fold.")
+    return Finding(NOTE, f"{text}, always within one split and fold.")
+
+
+def _shifted(shift: pd.DataFrame) -> list[Finding]:
+    if shift.empty:
+        return []
+    far = shift[shift["difference"].abs() > 1.96 * shift["standard_error"]]
+    findings = [
+        Finding(
+            NOTE,
+            f"Prevalence of {row.label} shifts from {row.train:.1%} in train to {row.test:.1%} in test, "
+            f"{row.difference:+.1%} ± {1.96 * row.standard_error:.1%} (95 %, by patient).",
+        )
+        for row in far.itertuples()
+    ]
+    return findings or [
+        Finding(OK, "No label's prevalence differs between train and test beyond chance (by patient).")
+    ]
+
+
+def _empty_cells(slices: pd.DataFrame) -> list[Finding]:
+    table = split_table(slices).set_index("part")
+    findings = []
+    for label in LABELS:
+        counts = table[f"{label}_slices"].dropna()
+        if len(empty := counts.index[counts == 0]):
+            findings.append(
+                Finding(NOTE, f"No positive of {label} in {', '.join(empty)}: its AUC is undefined there.")
+            )
+    return findings

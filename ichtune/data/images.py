@@ -1,0 +1,47 @@
+"""One CT slice out of an 8-bit PNG or JPEG that a display window made."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ichtune.data.dicom import CTSlice, Rejected
+from ichtune.data.windows import Window, undo_window
+
+
+def is_image(name: str) -> bool:
+    """Whether a file's name says that it is a PNG or JPEG."""
+    return name.lower().endswith((".png", ".jpg", ".jpeg"))
+
+
+def read_image(path: Path, window: Window) -> CTSlice:
+    """The slice in an 8-bit image, its grey values taken back to HU (int16 [H, W]).
+
+    Raises:
+        Rejected: the file is no image, cut short, in colour, or of more than 8 bits (whose HU nobody can tell).
+        OSError: the file can't be opened.
+    """
+    return CTSlice(hu=undo_window(_grey(path), window))
+
+
+def _grey(path: Path) -> np.ndarray:
+    with open(path, "rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are no matter here
+        try:
+            image = Image.open(file)
+            image.load()
+        except UnidentifiedImageError as error:
+            raise Rejected("not a readable PNG or JPEG image") from error
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise Rejected(f"the image is cut short or damaged: {error}") from error
+    if image.mode.startswith(("I", "F")):
+        raise Rejected(
+            "an image of more than 8 bits: its Hounsfield units can't be told; give the DICOM file"
+        )
+    if image.mode in ("L", "1"):
+        return np.asarray(image.convert("L"))
+    rgb = np.asarray(image.convert("RGB"))
+    if (rgb != rgb[..., :1]).any():
+        raise Rejected("a colour image")
+    return rgb[..., 0]

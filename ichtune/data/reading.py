@@ -1,0 +1,110 @@
+"""Files of a source read into slices of one size, by several processes, handed on in their order.
+
+What a worker imports is kept small: it is imported anew in each of them.
+"""
+
+import hashlib
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+
+import numpy as np
+
+from ichtune.data.dicom import CTSlice, Rejected, read_dicom
+from ichtune.data.images import is_image, read_image
+from ichtune.data.pixels import resize, square
+from ichtune.data.windows import Window
+
+CHUNK = 32  # slices that a worker reads at a time: 4 MiB of 256 x 256
+AHEAD = 3  # chunks under way for each worker: what bounds the memory
+
+
+@dataclass(frozen=True)
+class Read:
+    """What one entry became: a slice of these identifiers and pixels' digest, or (with a reason) nothing."""
+
+    entry: int
+    reason: str = ""
+    patient_id: str = ""
+    study_id: str = ""
+    series_id: str = ""
+    z_mm: float | None = None
+    digest: int = 0
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads a chunk of files into slices of `size`; small, since it travels to the workers with each chunk."""
+
+    root: Path
+    window: Window
+    size: int
+    needs_patient: bool
+
+    def __call__(self, first: int, files: list[str]) -> tuple[list[Read], np.ndarray]:
+        """What became of each file (the first is entry number `first`), and the slices' HU, int16 [n, S, S]."""
+        reads, pixels = [], []
+        for entry, file in enumerate(files, first):
+            try:
+                read, hu = self._read(entry, file)
+                pixels.append(hu)
+            except Rejected as why:
+                read = Read(entry, reason=str(why))
+            except OSError as error:
+                read = Read(entry, reason=f"can't be read: {error.strerror or error}")
+            reads.append(read)
+        return reads, np.stack(pixels) if pixels else np.empty((0, self.size, self.size), np.int16)
+
+    def _read(self, entry: int, file: str) -> tuple[Read, np.ndarray]:
+        found = read_file(self.root / file, self.window)
+        if self.needs_patient and not found.patient_id:
+            raise Rejected("no PatientID: without it no side of a split is the right one")
+        hu = resize(square(found.hu), self.size)
+        digest = int.from_bytes(hashlib.sha256(np.ascontiguousarray(hu).data).digest()[:8], "little")
+        z_mm = None if np.isnan(found.z_mm) else found.z_mm
+        return Read(entry, "", found.patient_id, found.study_id, found.series_id, z_mm, digest), hu
+
+
+def read_file(path: Path, window: Window) -> CTSlice:
+    """The slice in a DICOM file or in an image that `window` made; raises what `read_dicom`, `read_image` raise."""
+    return read_image(path, window) if is_image(path.name) else read_dicom(path)
+
+
+def read_in_order(
+    reader: Reader, files: list[str], starts: range, workers: int
+) -> Iterator[tuple[list[Read], np.ndarray]]:
+    """The chunks of `files` that begin at `starts`, read by up to `workers` processes.
+
+    Raises:
+        OSError: a worker was killed from outside.
+    """
+    chunks = ((start, files[start : start + CHUNK]) for start in starts)
+    if workers == 1 or len(starts) < 2:
+        yield from (reader(start, chunk) for start, chunk in chunks)
+        return
+    pool = ProcessPoolExecutor(min(workers, len(starts)), get_context("spawn"), initializer=_end_with_parent)
+    try:
+        pending: deque[Future[tuple[list[Read], np.ndarray]]] = deque()
+        for start, chunk in chunks:
+            pending.append(pool.submit(reader, start, chunk))
+            if len(pending) >= AHEAD * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    except BrokenProcessPool as error:
+        raise OSError("a reading process was killed (out of memory?); run the same command again") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

@@ -1,0 +1,93 @@
+"""The unfinished store: slices and a journal that grow together, so that a killed run goes on where it was."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from ichtune.data.reading import Read
+
+HEADER_BYTES = 128  # room for the header that numpy writes; the count of slices is known only at the end
+
+
+class Staging:
+    """`STORE.partial/`: `plan.json` (what is being made), `journal.jsonl` (a line a chunk), and `store/` (becomes it).
+
+    The journal's line is written after the pixels that it speaks of; what follows the last whole line is cut off
+    when the work goes on.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self.path = path
+        self.store = path / "store"
+        self.size = size
+        self.slices = 0
+        self.chunks = 0
+
+    @classmethod
+    def begin(cls, path: Path, size: int, plan: dict[str, object]) -> "Staging":
+        """Goes on with what stands at `path` if it was made by the same plan, else starts afresh."""
+        staging = cls(path, size)
+        described = json.dumps(plan, sort_keys=True)
+        if staging._is_of(described):
+            staging._recover()
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+            staging.store.mkdir(parents=True)
+            (path / "journal.jsonl").write_bytes(b"")
+            (staging.store / "hu.npy").write_bytes(bytes(HEADER_BYTES))
+            (path / "plan.json").write_text(described)
+        return staging
+
+    def _is_of(self, described: str) -> bool:
+        plan = self.path / "plan.json"
+        return (self.store / "hu.npy").is_file() and plan.is_file() and plan.read_text() == described
+
+    def _recover(self) -> None:
+        whole = 0
+        with open(self.path / "journal.jsonl", "rb") as journal:
+            for line in journal:
+                if not line.endswith(b"\n"):
+                    break
+                whole += len(line)
+                self.chunks += 1
+                self.slices += sum(not read["reason"] for read in json.loads(line))
+        os.truncate(self.path / "journal.jsonl", whole)
+        os.truncate(self.store / "hu.npy", HEADER_BYTES + self.slices * self.size**2 * 2)
+
+    def append(self, reads: list[Read], hu: np.ndarray) -> None:
+        """Add one chunk: what became of its entries, and its slices' pixels (int16 [n, S, S])."""
+        with open(self.store / "hu.npy", "ab") as file:
+            file.write(np.ascontiguousarray(hu, "<i2").data)
+        with open(self.path / "journal.jsonl", "ab") as file:
+            file.write(json.dumps([asdict(read) for read in reads]).encode() + b"\n")
+        self.slices += len(hu)
+        self.chunks += 1
+
+    def reads(self) -> Iterator[Read]:
+        """Everything read so far, in the order of the entries."""
+        with open(self.path / "journal.jsonl", "rb") as journal:
+            for line in journal:
+                yield from (Read(**fields) for fields in json.loads(line))
+
+    def finish(self) -> None:
+        """Write the header that makes `hu.npy` a whole int16 [N, S, S]."""
+        shape = (self.slices, self.size, self.size)
+        header = repr({"descr": "<i2", "fortran_order": False, "shape": shape}).encode()
+        prefix = b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little")
+        with open(self.store / "hu.npy", "r+b") as file:
+            file.write(prefix + header.ljust(HEADER_BYTES - 11) + b"\n")
+            os.fsync(file.fileno())
+
+    def move_to(self, path: Path) -> None:
+        """Let the finished store appear at `path`, in the place of what stood there."""
+        if path.exists():
+            old = self.path / "old"
+            shutil.rmtree(old, ignore_errors=True)
+            path.rename(old)
+        self.store.rename(path)
+        shutil.rmtree(self.path)

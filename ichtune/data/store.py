@@ -1,0 +1,177 @@
+"""A slice store on disk: Hounsfield units and a table, opened in milliseconds however many slices it has."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from ichtune.data.splits import TEST
+from ichtune.errors import InputError
+from ichtune.labels import LABELS
+
+VERSION: Final = 1
+COLUMNS: Final = ("slice_id", "patient_id", "study_id", "series_id", "z_mm", *LABELS, "split", "fold")
+
+
+class StoreError(InputError):
+    """A folder that is no store, a damaged one, or one of another version."""
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What `store.json` holds."""
+
+    version: int
+    slices: int
+    patients: int
+    rejected: int
+    size: int
+    format: str
+    window: tuple[float, float] | None
+    test_fraction: float
+    folds: int
+    seed: int
+    hashed_ids: bool
+    patients_known: bool
+    fingerprint: str
+
+
+class SliceStore:
+    """N slices of S x S pixels with their labels and splits, memory-mapped and read-only."""
+
+    def __init__(self, path: Path, info: StoreInfo, hu: np.ndarray) -> None:
+        self.path = path
+        self.info = info
+        self.hu = hu
+        """Hounsfield units, int16 [N, S, S]."""
+
+    @classmethod
+    def open(cls, path: str | Path) -> "SliceStore":
+        """The store in a folder, without reading its pixels or its table.
+
+        Raises:
+            StoreError: no finished store there, one of another version, or one whose files don't fit together.
+        """
+        path = Path(path)
+        info = _read_info(path)
+        hu = _map_hu(path, info)
+        _check_table(path, info)
+        return cls(path, info, hu)
+
+    def __len__(self) -> int:
+        return self.info.slices
+
+    def __repr__(self) -> str:
+        return f"SliceStore({str(self.path)!r}, {len(self):,} slices of {self.size} x {self.size})"
+
+    @property
+    def size(self) -> int:
+        """Pixels along a side."""
+        return self.info.size
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this content from any other: pixels, labels, identifiers and splits."""
+        return self.info.fingerprint
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row a slice, in the order of `hu`; labels are nullable integers, `fold` is -1 in the test set."""
+        return pd.read_parquet(self.path / "slices.parquet")
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """float32 [N, 6] in the order of LABELS, NaN where unknown."""
+        return self.table[list(LABELS)].to_numpy(np.float32, na_value=np.nan)
+
+    @cached_property
+    def patients(self) -> np.ndarray:
+        """Patient of each slice, [N]."""
+        return self.table["patient_id"].to_numpy()
+
+    @cached_property
+    def train(self) -> np.ndarray:
+        """Rows outside the test set, int64."""
+        return np.flatnonzero(self.table["split"] != TEST)
+
+    @cached_property
+    def test(self) -> np.ndarray:
+        """Rows of the test set, int64."""
+        return np.flatnonzero(self.table["split"] == TEST)
+
+    def fold_indices(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """For each fold the rows to train on and the rows to validate on, int64; the test set is in neither."""
+        fold = self.table["fold"].to_numpy()
+        return [
+            (np.flatnonzero((fold != number) & (fold >= 0)), np.flatnonzero(fold == number))
+            for number in range(self.info.folds)
+        ]
+
+
+def fingerprint(table: pd.DataFrame, digests: np.ndarray) -> str:
+    """A short hash of a store's table and of its slices' digests (uint64 [N])."""
+    content = hashlib.sha256(digests.astype("<u8").tobytes())
+    for column in COLUMNS:
+        content.update(table[column].to_csv(index=False, float_format="%.6g").encode())
+    return content.hexdigest()[:16]
+
+
+def write_info(path: Path, info: StoreInfo) -> None:
+    """Write `store.json`: the last file of a store, without which nothing opens."""
+    (path / "store.json").write_text(json.dumps(asdict(info), indent=2) + "\n")
+
+
+def _read_info(path: Path) -> StoreInfo:
+    file = path / "store.json"
+    if not path.is_dir():
+        raise StoreError(f"{path}: no such store; `ichtune prepare SOURCE {path}` makes one")
+    if not file.is_file():
+        raise StoreError(
+            f"{path}: not a finished slice store (no store.json); `ichtune prepare SOURCE {path}` makes one"
+        )
+    try:
+        content = json.loads(file.read_text())
+        version = content["version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{file}: damaged, not a store's description ({error}); prepare the store anew"
+        ) from None
+    if version != VERSION:
+        raise StoreError(
+            f"{path}: a store of version {version}, this ichtune reads version {VERSION}; prepare the store anew"
+        )
+    try:
+        return StoreInfo(**content)
+    except TypeError as error:
+        raise StoreError(f"{file}: damaged, {error}; prepare the store anew") from None
+
+
+def _map_hu(path: Path, info: StoreInfo) -> np.ndarray:
+    file, shape = path / "hu.npy", (info.slices, info.size, info.size)
+    try:
+        hu = np.load(file, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{file}: damaged or missing ({error}); prepare the store anew") from None
+    if hu.shape != shape or hu.dtype != np.int16:
+        raise StoreError(
+            f"{file}: holds {hu.dtype} {hu.shape}, store.json says int16 {shape}; prepare the store anew"
+        )
+    return hu
+
+
+def _check_table(path: Path, info: StoreInfo) -> None:
+    file = path / "slices.parquet"
+    try:
+        found = pq.ParquetFile(file).metadata
+    except Exception as error:  # pyarrow raises several kinds for a file that is no Parquet
+        raise StoreError(f"{file}: damaged or missing ({error}); prepare the store anew") from None
+    if found.num_rows != info.slices:
+        raise StoreError(
+            f"{file}: has {found.num_rows:,} rows, store.json says {info.slices:,} slices; prepare the store anew"
+        )
