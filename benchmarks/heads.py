@@ -1,0 +1,113 @@
+"""How long an epoch of frozen-backbone training takes: five folds side by side, and one alone.
+
+    python benchmarks/heads.py
+
+Prints JSON: milliseconds of an epoch (training, validation and metrics) for 1 and 5 folds, their ratio, and the
+parts of a five-fold epoch timed by themselves. One CPU thread, 1,200 training and 300 validation slices a fold,
+512 features, batches of 64, dropout 0.3; the best of several runs.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+
+from ichtune.config import Model, Recipe, Training
+from ichtune.labels import LABELS
+from ichtune.models.heads import HeadStack, Network
+from ichtune.training.batches import Fold, in_batches, side_by_side
+from ichtune.training.dropout import DropoutMasks
+from ichtune.training.fit import fit
+from ichtune.training.losses import make_loss
+from ichtune.training.metrics import evaluate
+from ichtune.training.optimizers import make_optimizer
+
+SLICES, WIDTH, FOLDS, EPOCHS, RUNS = 1500, 512, 5, 10, 7
+CPU = torch.device("cpu")
+RECIPE = Recipe(model=Model(dropout=0.3), training=Training(epochs=EPOCHS, batch_size=64))
+
+
+class Features:
+    """Features in memory, the same in every epoch."""
+
+    def __init__(self, features: torch.Tensor) -> None:
+        self.features = features
+
+    def batches(self, chunks: Iterable[np.ndarray], epoch: int | None) -> Iterator[torch.Tensor]:
+        return (self.features.index_select(0, torch.from_numpy(rows)) for rows in chunks)
+
+
+def best_ms(run: Callable[[], object], times: int = RUNS) -> float:
+    """Milliseconds of the fastest of several runs."""
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds) * 1e3
+
+
+def epoch_ms(source: Features, labels: np.ndarray, folds: list[Fold]) -> float:
+    heads = HeadStack(WIDTH, [fold.index for fold in folds], seed=0)
+    epochs = fit(Network(None, heads), source, labels, folds, RECIPE, device=CPU)
+    return best_ms(lambda: next(epochs), times=EPOCHS)
+
+
+def parts_ms(source: Features, labels: np.ndarray, folds: list[Fold]) -> dict[str, float]:
+    """The parts of an epoch, each by itself."""
+    steps = side_by_side([in_batches(fold.train, RECIPE.training.batch_size) for fold in folds])
+    network = Network(None, HeadStack(WIDTH, range(len(folds)), seed=0))
+    optimizers = [
+        make_optimizer(RECIPE.optimizer, network.trained_parameters(head)) for head in range(len(folds))
+    ]
+    loss = make_loss(RECIPE.loss, [labels[fold.train] for fold in folds], CPU)
+    dropout = DropoutMasks(RECIPE.model.dropout, range(len(folds)), seed=0, epoch=0)
+    inputs = list(source.batches([step.rows.reshape(-1) for step in steps], 0))
+    targets = [torch.from_numpy(labels[step.rows]) for step in steps]
+    masks = [dropout.draw(step.counts, WIDTH) for step in steps]
+
+    def learn() -> None:
+        for batch, mask, target in zip(inputs, masks, targets, strict=True):
+            loss(network(batch, mask), target).sum().backward()
+
+    def step() -> None:
+        for _ in steps:
+            for optimizer in optimizers:
+                optimizer.step()
+
+    probs = np.random.default_rng(0).random((len(folds[0].valid), len(LABELS)))
+    return {
+        "gather": best_ms(lambda: list(source.batches([step.rows.reshape(-1) for step in steps], 0))),
+        "dropout_masks": best_ms(lambda: [dropout.draw(step.counts, WIDTH) for step in steps]),
+        "forward_backward": best_ms(learn),
+        "optimizer": best_ms(step),
+        "metrics": best_ms(lambda: [evaluate(probs, labels[fold.valid]) for fold in folds]),
+    }
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    source = Features(torch.from_numpy(rng.standard_normal((SLICES, WIDTH)).astype(np.float32)))
+    labels = (rng.random((SLICES, len(LABELS))) < 0.2).astype(np.float32)
+    parts = np.array_split(rng.permutation(SLICES), FOLDS)
+    folds = [
+        Fold(index, np.concatenate([part for other, part in enumerate(parts) if other != index]), valid)
+        for index, valid in enumerate(parts)
+    ]
+    epoch = {count: min(epoch_ms(source, labels, folds[:count]) for _ in range(RUNS)) for count in (1, FOLDS)}
+    figures = {
+        "folds": FOLDS,
+        "epoch_ms_1_fold": epoch[1],
+        "epoch_ms_5_folds": epoch[FOLDS],
+        "ratio": epoch[FOLDS] / epoch[1],
+        "parts_ms_5_folds": parts_ms(source, labels, folds),
+        "parts_ms_1_fold": parts_ms(source, labels, folds[:1]),
+    }
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,275 @@
+"""Training: one generator of epochs, for heads on cached features and for whole networks on images alike."""
+
+import copy
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from scipy.special import expit
+from torch.nn.utils.rnn import pad_sequence
+
+from ichtune.config import Recipe
+from ichtune.errors import InputError
+from ichtune.models.heads import Network
+from ichtune.training.batches import Fold, Source, Step, in_batches, side_by_side
+from ichtune.training.dropout import DropoutMasks
+from ichtune.training.losses import make_loss
+from ichtune.training.metrics import evaluate
+from ichtune.training.optimizers import make_optimizer
+from ichtune.training.predict import predict
+from ichtune.training.results import EpochResult, merge
+from ichtune.training.samplers import make_sampler
+from ichtune.training.schedules import LearningRate
+
+
+def fit(
+    network: Network,
+    source: Source,
+    labels: np.ndarray,
+    folds: Sequence[Fold],
+    recipe: Recipe,
+    *,
+    device: torch.device,
+    resume: dict[str, Any] | None = None,
+) -> Iterator[EpochResult]:
+    """Train the network's heads, one a fold, and give one result an epoch.
+
+    Several folds train side by side with the numbers that each would have had alone. That takes a frozen
+    backbone, as the folds share it; `fit_folds_apart` trains backbones. All that is computed from data (balanced
+    weights, the sampler's) comes from a fold's own training part of `labels` `[N, 6]` (NaN = unknown).
+
+    Randomness depends on (seed, fold, epoch) alone, so that resuming from a result's `state()` gives the epochs
+    that would have followed, bit for bit (on a GPU as far as its kernels are deterministic).
+
+    Raises:
+        InputError: a fold's training part has no known label.
+        ValueError: the network has other heads than folds, several folds share a trained backbone, or the state
+            to resume is of other folds.
+    """
+    _check(network, labels, folds)
+    training = _Training(network, source, labels, folds, recipe, device)
+    if resume is not None:
+        training.load_state(resume)
+    while training.epoch < recipe.training.epochs:
+        yield training.next_epoch()
+
+
+def fit_folds_apart(
+    networks: Sequence[Network],
+    source: Source,
+    labels: np.ndarray,
+    folds: Sequence[Fold],
+    recipe: Recipe,
+    *,
+    device: torch.device,
+    resume: dict[str, Any] | None = None,
+) -> Iterator[EpochResult]:
+    """Train one network a fold, each with a backbone and a single head of its own, epoch by epoch in turn.
+
+    The results are like those of `fit`, and so are the errors.
+    """
+    states = [None] * len(folds) if resume is None else resume["apart"]
+    trainings = [
+        fit(network, source, labels, [fold], recipe, device=device, resume=state)
+        for network, fold, state in zip(networks, folds, states, strict=True)
+    ]
+    for results in zip(*trainings, strict=True):
+        yield merge(results)
+
+
+def _check(network: Network, labels: np.ndarray, folds: Sequence[Fold]) -> None:
+    if len(network.heads) != len(folds):
+        raise ValueError(f"a fold has one head: got {len(folds)} folds and {len(network.heads)} heads")
+    if network.trained_backbone and len(folds) > 1:
+        raise ValueError(f"{len(folds)} folds would share one trained backbone: use fit_folds_apart")
+    for fold in folds:
+        if np.isnan(labels[fold.train]).all():
+            raise InputError(
+                f"fold {fold.index}: none of its {len(fold.train)} training slices has a known label"
+            )
+
+
+class _Learner:
+    """What makes one fold learn: its optimizer, and that optimizer's learning rate."""
+
+    def __init__(self, parameters: list[torch.nn.Parameter], recipe: Recipe, batches: int) -> None:
+        self.optimizer = make_optimizer(recipe.optimizer, parameters)
+        self.lr = LearningRate(
+            recipe.schedule, self.optimizer, epochs=recipe.training.epochs, batches=batches
+        )
+
+    def step(self) -> float:
+        """Take a step; gives the learning rate that it used."""
+        used = self.lr.value
+        self.optimizer.step()
+        self.lr.after_batch()
+        return used
+
+    def state(self) -> dict[str, Any]:
+        return copy.deepcopy({"optimizer": self.optimizer.state_dict(), "lr": self.lr.state_dict()})
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        # The optimizer would go on working in the state's own tensors.
+        state = copy.deepcopy(state)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.lr.load_state_dict(state["lr"])
+
+
+class _Steps(NamedTuple):
+    """What was seen in the steps of an epoch, `[steps, F]` each."""
+
+    counts: np.ndarray
+    losses: np.ndarray
+    grad_norms: np.ndarray
+    lrs: np.ndarray
+
+
+class _Training:
+    """The moving parts of `fit` and the two halves of an epoch."""
+
+    def __init__(
+        self,
+        network: Network,
+        source: Source,
+        labels: np.ndarray,
+        folds: Sequence[Fold],
+        recipe: Recipe,
+        device: torch.device,
+    ) -> None:
+        self.epoch = 0
+        self.network = network.to(device)
+        self.source, self.labels, self.folds, self.recipe, self.device = source, labels, folds, recipe, device
+        self.loss = make_loss(recipe.loss, [labels[fold.train] for fold in folds], device)
+        self.samplers = [make_sampler(recipe.sampler, fold, labels, recipe.training.seed) for fold in folds]
+        self.parameters = [network.trained_parameters(head) for head in range(len(folds))]
+        self.learners = [
+            _Learner(parameters, recipe, len(in_batches(fold.train, recipe.training.batch_size)))
+            for parameters, fold in zip(self.parameters, folds, strict=True)
+        ]
+        self.valid_labels = [labels[fold.valid] for fold in folds]
+
+    def next_epoch(self) -> EpochResult:
+        orders = [order(self.epoch) for order in self.samplers]
+        with self._seeded():
+            steps = self._train(orders)
+        logits, losses = self._validate()
+        for learner, loss in zip(self.learners, losses, strict=True):
+            learner.lr.after_epoch(float(loss))
+        self.epoch += 1
+        return self._result(orders, steps, logits, losses)
+
+    def _train(self, orders: list[np.ndarray]) -> _Steps:
+        batches = [in_batches(order, self.recipe.training.batch_size) for order in orders]
+        steps = side_by_side(batches)
+        dropout = self._dropout()
+        losses, norms, lrs = [], [], np.zeros((len(steps), len(orders)))
+        self.network.train()
+        for step, inputs, used in zip(steps, self._inputs(steps), lrs, strict=True):
+            mask = dropout and dropout.draw(step.counts, self.network.heads.width).to(self.device)
+            loss = self.loss(self.network(inputs, mask), self._targets(step))
+            loss.sum().backward()
+            losses.append(loss.detach())
+            norms.append(self.network.gradient_norms())
+            for head in np.flatnonzero(step.counts):
+                used[head] = self.learners[head].step()
+            self.network.zero_grad()
+        counts = np.stack([step.counts for step in steps])
+        return _Steps(counts, torch.stack(losses).cpu().numpy(), torch.stack(norms).cpu().numpy(), lrs)
+
+    def _inputs(self, steps: list[Step]) -> Iterator[torch.Tensor]:
+        rows = (step.rows.reshape(-1) for step in steps)
+        return (inputs.to(self.device, non_blocking=True) for inputs in self.source.batches(rows, self.epoch))
+
+    def _targets(self, step: Step) -> torch.Tensor:
+        """Labels of a step `[F, B, 6]`; those of the padding are unknown, so the loss leaves it out."""
+        targets = self.labels[step.rows]
+        targets[np.arange(targets.shape[1]) >= step.counts[:, None]] = np.nan
+        return torch.from_numpy(targets).to(self.device)
+
+    def _dropout(self) -> DropoutMasks | None:
+        rate, seed = self.recipe.model.dropout, self.recipe.training.seed
+        return (
+            DropoutMasks(rate, [fold.index for fold in self.folds], seed=seed, epoch=self.epoch)
+            if rate
+            else None
+        )
+
+    @contextmanager
+    def _seeded(self) -> Generator[None]:
+        """Torch's own random numbers, which stochastic depth in a backbone draws, keyed like all others."""
+        if not self.network.trained_backbone:
+            yield
+            return
+        key = [*b"backbone", self.recipe.training.seed, self.folds[0].index, self.epoch]
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
+            yield
+
+    def _validate(self) -> tuple[list[np.ndarray], np.ndarray]:
+        """Each fold's logits `[n_f, 6]` for its validation part and the losses `[F]`, NaN without a known label."""
+        logits = [
+            predict(self.network, self.source, fold.valid, device=self.device, head=head)[0]
+            for head, fold in enumerate(self.folds)
+        ]
+        labels = [torch.from_numpy(labels).to(self.device) for labels in self.valid_labels]
+        losses = self.loss(
+            pad_sequence(logits, batch_first=True),
+            pad_sequence(labels, batch_first=True, padding_value=float("nan")),
+        )
+        known = [not np.isnan(labels).all() for labels in self.valid_labels]
+        return [fold.cpu().numpy() for fold in logits], np.where(known, losses.cpu().numpy(), np.nan)
+
+    def _result(
+        self, orders: list[np.ndarray], steps: _Steps, logits: list[np.ndarray], losses: np.ndarray
+    ) -> EpochResult:
+        scores = [
+            evaluate(expit(fold.astype(np.float64)), labels)
+            for fold, labels in zip(logits, self.valid_labels, strict=True)
+        ]
+        taken = steps.counts > 0
+        return EpochResult(
+            epoch=self.epoch,
+            metrics={name: np.array([score[name] for score in scores]) for name in scores[0]}
+            | {"loss": losses},
+            train_loss=_mean(steps.losses, steps.counts),
+            # A fold takes part in the first steps of an epoch, until its batches are used up.
+            lr=steps.lrs[taken.sum(axis=0) - 1, np.arange(len(orders))],
+            mean_lr=_mean(steps.lrs, taken),
+            class_mix=np.stack([_prevalence(self.labels[order]) for order in orders]),
+            grad_norm=_mean(steps.grad_norms, taken),
+            trained_parameters=np.array(
+                [sum(p.numel() for p in parameters) for parameters in self.parameters]
+            ),
+            logits=logits,
+            state=self.state,
+        )
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch,
+            "folds": [int(fold.index) for fold in self.folds],
+            "network": self.network.trained_state(),
+            "learners": [learner.state() for learner in self.learners],
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        indices = [fold.index for fold in self.folds]
+        if state.get("folds") != indices:
+            raise ValueError(f"resuming takes the state of folds {indices}, got that of {state.get('folds')}")
+        self.epoch = state["epoch"]
+        self.network.load_trained_state(state["network"])
+        for learner, part in zip(self.learners, state["learners"], strict=True):
+            learner.load_state(part)
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean over steps `[F]`; what stands where the weight is 0 does not matter."""
+    return np.where(weights > 0, values * weights, 0.0).sum(axis=0) / weights.sum(axis=0)
+
+
+def _prevalence(labels: np.ndarray) -> np.ndarray:
+    """The share of positives among the known of each label `[6]`; NaN where none is known."""
+    positives, known = (labels > 0.5).sum(axis=0), (~np.isnan(labels)).sum(axis=0)
+    return np.where(known > 0, positives / np.maximum(known, 1), np.nan)

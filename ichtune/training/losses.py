@@ -1,0 +1,87 @@
+"""A recipe's loss section as one masked loss a fold."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from ichtune.config import BCE, MSE, Focal, Loss
+from ichtune.labels import LABELS
+
+Elementwise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class MaskedLoss:
+    """The mean loss of each fold over its known labels, weighted by label.
+
+    Called with logits and labels `[F, B, 6]` (NaN = unknown) it gives `[F]`: sum of weight x loss over the known
+    entries, divided by the sum of their weights; 0 for a fold without a known entry.
+    """
+
+    def __init__(self, elementwise: Elementwise, label_weights: torch.Tensor) -> None:
+        self._elementwise = elementwise
+        self._label_weights = label_weights
+
+    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        weights = torch.where(labels.isnan(), 0.0, self._label_weights)
+        losses = self._elementwise(logits, labels.nan_to_num(nan=0.0))
+        total = weights.sum(dim=(1, 2)).clamp(min=torch.finfo(torch.float32).tiny)
+        return (losses * weights).sum(dim=(1, 2)) / total
+
+
+def make_loss(config: Loss, train_labels: Sequence[np.ndarray], device: torch.device) -> MaskedLoss:
+    """The loss of a recipe for F folds, given the labels `[n_f, 6]` of each fold's training part."""
+    weights = config.label_weights or (1.0,) * len(LABELS)
+    return MaskedLoss(_elementwise(config, train_labels, device), torch.tensor(weights, device=device))
+
+
+def balanced_pos_weight(labels: np.ndarray) -> np.ndarray:
+    """Negatives / positives of each label, float32 `[6]`, among the known of `labels` `[n, 6]`.
+
+    1 for a label that lacks either; not capped, so that a label with a single positive weighs as much as it is
+    rare.
+    """
+    positives, negatives = (labels > 0.5).sum(axis=0), (labels <= 0.5).sum(axis=0)
+    both = (positives > 0) & (negatives > 0)
+    return np.where(both, negatives / np.maximum(positives, 1), 1.0).astype(np.float32)
+
+
+def _elementwise(config: Loss, train_labels: Sequence[np.ndarray], device: torch.device) -> Elementwise:
+    match config:
+        case BCE(pos_weight="balanced"):
+            # [F, 1, 6]: each fold by its own training part.
+            return _bce(np.stack([balanced_pos_weight(labels) for labels in train_labels])[:, None], device)
+        case BCE(pos_weight=None):
+            return _bce(np.ones(len(LABELS), dtype=np.float32), device)
+        case BCE():
+            return _bce(np.array(config.pos_weight, dtype=np.float32), device)
+        case Focal():
+            return _focal(config.gamma, config.alpha)
+        case MSE():
+            return _brier
+
+
+def _bce(pos_weight: np.ndarray, device: torch.device) -> Elementwise:
+    weight = torch.from_numpy(pos_weight).to(device)
+
+    def bce(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return functional.binary_cross_entropy_with_logits(
+            logits, labels, pos_weight=weight, reduction="none"
+        )
+
+    return bce
+
+
+def _focal(gamma: float, alpha: float | None) -> Elementwise:
+    # MONAI takes seconds to import, and only this loss needs it.
+    from monai.losses import FocalLoss
+
+    # A scalar alpha weighs positives; a list, the softmax form and include_background=False mean other things.
+    focal = FocalLoss(gamma=gamma, alpha=alpha, include_background=True, use_softmax=False, reduction="none")
+    return lambda logits, labels: focal(logits.flatten(0, 1), labels.flatten(0, 1)).view_as(logits)
+
+
+def _brier(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The squared error of probabilities, not of logits."""
+    return (logits.sigmoid() - labels).square()

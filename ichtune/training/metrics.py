@@ -1,0 +1,127 @@
+"""How good probabilities are for known labels, and what no skill at all would score."""
+
+from typing import Final
+
+import numpy as np
+
+from ichtune.labels import CHALLENGE_WEIGHTS, LABELS
+
+THRESHOLD: Final = 0.5
+LOWER_IS_BETTER: Final = frozenset({"loss", "train_loss", "weighted_log_loss"})
+# Beyond any loss that a training in its right mind shows, and still a number that a plot can hold.
+_WORST_LOSS: Final = 1e6
+# The challenge's score clips probabilities so that a certain error costs much, not everything.
+_CLIP: Final = 1e-15
+
+
+def evaluate(probs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """All metrics of probabilities `[N, 6]` against labels `[N, 6]` (NaN = unknown, left out).
+
+    - `auc`, `average_precision`: area under the ROC curve, and scikit-learn's average precision, of each label
+      (`auc_epidural`, ...) and as their mean; ties count half.
+    - `f1`, `precision`, `recall` at threshold 0.5: mean over labels; precision is 0 where nothing is called
+      positive.
+    - `subset_accuracy`: share of slices whose known labels are all right. `hamming_score`: share of known labels
+      that are right (1 - Hamming loss).
+    - `weighted_log_loss`: the RSNA 2019 challenge's, "any" weighing twice, over the known labels.
+    - `defined_labels`: the number of labels with a positive and a negative. The others are NaN and no part of a
+      mean; with none defined the mean is NaN.
+
+    Probabilities that are not finite make every metric NaN, `defined_labels` excepted.
+    """
+    positive, negative = labels > 0.5, labels <= 0.5
+    defined = positive.any(axis=0) & negative.any(axis=0)
+    if np.isfinite(probs).all():
+        per_label, overall = _per_label(probs, positive, negative), _overall(probs, positive, negative)
+    else:
+        per_label, overall = (
+            dict.fromkeys(_PER_LABEL, np.full(len(LABELS), np.nan)),
+            dict.fromkeys(_OVERALL, np.nan),
+        )
+    scores = {name: _mean(values[defined]) for name, values in per_label.items()}
+    for name in ("auc", "average_precision"):
+        values = np.where(defined, per_label[name], np.nan).tolist()
+        scores |= {f"{name}_{label}": value for label, value in zip(LABELS, values, strict=True)}
+    return (
+        scores
+        | {name: float(value) for name, value in overall.items()}
+        | {"defined_labels": float(defined.sum())}
+    )
+
+
+_PER_LABEL: Final = ("auc", "average_precision", "f1", "precision", "recall")
+_OVERALL: Final = ("subset_accuracy", "hamming_score", "weighted_log_loss")
+
+
+def no_skill(labels: np.ndarray, train_prevalence: np.ndarray) -> dict[str, dict[str, float]]:
+    """The scores to beat: calling every slice negative, and each label's prevalence in the training part `[6]`."""
+    rows = {"always negative": np.zeros(len(LABELS)), "prevalence": train_prevalence}
+    return {name: evaluate(np.broadcast_to(row, labels.shape), labels) for name, row in rows.items()}
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether more of a metric is better."""
+    return metric not in LOWER_IS_BETTER
+
+
+def worst(metric: str) -> float:
+    """The worst finite value of a metric, to report in place of one that is not finite."""
+    return 0.0 if higher_is_better(metric) else _WORST_LOSS
+
+
+def _per_label(probs: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> dict[str, np.ndarray]:
+    auc, average_precision = _ranking(probs, positive, negative)
+    called = probs >= THRESHOLD
+    true, false = (called & positive).sum(axis=0), (called & negative).sum(axis=0)
+    missed = positive.sum(axis=0) - true
+    # The guards only touch labels that are not defined, and precision where nothing is called positive.
+    return {
+        "auc": auc,
+        "average_precision": average_precision,
+        "f1": 2 * true / np.maximum(2 * true + false + missed, 1),
+        "precision": true / np.maximum(true + false, 1),
+        "recall": true / np.maximum(true + missed, 1),
+    }
+
+
+def _overall(probs: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> dict[str, float]:
+    known = positive | negative
+    right = np.where(probs >= THRESHOLD, positive, negative)
+    clipped = np.clip(probs.astype(np.float64), _CLIP, 1 - _CLIP)
+    log_loss = -np.log(np.where(positive, clipped, 1 - clipped))
+    weights = known * np.array(CHALLENGE_WEIGHTS)
+    return {
+        "subset_accuracy": _mean((right | ~known).all(axis=1)[known.any(axis=1)]),
+        "hamming_score": _mean(right[known]),
+        "weighted_log_loss": float((log_loss * weights).sum() / weights.sum()) if known.any() else np.nan,
+    }
+
+
+def _ranking(probs: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """AUC and average precision of each label `[6]` from one sort a label; unknown entries count as neither."""
+    scores = np.ascontiguousarray(probs.T)
+    order = np.argsort(-scores, axis=1)
+    true = np.take_along_axis(positive.T, order, axis=1).cumsum(axis=1)
+    false = np.take_along_axis(negative.T, order, axis=1).cumsum(axis=1)
+    scores = np.take_along_axis(scores, order, axis=1)
+    # The curves have a point where a run of equal scores ends; all else is on the way there.
+    ends = np.ones(scores.shape, dtype=bool)
+    ends[:, :-1] = scores[:, 1:] != scores[:, :-1]
+    true_before, false_before = _at_last_end(true, ends), _at_last_end(false, ends)
+    positives, negatives = np.maximum(positive.sum(axis=0), 1), np.maximum(negative.sum(axis=0), 1)
+
+    area = np.where(ends, (false - false_before) * (true + true_before) / 2, 0.0).sum(axis=1)
+    precision = true / np.maximum(true + false, 1)
+    gain = np.where(ends, (true - true_before) * precision, 0.0).sum(axis=1)
+    return area / (positives * negatives), gain / positives
+
+
+def _at_last_end(counts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """What the running counts were at the last end of a run before each position; they only grow."""
+    before = np.zeros_like(counts)
+    np.maximum.accumulate(np.where(ends, counts, 0)[:, :-1], axis=1, out=before[:, 1:])
+    return before
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else np.nan

@@ -1,0 +1,93 @@
+"""A recipe's schedule section as a torch scheduler that is stepped at the right moments."""
+
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LinearLR,
+    LRScheduler,
+    OneCycleLR,
+    ReduceLROnPlateau,
+    SequentialLR,
+    StepLR,
+)
+
+from ichtune.config import Constant, Cosine, FlatCosine, OneCycle, Plateau, Schedule, Step
+
+
+class LearningRate:
+    """The learning rate of one optimizer over a training; told of every batch and epoch, it moves when due.
+
+    `constant` and `step` go by epochs and `plateau` by the validation loss of each; `cosine` with its linear
+    warm-up, `onecycle` and `flat_cosine` move after every batch.
+    """
+
+    def __init__(self, config: Schedule, optimizer: Optimizer, *, epochs: int, batches: int) -> None:
+        """`batches` is the number of batches in each of the `epochs`."""
+        self._optimizer = optimizer
+        self._by_batch = isinstance(config, Cosine | OneCycle | FlatCosine)
+        self._scheduler = _scheduler(config, optimizer, batches, epochs * batches)
+
+    @property
+    def value(self) -> float:
+        """What the next step will use."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def after_batch(self) -> None:
+        """Call after every step of the optimizer."""
+        if self._by_batch:
+            self._scheduler.step()
+
+    def after_epoch(self, valid_loss: float) -> None:
+        """Call after every epoch, when its last batch was told and its validation loss is known."""
+        if isinstance(self._scheduler, ReduceLROnPlateau):
+            self._scheduler.step(valid_loss)
+        elif not self._by_batch:
+            self._scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._scheduler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._scheduler.load_state_dict(state)
+
+
+def _scheduler(config: Schedule, optimizer: Optimizer, batches: int, total: int) -> LRScheduler:
+    """Torch's scheduler for `total` batches, `batches` an epoch."""
+    match config:
+        case Constant():
+            return ConstantLR(optimizer, factor=1.0)
+        case Step():
+            return StepLR(optimizer, step_size=config.every, gamma=config.factor)
+        case Plateau():
+            return ReduceLROnPlateau(optimizer, mode="min", factor=config.factor, patience=config.patience)
+        case Cosine():
+            warmup = config.warmup_epochs * batches
+            rise = LinearLR(optimizer, start_factor=1 / max(warmup, 1), total_iters=warmup)
+            return _then_cosine(rise, optimizer, warmup, total)
+        case FlatCosine():
+            flat = ConstantLR(optimizer, factor=1.0)
+            return _then_cosine(flat, optimizer, round(config.flat * total), total)
+        case OneCycle():
+            return _one_cycle(optimizer, config.warmup, total)
+
+
+def _then_cosine(first: LRScheduler, optimizer: Optimizer, start: int, total: int) -> LRScheduler:
+    """Another scheduler up to batch `start`, and half a cosine wave from there down to 0 at `total`."""
+    decay = CosineAnnealingLR(optimizer, T_max=max(total - start, 1))
+    return SequentialLR(optimizer, [first, decay], milestones=[start])
+
+
+def _one_cycle(optimizer: Optimizer, warmup: float, total: int) -> LRScheduler:
+    # The rise and the fall need a batch each, or torch divides by zero.
+    total = max(total, 3)
+    return OneCycleLR(
+        optimizer,
+        max_lr=optimizer.param_groups[0]["lr"],
+        total_steps=total,
+        pct_start=max(warmup, 2 / total),
+        # The momentum stays the recipe's own.
+        cycle_momentum=False,
+    )
