@@ -133,14 +133,15 @@ def _why_not_decoded(ds: Dataset, error: Exception) -> str:
 def _hounsfield(stored: np.ndarray, ds: Dataset) -> np.ndarray:
     slope, intercept = float(ds.RescaleSlope), float(ds.RescaleIntercept)
     bits, unsigned = int(ds.BitsStored), int(ds.PixelRepresentation) == 0
-    values = stored.astype(np.int32)
     if _text(ds, "PhotometricInterpretation") == "MONOCHROME1":
-        values = (2**bits - 1 if unsigned else -1) - values
+        stored = (2**bits - 1 if unsigned else -1) - stored.astype(np.int32)
     if bits == 12 and unsigned and intercept > -100:
-        values = unwrap_12_bits(values)
-    hu = values + int(intercept) if slope == 1 and intercept.is_integer() else values * slope + intercept
+        stored = unwrap_12_bits(stored.astype(np.int32))
+    lowest, highest = int(stored.min()) + intercept, int(stored.max()) + intercept
     limits = np.iinfo(np.int16)
-    return np.clip(np.rint(hu), limits.min, limits.max).astype(np.int16)
+    if slope == 1 and intercept.is_integer() and limits.min <= lowest and highest <= limits.max:
+        return stored.astype(np.int16) + np.int16(intercept)  # the usual case, wrapping around to the right value
+    return np.clip(np.rint(stored * slope + intercept), limits.min, limits.max).astype(np.int16)
 
 
 def unwrap_12_bits(values: np.ndarray) -> np.ndarray:
