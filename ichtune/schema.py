@@ -1,0 +1,100 @@
+"""What the recipe types say about themselves: a section's variants, and why a value is refused."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from ichtune.wording import did_you_mean, not_one_of, shown, unknown_key
+
+# pydantic's kinds of refusal that its own words put less plainly.
+RULES = {
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "string_type": "must be a text",
+    "tuple_type": "must be a list",
+    "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
+    "finite_number": "must be finite",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "must hold at least {min_length} values",
+    "too_long": "must hold at most {max_length} values",
+}
+
+
+def variants(recipe: type[BaseModel], section: str) -> dict[str, type[BaseModel]]:
+    """The types that a section chooses from by their `name`; empty where it isn't such a choice."""
+    field = recipe.model_fields[section]
+    if field.discriminator is None:
+        return {}
+    return {member.model_fields["name"].default: member for member in get_args(field.annotation)}
+
+
+def refusals(error: ValidationError, recipe: type[BaseModel]) -> list[str]:
+    """A line for every problem: place, rule, value and, where a name is nearly right, the mend."""
+    grouped: dict[str, list[ErrorDetails]] = {}
+    for detail in error.errors(include_url=False):
+        grouped.setdefault(_place(detail["loc"], recipe), []).append(detail)
+    # Of a value that may be two things, the problem deep inside one says more than "not the other".
+    outer = [place for place in grouped if any(other.startswith(f"{place}[") for other in grouped)]
+    return [_line(place, group, recipe) for place, group in grouped.items() if place not in outer]
+
+
+def _place(loc: tuple[int | str, ...], recipe: type[BaseModel]) -> str:
+    """`loss.pos_weight[1]` of pydantic's ('loss', 'bce', 'pos_weight', 'tuple[constrained-float, ...]', 1)."""
+    if not loc:
+        return "recipe"
+    section, *rest = loc
+    if rest and rest[0] in variants(recipe, str(section)):
+        rest = rest[1:]
+    indices = [f"[{part}]" for part in rest[1:] if isinstance(part, int)]
+    return ".".join([str(section), *map(str, rest[:1])]) + "".join(indices)
+
+
+def _line(place: str, group: list[ErrorDetails], recipe: type[BaseModel]) -> str:
+    detail = group[0]
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind in ("extra_forbidden", "invalid_key"):
+        holder, _, key = place.rpartition(".")
+        return unknown_key(key, holder, _keys(detail["loc"][:-1], recipe))
+    if kind == "union_tag_invalid":
+        return f"{place}.name: {not_one_of(value['name'], variants(recipe, place))}"
+    if kind == "union_tag_not_found":
+        return f"{place}: needs a name, one of {', '.join(variants(recipe, place))}"
+    if kind == "value_error":
+        return f"{place}: {context['error']}"
+    if kind == "literal_error" and len(group) == 1:
+        return f"{place}: {not_one_of(value, _literals(detail))}"
+    rules = _rule(detail) + "".join(f" or {_rule(other).removeprefix('must ')}" for other in group[1:])
+    hints = [did_you_mean(value, _literals(each)) for each in group if each["type"] == "literal_error"]
+    return f"{place}: {rules}, got {shown(value)}{''.join(hints)}"
+
+
+def _keys(holder: tuple[int | str, ...], recipe: type[BaseModel]) -> Iterable[str]:
+    """The keys that belong at pydantic's `holder`: (), ('model',) or ('optimizer', 'adam')."""
+    if not holder:
+        return recipe.model_fields
+    section, *tag = map(str, holder)
+    owner: Any = variants(recipe, section)[tag[0]] if tag else recipe.model_fields[section].annotation
+    return owner.model_fields
+
+
+def _rule(detail: ErrorDetails) -> str:
+    kind = detail["type"]
+    if kind in RULES:
+        return RULES[kind].format(**detail.get("ctx", {}))
+    return detail["msg"].replace("Input should be", "must be")
+
+
+def _literals(detail: ErrorDetails) -> list[str]:
+    return re.findall(r"'([^']*)'", detail["ctx"]["expected"])

@@ -1,0 +1,117 @@
+"""A space with some of its values set anew, as by `--set optimizer.lr=1e-3`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ichtune.space.distributions import Choice, Node, SpaceError, as_data
+from ichtune.space.grammar import check_mapping, parse_section, parse_value
+from ichtune.space.places import SECTIONS, Place
+from ichtune.wording import plain, shown, unknown_key
+
+Tree = dict[str, Node]
+
+
+def set_key(tree: Tree, key: str, raw: object) -> Tree:
+    """The tree with `raw`, a value or a distribution, at `key`: a section, or `section.key`.
+
+    In a choice of branches each that has the key by its type gets it; branches that become the same become
+    one. Setting a section's `name` keeps the branches of that name, or makes the section that variant.
+
+    Raises:
+        SpaceError: no such key, none in this space that takes it, or a value that is refused.
+    """
+    section, _, below = key.partition(".")
+    if section not in SECTIONS:
+        homes = [f"{home}.{key}" for home in SECTIONS if key in Place(home).all_keys]
+        raise SpaceError(
+            f"unknown key {key!r}; did you mean {homes[0]!r}?"
+            if homes
+            else unknown_key(key, "", (*SECTIONS, "metric"))
+        )
+    if below and below not in Place(section).all_keys:
+        raise SpaceError(unknown_key(below, section, Place(section).all_keys))
+    if not below:
+        return {**tree, section: parse_section(Place(section), raw)}
+    change = _renamed if below == "name" else _with_key
+    node = change(tree[section], Place(section), below, raw)
+    if node is None:
+        raise SpaceError(
+            f"{key}: no {section} of this space takes {shown(raw)} there (it has {_inventory(tree[section])}); "
+            f"set {section} as a whole"
+        )
+    return {**tree, section: node}
+
+
+def drop_key(points: Mapping[str, Any], key: str, raw: object) -> dict[str, Any]:
+    """The points without what they say about `key`, which is set to `raw` now."""
+    section, _, below = key.partition(".")
+    return {name: _without(point, section, below, raw) for name, point in points.items()}
+
+
+def _without(point: Mapping[str, Any], section: str, below: str, raw: object) -> dict[str, Any]:
+    rest = {key: change for key, change in point.items() if key != section}
+    change = point.get(section)
+    other_variant = below == "name" and isinstance(change, Mapping) and change.get("name") != raw
+    if not below or other_variant or not isinstance(change, Mapping):
+        return rest
+    kept = {key: value for key, value in change.items() if key != below}
+    return {**rest, section: kept} if kept else rest
+
+
+def _with_key(node: Node, place: Place, key: str, raw: object) -> Node | None:
+    """The node with `key` set wherever its type has that key; None where none has."""
+    if isinstance(node, Choice):
+        changed = [_with_key(option, place, key, raw) for option in node.options]
+        if all(option is None for option in changed):
+            return None
+        options = [old if new is None else new for old, new in zip(node.options, changed, strict=True)]
+        return _choice_of(options, options[node.labels.index(node.default)])
+    branch = _branch(node)
+    here = place.of(branch)
+    if not all(key in each.model_fields for each in here.types):
+        return None
+    branch[key] = parse_value(here.at(key), raw)
+    check_mapping(here, branch)
+    return branch
+
+
+def _renamed(node: Node, place: Place, key: str, raw: object) -> Node | None:
+    """The branches of that name, or a lone section made that variant; None where no branch has the name."""
+    if isinstance(node, Choice):
+        branches = _named(node, raw)
+        default = node.option(node.default)
+        return _choice_of(branches, default if default in branches else branches[0]) if branches else None
+    branch, variant = _branch(node), place.variants.get(str(raw))
+    kept = {
+        other: as_data(value)
+        for other, value in branch.items()
+        # What was left at the old variant's own default becomes the new variant's.
+        if value not in [each.model_fields[other].default for each in place.of(branch).types]
+        and (variant is None or other in variant.model_fields)
+    }
+    return parse_section(place, {**kept, key: raw})
+
+
+def _branch(node: Node) -> dict[str, Node]:
+    assert isinstance(node, dict), "a section with keys is a mapping or a choice of mappings"
+    return dict(node)
+
+
+def _named(node: Node, name: object) -> list[Node]:
+    if isinstance(node, Choice):
+        return [found for option in node.options for found in _named(option, name)]
+    return [node] if isinstance(node, dict) and node["name"] == name else []
+
+
+def _inventory(node: Node) -> str:
+    names = node.labels if isinstance(node, Choice) else [node["name"] if isinstance(node, dict) else node]
+    return ", ".join(map(plain, names))
+
+
+def _choice_of(options: list[Node], beginning: Node) -> Node:
+    """The choice of what differs among `options`; where nothing does, no choice."""
+    unique = [option for position, option in enumerate(options) if option not in options[:position]]
+    if len(unique) == 1:
+        return unique[0]
+    choice = Choice.of(unique)
+    return choice.beginning_at(choice.labels[unique.index(beginning)])

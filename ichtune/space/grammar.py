@@ -1,0 +1,192 @@
+"""From plain data to a space's tree: the recipe's shape, with distributions in place of values."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ichtune.config import Recipe
+from ichtune.space.distributions import DISTRIBUTIONS, Choice, Node, Range, SpaceError
+from ichtune.space.places import SECTIONS, Place, checked
+from ichtune.space.walks import corners
+from ichtune.wording import not_one_of, plain, shown, unknown_key
+
+Parse = Callable[[Place, object], Node]
+
+
+def parse_tree(data: Mapping[str, object]) -> dict[str, Node]:
+    """The tree of a whole recipe; what `data` leaves out is filled in from the recipe types.
+
+    Raises:
+        SpaceError: a line for every problem.
+    """
+    given = {**Recipe().model_dump(), **{key: data[key] for key in SECTIONS if key in data}}
+    return collect({section: lambda at=section: parse_section(Place(at), given[at]) for section in SECTIONS})
+
+
+def collect(parsers: Mapping[Any, Callable[[], Any]]) -> dict[Any, Any]:
+    """What each parser gives, under its key.
+
+    Raises:
+        SpaceError: the problems of all the parsers together.
+    """
+    parsed, problems = {}, []
+    for key, parse in parsers.items():
+        try:
+            parsed[key] = parse()
+        except SpaceError as error:
+            problems += error.problems
+    if problems:
+        raise SpaceError("\n".join(problems))
+    return parsed
+
+
+def parse_section(place: Place, raw: object) -> Node:
+    """A whole section: a plain value, a mapping, or a choice of either.
+
+    Raises:
+        SpaceError: a line for every problem.
+    """
+    if not place.variants and not place.types:
+        return parse_value(place, raw)
+    if not isinstance(raw, Mapping):
+        raise SpaceError(f"{place}: must be a mapping of keys to values, got {shown(raw)}")
+    kind = _distribution(place, raw)
+    if kind == "choice":
+        return _choice(place, raw, parse_section)
+    if kind:
+        raise SpaceError(f"{place}: {kind} is for numbers; a mapping or a choice of mappings is wanted")
+    return _mapping(place, raw)
+
+
+def _mapping(place: Place, raw: Mapping[str, object]) -> Node:
+    """One variant of a section, or several that share their keys where `name` is a choice."""
+    node: dict[str, Node] = {}
+    if place.variants:
+        node["name"] = _variant(place, raw)
+        place = place.of(node)
+    if len(place.types) == 1:
+        raw = {key: field.default for key, field in place.types[0].model_fields.items()} | dict(raw)
+    node |= collect({key: lambda key=key: _entry(place, key, raw[key]) for key in raw if key != "name"})
+    check_mapping(place, node)
+    return node
+
+
+def check_mapping(place: Place, node: dict[str, Node]) -> None:
+    """Refuse what the recipe types refuse of keys together.
+
+    Raises:
+        SpaceError: the type's own words.
+    """
+    for corner in corners(node):
+        checked({place.section: corner})
+
+
+def _variant(place: Place, raw: Mapping[str, object]) -> Any:
+    """The section's name, or a choice of names."""
+    if "name" not in raw:
+        raise SpaceError(f"{place}: needs a name, one of {', '.join(place.variants)}")
+    name = raw["name"]
+    if isinstance(name, Mapping) and _distribution(place.at("name"), name) == "choice":
+        return _choice(place.at("name"), name, _variant_name)
+    return _variant_name(place.at("name"), name)
+
+
+def _variant_name(place: Place, raw: object) -> str:
+    if not isinstance(raw, str) or raw not in place.variants:
+        raise SpaceError(f"{place}: {not_one_of(raw, place.variants)}")
+    return raw
+
+
+def _entry(place: Place, key: str, raw: object) -> Node:
+    takes = [key in each.model_fields for each in place.types]
+    if not any(takes):
+        raise SpaceError(unknown_key(key, place.section, place.types[0].model_fields))
+    if not all(takes):
+        without = place.names[takes.index(False)]
+        raise SpaceError(
+            f"{place.at(key)}: {without} takes no {key}; write a choice of branches, each with its keys"
+        )
+    return parse_value(place.at(key), raw)
+
+
+def parse_value(place: Place, raw: object) -> Node:
+    """What stands at one key: a value or a distribution.
+
+    Raises:
+        SpaceError: a line for every problem.
+    """
+    if not isinstance(raw, Mapping):
+        return place.accept(raw)
+    kind = _distribution(place, raw)
+    if kind == "choice":
+        return _choice(place, raw, parse_value)
+    if kind:
+        return _range(place, kind, raw)
+    if not raw:
+        raise SpaceError(f"{place}: a value or a distribution is wanted, got {{}}")
+    raise SpaceError(f"{place}: {not_one_of(next(iter(raw)), DISTRIBUTIONS)}")
+
+
+def _distribution(place: Place, raw: Mapping[str, object]) -> str | None:
+    """Which distribution `raw` is, if it is one."""
+    kinds = [key for key in raw if key in DISTRIBUTIONS]
+    if not kinds:
+        return None
+    if len(kinds) > 1:
+        raise SpaceError(f"{place}: holds {' and '.join(kinds)}; one distribution is wanted")
+    for key in raw:
+        if key not in (kinds[0], "default"):
+            raise SpaceError(unknown_key(key, f"{place} beside {kinds[0]}", ["default"]))
+    return kinds[0]
+
+
+def _range(place: Place, kind: str, raw: Mapping[str, object]) -> Range:
+    try:
+        found = Range.parse(kind, raw[kind])
+        if "default" in raw:
+            found = found.beginning_at(raw["default"])
+        elif found.holds(place.own_default):
+            found = found.beginning_at(place.own_default)
+    except SpaceError as error:
+        raise SpaceError(f"{place}: {error}") from None
+    place.accept(found.low)
+    place.accept(found.high)
+    try:
+        place.accept(found.within)
+    except SpaceError:  # both ends pass, so it is the fraction that is refused
+        raise SpaceError(
+            f"{place}: takes whole numbers, {kind} {found} gives others; use int or logint"
+        ) from None
+    return found
+
+
+def _choice(place: Place, raw: Mapping[str, object], parse: Parse) -> Choice:
+    options = raw["choice"]
+    if not isinstance(options, list | tuple):
+        raise SpaceError(f"{place}: choice takes a list, got {shown(options)}")
+    nodes = collect({n: lambda n=n: _option(place, n, options[n], parse) for n in range(len(options))})
+    try:
+        choice = Choice.of(list(nodes.values()))
+    except SpaceError as error:
+        raise SpaceError(f"{place}: {error}") from None
+    return _beginning(choice, place, raw["default"]) if "default" in raw else choice
+
+
+def _option(place: Place, number: int, raw: object, parse: Parse) -> Node:
+    try:
+        return parse(place, raw)
+    except SpaceError as error:
+        name = f": {plain(raw['name'])}" if isinstance(raw, Mapping) and "name" in raw else ""
+        spot = f" [choice {number + 1} of {place}{name}]"
+        raise SpaceError("\n".join(f"{problem}{spot}" for problem in error.problems)) from None
+
+
+def _beginning(choice: Choice, place: Place, default: object) -> Choice:
+    """The choice beginning at the option that `default` gives, as its label or as its value."""
+    branches = any(isinstance(option, dict) for option in choice.options)
+    if default not in choice.labels and not branches:
+        value = place.accept(default)
+        default = choice.labels[choice.options.index(value)] if value in choice.options else default
+    try:
+        return choice.beginning_at(default)
+    except SpaceError as error:
+        raise SpaceError(f"{place}: default {error}") from None

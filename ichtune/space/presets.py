@@ -1,0 +1,35 @@
+"""The search spaces that come with the package, and how a name or a path finds its file."""
+
+from pathlib import Path
+
+import ichtune
+from ichtune.space.distributions import SpaceError
+from ichtune.wording import did_you_mean
+
+_PACKAGE = Path(ichtune.__file__).parent
+# An installed wheel holds them inside the package, a checkout at its top level.
+_FOLDERS = (_PACKAGE / "search_spaces", _PACKAGE.parent / "search_spaces")
+
+
+def presets() -> dict[str, Path]:
+    """The presets' files by name, in alphabetical order."""
+    folder = next((folder for folder in _FOLDERS if folder.is_dir()), None)
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))} if folder else {}
+
+
+def locate(name_or_path: str | Path) -> Path:
+    """The file of a preset's name (`quick`) or of a path (`my.yaml`, `spaces/mine.yml`).
+
+    Raises:
+        SpaceError: no preset of that name.
+    """
+    path = Path(name_or_path)
+    if isinstance(name_or_path, Path) or path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+        return path
+    known = presets()
+    if str(name_or_path) not in known:
+        raise SpaceError(
+            f"{name_or_path!r} is no preset; there are {', '.join(known)}{did_you_mean(name_or_path, known)} "
+            "(a file is given with its ending, as my.yaml)"
+        )
+    return known[str(name_or_path)]

@@ -1,0 +1,266 @@
+"""A search space: a recipe in which any value may vary, and the recipes to try first."""
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from ichtune.config import METRIC_DIRECTIONS, Model, Recipe
+from ichtune.space import walks
+from ichtune.space.changes import drop_key, set_key
+from ichtune.space.distributions import Choice, Node, Range, SpaceError, as_data
+from ichtune.space.grammar import collect, parse_tree
+from ichtune.space.places import SECTIONS
+from ichtune.space.points import point_params
+from ichtune.space.presets import locate
+from ichtune.space.walks import Dimension, Params
+from ichtune.wording import not_one_of, shown, unknown_key
+from ichtune.yaml_text import YamlError, read_yaml, write_yaml
+
+if TYPE_CHECKING:
+    from optuna import Trial
+    from rich.tree import Tree
+
+KEYS = ("name", "description", "metric", *SECTIONS, "points")
+BACKBONE_KEYS = ("backbone", "weights", "windows", "size", "train")
+MOST_SIZES = 64
+"""Values of a range up to which a bank of features is computed for each."""
+
+
+class ModelVariant(NamedTuple):
+    """What decides a backbone's output for an image."""
+
+    model: Model
+    """With dropout 0: dropout belongs to the head."""
+    precision: Literal["bfloat16", "float32"]
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search may vary (`sections`), what it goes by (`metric`), and what it tries first (`points`).
+
+    A value: it compares, pickles, and writes itself as the YAML that it can be read from.
+    """
+
+    name: str
+    description: str
+    metric: str
+    sections: dict[str, Node]
+    """The recipe's sections, with distributions where something varies."""
+    written_points: dict[str, Any] | None
+    """The points as changes to the space's defaults; None where the space gives none."""
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> "Space":
+        """The space of a preset's name (`quick`) or of a YAML file.
+
+        Raises:
+            SpaceError: no such preset or file, no YAML, or no space; a line for every problem.
+        """
+        path = locate(name_or_path)
+        try:
+            data = read_yaml(path)
+        except YamlError as error:
+            raise SpaceError(str(error)) from None
+        return cls.parse({"name": path.stem, **data}, str(path))
+
+    @classmethod
+    def parse(cls, data: Mapping[str, object], where: str) -> "Space":
+        """The space that plain data describes, in the YAML files' grammar; `where` names it in messages.
+
+        Raises:
+            SpaceError: a line for every problem, with place, rule, value and mend.
+        """
+        if not isinstance(data, Mapping):
+            raise SpaceError(f"{where}: must be a mapping of keys to values, got {shown(data)}")
+        with _problems_at(where):
+            parts = {
+                "keys": lambda: _refuse_unknown_keys(data),
+                "name": lambda: _text(data, "name", "space"),
+                "description": lambda: _text(data, "description", ""),
+                "metric": lambda: _known_metric(data.get("metric", "auc")),
+                "sections": lambda: parse_tree(data),
+                "written_points": lambda: _written_points(data.get("points")),
+            }
+            parsed = collect(parts)
+            del parsed["keys"]
+            return cls(**parsed)._with_sound_points()
+
+    def changed(self, changes: Mapping[str, object]) -> "Space":
+        """The space with values or distributions set anew at keys such as `training.epochs`, `loss`, `metric`.
+
+        A key inside a choice of branches is set in each branch that has it; what a point says about the key
+        gives way.
+
+        Raises:
+            SpaceError: an unknown key, or a value that is refused there.
+        """
+        space = self
+        with _problems_at(self.name):
+            for key, raw in changes.items():
+                space = space._with(key, raw)
+            return space._with_sound_points()
+
+    def _with(self, key: str, raw: object) -> "Space":
+        if key == "metric":
+            return replace(self, metric=_known_metric(raw))
+        points = self.written_points and drop_key(self.written_points, key, raw)
+        return replace(self, sections=set_key(self.sections, key, raw), written_points=points)
+
+    def _with_sound_points(self) -> "Space":
+        collect({name: lambda name=name: self._point(name) for name in self.written_points or {}})
+        return self
+
+    def _point(self, name: str) -> Params:
+        assert self.written_points is not None
+        with _problems_at(f"points.{name}"):
+            return point_params(self.sections, self.written_points[name])
+
+    @property
+    def direction(self) -> Literal["max", "min"]:
+        return METRIC_DIRECTIONS[self.metric]
+
+    @property
+    def points(self) -> dict[str, Params]:
+        """What to try first: Optuna's parameters of each named point; without any, the space's defaults."""
+        if self.written_points is None:
+            return {"default": walks.default_params(self.sections, "")}
+        return {name: self._point(name) for name in self.written_points}
+
+    @property
+    def dimensions(self) -> list[Dimension]:
+        """Every searched parameter, in the recipe's order."""
+        return list(walks.dimensions(self.sections, ""))
+
+    def suggest(self, trial: "Trial") -> Params:
+        """The parameters of Optuna's next proposal, define-by-run: a branch's are asked for only within it."""
+        params: Params = {}
+
+        def pick(name: str, distribution: Range | Choice) -> Any:
+            params[name] = distribution.suggest(trial, name)
+            return params[name]
+
+        walks.resolve(self.sections, "", pick)
+        return params
+
+    def recipe(self, params: Mapping[str, Any], seed: int | None = None) -> Recipe:
+        """The recipe of Optuna's parameters; a `seed` takes the place of the space's.
+
+        Raises:
+            SpaceError: a parameter is missing, or unknown to this space, or names no option.
+            RecipeError: the recipe types refuse a value.
+        """
+        used: dict[str, None] = {}
+
+        def pick(name: str, distribution: Range | Choice) -> Any:
+            if name not in params:
+                raise SpaceError(f"{self.name}: parameter {name!r} is missing; given are {', '.join(params)}")
+            used[name] = None
+            if isinstance(distribution, Choice):
+                with _problems_at(f"{self.name}: {name}"):
+                    distribution.option(params[name])
+            return params[name]
+
+        data = walks.resolve(self.sections, "", pick)
+        if unused := params.keys() - used.keys():
+            raise SpaceError(
+                f"{self.name}: {min(unused)!r} is no parameter here; there are {', '.join(used)}"
+            )
+        if seed is not None:
+            data["training"]["seed"] = seed
+        return Recipe.parse(data, self.name)
+
+    def count(self) -> int | None:
+        """How many combinations there are; None where a range has no end of values."""
+        return walks.count(self.sections)
+
+    def grid(self) -> Iterator[Params]:
+        """The parameters of every combination, those of branches within them alone.
+
+        Raises:
+            SpaceError: a range has no end of values.
+        """
+        with _problems_at(self.name):
+            yield from walks.grid(self.sections, "")
+
+    def models(self) -> list[ModelVariant]:
+        """Every backbone, as its outputs depend on it, that a trial may use.
+
+        Raises:
+            SpaceError: a range in place of a choice would make too many.
+        """
+        model = walks.only(self.sections["model"], BACKBONE_KEYS)
+        training = walks.only(self.sections["training"], ("precision",))
+        for dimension in (*walks.dimensions(model, "model"), *walks.dimensions(training, "training")):
+            values = dimension.distribution
+            if isinstance(values, Range) and (values.count is None or values.count > MOST_SIZES):
+                raise SpaceError(
+                    f"{self.name}: {dimension.name}: the backbone's outputs are computed before the search, once for "
+                    f"each value; give a choice of a few in place of {values.kind} {values}"
+                )
+        pairs = product(walks.reachable(model), walks.reachable(training))
+        return [ModelVariant(Model.model_validate(model), training["precision"]) for model, training in pairs]
+
+    def levels(self) -> set[str]:
+        """Every level of augmentation that a trial may use."""
+        return set(walks.reachable(self.sections["augmentation"]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data that `parse` reads back as an equal space, with everything that was left out filled in."""
+        header = {"name": self.name, "description": self.description, "metric": self.metric}
+        tree = {section: as_data(node) for section, node in self.sections.items()}
+        points = {} if self.written_points is None else {"points": self.written_points}
+        return {**header, **tree, **points}
+
+    def to_yaml(self) -> str:
+        """The text of a YAML file that `load` reads back as an equal space."""
+        return write_yaml(self.as_dict())
+
+    def tree(self) -> "Tree":
+        """The space to look at in a terminal."""
+        from ichtune.space.view import space_tree  # rich is for those who look
+
+        return space_tree(self)
+
+
+@contextmanager
+def _problems_at(place: str) -> Generator[None, None, None]:
+    """Put `place` before every line of a SpaceError."""
+    try:
+        yield
+    except SpaceError as error:
+        raise SpaceError("\n".join(f"{place}: {problem}" for problem in error.problems)) from None
+
+
+def _refuse_unknown_keys(data: Mapping[str, object]) -> None:
+    unknown = [unknown_key(key, "", KEYS) for key in data if key not in KEYS]
+    if unknown:
+        raise SpaceError("\n".join(unknown))
+
+
+def _text(data: Mapping[str, object], key: str, fallback: str) -> str:
+    text = data.get(key, fallback)
+    if not isinstance(text, str):
+        raise SpaceError(f"{key}: must be a text, got {shown(text)}")
+    return text
+
+
+def _known_metric(metric: object) -> str:
+    if not isinstance(metric, str) or metric not in METRIC_DIRECTIONS:
+        raise SpaceError(f"metric: {not_one_of(metric, METRIC_DIRECTIONS)}")
+    return metric
+
+
+def _written_points(points: object) -> dict[str, Any] | None:
+    """The points as plain data; None where there are none."""
+    if points is not None and not isinstance(points, Mapping):
+        raise SpaceError(f"points: must be a mapping of names to changes, got {shown(points)}")
+    return None if points is None else {str(name): _plain(change) for name, change in points.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

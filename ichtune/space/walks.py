@@ -1,0 +1,153 @@
+"""Ways through a space's tree: one recipe's values, every combination, every dimension.
+
+A node's parameter is named by its place, with "." between the parts (Ray would take "/" apart), and what
+stands in an option has the option's label in its name: `optimizer.sgd.lr` and `optimizer.adam.lr` may have
+different ranges.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import combinations, product
+from math import prod
+from typing import Any
+
+from ichtune.space.distributions import Choice, Node, Range, Scalar, SpaceError
+from ichtune.wording import plain
+
+Pick = Callable[[str, Range | Choice], Any]
+Params = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A searched parameter: its Optuna name, its distribution, and the choices that it depends on."""
+
+    name: str
+    distribution: Range | Choice
+    condition: tuple[tuple[str, Scalar], ...]
+    """Parameters and the labels that they must have for this one to exist; empty where it always does."""
+
+    @property
+    def when(self) -> str:
+        return " and ".join(f"{name} is {plain(label)}" for name, label in self.condition)
+
+
+def named(name: str, part: Scalar) -> str:
+    """The name of what stands under `part`, a key or an option's label, at the node `name`."""
+    below = plain(part).replace("/", "|")
+    return f"{name}.{below}" if name else below
+
+
+def resolve(node: Node, name: str, pick: Pick) -> Any:
+    """The plain value of `node` when every distribution that matters gets its value from `pick`."""
+    if isinstance(node, dict):
+        return {key: resolve(child, named(name, key), pick) for key, child in node.items()}
+    if isinstance(node, Choice):
+        label = pick(name, node)
+        return resolve(node.option(label), named(name, label), pick)
+    return pick(name, node) if isinstance(node, Range) else node
+
+
+def default_params(node: Node, name: str) -> Params:
+    """The parameters of the node's defaults."""
+    params: Params = {}
+
+    def pick(parameter: str, distribution: Range | Choice) -> Any:
+        params[parameter] = distribution.default
+        return distribution.default
+
+    resolve(node, name, pick)
+    return params
+
+
+def dimensions(node: Node, name: str, condition: tuple[tuple[str, Scalar], ...] = ()) -> Iterator[Dimension]:
+    """Every searched parameter, what an option holds after the choice itself."""
+    if isinstance(node, dict):
+        for key, child in node.items():
+            yield from dimensions(child, named(name, key), condition)
+    elif isinstance(node, Range):
+        yield Dimension(name, node, condition)
+    elif isinstance(node, Choice):
+        yield Dimension(name, node, condition)
+        for label, option in zip(node.labels, node.options, strict=True):
+            yield from dimensions(option, named(name, label), (*condition, (name, label)))
+
+
+def count(node: Node) -> int | None:
+    """How many combinations there are; None where a range has no gaps."""
+    if isinstance(node, Range):
+        return node.count
+    if not isinstance(node, dict | Choice):
+        return 1
+    counts = [count(child) for child in (node.values() if isinstance(node, dict) else node.options)]
+    known = [number for number in counts if number is not None]
+    if len(known) < len(counts):
+        return None
+    return prod(known) if isinstance(node, dict) else sum(known)
+
+
+def grid(node: Node, name: str) -> Iterator[Params]:
+    """The parameters of every combination; the last parameter varies fastest.
+
+    Raises:
+        SpaceError: a range without gaps.
+    """
+    if isinstance(node, dict):
+        parts = [list(grid(child, named(name, key))) for key, child in node.items()]
+        for combination in product(*parts):
+            yield {key: value for part in combination for key, value in part.items()}
+    elif isinstance(node, Choice):
+        for label, option in zip(node.labels, node.options, strict=True):
+            for rest in grid(option, named(name, label)):
+                yield {name: label, **rest}
+    elif isinstance(node, Range):
+        try:
+            yield from ({name: value} for value in node.values())
+        except SpaceError as error:
+            raise SpaceError(f"{name}: {error}") from None
+    else:
+        yield {}
+
+
+def only(node: Node, keys: Iterable[str]) -> Node:
+    """The same tree with its mappings cut down to `keys`."""
+    if isinstance(node, dict):
+        return {key: child for key, child in node.items() if key in keys}
+    if isinstance(node, Choice):
+        return Choice(tuple(only(option, keys) for option in node.options), node.labels, node.default)
+    return node
+
+
+def reachable(node: Node) -> Iterator[Any]:
+    """Every value that `node` may take, each once; a range without gaps is an error."""
+    seen = []
+    for params in grid(node, ""):
+        value = resolve(node, "", lambda parameter, _, params=params: params[parameter])
+        if value not in seen:
+            seen.append(value)
+            yield value
+
+
+def corners(node: Node) -> Iterator[Any]:
+    """Plain values of `node` with both ends of every range and every option, in every pair of keys.
+
+    A rule of the recipe types joins two keys at the most (nesterov and momentum), so pairs will do.
+    """
+    if isinstance(node, Range):
+        yield from (node.low, node.high)
+    elif isinstance(node, Choice):
+        for option in node.options:
+            yield from corners(option)
+    elif isinstance(node, dict):
+        defaults = resolve(node, "", lambda _, distribution: distribution.default)
+        searched = {key: list(corners(child)) for key, child in node.items() if _is_searched(child)}
+        yield defaults
+        for pair in combinations(searched, min(2, len(searched)) or 1):
+            for values in product(*(searched[key] for key in pair)):
+                yield {**defaults, **dict(zip(pair, values, strict=True))}
+    else:
+        yield node
+
+
+def _is_searched(node: Node) -> bool:
+    return next(dimensions(node, ""), None) is not None

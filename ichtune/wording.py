@@ -1,0 +1,48 @@
+"""Words for messages: values as a person writes them in YAML, and the name that was probably meant."""
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+
+def shown(value: object) -> str:
+    """A value as YAML would have it, on one line: `null`, `true`, `1e-5`, `'adm'`, `[40, 80]`."""
+    if isinstance(value, str):
+        return repr(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(shown, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in value.items()) + "}"
+    return plain(value)
+
+
+def plain(value: object) -> str:
+    """As `shown`, but a text stands without its quotes, a list without its brackets."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float):
+        # Python writes 1e-05 and 2.0 where a person writes 1e-5 and 2.
+        return re.sub(r"e([-+])0*", lambda found: "e" + found[1].strip("+"), repr(value)).removesuffix(".0")
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plain, value))
+    return str(value)
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """`; did you mean 'adam'?`, or nothing where no known word is close."""
+    close = get_close_matches(str(word).lower(), list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def not_one_of(word: object, known: Iterable[str]) -> str:
+    """`'adm' is not one of adam, adamw; did you mean 'adam'?`"""
+    known = list(known)
+    return f"{shown(word)} is not one of {', '.join(known)}{did_you_mean(word, known)}"
+
+
+def unknown_key(key: object, place: str, known: Iterable[str]) -> str:
+    """`unknown key 'weigth_decay' in optimizer; did you mean 'weight_decay'?`, or else the known keys."""
+    known = list(known)
+    inside = f" in {place}" if place else ""
+    mend = did_you_mean(key, known) or (f"; known are {', '.join(known)}" if known else "")
+    return f"unknown key {str(key)!r}{inside}{mend}"

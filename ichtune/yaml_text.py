@@ -1,0 +1,147 @@
+"""YAML with scalars as a person means them: `1e-5` is a number, `on` and `no` are words.
+
+PyYAML follows YAML 1.1, where `1e-5` is a text, `no` is false, `010` is eight and `1:30` is ninety. Here
+numbers are decimal, booleans are true and false alone, dates stay texts, and `None` is null.
+"""
+
+import re
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+
+import yaml
+
+from ichtune.errors import InputError
+
+_NULL = r"~|null|Null|NULL|None|"
+_BOOL = r"true|True|TRUE|false|False|FALSE"
+_INT = r"[-+]?(?:0|[1-9][0-9_]*)"
+_FLOAT = (
+    r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*|[0-9][0-9_]*(?=[eE]))(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
+)
+_RULES = {
+    "tag:yaml.org,2002:null": (_NULL, ["~", "n", "N", ""]),
+    "tag:yaml.org,2002:bool": (_BOOL, list("tTfF")),
+    "tag:yaml.org,2002:int": (_INT, list("-+0123456789")),
+    "tag:yaml.org,2002:float": (_FLOAT, list("-+.0123456789")),
+    "tag:yaml.org,2002:merge": (r"<<", ["<"]),
+}
+
+
+class YamlError(InputError):
+    """A text that is no YAML, or not of the shape asked for; the message tells the line."""
+
+
+class _Loader(yaml.SafeLoader):
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.deep_construct = True  # so that an alias to its own parent is an error, not an endless value
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+class _Dumper(yaml.SafeDumper):
+    def serialize(self, node: yaml.Node) -> None:
+        if isinstance(node, yaml.CollectionNode):
+            node.flow_style = False  # the whole text, however short, is a line a key
+        super().serialize(node)
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True  # a person reads it: no &id001
+
+    def represent_sequence(
+        self, tag: str, sequence: Iterable, flow_style: bool | None = None
+    ) -> yaml.SequenceNode:
+        node = super().represent_sequence(tag, sequence, flow_style)
+        node.flow_style = all(isinstance(item, yaml.ScalarNode) for item in node.value)
+        return node
+
+    def represent_mapping(
+        self, tag: str, mapping: Iterable, flow_style: bool | None = None
+    ) -> yaml.MappingNode:
+        """`{loguniform: [1.0e-05, 0.01]}` on one line, what is longer or deeper on a line a key."""
+        node = super().represent_mapping(tag, mapping, flow_style)
+        flat = all(isinstance(value, yaml.ScalarNode) or value.flow_style for _, value in node.value)
+        node.flow_style = flat and len(node.value) <= 2
+        return node
+
+
+for _yaml_class in (_Loader, _Dumper):
+    _yaml_class.yaml_implicit_resolvers = {}
+    for _tag, (_pattern, _first) in _RULES.items():
+        _yaml_class.add_implicit_resolver(_tag, re.compile(rf"^(?:{_pattern})$"), _first)
+
+
+def read_yaml(path: Path) -> dict:
+    """The mapping that a YAML file holds.
+
+    Raises:
+        YamlError: no such file, not UTF-8, no YAML, or not a mapping; with the line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise YamlError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise YamlError(f"{path}: is a folder, not a YAML file") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise YamlError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8") from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, where: str) -> dict:
+    """The mapping that a YAML text holds; `where` names the text in messages.
+
+    Raises:
+        YamlError: no YAML, a key that stands twice, or not a mapping; with the line.
+    """
+    value = parse_yaml_value(text, where)
+    if value is None:
+        raise YamlError(f"{where}, line 1: is empty; a mapping of keys to values is wanted")
+    if not isinstance(value, dict):
+        kind = "a list" if isinstance(value, list) else "a single value"
+        raise YamlError(f"{where}, line {_first_line(text)}: holds {kind}; a mapping (key: value) is wanted")
+    return value
+
+
+def parse_yaml_value(text: str, where: str) -> object:
+    """Any YAML value, as the right side of `--set key=value`.
+
+    Raises:
+        YamlError: no YAML, or a key that stands twice; with the line.
+    """
+    try:
+        return yaml.load(text.removeprefix("\ufeff"), Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise YamlError(f"{where}, line {line}: {_plainly(error)}") from None
+    except yaml.YAMLError as error:  # a character that no text file holds
+        raise YamlError(f"{where}: {error}") from None
+
+
+def write_yaml(data: dict) -> str:
+    """YAML text of plain values that `parse_yaml` reads back equal."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _plainly(error: yaml.MarkedYAMLError) -> str:
+    problem = error.problem or str(error)
+    if "'\\t'" in problem:
+        return "a tab can't indent YAML; use spaces"
+    if "expected a single document" in str(error):
+        return "a second document begins (---); one is wanted"
+    return ", ".join(part for part in (error.context, problem) if part)
+
+
+def _first_line(text: str) -> int:
+    """The line of the first character that is neither blank nor a comment."""
+    lines = enumerate(text.splitlines(), start=1)
+    return next((number for number, line in lines if line.strip() and not line.lstrip().startswith("#")), 1)

@@ -1,0 +1,268 @@
+"""What a space file may say, and the one message that each mistake gets."""
+
+from pathlib import Path
+
+import pytest
+
+from ichtune.space import Space, SpaceError
+from ichtune.yaml_text import parse_yaml
+
+
+def space(text: str) -> Space:
+    return Space.parse(parse_yaml(text, "my.yaml"), "my.yaml")
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(SpaceError) as caught:
+        space(text)
+    return str(caught.value)
+
+
+def adam_lr(distribution: str) -> str:
+    return f"optimizer: {{name: adam, lr: {distribution}}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        # keys and names
+        ("optimiser: {name: adam}", "unknown key 'optimiser'; did you mean 'optimizer'?"),
+        (
+            "optimizer: {name: adam, weigth_decay: 1}",
+            "unknown key 'weigth_decay' in optimizer; did you mean 'weight_decay'?",
+        ),
+        (
+            "optimizer: {name: adm}",
+            "optimizer.name: 'adm' is not one of adam, adamw, radam, sgd, rmsprop; did you mean 'adam'?",
+        ),
+        ("loss: {gamma: 2}", "loss: needs a name, one of bce, focal, mse"),
+        (
+            "metric: auk",
+            "metric: 'auk' is not one of auc, average_precision, subset_accuracy, hamming_score, f1, precision, "
+            "recall, weighted_log_loss, loss; did you mean 'auc'?",
+        ),
+        ("name: 7", "name: must be a text, got 7"),
+        ("model: 3", "model: must be a mapping of keys to values, got 3"),
+        # ranges
+        (
+            adam_lr("{loguniform: [1e-2, 1e-5]}"),
+            "optimizer.lr: low must be below high, got low=0.01, high=1e-5",
+        ),
+        (adam_lr("{uniform: [1, 1]}"), "optimizer.lr: low must be below high, got low=1, high=1"),
+        (adam_lr("{loguniform: [0, 1]}"), "optimizer.lr: loguniform needs low above 0, got low=0"),
+        (adam_lr("{loguniform: [1]}"), "optimizer.lr: loguniform takes [low, high], got [1]"),
+        (adam_lr("{quniform: [0, 1]}"), "optimizer.lr: quniform takes [low, high, step], got [0, 1]"),
+        (
+            adam_lr("{uniform: [a, 1]}"),
+            "optimizer.lr: uniform takes finite numbers [low, high], got ['a', 1]",
+        ),
+        (
+            adam_lr("{uniform: [0.1, .inf]}"),
+            "optimizer.lr: uniform takes finite numbers [low, high], got [0.1, inf]",
+        ),
+        (
+            "training: {epochs: {int: [1.5, 3]}}",
+            "training.epochs: int takes whole numbers, got [1.5, 3]; for fractions use uniform",
+        ),
+        (
+            "training: {epochs: {uniform: [1, 9]}}",
+            "training.epochs: takes whole numbers, uniform 1..9 gives others; use int or logint",
+        ),
+        (
+            "model: {dropout: {quniform: [0, 0.5, 0.2]}}",
+            "model.dropout: quniform must reach high in whole steps, got high=0.5; make it 0.4 or 0.6",
+        ),
+        ("model: {dropout: {quniform: [0, 0.5, 0]}}", "model.dropout: step must be above 0, got step=0"),
+        (
+            "model: {dropout: {uniform: [0, 0.5], default: 0.7}}",
+            "model.dropout: default 0.7 is outside 0..0.5",
+        ),
+        # distributions in general
+        (
+            adam_lr("{logunifrm: [1e-5, 1]}"),
+            "optimizer.lr: 'logunifrm' is not one of uniform, loguniform, quniform, int, logint, choice; "
+            "did you mean 'loguniform'?",
+        ),
+        (
+            adam_lr("{uniform: [0.1, 1], defualt: 0.5}"),
+            "unknown key 'defualt' in optimizer.lr beside uniform; did you mean 'default'?",
+        ),
+        (
+            adam_lr("{uniform: [0.1, 1], choice: [1]}"),
+            "optimizer.lr: holds uniform and choice; one distribution is wanted",
+        ),
+        (adam_lr("{}"), "optimizer.lr: a value or a distribution is wanted, got {}"),
+        (
+            "loss: {uniform: [0, 1]}",
+            "loss: uniform is for numbers; a mapping or a choice of mappings is wanted",
+        ),
+        # choices
+        ("augmentation: {choice: []}", "augmentation: an empty choice; give at least one value"),
+        ("augmentation: {choice: normal}", "augmentation: choice takes a list, got 'normal'"),
+        (
+            "augmentation: {choice: [normal, moderate, normal]}",
+            "augmentation: duplicate choice: values 1 and 3 are the same; drop one",
+        ),
+        (
+            "loss: {choice: [{name: bce}, {name: bce, pos_weight: null}]}",
+            "loss: duplicate choice: values 1 and 2 are the same; drop one",
+        ),
+        (
+            "augmentation: {choice: [normal, moderate], default: moderat}",
+            "augmentation: 'moderat' is not one of normal, moderate, aggressive; did you mean 'moderate'?",
+        ),
+        (
+            "loss: {choice: [{name: bce}, {name: mse}], default: focal}",
+            "loss: default 'focal' is not one of bce, mse",
+        ),
+        # what the recipe types refuse, at any end of any branch
+        ("model: {dropout: {uniform: [0, 1]}}", "model.dropout: must be below 1, got 1"),
+        (
+            "model: {size: {choice: [224, 16]}}",
+            "model.size: must be at least 32, got 16 [choice 2 of model.size]",
+        ),
+        (
+            "loss: {choice: [{name: bce}, {name: focal, gamma: {choice: [2, -1]}}]}",
+            "loss.gamma: must be at least 0, got -1 [choice 2 of loss.gamma] [choice 2 of loss: focal]",
+        ),
+        (
+            "optimizer: {name: sgd, momentum: {choice: [0.9, 0]}, nesterov: {choice: [false, true]}}",
+            "optimizer: nesterov needs a momentum above 0, got momentum=0",
+        ),
+        (
+            "optimizer: {name: {choice: [adam, sgd]}, momentum: 0.9}",
+            "optimizer.momentum: adam takes no momentum; write a choice of branches, each with its keys",
+        ),
+        # points
+        ("points: [a]", "points: must be a mapping of names to changes, got ['a']"),
+        ("points: {p: 3}", "points.p: must be a mapping of changes, got 3"),
+        ("points: {p: {los: bce}}", "points.p: unknown key 'los'; did you mean 'loss'?"),
+        (
+            "points: {p: {model: {dropuot: 0.5}}}",
+            "points.p: unknown key 'dropuot' in model; did you mean 'dropout'?",
+        ),
+        (
+            "{model: {dropout: {uniform: [0, 0.5]}}, points: {p: {model: {dropout: 0.7}}}}",
+            "points.p: model.dropout: 0.7 is outside 0..0.5",
+        ),
+        (
+            "{sampler: shuffle, points: {p: {sampler: oversample}}}",
+            "points.p: sampler: is fixed at shuffle in this space, got oversample",
+        ),
+        (
+            "{loss: {choice: [{name: bce}, {name: mse}]}, points: {p: {loss: {name: focal}}}}",
+            "points.p: loss: no choice of this space fits {name: 'focal'}; it has bce, mse",
+        ),
+        (
+            "{loss: {choice: [{name: bce}, {name: mse}]}, points: {p: {loss: mse}}}",
+            "points.p: loss: a branch is chosen by what it holds, as {name: ...}, got 'mse'",
+        ),
+        (
+            "{optimizer: {choice: [{name: adam, lr: {uniform: [0.1, 1]}}, {name: sgd}]},"
+            " points: {p: {optimizer: {name: adam, lr: 5}}}}",
+            "points.p: optimizer.lr: 5 is outside 0.1..1",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_file_key_and_mend(text: str, message: str):
+    assert refusal(text) == f"my.yaml: {message}"
+
+
+def test_every_mistake_is_told_at_once():
+    problems = refusal(
+        """
+        metric: f2
+        model: {size: 1, droput: 0}
+        loss: {choice: [{name: bcd}, {name: focal, gamma: -1}]}
+        augmentation: {choice: []}
+        """
+    ).splitlines()
+    assert [line.split()[1] for line in problems] == [
+        "metric:",
+        "model.size:",
+        "unknown",
+        "loss.name:",
+        "loss.gamma:",
+        "augmentation:",
+    ]
+
+
+def test_a_file_names_itself_and_the_line(tmp_path: Path):
+    file = tmp_path / "my.yaml"
+    file.write_text("model:\n\tsize: 128\n")
+    with pytest.raises(SpaceError, match=r"my\.yaml, line 2: a tab can't indent YAML"):
+        Space.load(file)
+
+
+def test_a_plain_mapping_is_a_space_too():
+    assert Space.parse({"optimizer": {"choice": [{"name": "adam"}, {"name": "sgd"}]}}, "python").count() == 2
+
+
+def test_an_unnamed_space_is_called_after_its_file(tmp_path: Path):
+    (tmp_path / "mine.yaml").write_text("augmentation: normal\n")
+    assert Space.load(tmp_path / "mine.yaml").name == "mine"
+
+
+def test_a_boolean_field_understands_yes_and_no():
+    chosen = space("optimizer: {name: sgd, nesterov: {choice: [no, yes]}}").dimensions[0].distribution
+    assert chosen.labels == (False, True)
+
+
+def default_of(text: str) -> object:
+    return space(text).dimensions[0].distribution.default
+
+
+@pytest.mark.parametrize(
+    ("text", "default"),
+    [
+        (adam_lr("{loguniform: [1e-5, 1e-2], default: 1e-4}"), 1e-4),
+        (adam_lr("{loguniform: [1e-5, 1e-2]}"), 1e-3),  # the recipe's own lies within
+        (adam_lr("{loguniform: [1e-6, 1e-4]}"), pytest.approx(1e-5)),  # the geometric middle
+        ("model: {dropout: {uniform: [0.2, 0.6]}}", pytest.approx(0.4)),
+        ("model: {dropout: {quniform: [0.1, 0.4, 0.1]}}", 0.2),  # 0.25, rounded to a step
+        ("training: {batch_size: {logint: [1, 16]}}", 4),
+        ("augmentation: {choice: [moderate, normal]}", "moderate"),  # the first
+        ("augmentation: {choice: [moderate, normal], default: normal}", "normal"),
+        ("model: {windows: {choice: [[brain, soft, bone], brain], default: brain}}", "brain"),
+        ("loss: {choice: [{name: bce}, {name: bce, pos_weight: balanced}], default: bce pos_weight=balanced}",
+         "bce pos_weight=balanced"),
+    ],
+)  # fmt: skip
+def test_the_default_is_the_given_one_or_the_recipes_or_the_middle_or_the_first(text: str, default: object):
+    assert default_of(text) == default
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        (
+            "loss: {choice: [{name: bce}, {name: bce, pos_weight: balanced}, {name: focal}]}",
+            ("bce", "bce pos_weight=balanced", "focal"),
+        ),
+        (
+            "loss: {choice: [{name: focal, gamma: 1.0}, {name: focal, gamma: 2.5}]}",
+            ("focal gamma=1", "focal gamma=2.5"),
+        ),
+        (
+            "optimizer: {choice: [{name: sgd, lr: {loguniform: [1e-4, 1e-2]}}, {name: sgd, lr: 1.0}]}",
+            ("sgd", "sgd lr=1"),
+        ),
+        (
+            "optimizer: {choice: [{name: sgd, lr: {uniform: [0.1, 1]}}, {name: sgd, lr: {uniform: [1, 2]}}]}",
+            ("sgd lr=0.1..1", "sgd lr=1..2"),
+        ),
+        (
+            "model: {choice: [{backbone: resnet18}, {backbone: resnet18, size: 128}, {backbone: vgg11}]}",
+            (
+                "backbone=resnet18 size=224",
+                "backbone=resnet18 size=128",
+                "backbone=vgg11 size=224",
+            ),
+        ),
+        ("model: {choice: [{size: 64}]}", ("#1",)),
+        ("model: {windows: {choice: [brain, [brain, subdural, soft]]}}", ("brain", "brain, subdural, soft")),
+        ("loss: {name: focal, alpha: {choice: [null, {uniform: [0.1, 0.9]}]}}", (None, "uniform")),
+    ],
+)
+def test_options_have_short_names_that_tell_them_apart(text: str, labels: tuple):
+    assert space(text).dimensions[0].distribution.labels == labels

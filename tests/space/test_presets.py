@@ -1,0 +1,68 @@
+"""The spaces that come with the package."""
+
+import optuna
+import pytest
+from optuna.samplers import RandomSampler
+from rich.console import Console
+
+from ichtune.config import Recipe
+from ichtune.space import Space, SpaceError, presets
+from ichtune.yaml_text import parse_yaml
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+every_preset = pytest.mark.parametrize("name", sorted(presets()))
+
+
+def test_the_presets_for_a_beginner_a_study_and_a_cluster_are_there():
+    assert {"quick", "default", "full"} <= presets().keys()
+
+
+@every_preset
+def test_a_preset_is_named_as_its_file(name: str):
+    assert Space.load(name).name == name
+
+
+@every_preset
+def test_fifty_random_trials_of_a_preset_are_recipes(name: str):
+    space, study = Space.load(name), optuna.create_study(sampler=RandomSampler(seed=0))
+    recipes = {space.recipe(space.suggest(study.ask())) for _ in range(50)}
+    assert all(isinstance(recipe, Recipe) for recipe in recipes)
+    assert len(recipes) == 50
+
+
+@every_preset
+def test_a_preset_reads_back_equal_from_its_yaml(name: str):
+    space = Space.load(name)
+    assert Space.parse(parse_yaml(space.to_yaml(), name), name) == space
+
+
+@every_preset
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_preset_fits_a_terminal_with_all_that_it_searches(name: str, columns: int):
+    space, console = Space.load(name), Console(width=columns)
+    with console.capture() as captured:
+        console.print(space.tree())
+    shown = captured.get()
+    assert max(map(len, shown.splitlines())) <= columns
+    for dimension in space.dimensions:
+        assert dimension.name.rpartition(".")[2] in shown
+    for point in space.points:
+        assert point in shown
+
+
+def test_the_quick_preset_needs_no_download():
+    assert {variant.model.weights for variant in Space.load("quick").models()} == {"random"}
+
+
+def test_an_unknown_preset_is_told_with_those_there_are():
+    with pytest.raises(SpaceError) as caught:
+        Space.load("quik")
+    assert str(caught.value) == (
+        f"'quik' is no preset; there are {', '.join(presets())}; did you mean 'quick'? "
+        "(a file is given with its ending, as my.yaml)"
+    )
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(SpaceError, match=r"^spaces/none\.yaml: no such file$"):
+        Space.load("spaces/none.yaml")
