@@ -248,7 +248,7 @@ def _label(option: Node, options: Sequence[Node], distributions: bool) -> Scalar
     if isinstance(option, Range):
         return f"{option.kind} {option}" if distributions else option.kind
     if isinstance(option, Choice):
-        return f"choice {option}"
+        return " or ".join(map(plain, option.labels))
     return plain(option) if isinstance(option, tuple) else option
 
 

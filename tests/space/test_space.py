@@ -119,6 +119,25 @@ def test_an_option_may_hold_a_range():
     assert alpha.recipe({"loss.alpha": "uniform", "loss.alpha.uniform": 0.3}).loss.alpha == 0.3
 
 
+def test_choices_nest():
+    adams = {"choice": [{"name": "adam", "lr": {"choice": [1, 2]}}, {"name": "radam"}]}
+    nested = Space.parse({"optimizer": {"choice": [adams, {"name": "sgd"}]}}, "nested")
+    assert list(nested.grid()) == [
+        {
+            "optimizer": "adam or radam",
+            "optimizer.adam or radam": "adam",
+            "optimizer.adam or radam.adam.lr": 1.0,
+        },
+        {
+            "optimizer": "adam or radam",
+            "optimizer.adam or radam": "adam",
+            "optimizer.adam or radam.adam.lr": 2.0,
+        },
+        {"optimizer": "adam or radam", "optimizer.adam or radam": "radam"},
+        {"optimizer": "sgd"},
+    ]
+
+
 def test_a_section_may_share_its_ranges_between_names():
     shared = space("optimizer: {name: {choice: [adam, sgd]}, lr: {loguniform: [1e-4, 1e-2]}}")
     sgd = shared.recipe({"optimizer.name": "sgd", "optimizer.lr": 0.01}).optimizer
