@@ -1,0 +1,1 @@
+"""What a finished search tells: rankings, tables, the retrained model."""

@@ -4,7 +4,7 @@ import errno
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -27,6 +27,13 @@ class Format(StrEnum):
     rsna = "rsna"
     ct_ich = "ct-ich"
     images = "images"
+
+
+def _env(flag: str, **settings: Any) -> Any:
+    """An option that can also be given as a variable: --max-epochs or ICHTUNE_MAX_EPOCHS."""
+    return typer.Option(
+        f"--{flag}", envvar=f"ICHTUNE_{flag.replace('-', '_').upper()}", show_envvar=False, **settings
+    )
 
 
 def main() -> None:
@@ -152,6 +159,97 @@ def phantom(
     counts = ", ".join(f"{label} {count:,}" for label, count in made.positives.items())
     console.print(f"{out}: {made.patients:,} patients, {made.slices:,} slices, with {counts}", soft_wrap=True)
     console.print(f"next: ichtune prepare {out} STORE")
+
+
+@app.command()
+def space(
+    space: Annotated[
+        str, typer.Argument(metavar="NAME|FILE", help="A preset (quick, default, full) or a YAML file.")
+    ],
+) -> None:
+    """Check a search space and print it as a tree."""
+    from ichtune.space import Space
+
+    console.print(Space.load(space).tree())
+
+
+@app.command()
+def search(
+    data: Annotated[
+        Path | None, _env("data", help="Slice store (default: made-up heads, prepared once).")
+    ] = None,
+    space: Annotated[str, _env("space", help="Preset or YAML file of the search space.")] = "quick",
+    trials: Annotated[int, _env("trials", min=1, help="How many recipes to try.")] = 30,
+    name: Annotated[str | None, _env("name", help="Of the run (default: the space and the time).")] = None,
+    runs: Annotated[
+        Path, _env("runs", help="Folder of all runs; on a cluster, one that all nodes share.")
+    ] = Path("runs"),
+    address: Annotated[
+        str | None, _env("address", help="Ray cluster to join (default: a local Ray).")
+    ] = None,
+    folds: Annotated[int, _env("folds", min=1, help="Folds that each trial is scored on.")] = 5,
+    sampler: Annotated[str, _env("sampler", help="tpe, random, grid, gp or cmaes.")] = "tpe",
+    max_epochs: Annotated[
+        int | None, _env("max-epochs", min=1, help="In place of the space's epochs.")
+    ] = None,
+    grace: Annotated[int, _env("grace", min=1, help="Epochs before ASHA may stop a trial.")] = 2,
+    reduction: Annotated[
+        float, _env("reduction", min=1.1, help="ASHA keeps one in so many at a rung.")
+    ] = 3.0,
+    views: Annotated[int, _env("views", min=1, help="Augmented views of a slice in the feature bank.")] = 4,
+    cpus_per_trial: Annotated[float, _env("cpus-per-trial", min=0.1, help="Cores for each trial.")] = 1.0,
+    gpus_per_trial: Annotated[
+        float | None, _env("gpus-per-trial", min=0, help="GPUs, also parts of one.")
+    ] = None,
+    max_concurrent: Annotated[
+        int | None, _env("max-concurrent", min=1, help="Trials at once, at most.")
+    ] = None,
+    time_budget: Annotated[
+        float | None, _env("time-budget", min=1, help="Seconds after which to stop.")
+    ] = None,
+    seed: Annotated[int, _env("seed", min=0, help="Of sampler, augmentation and random weights.")] = 0,
+    set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Change the space.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")
+    ] = False,
+) -> None:
+    """Search for the best recipe on a slice store: the main job."""
+    from ichtune.search import command
+    from ichtune.search.settings import SearchSettings
+    from ichtune.space import Space
+
+    changes = command.parse_changes(set or [])
+    if max_epochs is not None:
+        changes["training.epochs"] = max_epochs
+    settings = SearchSettings(
+        trials=trials,
+        name=name,
+        runs=runs,
+        address=address,
+        folds=folds,
+        sampler=sampler,
+        grace=grace,
+        reduction=reduction,
+        views=views,
+        cpus_per_trial=cpus_per_trial,
+        gpus_per_trial=gpus_per_trial,
+        max_concurrent=max_concurrent,
+        time_budget_s=time_budget,
+        seed=seed,
+    )
+    sys.exit(command.run(data, Space.load(space).changed(changes), settings, console, dry_run=dry_run))
+
+
+@app.command()
+def rank(run: Annotated[Path, typer.Argument(help="Folder of a run, as runs/NAME.")]) -> None:
+    """Rank a run's trials: on the screen, and as tables in RUN/results."""
+    from analysis.rank import RankedResults
+    from analysis.show import print_ranking, write_ranking
+
+    results = RankedResults.of(run)
+    print_ranking(results, console)
+    for file in write_ranking(results):
+        console.print(f"wrote {file}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from ichtune.data.anatomy.scanner import Scanner
 from ichtune.data.anatomy.shapes import Plane
 from ichtune.data.anatomy.skull import VAULT_TOP_Z
 from ichtune.data.anatomy.traits import draw_traits
+from ichtune.errors import InputError
 from ichtune.labels import ANY, LABELS, SUBTYPES
 
 BLEEDING_SHARE: Final = 0.5  # of the patients
@@ -133,7 +134,7 @@ def write_phantoms(
 
     The same `seed`, `patients` and `size` give the same bytes, whatever the number of `workers` (processes; None:
     one a core). `progress` is told how many patients are done. The labels come last: the folder of a killed run
-    has none. Raises FileExistsError if `out` holds anything, and ValueError for no patients, a negative seed or
+    has none. Raises InputError if `out` holds anything, and ValueError for no patients, a negative seed or
     a `size` below 32 pixels.
     """
     if patients < 1:
@@ -143,7 +144,7 @@ def write_phantoms(
     if size < 32:
         raise ValueError(f"size must be at least 32 pixels, got {size}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(
+        raise InputError(
             f"{out}: made-up patients go to a new or empty folder only; remove this one or name another"
         )
     plans = plan_patients(patients, seed)

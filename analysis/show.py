@@ -1,0 +1,89 @@
+"""A ranking on the screen and in a run's results folder."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from analysis.rank import RankedResults, RankedTrial, column, varying_parameters
+from analysis.tables import shown, write_tables
+from ichtune.search.run_folder import RunFolder
+from ichtune.search.searcher import ENDED, open_study
+
+MOST_ROWS = 15
+WIDE = 120  # columns of a terminal that has room for more metrics
+ON_SCREEN = ("average_precision", "subset_accuracy", "weighted_log_loss")
+
+
+def write_ranking(results: RankedResults) -> list[Path]:
+    """Write results/ranked.csv, .md, .tex, .html and .json; gives the files."""
+    folds = results.run.asked["folds"]
+    caption = (
+        f"Search {results.run.name}: {len(results.trials)} trials by {results.metric}, mean over {folds} "
+        "patient-grouped folds at each trial's best epoch"
+    )
+    return write_tables(results.run.results, "ranked", results.table, below=results.no_skill, caption=caption)
+
+
+def print_summary(run: RunFolder, console: Console) -> None:
+    """One line that says what became of the trials."""
+    ends = Counter(
+        trial.user_attrs.get(ENDED, "unfinished")
+        for trial in open_study(run.journal).get_trials(deepcopy=False)
+    )
+    ends.pop("unfinished", None)
+    kinds = {"done": ends["last epoch"] + ends["patience"], "stopped early": ends["asha"]}
+    kinds |= {kind: ends[kind] for kind in ("failed", "diverged", "interrupted") if ends[kind]}
+    text = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    console.print(f"{sum(ends.values())} trials: {text}", highlight=False)
+
+
+def print_ranking(results: RankedResults, console: Console) -> None:
+    """The best trials and, under them, what no skill at all would score; as wide as the screen allows."""
+    varying = varying_parameters([trial.record.params for trial in results.trials])
+    metrics = ON_SCREEN if console.width >= WIDE else ()
+    title = f"{results.run.name}: {results.metric} on {results.run.asked['folds']} folds, mean ± deviation"
+    table = Table(box=box.SIMPLE, title=title, pad_edge=False, collapse_padding=True)
+    for name in (
+        "",
+        "trial",
+        results.metric,
+        *(name.replace("_", "\n") for name in metrics),
+        "epoch",
+        "ended",
+    ):
+        table.add_column(name, no_wrap=True)
+    table.add_column("what varies")
+    for rank, trial in enumerate(results.trials[:MOST_ROWS], 1):
+        table.add_row(str(rank), *_cells(trial, metrics, varying), style="bold" if rank == 1 else "")
+    table.add_section()
+    for row in results.no_skill.to_dict("records"):
+        numbers = [shown(row[column(name)]) for name in (results.metric, *metrics)]
+        table.add_row("", "no skill", *numbers, "", "", str(row["trial"]), style="dim")
+    console.print(table)
+    if len(results.trials) > MOST_ROWS:
+        console.print(f"... and {len(results.trials) - MOST_ROWS} more in the tables", highlight=False)
+
+
+def _cells(trial: RankedTrial, metrics: tuple[str, ...], varying: list[str]) -> list[str]:
+    row, params = trial.row(), trial.record.params
+    return [
+        escape(trial.record.point or f"{trial.record.number:04d}"),
+        f"{row['score']:.4f} ± {shown(row['score_std']) or '?'}",
+        *(shown(row[column(name)]) for name in metrics),
+        f"{row['best_epoch']}/{row['last_epoch']}",
+        row["ended"],
+        escape(", ".join(_short(name, params[name]) for name in varying if name in params)),
+    ]
+
+
+def _short(name: str, value: Any) -> str:
+    """A parameter without what its branch says already: `lr 0.0031`; a choice by its value alone."""
+    if isinstance(value, str):
+        return value
+    digits = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{name.rpartition('.')[2]} {digits}"

@@ -1,0 +1,16 @@
+"""Searches on Ray. Ray reads its settings when it is imported, so they stand here; what a user has set stays."""
+
+import os
+
+_SETTINGS = {
+    # Under `uv run`, Ray would start its workers by `uv run` in a copy of the folder, where nothing is installed.
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Trials write their own records; Ray's would be a second and slower set.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_AUTO_INIT": "1",
+}
+for _name, _value in _SETTINGS.items():
+    os.environ.setdefault(_name, _value)

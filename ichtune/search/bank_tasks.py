@@ -1,0 +1,30 @@
+"""The feature bank built by Ray tasks, on all cores or GPUs of the cluster."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import ray
+
+from ichtune.search.cluster import Capacity
+from ichtune.training.bank_build import Work, compute_chunk
+
+AHEAD = 2  # tasks that wait for each one at work: a large store has thousands of chunks
+
+
+def compute_on(capacity: Capacity) -> Callable[[Work], Iterable[int]]:
+    """Gives what computes a bank's work by tasks: one a core with a thread each, or one a GPU."""
+    gpus, slots = (1, capacity.gpus) if capacity.gpus else (0, capacity.cpus)
+    # A task keeps its process, and with it the backbone that it has built, for the next one.
+    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(compute_chunk)
+
+    def compute(work: Work) -> Iterator[int]:
+        pending: list[ray.ObjectRef] = []
+        for part, chunk in work:
+            pending.append(task.remote(part, chunk, threads=1))
+            if len(pending) >= (1 + AHEAD) * slots:
+                done, pending = ray.wait(pending)
+                yield from ray.get(done)
+        while pending:
+            done, pending = ray.wait(pending)
+            yield from ray.get(done)
+
+    return compute

@@ -1,0 +1,86 @@
+"""What `ichtune search` and `launch.py` do: plan, run, rank, and say what to do next."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ichtune.data.demo import demo_store
+from ichtune.errors import InputError
+from ichtune.search.run_folder import RunFolder
+from ichtune.search.search import Plan, plan, search
+from ichtune.search.settings import SearchSettings
+from ichtune.space import Space
+from ichtune.yaml_text import parse_yaml_value
+
+OK, NOTHING_USABLE, INTERRUPTED = 0, 1, 130
+
+
+def parse_changes(texts: list[str]) -> dict[str, object]:
+    """The changes that `--set key=value` asks for; values are read as YAML.
+
+    Raises:
+        InputError: a text without "=", or a value that is no YAML.
+    """
+    changes = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"--set {text}: must be KEY=VALUE, as --set training.epochs=5")
+        changes[key.strip()] = parse_yaml_value(value, f"--set {key.strip()}")
+    return changes
+
+
+def run(data: Path | None, space: Space, settings: SearchSettings, console: Console, *, dry_run: bool) -> int:
+    """Search and rank; gives the exit code."""
+    planned = plan(data or demo_store(console), space, settings)
+    print_plan(planned, console)
+    if dry_run:
+        return OK
+    finished = search(planned, console)
+    return finish(finished.run, console, interrupted=finished.interrupted)
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """What will be run: trials, resources, cost of the bank, and where it goes."""
+    settings, space = plan.settings, plan.space
+    count = space.count()
+    combinations = f"{count:,} combinations" if count is not None else f"{len(space.dimensions)} dimensions"
+    missing = f", {plan.missing_rows:,} still to compute" if plan.missing_rows else ", all computed"
+    views = f"{sum(part.count for part in plan.parts):,} views in {len(plan.parts)} parts{missing}"
+    size = sum(part.count * part.width * 2 for part in plan.parts) / 2**20
+    table = Table.grid(padding=(0, 2))
+    for name, text in {
+        "data": f"{plan.store.path} ({len(plan.store.train):,} slices to search on, {plan.store.fingerprint})",
+        "space": f"{space.name}, {combinations}, by {space.metric}",
+        "trials": f"up to {settings.trials} by {settings.sampler}, each on {settings.folds} folds; "
+        f"ASHA from epoch {settings.grace}, one in {settings.reduction:g} goes on",
+        "resources": f"{settings.cpus_per_trial:g} CPU a trial, on "
+        + (f"the Ray cluster at {settings.address}" if settings.address else "a local Ray of its own"),
+        "bank": f"{views}, {size:,.0f} MiB" if plan.parts else "none: every recipe trains its backbone",
+        "writes": f"{plan.run}",
+        "seed": str(settings.seed),
+    }.items():
+        table.add_row(f"[bold]{name}[/]", escape(text))
+    console.print(table)
+
+
+def finish(run: RunFolder, console: Console, *, interrupted: bool) -> int:
+    """Rank what there is, and say where it stands and what comes next."""
+    from analysis.rank import RankedResults
+    from analysis.show import print_ranking, print_summary, write_ranking
+
+    print_summary(run, console)
+    try:
+        results = RankedResults.of(run)
+    except InputError as error:
+        console.print(f"[bold red]{escape(str(error))}[/]", soft_wrap=True)
+        return INTERRUPTED if interrupted else NOTHING_USABLE
+    print_ranking(results, console)
+    files = write_ranking(results)
+    console.print(f"tables:      {files[0].parent}", soft_wrap=True, highlight=False)
+    console.print(f"curves:      tensorboard --logdir {run.trials}", soft_wrap=True, highlight=False)
+    console.print(f"study:       optuna-dashboard {run.journal}", soft_wrap=True, highlight=False)
+    console.print(f"best model:  ichtune retrain {run.path}", soft_wrap=True, highlight=False)
+    return INTERRUPTED if interrupted else OK

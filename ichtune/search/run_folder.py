@@ -1,0 +1,153 @@
+"""A run's folder on disk: what was asked, the study, and what every trial left behind.
+
+Written by the driver (`search.yaml`, `study.journal`) and by each trial into its own folder, on storage that all
+nodes share. It is the one record of a search: ranking reads nothing else, and Ray's own files are only its scratch.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ichtune.errors import InputError
+from ichtune.files import replacing
+
+ENDED = "ended"
+"""Key of an epoch's record that tells why the trial ended with it; absent while it goes on."""
+
+
+class RunFolder:
+    """`runs/<name>/`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, asked: dict[str, Any]) -> "RunFolder":
+        """A new run that holds what was asked for.
+
+        Raises:
+            InputError: there is a run of that name already, or the folder can't be made.
+        """
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            raise InputError(f"{path}: a run of this name is already here; choose another --name") from None
+        except OSError as error:
+            raise InputError(f"{path}: can't be made ({error.strerror}); choose another --runs") from None
+        run = cls(path)
+        run.trials.mkdir()
+        with replacing(path / "search.yaml") as file:
+            file.write_text(yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """The run in a folder.
+
+        Raises:
+            InputError: there is no run.
+        """
+        run = cls(Path(path))
+        if not (run.path / "search.yaml").is_file():
+            raise InputError(
+                f"{path}: no search run here (no search.yaml); `ichtune search --name ...` makes one"
+            )
+        return run
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def write_times(self, seconds: dict[str, float]) -> None:
+        """Keep where a search's time went."""
+        with replacing(self.path / "times.json") as file:
+            file.write_text(json.dumps(seconds, indent=2))
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What `search.yaml` holds: everything that was asked, resolved."""
+        return yaml.safe_load((self.path / "search.yaml").read_text())
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal of the study."""
+        return self.path / "study.journal"
+
+    @property
+    def trials(self) -> Path:
+        """Where each trial has its folder; TensorBoard reads this one."""
+        return self.path / "trials"
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results"
+
+    def trial_records(self) -> Iterator["TrialRecord"]:
+        """Every trial that finished at least one epoch, by number."""
+        for folder in sorted(self.trials.iterdir()):
+            record = TrialRecord.read(folder)
+            if record is not None:
+                yield record
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What a trial left: its recipe, a record an epoch, and the out-of-fold logits of its best epoch."""
+
+    folder: Path
+    number: int
+    params: dict[str, Any]
+    recipe: dict[str, Any]
+    recipe_hash: str
+    point: str | None
+    epochs: list[dict[str, Any]]
+
+    @classmethod
+    def read(cls, folder: Path) -> "TrialRecord | None":
+        """The record in a trial's folder; None where no epoch was finished."""
+        try:
+            about = json.loads((folder / "trial.json").read_text())
+            lines = (folder / "epochs.jsonl").read_text().splitlines()
+        except FileNotFoundError:
+            return None
+        epochs = [json.loads(line) for line in lines]
+        return cls(folder=folder, epochs=epochs, **about) if epochs else None
+
+
+class TrialFolder:
+    """The folder that a trial writes into, by the process that trains it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self, about: dict[str, Any]) -> None:
+        """Say what the trial is, and forget epochs of an attempt that broke off before a checkpoint."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with replacing(self.path / "trial.json") as file:
+            file.write_text(json.dumps(about, indent=2))
+        (self.path / "epochs.jsonl").write_bytes(b"")
+
+    def add_epoch(self, record: dict[str, Any]) -> None:
+        with open(self.path / "epochs.jsonl", "a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def keep_best(self, heads: dict[str, Any], logits: np.ndarray) -> None:
+        """Keep the best epoch's heads, and its out-of-fold logits (float16 `[N, 6]`, NaN where no fold validates)."""
+        from safetensors.torch import save_file
+
+        with replacing(self.path / "best.safetensors") as file:
+            save_file(heads, file)
+        with replacing(self.path / "out_of_fold.npy") as file, open(file, "wb") as stream:
+            np.save(stream, logits.astype(np.float16))
+
+
+def slug(number: int, words: list[str]) -> str:
+    """A trial's folder name: its number and what tells it apart, of characters that any file system takes."""
+    text = "-".join(re.sub(r"[^A-Za-z0-9.=+]+", "-", word).strip("-") for word in words)
+    return f"{number:04d}-{text}"[:60].rstrip("-.")

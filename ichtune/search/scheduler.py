@@ -1,0 +1,30 @@
+"""ASHA, which also remembers whom it stopped."""
+
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import AsyncHyperBandScheduler
+
+
+class Halving(AsyncHyperBandScheduler):
+    """Ray's ASHA on epochs; `stopped` tells its verdicts apart from all other ends of a trial."""
+
+    def __init__(self, *, metric: str, mode: str, max_epochs: int, grace: int, reduction: float) -> None:
+        super().__init__(
+            time_attr="epoch",
+            metric=metric,
+            mode=mode,
+            max_t=max_epochs,
+            grace_period=grace,
+            reduction_factor=reduction,
+        )
+        self.stopped: set[str] = set()
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        decision = super().on_trial_result(tune_controller, trial, result)
+        if decision == self.STOP:
+            self.stopped.add(trial.trial_id)
+        return decision
+
+    def has_stopped(self, trial_id: str) -> bool:
+        return trial_id in self.stopped

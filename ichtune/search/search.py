@@ -1,0 +1,133 @@
+"""A search from its data to its ranking."""
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
+from ichtune.progress import progress
+from ichtune.search.bank_tasks import compute_on
+from ichtune.search.cluster import Capacity, connected
+from ichtune.search.run_folder import RunFolder
+from ichtune.search.settings import SearchSettings
+from ichtune.search.trial import TrialJob
+from ichtune.search.tuner import run_trials
+from ichtune.search.view import Board, SearchView
+from ichtune.space import Space
+from ichtune.training.bank import BankPart, is_finished, plan_parts
+from ichtune.training.bank_build import build
+from ichtune.training.experiment import Experiment, folds_of
+
+VERSIONS = ("ichtune", "ray", "optuna", "torch", "torchvision", "monai", "albumentations", "numpy")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search as it will be run: everything is checked, and nothing has been written or computed."""
+
+    store: SliceStore
+    space: Space
+    settings: SearchSettings
+    parts: tuple[BankPart, ...]
+
+    @property
+    def run(self) -> Path:
+        return self.settings.runs / str(self.settings.name)
+
+    @property
+    def missing_rows(self) -> int:
+        """Slices and views that the feature bank still lacks."""
+        return sum(part.count for part in self.parts if not is_finished(part))
+
+
+def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
+    """Check all that a search is asked for.
+
+    Raises:
+        InputError: a store, space, metric, backbone or setting that can't be used, or a run name that is taken.
+    """
+    store = SliceStore.open(Path(data).absolute())
+    folds_of(store, settings.folds)
+    name = settings.name or f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}"
+    if Path(name).name != name or name in (".", ".."):
+        raise InputError(f"--name: {name!r} must be a plain folder name, without a path")
+    settings = replace(settings, name=name, runs=settings.runs.absolute())
+    if (settings.runs / name).exists():
+        raise InputError(f"{settings.runs / name}: a run of this name is already here; choose another --name")
+    return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)))
+
+
+def _bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> list[BankPart]:
+    """The bank's parts for every frozen backbone that a trial may ask for."""
+    variants = [variant for variant in space.models() if variant.model.train == "frozen"]
+    parts = []
+    for precision in dict.fromkeys(variant.precision for variant in variants):
+        models = [variant.model for variant in variants if variant.precision == precision]
+        levels = sorted(space.levels())
+        parts += plan_parts(
+            store, models, levels, views=settings.views, seed=settings.seed, precision=precision
+        )
+    return parts
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A search that has ended, by itself or by Ctrl-C."""
+
+    run: RunFolder
+    interrupted: bool
+
+
+def search(plan: Plan, console: Console) -> Finished:
+    """Run a search: the bank first, then its trials. Ctrl-C during the trials ends it cleanly.
+
+    Raises:
+        InputError: no Ray cluster answers, or the run's folder can't be made.
+    """
+    begun = time.monotonic()
+    with ExitStack() as stack:
+        capacity = stack.enter_context(connected(plan.settings.address))
+        started = time.monotonic()
+        build_bank(plan, capacity, console)
+        banked = time.monotonic()
+        run = RunFolder.create(plan.run, asked(plan))
+        view = SearchView(
+            Board(plan.settings.trials, plan.space.metric, plan.space.direction == "max"), console
+        )
+        stack.callback(view.close)
+        interrupted = run_trials(_job(plan, run), plan.space, plan.settings, run, capacity, [view])
+        run.write_times(
+            {"start_s": started - begun, "bank_s": banked - started, "trials_s": time.monotonic() - banked}
+        )
+    return Finished(run, interrupted)
+
+
+def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
+    """Compute what the feature bank lacks."""
+    if plan.missing_rows:
+        with progress("feature bank", "views", console) as report:
+            build(plan.parts, run=compute_on(capacity), progress=report)
+
+
+def _job(plan: Plan, run: RunFolder) -> TrialJob:
+    experiment = Experiment(plan.store.path, plan.parts, plan.settings.folds, plan.settings.seed)
+    return TrialJob(experiment, plan.space, run.trials, threads=max(1, int(plan.settings.cpus_per_trial)))
+
+
+def asked(plan: Plan) -> dict[str, Any]:
+    """Everything that a search was asked for, resolved, as plain data for `search.yaml`."""
+    return {
+        "data": str(plan.store.path),
+        "fingerprint": plan.store.fingerprint,
+        "folds": plan.settings.folds,
+        "space": plan.space.as_dict(),
+        "settings": plan.settings.as_dict(),
+        "versions": {name: version(name) for name in VERSIONS},
+    }

@@ -1,0 +1,183 @@
+"""One trial on Ray: a recipe trained epoch by epoch, scored on its folds, and recorded in its own folder."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ray.tune import Trainable
+
+from ichtune.config import recipe_hash
+from ichtune.search.run_folder import ENDED, TrialFolder, slug
+from ichtune.search.searcher import OBJECTIVE
+from ichtune.search.tensorboard import TrialBoard
+from ichtune.space import Space
+from ichtune.training.experiment import Experiment, folds_of, open_store
+from ichtune.training.metrics import worst
+from ichtune.training.results import EpochResult
+from ichtune.training.stopping import BestEpoch
+
+BOARD_METRICS = ["valid/auc", "valid/average_precision", "valid/weighted_log_loss", "valid/loss"]
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """What every trial of a search is given."""
+
+    experiment: Experiment
+    space: Space
+    trials: Path
+    threads: int
+
+
+def trial_folder_name(config: dict[str, Any]) -> str:
+    """A trial's name: its number, its point's name if it has one, and the branches that it took."""
+    words = [value for value in config["params"].values() if isinstance(value, str)]
+    return slug(config["number"], [config["point"]] if config["point"] else words)
+
+
+class SearchTrial(Trainable):
+    """Ray's view of a trial; the actor lives on from one to the next, and each begins with nothing of the last."""
+
+    def setup(self, config: dict[str, Any], job: TrialJob) -> None:
+        # Ray also makes actors for trials that it then gives to others, so the trial begins with its first epoch.
+        self.job = job
+        self.run: _TrialRun | None = None
+        torch.set_num_threads(job.threads)
+
+    def step(self) -> dict[str, Any]:
+        self.run = self.run or _TrialRun(self.job, self.config)
+        return self.run.next_epoch()
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.cleanup()
+        return True
+
+    def cleanup(self) -> None:
+        if self.run is not None:
+            self.run.close()
+            self.run = None
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        raise NotImplementedError("trials keep their state in the run's own folder")
+
+
+class _TrialRun:
+    """A trial from its first epoch to its last."""
+
+    def __init__(self, job: TrialJob, config: dict[str, Any]) -> None:
+        self.job = job
+        self.recipe = job.space.recipe(config["params"])
+        self.best = BestEpoch(job.space.metric, self.recipe.training.patience)
+        self.folder = TrialFolder(job.trials / trial_folder_name(config))
+        self.folder.begin(
+            {
+                "number": config["number"],
+                "params": config["params"],
+                "recipe": self.recipe.model_dump(mode="json"),
+                "recipe_hash": recipe_hash(self.recipe),
+                "point": config["point"],
+            }
+        )
+        self.board = TrialBoard(self.folder.path, config["params"], BOARD_METRICS)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.epochs: Iterator[EpochResult] = job.experiment.epochs(
+            self.recipe, device=device, threads=job.threads
+        )
+
+    def next_epoch(self) -> dict[str, Any]:
+        begun = time.monotonic()
+        result = next(self.epochs)
+        metric = self.job.space.metric
+        if self.best.update(result.epoch, result.mean(metric)):
+            self.folder.keep_best(heads_of(result), self._out_of_fold(result))
+        ended = self._why_ended(result)
+        record = epoch_record(result, seconds=time.monotonic() - begun)
+        self.folder.add_epoch({**record, ENDED: ended})
+        self.board.add(result.epoch, scalars(result))
+        value = worst(metric) if result.diverged or np.isnan(self.best.value) else self.best.value
+        return {
+            "epoch": result.epoch,
+            OBJECTIVE: value,
+            "diverged": result.diverged,
+            **({ENDED: ended, "done": True} if ended else {}),
+        }
+
+    def _why_ended(self, result: EpochResult) -> str | None:
+        if result.diverged:
+            return "diverged"
+        if result.epoch >= self.recipe.training.epochs:
+            return "last epoch"
+        return "patience" if self.best.out_of_patience else None
+
+    def _out_of_fold(self, result: EpochResult) -> np.ndarray:
+        """Every slice's logits `[N, 6]` by the fold that validates on it, NaN elsewhere."""
+        store = open_store(self.job.experiment.store)
+        logits = np.full(store.labels.shape, np.nan, np.float32)
+        for fold, values in zip(folds_of(store, self.job.experiment.folds), result.logits, strict=True):
+            logits[fold.valid] = values
+        return logits
+
+    def close(self) -> None:
+        self.epochs.close()
+        self.board.close()
+
+
+def heads_of(result: EpochResult) -> dict[str, torch.Tensor]:
+    """The heads of all folds as they are after an epoch: weights `[D + 1, 6]`, the bias as last row."""
+    state = result.state()
+    networks = [part["network"] for part in state["apart"]] if "apart" in state else [state["network"]]
+    weights = [
+        tensor
+        for network in networks
+        for name, tensor in network.items()
+        if name.startswith("heads.weights.")
+    ]
+    return {f"fold{number}": weight.cpu().contiguous() for number, weight in enumerate(weights)}
+
+
+def epoch_record(result: EpochResult, *, seconds: float) -> dict[str, Any]:
+    """An epoch as plain data: means and deviations over folds, each fold's values, and what proves the knobs acted."""
+    folds = {**result.metrics, "train_loss": result.train_loss}
+    return {
+        "epoch": result.epoch,
+        "diverged": result.diverged,
+        "mean": {name: _finite(_nan_mean(values)) for name, values in folds.items()},
+        "std": {name: _finite(_nan_std(values)) for name, values in folds.items()},
+        "folds": {name: [_finite(value) for value in values] for name, values in folds.items()},
+        "lr": result.lr.tolist(),
+        "mean_lr": result.mean_lr.tolist(),
+        "class_mix": [[_finite(share) for share in fold] for fold in result.class_mix],
+        "grad_norm": [_finite(norm) for norm in result.grad_norm],
+        "trained_parameters": int(result.trained_parameters[0]),
+        "seconds": seconds,
+    }
+
+
+def scalars(result: EpochResult) -> dict[str, float]:
+    """An epoch's means over folds by TensorBoard tag."""
+    valid = {f"valid/{name}": _nan_mean(values) for name, values in result.metrics.items()}
+    return valid | {
+        "train/loss": _nan_mean(result.train_loss),
+        "train/lr": float(result.mean_lr.mean()),
+        "train/grad_norm": _nan_mean(result.grad_norm),
+        "train/positive_share": _nan_mean(result.class_mix[:, -1]),
+    }
+
+
+def _nan_mean(values: np.ndarray) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+def _nan_std(values: np.ndarray) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.std(ddof=1)) if len(defined) > 1 else float("nan")
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN."""
+    return float(value) if np.isfinite(value) else None

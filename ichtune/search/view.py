@@ -1,0 +1,148 @@
+"""What a search shows while it runs: a live panel on a terminal, a line when something changes in a log."""
+
+import time
+from collections import Counter
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ichtune.search.searcher import FROM_SCHEDULER, OBJECTIVE
+
+LOG_EVERY_S = 15.0
+
+
+class Board:
+    """The state of a search as its trials report it."""
+
+    def __init__(self, trials: int, metric: str, maximised: bool) -> None:
+        self.trials, self.metric, self.maximised = trials, metric, maximised
+        self.started = time.monotonic()
+        self.running: dict[str, str] = {}
+        self.ends: Counter[str] = Counter()
+        self.epochs = 0
+        self.best: tuple[float, str] | None = None
+
+    @property
+    def done(self) -> int:
+        return sum(self.ends.values())
+
+    def take(self, name: str, result: dict[str, Any]) -> bool:
+        """Take a trial's epoch; True if it is the new best one."""
+        self.running[name] = f"epoch {result['epoch']}, {self.metric} {result[OBJECTIVE]:.4f}"
+        self.epochs += 1
+        value = result[OBJECTIVE]
+        better = self.best is None or (value > self.best[0] if self.maximised else value < self.best[0])
+        if not better or result.get("diverged"):
+            return False
+        before, self.best = self.best, (value, name)
+        return before is None or before[1] != name
+
+    def finish(self, name: str, how: str) -> None:
+        self.running.pop(name, None)
+        self.ends[how] += 1
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    def left(self) -> str:
+        """Time left at the pace so far, in words."""
+        if not self.done:
+            return "?"
+        seconds = self.seconds / self.done * (self.trials - self.done)
+        return f"{seconds / 60:.0f} min" if seconds > 120 else f"{seconds:.0f} s"
+
+    def counts(self) -> str:
+        stopped, failed = self.ends[FROM_SCHEDULER], self.ends["failed"] + self.ends["diverged"]
+        ended = self.done - stopped - failed
+        text = f"{ended} done, {stopped} stopped early, {len(self.running)} running"
+        return f"{text}, {failed} failed" if failed else text
+
+
+class SearchView(Callback):
+    """Hears of every trial from Ray and shows the board."""
+
+    def __init__(self, board: Board, console: Console) -> None:
+        self.board, self.console = board, console
+        self.live = (
+            Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        )
+        self.last_line = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Ray pickles callbacks with the experiment; a view of a terminal can't travel.
+        return {}
+
+    def setup(
+        self, stop: Any = None, num_samples: Any = None, total_num_samples: Any = None, **info: Any
+    ) -> None:
+        if self.live:
+            self.live.start()
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.board.running.setdefault(str(trial), "starting")
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        if self.board.take(str(trial), result):
+            self._line(
+                f"best so far: {self.board.metric} {result[OBJECTIVE]:.4f} by {trial}, epoch {result['epoch']}"
+            )
+        self._refresh()
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.board.finish(str(trial), (trial.last_result or {}).get("ended") or FROM_SCHEDULER)
+        self._refresh()
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self.board.finish(str(trial), "failed")
+        self._line(f"{trial} failed: {_last_line(trial)}")
+        self._refresh()
+
+    def close(self) -> None:
+        if self.live:
+            self.live.stop()
+
+    def _refresh(self) -> None:
+        if self.live:
+            self.live.update(self._panel())
+        elif time.monotonic() - self.last_line > LOG_EVERY_S:
+            board = self.board
+            self._line(f"{board.done} of {board.trials} trials: {board.counts()}, {board.left()} left")
+
+    def _line(self, text: str) -> None:
+        self.last_line = time.monotonic()
+        console = self.live.console if self.live else self.console
+        if not self.live:
+            console.print(escape(text), soft_wrap=True, highlight=False)
+
+    def _panel(self) -> Group:
+        board = self.board
+        head = Table.grid(padding=(0, 2))
+        head.add_row(
+            Text(f"{board.done} of {board.trials} trials", "bold"),
+            ProgressBar(total=board.trials, completed=board.done, width=30),
+            f"{60 * board.done / max(board.seconds, 1e-9):.0f} trials/min",
+            f"{board.left()} left",
+        )
+        lines = [head, Text(board.counts())]
+        if board.best:
+            value, name = board.best
+            lines.append(Text.assemble("best ", (f"{board.metric} {value:.4f}", "bold green"), f"  {name}"))
+        lines += [
+            Text(f"  {name}  {state}", "dim", no_wrap=True) for name, state in list(board.running.items())[:8]
+        ]
+        return Group(*lines)
+
+
+def _last_line(trial: Trial) -> str:
+    error = trial.get_error()
+    return str(error).strip().splitlines()[-1] if error else "its process ended"

@@ -1,0 +1,97 @@
+"""A recipe put together: its network, its source of inputs and its folds, as a generator of epochs."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ichtune.config import Recipe
+from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
+from ichtune.models.backbones import build_backbone
+from ichtune.models.heads import HeadStack, Network
+from ichtune.training.bank import BankPart, bank_model
+from ichtune.training.batches import Fold, Source
+from ichtune.training.features import FeatureSource
+from ichtune.training.fit import fit, fit_folds_apart
+from ichtune.training.images import ImageSource
+from ichtune.training.results import EpochResult
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What all trials of a search share: the store, its bank, the folds to score on, and the bank's seed."""
+
+    store: Path
+    parts: tuple[BankPart, ...]
+    folds: int
+    seed: int
+    """Of augmentation and of random weights; a recipe's own seed is that of its training."""
+
+    def epochs(
+        self, recipe: Recipe, *, device: torch.device, threads: int, resume: dict[str, Any] | None = None
+    ) -> Iterator[EpochResult]:
+        """Train a recipe on every fold and give one result an epoch; the test set is never touched."""
+        store = open_store(self.store)
+        folds = folds_of(store, self.folds)
+        if recipe.model.train == "frozen":
+            source = self.features(recipe)
+            network = Network(
+                None, HeadStack(source.width, [fold.index for fold in folds], recipe.training.seed)
+            )
+            return fit(network, source, store.labels, folds, recipe, device=device, resume=resume)
+        networks = [self.network(recipe, fold) for fold in folds]
+        images = self.images(recipe, threads)
+        return fit_folds_apart(networks, images, store.labels, folds, recipe, device=device, resume=resume)
+
+    def features(self, recipe: Recipe) -> FeatureSource:
+        """The cached features that a recipe with a frozen backbone trains on."""
+        model, level = bank_model(recipe.model), recipe.augmentation
+        needed = [
+            part
+            for part in self.parts
+            if part.model == model
+            and part.key.precision == recipe.training.precision
+            and part.key.level in ("normal", level)
+        ]
+        return FeatureSource.open(open_store(self.store), needed, level)
+
+    def images(self, recipe: Recipe, threads: int) -> ImageSource:
+        """The augmented images that a recipe trains a backbone on, each epoch with a view of its own."""
+        return ImageSource(
+            open_store(self.store).hu,
+            recipe.model,
+            recipe.augmentation,
+            seed=self.seed,
+            views=recipe.training.epochs,
+            threads=threads,
+        )
+
+    def network(self, recipe: Recipe, fold: Fold) -> Network:
+        """A backbone and one head, as a fold of its own starts with."""
+        backbone = build_backbone(recipe.model, seed=self.seed, precision=recipe.training.precision)
+        return Network(backbone, HeadStack(backbone.width, [fold.index], recipe.training.seed))
+
+
+@lru_cache(maxsize=1)
+def open_store(path: Path) -> SliceStore:
+    """The store, opened once in a process that trains many trials on it."""
+    return SliceStore.open(path)
+
+
+def folds_of(store: SliceStore, count: int) -> Sequence[Fold]:
+    """The first `count` folds of a store, each validated on and trained on all of the others.
+
+    Raises:
+        InputError: the store has fewer.
+    """
+    if not 1 <= count <= store.info.folds:
+        raise InputError(
+            f"--folds: {store.path} has {store.info.folds} folds, so take 1 to {store.info.folds}, got {count}; "
+            "`ichtune prepare --folds` makes a store with more"
+        )
+    pairs = store.fold_indices()[:count]
+    return [Fold(index, train, valid) for index, (train, valid) in enumerate(pairs)]
