@@ -78,7 +78,7 @@ def test_half_of_the_slices_are_rotated_by_up_to_fifteen_degrees_and_half_flippe
         angles.append(abs(angle))
     # 1.5 of 15 degrees count as none: 0.45 rotated; a quarter each within four standard deviations.
     assert all(0.13 < seen[flipped, rotated] / VIEWS < 0.40 for flipped in (0, 1) for rotated in (0, 1)), seen
-    assert 12 < np.percentile(angles, 97)
+    assert np.percentile(angles, 97) > 12
     assert np.percentile(angles, 97) < 16.5  # holes in the bar tilt its axis a little
 
 

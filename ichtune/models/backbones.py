@@ -1,0 +1,177 @@
+"""Any torchvision classification network as a backbone: pictures in, pooled features out."""
+
+import copy
+import hashlib
+from collections.abc import Iterator
+from itertools import chain
+from typing import Literal
+
+import torch
+import torchvision
+from torch import fx, nn
+from torch.func import functional_call
+from torch.fx.experimental.optimization import fuse
+from torchvision.models import list_models
+
+from ichtune.config import Model
+from ichtune.errors import InputError
+from ichtune.models.pretrained import default_weights, pretrained
+from ichtune.wording import did_you_mean
+
+Precision = Literal["bfloat16", "float32"]
+
+# The channels that fill a network's three: with two windows the first one comes again.
+_CHANNELS = {1: (0, 0, 0), 2: (0, 1, 0), 3: (0, 1, 2)}
+# Parts of torchvision's networks that only hold the stages; elsewhere the stages stand at the top.
+_CONTAINERS = ("features", "trunk_output", "encoder", "blocks", "layers")
+
+
+def check_backbone_name(name: str) -> None:
+    """Refuse what is no backbone.
+
+    Raises:
+        InputError: no classification network of torchvision has that name, or one that has auxiliary outputs.
+    """
+    known = list_models(module=torchvision.models)
+    if name not in known:
+        if name in list_models():
+            raise InputError(f"model.backbone: {name!r} is not for classification; take one as resnet18")
+        mend = did_you_mean(name, known) or "; take one as resnet18, densenet121 or efficientnet_b0"
+        raise InputError(f"model.backbone: torchvision has no classification network {name!r}{mend}")
+    if name in ("googlenet", "inception_v3"):
+        raise InputError(
+            f"model.backbone: {name} trains by auxiliary outputs, which have no place here; take one as resnet18"
+        )
+
+
+def build_backbone(model: Model, *, seed: int, precision: Precision = "bfloat16") -> "Backbone":
+    """The backbone that `model` describes; `seed` is that of random weights.
+
+    Raises:
+        InputError: an unknown name, a size the network can't take, or weights that can't be had.
+    """
+    check_backbone_name(model.backbone)
+    network, mean, std = pretrained(model, seed=seed)
+    backbone = Backbone(network, mean, std, width=_width(network, model), precision=precision)
+    backbone.set_trained(model.train)
+    return backbone
+
+
+class Backbone(nn.Module):
+    """Pooled features `[n, D]`, float32, of images `[n, C, H, W]`, float32 in 0..1, with one to three windows.
+
+    A single window is repeated for the network's three channels; of two, the first comes again as third.
+    Normalisation is the backbone's, as it goes with the weights. What is not trained stays in evaluation mode,
+    so that the statistics of its batch normalisation don't move.
+    """
+
+    def __init__(
+        self, network: nn.Module, mean: torch.Tensor, std: torch.Tensor, *, width: int, precision: Precision
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.width = width
+        """D, the number of features."""
+        self.precision = precision
+        self.mean: torch.Tensor
+        self.std: torch.Tensor
+        self.register_buffer("mean", mean.reshape(3, 1, 1).clone())
+        self.register_buffer("std", std.reshape(3, 1, 1).clone())
+        # In tuples, where torch does not take them for parts of this module.
+        self._trained_parts: tuple[nn.Module, ...] = (network,)
+        self._folded: tuple[list[tuple[int, int]], nn.Module] | None = None
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if images.shape[1] == 2:
+            images = images[:, _CHANNELS[2]]
+        # One window spreads over the three channels here. Of this layout convolutions are up to twice as fast.
+        inputs = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            features = self._network()(inputs)
+        return features.flatten(1).float()
+
+    def set_trained(self, train: Literal["frozen", "last", "all"]) -> None:
+        """Let nothing, the last stage, or everything be trained.
+
+        The last stage is the last part of the network with two or more layers that have weights, and all that
+        follows it: layer4 of a resnet, denseblock4 and norm5 of a densenet, the last blocks and the closing
+        convolution of an efficientnet, the last encoder layer and norm of a vision transformer.
+        """
+        choices = {
+            "frozen": lambda: (),
+            "last": lambda: _last_stage(self.network),
+            "all": lambda: (self.network,),
+        }
+        self._trained_parts = tuple(choices[train]())
+        self.network.requires_grad_(False)
+        for part in self._trained_parts:
+            part.requires_grad_(True)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        super().train(mode)
+        self.network.eval()
+        for part in self._trained_parts:
+            part.train(mode)
+        return self
+
+    def weights_hash(self) -> str:
+        """Sixteen hex digits that two backbones share when they compute the same from the same images."""
+        content = hashlib.sha256()
+        for name, tensor in sorted(self.state_dict().items()):
+            content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            content.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return content.hexdigest()[:16]
+
+    def _network(self) -> nn.Module:
+        """What to compute with: while frozen and without gradients, convolutions that hold their batch norms.
+
+        That is a fifth faster and the same within rounding; hooks on the network's own parts need gradients on.
+        """
+        if torch.is_grad_enabled() or any(parameter.requires_grad for parameter in self.network.parameters()):
+            return self.network
+        # Folding goes by the weights as they are: loading or moving them makes it anew.
+        tensors = chain(self.network.parameters(), self.network.buffers())
+        state = [(tensor.data_ptr(), tensor._version) for tensor in tensors]
+        if self._folded is None or self._folded[0] != state:
+            self._folded = (state, _fold_batch_norms(self.network))
+        return self._folded[1]
+
+
+def _fold_batch_norms(network: nn.Module) -> nn.Module:
+    try:
+        return fuse(copy.deepcopy(network).eval(), inplace=True)
+    except fx.proxy.TraceError:  # its way depends on its input
+        return network
+
+
+def _width(network: nn.Module, model: Model) -> int:
+    """The number of features of an image of the model's size, told by shapes alone."""
+    tensors = chain(network.named_parameters(), network.named_buffers())
+    shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
+    image = torch.empty(1, 3, model.size, model.size, device="meta")
+    try:
+        features = functional_call(network.eval(), shapes, (image,))
+    except (RuntimeError, AssertionError, ValueError) as error:
+        (fits,) = default_weights(model.backbone).transforms().crop_size
+        raise InputError(
+            f"model.size: {model.backbone} can't take images of {model.size} x {model.size} ({error}); "
+            f"--set model.size={fits} fits"
+        ) from error
+    return features.flatten(1).shape[1]
+
+
+def _last_stage(network: nn.Module) -> Iterator[nn.Module]:
+    for part in reversed(list(_parts(network))):
+        yield part
+        if sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in part.modules()) >= 2:
+            return
+
+
+def _parts(network: nn.Module) -> Iterator[nn.Module]:
+    """The network's parts in the order of their use, stage by stage."""
+    for name, part in network.named_children():
+        if name in _CONTAINERS:
+            yield from _parts(part)
+        else:
+            yield part
