@@ -1,0 +1,140 @@
+"""How fast the feature bank is computed, beside the same backbone's bare forward pass on ready images.
+
+    OMP_NUM_THREADS=1 python benchmarks/bank.py [--processes 2] [--threads 1] [--backbone resnet18] ...
+
+Prints JSON: rows a second of both by augmentation level, and their ratio (medians over rounds in which the two
+take turns), and what one thread renders. The slices are made up, 256 x 256 and smooth; the weights are random,
+which changes no time.
+"""
+
+import argparse
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+import pandas as pd
+import torch
+
+from ichtune.config import Model
+from ichtune.data.augment import Level
+from ichtune.data.store import COLUMNS, VERSION, SliceStore, StoreInfo, write_info
+from ichtune.models.backbones import Precision, build_backbone
+from ichtune.training.bank import BankPart, plan_parts
+from ichtune.training.bank_build import BATCH_ROWS, Work, build, compute_chunk
+from ichtune.training.images import ImageSource
+
+SIZE = 256
+LEVELS: tuple[Level, ...] = ("normal", "moderate", "aggressive")
+
+
+def make_store(path: Path, count: int) -> SliceStore:
+    """A store of `count` smooth slices, all of them training slices."""
+    hu = np.lib.format.open_memmap(path / "hu.npy", "w+", np.int16, (count, SIZE, SIZE))
+    for row in range(count):
+        noise = np.random.default_rng(row).normal(40, 60, (24, 24)).astype(np.float32)
+        hu[row] = cv2.resize(noise, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    hu.flush()
+    table = pd.DataFrame({name: np.zeros(count, np.int8) for name in COLUMNS}).assign(split="train")
+    table.to_parquet(path / "slices.parquet", index=False)
+    write_info(
+        path,
+        StoreInfo(VERSION, count, 1, 0, SIZE, "rsna", None, 0.2, 5, 0, False, True, f"{count} smooth slices"),
+    )
+    return SliceStore.open(path)
+
+
+def bare_forward(model: Model, precision: Precision, count: int, threads: int) -> float:
+    """Images a second of the network alone, on images that are ready, in the bank's batches."""
+    torch.set_num_threads(threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    backbone = build_backbone(model, seed=0, precision=precision).eval().to(device)
+    images = torch.rand(BATCH_ROWS, len(model.windows), model.size, model.size, device=device)
+    with torch.no_grad():
+        backbone(images).cpu()
+        begun = time.perf_counter()
+        for _ in range(count // BATCH_ROWS):
+            backbone(images).cpu()
+    return count / (time.perf_counter() - begun)
+
+
+def rendering(store: SliceStore, model: Model, level: Level, threads: int) -> float:
+    """Images a second of the pixels' part alone."""
+    source = ImageSource(store.hu, model, level, seed=0, views=1, threads=threads)
+    begun = time.perf_counter()
+    for _ in source.batches(np.split(np.arange(len(store)), len(store) // BATCH_ROWS), 0):
+        pass
+    return len(store) / (time.perf_counter() - begun)
+
+
+class Machine:
+    """So many processes of so many threads each."""
+
+    def __init__(self, processes: int, threads: int) -> None:
+        self.processes, self.threads = processes, threads
+        self.pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"))
+
+    def bare(self, model: Model, precision: Precision, count: int) -> float:
+        share = [
+            self.pool.submit(bare_forward, model, precision, count // self.processes, self.threads)
+            for _ in range(self.processes)
+        ]
+        return sum(future.result() for future in share)
+
+    def bank(self, part: BankPart) -> float:
+        shutil.rmtree(part.folder, ignore_errors=True)
+        begun = time.perf_counter()
+        build([part], run=self._run)
+        return part.count / (time.perf_counter() - begun)
+
+    def _run(self, work: Work) -> Iterator[int]:
+        done = [self.pool.submit(compute_chunk, part, chunk, threads=self.threads) for part, chunk in work]
+        return (future.result() for future in done)
+
+
+def measure(arguments: argparse.Namespace, store: SliceStore) -> dict[str, object]:
+    model = Model(backbone=arguments.backbone, weights="random", windows=arguments.windows)
+    precision = arguments.precision
+    parts = plan_parts(store, [model], LEVELS, views=1, seed=0, precision=precision)
+    machine = Machine(arguments.processes, arguments.threads)
+    for part in parts:  # every process imports, builds and warms up
+        machine.bank(part)
+    result: dict[str, object] = {**vars(arguments), "torch": torch.__version__, "batch": BATCH_ROWS}
+    for part in parts:
+        rounds = [
+            (machine.bare(model, precision, len(store)), machine.bank(part)) for _ in range(arguments.rounds)
+        ]
+        result[part.key.level] = {
+            "bare_forward_per_s": round(median(bare for bare, _ in rounds), 1),
+            "bank_per_s": round(median(bank for _, bank in rounds), 1),
+            "ratio": round(median(bank / bare for bare, bank in rounds), 3),
+            "rendering_per_s_and_thread": round(rendering(store, model, part.key.level, 1), 1),
+        }
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--slices", type=int, default=1024)
+    parser.add_argument("--backbone", default="resnet18")
+    parser.add_argument("--windows", nargs="+", default=["brain"])
+    parser.add_argument("--precision", choices=["bfloat16", "float32"], default="bfloat16")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = parser.parse_args()
+        print(json.dumps(measure(arguments, make_store(Path(folder), arguments.slices)), indent=2))
+
+
+if __name__ == "__main__":
+    main()

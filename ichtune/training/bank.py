@@ -1,0 +1,194 @@
+"""The feature bank's parts: a frozen backbone's features of every slice in one view, and all they depend on."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+
+from ichtune.config import Model
+from ichtune.data.augment import Level, describe
+from ichtune.data.store import SliceStore
+from ichtune.data.windows import Window
+from ichtune.errors import InputError
+from ichtune.models.backbones import Backbone, Precision, build_backbone
+
+FORMAT: Final = 1
+
+_MEND: Final = "delete the folder to have its features computed anew"
+
+
+class BankError(InputError):
+    """A bank that is not there, damaged, or of other inputs than it should be."""
+
+
+@dataclass(frozen=True)
+class BankKey:
+    """All that a part's features depend on."""
+
+    format: int
+    store: str
+    rows: str
+    backbone: str
+    weights: str
+    windows: tuple[str, ...]
+    size: int
+    precision: Precision
+    level: Level
+    augmentation: tuple[str, ...]
+    seed: int | None
+    view: int
+    versions: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The key as it stands in `key.json`."""
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.text.encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class BankPart:
+    """One view of one level through one backbone: float16 `[count, width]`, in a folder of its own.
+
+    The level `normal` has every slice of the store, the others those outside the test set.
+    """
+
+    store: Path
+    key: BankKey
+    model: Model
+    seed: int
+    count: int
+    width: int
+
+    @property
+    def folder(self) -> Path:
+        return self.store / "bank" / self.key.digest
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "features.npy"
+
+
+def plan_parts(
+    store: SliceStore,
+    models: Iterable[Model],
+    levels: Iterable[Level],
+    *,
+    views: int,
+    seed: int,
+    precision: Precision = "bfloat16",
+) -> list[BankPart]:
+    """The parts that these models need: `normal`, and `views` views of each other level.
+
+    `seed` is that of the augmentation and of random weights. Models that differ in their heads alone share
+    their parts. Nothing is computed yet.
+
+    Raises:
+        InputError: a backbone that can't be built.
+    """
+    parts = {}
+    for model in dict.fromkeys(map(bank_model, models)):
+        backbone = build_backbone(model, seed=seed, precision=precision)
+        for level in dict.fromkeys(("normal", *levels)):
+            for view in range(1 if level == "normal" else views):
+                part = _part(store, backbone, model, level, view, seed)
+                parts[part.folder] = part
+    return list(parts.values())
+
+
+def bank_model(model: Model) -> Model:
+    """The model as far as its features depend on it: no head, nothing trained, windows in numbers."""
+    windows = (Window.parse(text) for text in model.windows)
+    numeric = tuple(f"{window.center:g}/{window.width:g}" for window in windows)
+    return model.model_copy(update={"windows": numeric, "dropout": 0.0, "train": "frozen"})
+
+
+def part_rows(store: SliceStore, level: Level) -> np.ndarray:
+    """The store's rows (int64) that a level's parts hold, in their order."""
+    return np.arange(len(store)) if level == "normal" else store.train
+
+
+def _part(
+    store: SliceStore, backbone: Backbone, model: Model, level: Level, view: int, seed: int
+) -> BankPart:
+    rows = part_rows(store, level)
+    key = BankKey(
+        format=FORMAT,
+        store=store.fingerprint,
+        rows=hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()[:16],
+        backbone=model.backbone,
+        weights=backbone.weights_hash(),
+        windows=model.windows,
+        size=model.size,
+        precision=backbone.precision,
+        level=level,
+        augmentation=tuple(describe(level, model.size)),
+        seed=None if level == "normal" else seed,
+        view=view,
+        versions=library_versions(level),
+    )
+    return BankPart(store.path, key, model, seed, len(rows), backbone.width)
+
+
+def library_versions(level: Level) -> tuple[str, ...]:
+    """The libraries whose changes change features, with major and minor version."""
+    versions = {"opencv": cv2.__version__}
+    augmenting = () if level == "normal" else ("albumentations", "albucore", "numpy")
+    versions |= {name: version(name) for name in ("torch", "torchvision", *augmenting)}
+    return tuple(f"{name} {'.'.join(text.split('.')[:2])}" for name, text in sorted(versions.items()))
+
+
+def is_finished(part: BankPart) -> bool:
+    """Whether the part's features are there.
+
+    Raises:
+        BankError: what is there is damaged.
+    """
+    if not part.file.is_file():
+        return False
+    open_features(part)
+    return True
+
+
+def open_features(part: BankPart) -> np.ndarray:
+    """The features of a finished part, float16 `[count, width]`, memory-mapped; writing to them changes no file.
+
+    Raises:
+        BankError: they are not there, cut short, or of another key.
+    """
+    if not part.file.is_file():
+        raise BankError(
+            f"{part.store}: its bank has no features of {part.key.backbone}, {part.key.level}, view {part.key.view} "
+            f"(folder {part.folder.name}); build the bank first"
+        )
+    check_key(part)
+    try:
+        features = np.load(part.file, mmap_mode="c")
+    except (OSError, ValueError) as error:
+        raise BankError(f"{part.file}: damaged ({error}); {_MEND}") from error
+    if features.shape != (part.count, part.width) or features.dtype != np.float16:
+        raise BankError(
+            f"{part.file}: holds {features.dtype} {features.shape}, must be float16 {(part.count, part.width)}; "
+            f"{_MEND}"
+        )
+    return features
+
+
+def check_key(part: BankPart) -> None:
+    """Refuse a folder whose `key.json` is not the part's own.
+
+    Raises:
+        BankError: it is missing or of other features.
+    """
+    file = part.folder / "key.json"
+    if not file.is_file() or file.read_text() != part.key.text:
+        raise BankError(f"{file}: missing or of other features; {_MEND}")
