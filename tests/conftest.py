@@ -89,33 +89,33 @@ def head(shape: tuple[int, int], seed: int) -> np.ndarray:
     return np.where(inside, 30 + rng.normal(0, 5, shape), -1000).astype(np.int16)
 
 
+def write_rsna(root: Path, patients: int = 10, slices: int = 3, size: int = 16) -> Path:
+    """An RSNA-like folder of `patients` heads with `slices` slices each, every other patient with a hemorrhage."""
+    (root / "stage_2_train").mkdir(parents=True)
+    labels = {}
+    for patient in range(patients):
+        for number in range(slices):
+            slice_id = f"ID_{patient:04d}{number:05d}"
+            stored = head((size, size), patient * 100 + number)
+            if patient % 2:
+                stored[size // 2 :, size // 2 :] += 35
+            write_dicom(
+                root / "stage_2_train" / f"{slice_id}.dcm",
+                stored,
+                PatientID=f"ID_{patient:08d}",
+                StudyInstanceUID=f"ID_study{patient}",
+                ImagePositionPatient=[0, 0, 5 * number],
+            )
+            kind = (patient // 2) % 5
+            labels[slice_id] = tuple(int(patient % 2 and k in (kind, 5)) for k in range(6))
+    long_table(labels).to_csv(root / "stage_2_train.csv", index=False)
+    return root
+
+
 @pytest.fixture
 def rsna_folder(tmp_path: Path) -> Callable[..., Path]:
-    """Writes an RSNA-like folder: `patients` heads of `slices` slices each, every other patient with a hemorrhage."""
-
-    def write(patients: int = 10, slices: int = 3, size: int = 16, name: str = "rsna") -> Path:
-        root = tmp_path / name
-        (root / "stage_2_train").mkdir(parents=True)
-        labels = {}
-        for patient in range(patients):
-            for number in range(slices):
-                slice_id = f"ID_{patient:04d}{number:05d}"
-                stored = head((size, size), patient * 100 + number)
-                if patient % 2:
-                    stored[size // 2 :, size // 2 :] += 35
-                write_dicom(
-                    root / "stage_2_train" / f"{slice_id}.dcm",
-                    stored,
-                    PatientID=f"ID_{patient:08d}",
-                    StudyInstanceUID=f"ID_study{patient}",
-                    ImagePositionPatient=[0, 0, 5 * number],
-                )
-                kind = (patient // 2) % 5
-                labels[slice_id] = tuple(int(patient % 2 and k in (kind, 5)) for k in range(6))
-        long_table(labels).to_csv(root / "stage_2_train.csv", index=False)
-        return root
-
-    return write
+    """Writes an RSNA-like folder; takes what `write_rsna` takes."""
+    return lambda **settings: write_rsna(tmp_path / "rsna", **settings)
 
 
 @pytest.fixture

@@ -144,7 +144,8 @@ class TrialFolder:
         with replacing(self.path / "best.safetensors") as file:
             save_file(heads, file)
         with replacing(self.path / "out_of_fold.npy") as file, open(file, "wb") as stream:
-            np.save(stream, logits.astype(np.float16))
+            # Beyond float16's range a probability is 0 or 1 all the same.
+            np.save(stream, np.clip(logits, -6e4, 6e4).astype(np.float16))
 
 
 def slug(number: int, words: list[str]) -> str:

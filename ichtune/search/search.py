@@ -16,6 +16,7 @@ from ichtune.progress import progress
 from ichtune.search.bank_tasks import compute_on
 from ichtune.search.cluster import Capacity, connected
 from ichtune.search.run_folder import RunFolder
+from ichtune.search.samplers import make_sampler
 from ichtune.search.settings import SearchSettings
 from ichtune.search.trial import TrialJob
 from ichtune.search.tuner import run_trials
@@ -58,10 +59,19 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
     name = settings.name or f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}"
     if Path(name).name != name or name in (".", ".."):
         raise InputError(f"--name: {name!r} must be a plain folder name, without a path")
-    settings = replace(settings, name=name, runs=settings.runs.absolute())
+    settings = replace(settings, name=name, runs=settings.runs.absolute(), trials=_trials(space, settings))
+    make_sampler(settings.sampler, settings.seed, space)
     if (settings.runs / name).exists():
         raise InputError(f"{settings.runs / name}: a run of this name is already here; choose another --name")
     return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)))
+
+
+def _trials(space: Space, settings: SearchSettings) -> int:
+    """The number of trials; a grid has no more than its combinations."""
+    if settings.sampler != "grid":
+        return settings.trials
+    next(space.grid())  # which refuses a range that has no end of values
+    return min(settings.trials, space.count() or settings.trials)
 
 
 def _bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> list[BankPart]:

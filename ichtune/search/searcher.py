@@ -94,16 +94,23 @@ class StudySearcher(Searcher):
         if result:
             self._report(trial, result)
         value = result.get(OBJECTIVE)
-        ended = result.get(ENDED) or (FROM_SCHEDULER if self.stopped_by_scheduler(trial_id) else None)
-        if error or value is None or ended is None:
-            trial.set_user_attr(ENDED, "failed" if error else "interrupted")
-            self.study.tell(trial, state=TrialState.FAIL)
+        ended = result.get(ENDED) or (FROM_SCHEDULER if self.stopped_by_scheduler(trial_id) else "interrupted")
+        if error or value is None or ended == "interrupted":
+            self._tell(trial, "failed" if error else "interrupted", TrialState.FAIL)
         elif ended == FROM_SCHEDULER:
-            trial.set_user_attr(ENDED, ended)
-            self.study.tell(trial, state=TrialState.PRUNED)
+            self._tell(trial, ended, TrialState.PRUNED)
         else:
-            trial.set_user_attr(ENDED, ended)
-            self.study.tell(trial, value)
+            self._tell(trial, ended, TrialState.COMPLETE, value)
+
+    def end_what_runs(self) -> None:
+        """Tell the study that what still runs was interrupted; nothing is left as running."""
+        for trial in self._trials.values():
+            self._tell(trial, "interrupted", TrialState.FAIL)
+        self._trials.clear()
+
+    def _tell(self, trial: optuna.Trial, ended: str, state: TrialState, value: float | None = None) -> None:
+        trial.set_user_attr(ENDED, ended)
+        self.study.tell(trial, value, state=state)
 
     def _report(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
         value = result.get(OBJECTIVE)

@@ -174,8 +174,9 @@ def _nan_mean(values: np.ndarray) -> float:
 
 
 def _nan_std(values: np.ndarray) -> float:
-    defined = values[~np.isnan(values)]
-    return float(defined.std(ddof=1)) if len(defined) > 1 else float("nan")
+    defined = values[~np.isnan(values)].astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a trial that diverges
+        return float(defined.std(ddof=1)) if len(defined) > 1 else float("nan")
 
 
 def _finite(value: float) -> float | None:

@@ -7,6 +7,7 @@ from ray import tune
 from ray.tune import Callback
 
 from ichtune.search.cluster import Capacity
+from ichtune.search.interrupt import Interrupt
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.samplers import first_trials, make_sampler
 from ichtune.search.scheduler import Halving
@@ -58,6 +59,7 @@ def run_trials(
     searcher = StudySearcher(run.journal, space, make, scheduler.has_stopped)
     for params, point in first_trials(settings.sampler, space):
         searcher.enqueue(params, point)
+    interrupt = Interrupt()
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(SearchTrial, job=job), trial_resources(settings, capacity)),
         tune_config=tune.TuneConfig(
@@ -74,12 +76,17 @@ def run_trials(
             name="ray",
             storage_path=str(run.path.absolute()),
             callbacks=list(callbacks),
+            stop=interrupt,
             verbose=0,
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
-    tuner.fit()
-    return False
+    try:
+        with interrupt.listening():
+            tuner.fit()
+    finally:
+        searcher.end_what_runs()
+    return interrupt.requested
 
 
 def max_epochs(space: Space) -> int:

@@ -1,0 +1,49 @@
+"""A search small enough for tests: thirty slices of 32 x 32 and two epochs."""
+
+import pytest
+
+from ichtune.data.store import SliceStore
+from ichtune.search.run_folder import RunFolder
+from ichtune.search.search import Plan, asked, plan
+from ichtune.search.settings import SearchSettings
+from ichtune.search.trial import TrialJob
+from ichtune.space import Space
+from ichtune.training.bank_build import build
+from ichtune.training.experiment import Experiment
+
+SMALL = {
+    "name": "small",
+    "metric": "auc",
+    "model": {"backbone": "resnet18", "weights": "random", "size": 32, "dropout": {"uniform": [0.0, 0.5]}},
+    "optimizer": {
+        "choice": [
+            {"name": "adam", "lr": {"loguniform": [1e-4, 1e-2]}},
+            {"name": "sgd", "lr": {"loguniform": [1e-3, 1e-1]}},
+        ]
+    },
+    "augmentation": {"choice": ["normal", "moderate"]},
+    "training": {"epochs": 3, "batch_size": 8},
+    "points": {"baseline": {"optimizer": {"name": "adam", "lr": 1e-3}}},
+}
+
+
+@pytest.fixture
+def small_space() -> Space:
+    return Space.parse(SMALL, "small.yaml")
+
+
+@pytest.fixture
+def small_plan(small_store: SliceStore, small_space: Space, tmp_path) -> Plan:
+    """A plan whose bank is built already."""
+    settings = SearchSettings(trials=4, name="try", runs=tmp_path / "runs", folds=3, views=2)
+    planned = plan(small_store.path, small_space, settings)
+    build(planned.parts)
+    return planned
+
+
+@pytest.fixture
+def small_job(small_plan: Plan) -> tuple[TrialJob, RunFolder]:
+    """What the trials of a new run are given, and the run."""
+    run = RunFolder.create(small_plan.run, asked(small_plan))
+    experiment = Experiment(small_plan.store.path, small_plan.parts, small_plan.settings.folds, seed=0)
+    return TrialJob(experiment, small_plan.space, run.trials, threads=1), run

@@ -1,0 +1,150 @@
+"""The whole chain by its commands, on a real local Ray."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from optuna.trial import TrialState
+
+from ichtune.data.prepare import PrepareOptions, prepare
+from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
+from ichtune.search.search import Plan, plan
+from ichtune.search.searcher import open_study
+from ichtune.search.settings import SearchSettings
+from ichtune.space import Space
+from tests.conftest import write_rsna
+from tests.search.conftest import SMALL
+
+LAUNCH = [sys.executable, str(Path(__file__).parents[2] / "launch.py")]
+pytestmark = pytest.mark.timeout(240)
+
+
+def command(folder: Path, *more: object) -> list[str]:
+    given = ["--data", folder / "store", "--space", folder / "small.yaml", "--runs", folder / "runs"]
+    return LAUNCH + [str(word) for word in (*given, "--folds", 3, "--views", 2, "--max-concurrent", 1, *more)]
+
+
+def launched(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store, a space, and a finished run of five trials named `try`."""
+    folder = tmp_path_factory.mktemp("search")
+    prepare(
+        write_rsna(folder / "rsna", size=32), folder / "store", PrepareOptions(size=32, folds=3, workers=1)
+    )
+    (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    done = launched(command(folder, "--trials", 5, "--name", "try", "--grace", 1))
+    assert done.returncode == 0, done.stderr
+    (folder / "output.txt").write_text(done.stdout)
+    assert "Traceback" not in done.stderr
+    return folder
+
+
+def test_a_search_ends_every_trial_and_has_a_folder_for_each(folder):
+    run = folder / "runs" / "try"
+    trials = open_study(run / "study.journal").trials
+    assert len(trials) == 5
+    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert trials[0].user_attrs["point"] == "baseline"
+    for trial in trials:
+        (trial_folder,) = (run / "trials").glob(f"{trial.number:04d}-*")
+        assert len((trial_folder / "epochs.jsonl").read_text().splitlines()) == len(trial.intermediate_values)
+
+
+def test_a_search_ranks_its_trials_on_the_screen_and_in_tables(folder):
+    run = folder / "runs" / "try"
+    table = pd.read_csv(run / "results" / "ranked.csv")
+    assert table["rank"].tolist()[:5] == [1, 2, 3, 4, 5]
+    assert (table["score"][:5].diff()[1:] <= 0).all()
+    assert table["trial"].tolist()[5:] == ["always negative", "prevalence"]
+    assert {path.suffix for path in (run / "results").iterdir()} == {".csv", ".md", ".tex", ".html", ".json"}
+    assert f"tensorboard --logdir {run / 'trials'}" in (folder / "output.txt").read_text().replace("\n", "")
+
+
+def test_a_run_holds_all_that_was_asked_for(folder):
+    asked = yaml.safe_load((folder / "runs" / "try" / "search.yaml").read_text())
+    assert asked["fingerprint"] == SliceStore.open(folder / "store").fingerprint
+    assert Space.parse(asked["space"], "search.yaml") == Space.load(folder / "small.yaml")
+    assert asked["settings"]["seed"] == 0
+
+
+def test_the_same_seed_gives_the_same_recipes_and_scores_one_trial_at_a_time(folder):
+    done = launched(command(folder, "--trials", 5, "--name", "again", "--grace", 1))
+    assert done.returncode == 0, done.stderr
+    tables = [pd.read_csv(folder / "runs" / name / "results" / "ranked.csv") for name in ("try", "again")]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_ctrl_c_keeps_what_is_done_and_prints_the_table_so_far(folder):
+    search = subprocess.Popen(
+        command(folder, "--trials", 500, "--name", "cut"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    run = folder / "runs" / "cut"
+    try:
+        for _ in range(1200):
+            if len(list((run / "trials").glob("*/epochs.jsonl"))) > 4:
+                break
+            time.sleep(0.1)
+        search.send_signal(signal.SIGINT)
+        output, errors = search.communicate(timeout=60)
+    finally:
+        search.kill()
+    assert search.returncode == 130, errors
+    assert "what varies" in output
+    assert TrialState.RUNNING not in [trial.state for trial in open_study(run / "study.journal").trials]
+    assert (run / "results" / "ranked.csv").is_file()
+
+
+def test_a_dry_run_shows_the_plan_of_options_and_variables_and_writes_nothing(folder, monkeypatch):
+    monkeypatch.setenv("ICHTUNE_TRIALS", "11")
+    done = launched(command(folder, "--name", "plan", "--dry-run"))
+    assert done.returncode == 0, done.stderr
+    assert "up to 11 by tpe" in done.stdout
+    assert not (folder / "runs" / "plan").exists()
+
+
+def planned(folder: Path, changes: dict[str, object], **settings: object) -> Plan:
+    space = Space.load(folder / "small.yaml").changed(changes)
+    given = {"name": "new", "runs": folder / "runs", "folds": 3, "views": 2, **settings}
+    return plan(folder / "store", space, SearchSettings(**given))
+
+
+@pytest.mark.parametrize(
+    ("changes", "settings", "message"),
+    [
+        ({"optimizer.lrr": 1}, {}, "unknown key 'lrr'"),
+        ({"model.backbone": "resnet81"}, {}, "did you mean 'resnet101'?|did you mean 'resnet18'?"),
+        ({}, {"folds": 9}, "has 3 folds, so take 1 to 3, got 9"),
+        ({}, {"name": "a/b"}, "must be a plain folder name"),
+        ({}, {"name": "try"}, "a run of this name is already here; choose another --name"),
+        ({}, {"sampler": "magic"}, "'magic' is not one of"),
+        ({}, {"sampler": "grid"}, "uniform"),
+    ],
+)
+def test_wrong_input_is_told_before_anything_starts(folder, changes, settings, message):
+    with pytest.raises(InputError, match=message):
+        planned(folder, changes, **settings)
+
+
+def test_a_grid_has_as_many_trials_as_combinations(folder):
+    lr = {"name": "adam", "lr": {"choice": [1e-3, 1e-2]}}
+    changes = {"model.dropout": {"choice": [0, 0.5]}, "optimizer": lr}
+    assert planned(folder, changes, sampler="grid").settings.trials == 8
+    assert planned(folder, changes, sampler="grid", trials=5).settings.trials == 5
+
+
+def test_a_second_run_on_a_store_computes_no_features_again(folder):
+    assert planned(folder, {}).missing_rows == 0
+    assert planned(folder, {}, seed=1).missing_rows > 0

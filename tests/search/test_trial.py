@@ -1,0 +1,128 @@
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from sklearn.metrics import roc_auc_score
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ichtune.search.run_folder import RunFolder, TrialRecord
+from ichtune.search.trial import SearchTrial, TrialJob, trial_folder_name
+from ichtune.training.experiment import folds_of, open_store
+
+PARAMS = {"model.dropout": 0.2, "optimizer": "adam", "optimizer.adam.lr": 0.003, "augmentation": "moderate"}
+CONFIG = {"number": 7, "params": PARAMS, "point": None}
+
+
+def run_to_its_end(job: TrialJob, config: dict) -> list[dict]:
+    trial = _with_job(job, config)
+    results = []
+    while not results or not results[-1].get("done"):
+        results.append(trial.step())
+    trial.cleanup()
+    return results
+
+
+def _with_job(job: TrialJob, config: dict) -> SearchTrial:
+    """A trial as Ray's wrapper around parameters makes it, without Ray."""
+    trial = SearchTrial.__new__(SearchTrial)
+    trial.config = config
+    trial.setup(config, job)
+    return trial
+
+
+@pytest.fixture
+def record(small_job) -> TrialRecord:
+    job, run = small_job
+    run_to_its_end(job, CONFIG)
+    return next(run.trial_records())
+
+
+def test_a_trial_reports_the_best_mean_over_folds_so_far(small_job):
+    job, run = small_job
+    results = run_to_its_end(job, CONFIG)
+    means = [epoch["mean"]["auc"] for epoch in next(run.trial_records()).epochs]
+    assert [result["objective"] for result in results] == pytest.approx(list(np.maximum.accumulate(means)))
+    assert [result["epoch"] for result in results] == [1, 2, 3]
+    assert results[-1]["ended"] == "last epoch"
+
+
+def test_the_kept_predictions_are_those_of_the_best_epoch_and_of_no_test_slice(small_job, record):
+    job, _ = small_job
+    store = open_store(job.experiment.store)
+    logits = np.load(record.folder / "out_of_fold.npy").astype(float)
+    assert np.isnan(logits[store.test]).all()
+    best = max(record.epochs, key=lambda epoch: epoch["mean"]["auc"])
+    for number, fold in enumerate(folds_of(store, 3)):
+        any_known = store.labels[fold.valid, 5]
+        if 0 < any_known.mean() < 1:
+            expected = roc_auc_score(any_known, logits[fold.valid, 5])
+            assert best["folds"]["auc_any"][number] == pytest.approx(
+                expected, abs=0.06
+            )  # float16 may tie two of nine
+
+
+def test_the_kept_heads_are_one_a_fold(record):
+    heads = load_file(record.folder / "best.safetensors")
+    assert {name: head.shape for name, head in heads.items()} == {f"fold{k}": (513, 6) for k in range(3)}
+
+
+def test_a_trial_says_what_proves_that_its_knobs_acted(record):
+    epoch = record.epochs[0]
+    assert epoch["lr"] == [0.003] * 3
+    assert epoch["trained_parameters"] == 513 * 6
+    assert np.shape(epoch["class_mix"]) == (3, 6)
+    assert min(epoch["grad_norm"]) > 0
+    assert record.recipe["optimizer"]["lr"] == 0.003
+    assert len(record.recipe_hash) == 12
+
+
+def test_tensorboard_reads_the_curves_and_the_hyperparameters_back(record):
+    board = EventAccumulator(str(record.folder)).Reload()
+    values = [event.value for event in board.Scalars("valid/auc")]
+    assert values == pytest.approx([epoch["mean"]["auc"] for epoch in record.epochs])
+    assert "train/lr" in board.Tags()["scalars"]
+    assert "_hparams_/session_start_info" in board.summary_metadata
+
+
+def test_the_same_trial_gives_the_same_numbers_whatever_was_trained_before_it(small_job):
+    job, run = small_job
+    trial = _with_job(job, CONFIG)
+    trial.step()
+    other = {**CONFIG, "number": 8}
+    trial.reset_config(other)
+    trial.config = other
+    reused = [trial.step()["objective"] for _ in range(3)]
+    trial.cleanup()
+    fresh = [result["objective"] for result in run_to_its_end(job, {**CONFIG, "number": 9})]
+    assert reused == fresh
+    assert len(next(iter(RunFolder(run.path).trial_records())).epochs) == 1
+
+
+def test_a_trial_trains_a_backbone_on_images_where_its_recipe_says_so(small_job, tmp_path):
+    job, run = small_job
+    space = job.space.changed({"model.train": "last", "training.epochs": 1})
+    results = run_to_its_end(TrialJob(job.experiment, space, job.trials, threads=1), CONFIG)
+    record = next(run.trial_records())
+    assert np.isfinite(results[-1]["objective"])
+    assert record.epochs[0]["trained_parameters"] > 8_000_000  # layer4 of a resnet18 has 8.4 million
+
+
+def test_a_diverging_trial_reports_a_finite_objective_and_ends(small_job):
+    job, run = small_job
+    space = job.space.changed({"optimizer": {"name": "sgd", "lr": 1e38}})
+    params = {name: value for name, value in PARAMS.items() if not name.startswith("optimizer")}
+    results = run_to_its_end(
+        TrialJob(job.experiment, space, job.trials, threads=1), {**CONFIG, "params": params}
+    )
+    assert results[-1]["ended"] == "diverged"
+    assert np.isfinite([result["objective"] for result in results]).all()
+    json.dumps(next(run.trial_records()).epochs, allow_nan=False)
+
+
+def test_names_of_folders_are_of_characters_that_every_file_system_takes():
+    params = {"loss": "bce pos_weight=balanced", "augmentation": "../../etc/passwd", "lr": 0.1}
+    assert (
+        trial_folder_name({"number": 3, "params": params, "point": None})
+        == "0003-bce-pos-weight=balanced-..-..-etc-passwd"
+    )
