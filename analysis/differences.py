@@ -1,0 +1,48 @@
+"""What one training of a recipe does otherwise than another."""
+
+from typing import Any, NamedTuple
+
+from ichtune.config import Recipe
+from ichtune.wording import plain
+
+
+class Difference(NamedTuple):
+    """One thing in which a retraining is not the search's training of the same recipe."""
+
+    what: str
+    searched: object
+    retrained: object
+
+    @property
+    def change(self) -> str:
+        """As `0.003 -> 0.0003`."""
+        return f"{_brief(self.searched)} -> {_brief(self.retrained)}"
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.change}"
+
+
+def recipe_differences(searched: Recipe, retrained: Recipe) -> list[Difference]:
+    """A difference for each value that is another in the two recipes, or that only one of them has."""
+    before, after = flat(searched), flat(retrained)
+    keys = dict.fromkeys((*before, *after))
+    return [
+        Difference(key, before.get(key), after.get(key)) for key in keys if before.get(key) != after.get(key)
+    ]
+
+
+def flat(recipe: Recipe) -> dict[str, Any]:
+    """A recipe's values by dotted key, as plain data."""
+    values: dict[str, Any] = {}
+    for section, value in recipe.model_dump(mode="json").items():
+        if isinstance(value, dict):
+            values |= {f"{section}.{key}": item for key, item in value.items()}
+        else:
+            values[section] = value
+    return values
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "none" if value is None else plain(value)

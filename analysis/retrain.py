@@ -1,0 +1,227 @@
+"""The best recipe of a search trained again with its backbone, and set beside the model that the search had."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import torch
+from filelock import FileLock, Timeout
+
+from analysis.comparison import ModelScores, Part, comparison_table, no_skill_scores, score, scored_parts
+from analysis.differences import Difference
+from analysis.model_folder import Classifier, Origin, Preprocessing, TrainedModel, write_model
+from analysis.resumable import ResumableTraining
+from analysis.retrain_plan import RetrainOptions, RetrainPlan, plan
+from analysis.tables import write_tables
+from ichtune.errors import InputError
+from ichtune.files import replacing
+from ichtune.labels import LABELS
+from ichtune.models.heads import Network
+from ichtune.progress import Report
+from ichtune.search.run_folder import RunFolder
+from ichtune.training.batches import Source
+from ichtune.training.fit import fit
+from ichtune.training.losses import make_loss
+from ichtune.training.metrics import THRESHOLD
+
+VERSIONS: Final = ("ichtune", "torch", "torchvision", "monai", "albumentations", "numpy")
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A retraining's outcome."""
+
+    folder: Path
+    """The model's."""
+    comparison: pd.DataFrame
+    """The search's model and the retrained one, a row each; see `comparison_table`."""
+    no_skill: pd.DataFrame
+    """The same columns for what predicting without looking scores."""
+    caption: str
+    differences: list[Difference]
+    notes: list[str]
+    scores: dict[str, ModelScores]
+    """By the rows of both tables."""
+
+
+def retrain(
+    run: RunFolder | str | Path, options: RetrainOptions | None = None, report: Report = lambda *_: None
+) -> Retrained:
+    """Train a ranked recipe of a finished search again, on images and with its backbone: `plan`, then `train`.
+
+    Raises:
+        InputError: it can't be done as asked, or the training diverged at once.
+    """
+    return train(plan(run, options), report)
+
+
+def train(plan: RetrainPlan, report: Report = lambda *_: None) -> Retrained:
+    """Carry out a planned retraining; the model's folder appears when all is done.
+
+    A training that was killed or interrupted goes on after its last epoch when the same is planned again. `report`
+    is called with the images that are done, those of all epochs, and a remark.
+
+    Raises:
+        InputError: another process is at it, a training with other settings broke off there, or it diverged at once.
+    """
+    with _claimed(plan) as work:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        parts = scored_parts(plan.store, plan.fold)
+        searched = plan.searched.scores(parts, device, report)
+        network, training = _fit(plan, work / "checkpoint.pt", device, report)
+        folder = work / "model"
+        folder.mkdir(exist_ok=True)
+        _write_model(plan, folder, network, training.best.epoch)
+        retrained = _scores(plan, TrainedModel.open(folder, device), parts, training)
+        made = _outcome(plan, parts, searched, retrained)
+        write_tables(folder, "comparison", made.comparison, below=made.no_skill, caption=made.caption)
+        _write_metrics(plan, folder, parts, made, training)
+    return made
+
+
+@contextmanager
+def _claimed(plan: RetrainPlan) -> Generator[Path]:
+    """A folder to work in, for this process alone; at the end its `model` becomes the plan's folder.
+
+    After an error or an interruption it stays, with the checkpoint to go on from.
+    """
+    work = plan.folder.with_name(f".{plan.label}.partial")
+    work.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(work / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"{plan.folder}: another process is training it now; choose another --label"
+        ) from None
+    try:
+        plan.refuse_taken_label()
+        yield work
+        os.replace(work / "model", plan.folder)
+        shutil.rmtree(work)
+    finally:
+        lock.release()
+
+
+def _fit(
+    plan: RetrainPlan, checkpoint: Path, device: torch.device, report: Report
+) -> tuple[Network, ResumableTraining]:
+    """The network as it was after its best epoch, and the training that brought it there."""
+    settings = plan.recipe.training
+    training = ResumableTraining(
+        checkpoint, plan.settings, metric=plan.metric, epochs=settings.epochs, patience=settings.patience
+    )
+    network = plan.network()
+    images = plan.experiment.images(plan.recipe, threads=torch.get_num_threads())
+    epoch = len(plan.fold.train) + len(plan.fold.valid)
+    source = _Watched(images, len(training.history) * epoch, settings.epochs * epoch, report)
+    results = fit(
+        network, source, plan.store.labels, [plan.fold], plan.recipe, device=device, resume=training.state
+    )
+    for record in training.run(results):
+        best = f"best {plan.metric} {training.best.value:.4f}"
+        source.remark = f"{record['epoch']} of {settings.epochs} epochs, {best} (epoch {training.best.epoch})"
+    network.load_trained_state(training.weights)
+    return network, training
+
+
+class _Watched:
+    """A source that reports the images it has given."""
+
+    def __init__(self, source: Source, done: int, total: int, report: Report) -> None:
+        self.source, self.done, self.total, self.report = source, done, total, report
+        self.remark = ""
+
+    def batches(self, chunks: Iterable[np.ndarray], epoch: int | None) -> Iterator[torch.Tensor]:
+        for images in self.source.batches(chunks, epoch):
+            self.done += len(images)
+            self.report(self.done, self.total, self.remark)
+            yield images
+
+
+def _write_model(plan: RetrainPlan, folder: Path, network: Network, epoch: int) -> None:
+    write_model(
+        folder,
+        Classifier.of(network),
+        thresholds=dict.fromkeys(LABELS, THRESHOLD),
+        thresholds_chosen=f"{THRESHOLD} for every label, not tuned",
+        preprocessing=Preprocessing.of(plan.recipe.model),
+        recipe=plan.recipe,
+        fingerprint=plan.store.fingerprint,
+        origin=Origin(
+            run=plan.run.name,
+            rank=plan.options.rank,
+            trial=plan.trial,
+            fold=plan.fold.index,
+            head=plan.options.head,
+            epoch=epoch,
+            seed=plan.experiment.seed,
+            differences={change.what: change.change for change in plan.differences},
+        ),
+        versions={name: version(name) for name in VERSIONS},
+    )
+
+
+def _scores(
+    plan: RetrainPlan, model: TrainedModel, parts: list[Part], training: ResumableTraining
+) -> ModelScores:
+    """Those of the model as it was written, which is how whoever opens it will have it."""
+    loss = make_loss(plan.recipe.loss, [plan.store.labels[plan.fold.train]], torch.device("cpu"))
+    by_part = {part.name: score(model.logits(plan.store.hu, part.rows), part.labels, loss) for part in parts}
+    return ModelScores(training.history[-1]["trained_parameters"], by_part)
+
+
+def _outcome(
+    plan: RetrainPlan, parts: list[Part], searched: ModelScores, retrained: ModelScores
+) -> Retrained:
+    models = {plan.searched.name: searched, "retrained": retrained}
+    no_skill = no_skill_scores(parts, Part.of("train", plan.store, plan.fold.train))
+    trained = f"{plan.run.name}, rank {plan.options.rank} ({plan.trial}), fold {plan.fold.index}"
+    return Retrained(
+        folder=plan.folder,
+        comparison=comparison_table(models, parts),
+        no_skill=comparison_table(no_skill, parts),
+        caption=f"{trained}. Changed: {'; '.join(map(str, plan.differences))}.",
+        differences=plan.differences,
+        notes=[*plan.notes, *plan.searched.departures(searched)],
+        scores=models | no_skill,
+    )
+
+
+def _write_metrics(
+    plan: RetrainPlan, folder: Path, parts: list[Part], made: Retrained, training: ResumableTraining
+) -> None:
+    train = Part.of("train", plan.store, plan.fold.train)
+    content = {
+        "metric": plan.metric,
+        "best_epoch": training.best.epoch,
+        "ended": training.ended,
+        "parts": {part.name: part.about() for part in (train, *parts)},
+        "models": {
+            name: {"trained_parameters": scores.trained_parameters, **scores.parts}
+            for name, scores in made.scores.items()
+        },
+        "history": {plan.searched.name: plan.searched.history, "retrained": training.history},
+        "differences": [change._asdict() for change in made.differences],
+        "notes": made.notes,
+    }
+    with replacing(folder / "metrics.json") as file:
+        file.write_text(json.dumps(_without_nan(content), indent=2) + "\n")
+
+
+def _without_nan(value: Any) -> Any:
+    """JSON has no NaN: null."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

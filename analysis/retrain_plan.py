@@ -1,0 +1,262 @@
+"""What a retraining will do: a ranked trial's recipe, what changes in it, and where the model goes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from analysis.differences import Difference, flat, recipe_differences
+from analysis.rank import RankedResults, RankedTrial
+from analysis.searched import SearchedModel
+from ichtune.config import Recipe
+from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
+from ichtune.models.heads import Network
+from ichtune.search.run_folder import RunFolder
+from ichtune.space import Space
+from ichtune.training.bank import plan_parts
+from ichtune.training.batches import Fold
+from ichtune.training.experiment import Experiment, folds_of, open_store
+from ichtune.training.metrics import evaluate
+
+# A rate that suits a new head tears apart a backbone that has learned already.
+LR_DIVISOR: Final = 10
+
+
+@dataclass(frozen=True)
+class RetrainOptions:
+    """What a retraining is asked for; None leaves a setting as the search had it."""
+
+    rank: int = 1
+    train: Literal["last", "all"] = "all"
+    head: Literal["warm", "fresh"] = "warm"
+    """`warm` starts from the search's own head of the fold, `fresh` from a newly drawn one."""
+    fold: int = 0
+    """To validate on; the others are trained on."""
+    epochs: int | None = None
+    patience: int | None = None
+    lr: float | None = None
+    """None is the recipe's, a tenth of it where the search had the backbone frozen."""
+    size: int | None = None
+    batch_size: int | None = None
+    label: str | None = None
+    """Of the model's folder; None is `rank1-all` and the like."""
+    changes: Mapping[str, object] = field(default_factory=dict)
+    """Other settings by key, as `loss.name`; `metric` is what the best epoch goes by."""
+
+
+@dataclass(frozen=True)
+class RetrainPlan:
+    """A retraining as it will be done: everything is checked, and nothing has been written or computed."""
+
+    run: RunFolder
+    options: RetrainOptions
+    searched: SearchedModel
+    recipe: Recipe
+    """As it will be trained."""
+    metric: str
+    """What the best epoch goes by."""
+
+    @property
+    def experiment(self) -> Experiment:
+        return self.searched.experiment
+
+    @property
+    def fold(self) -> Fold:
+        return self.searched.fold
+
+    @property
+    def store(self) -> SliceStore:
+        return self.searched.store
+
+    @property
+    def trial(self) -> str:
+        """The name of the ranked trial."""
+        return self.searched.trial.record.folder.name
+
+    @property
+    def label(self) -> str:
+        return self.options.label or f"rank{self.options.rank}-{self.recipe.model.train}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the model goes."""
+        return self.run.path / "retrain" / self.label
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that the training depends on, by dotted key, as plain data."""
+        return flat(self.recipe) | {
+            "metric": self.metric,
+            "trial": self.trial,
+            "fold": self.fold.index,
+            "head": self.options.head,
+            "store": self.store.fingerprint,
+        }
+
+    @cached_property
+    def differences(self) -> list[Difference]:
+        """Everything in which the training differs from the search's of the same recipe."""
+        metric = Difference("metric", self.run.asked["space"]["metric"], self.metric)
+        besides = (metric, self._head(), self._views(), self._selection())
+        changed = [change for change in besides if change.searched != change.retrained]
+        return recipe_differences(self.searched.recipe, self.recipe) + changed
+
+    def _head(self) -> Difference:
+        epoch, drawn = self.searched.trial.best_epoch["epoch"], "newly drawn"
+        warm = f"the search's of fold {self.fold.index} after epoch {epoch}"
+        return Difference("head starts as", drawn, warm if self.options.head == "warm" else drawn)
+
+    def _views(self) -> Difference:
+        """On images each epoch has a new view of a slice; on a bank with fewer views they come again."""
+        epochs = self.recipe.training.epochs
+        banked = self.searched.frozen and self.searched.recipe.augmentation != "normal"
+        before = min(self.run.asked["settings"]["views"], self.searched.recipe.training.epochs)
+        return Difference("augmented views of a slice", before if banked else epochs, epochs)
+
+    def _selection(self) -> Difference:
+        own = f"fold {self.fold.index}"
+        folds = self.experiment.folds
+        return Difference("best epoch by", f"the mean over {folds} folds" if folds > 1 else own, own)
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What to keep in mind when reading the comparison."""
+        notes = [
+            "the best epoch was chosen on the validation part, so values there are optimistic; "
+            "nothing was chosen on the test set"
+        ]
+        if not self.searched.frozen:
+            model = self.searched.recipe.model
+            notes.append(
+                f"the search trained the backbone ({model.train}) and kept the heads alone: the retraining's backbone "
+                f"starts from {model.weights} weights again, and the search's own model has the validation values "
+                "that were recorded, and none on the test set"
+            )
+        if not len(self.store.test):
+            notes.append("the store has no test set, as it was prepared with --test-fraction 0")
+        return notes
+
+    def network(self) -> Network:
+        """The network as the training starts with it."""
+        network = self.experiment.network(self.recipe, self.fold)
+        if self.options.head == "warm":
+            network.heads.load(0, *self.searched.head)
+        return network
+
+    def refuse_taken_label(self) -> None:
+        """
+        Raises:
+            InputError: there is a model of this label already.
+        """
+        if self.folder.exists():
+            raise InputError(f"{self.folder}: a model of this label is already here; choose another --label")
+
+
+def plan(run: RunFolder | str | Path, options: RetrainOptions | None = None) -> RetrainPlan:
+    """Check all that a retraining is asked for.
+
+    Raises:
+        InputError: no search to take from, another store than the search's, a rank, fold, setting or label that
+            can't be used, or weights that can't be had.
+    """
+    options = options or RetrainOptions()
+    ranking = RankedResults.of(run)
+    trial = _ranked(ranking, options.rank)
+    recipe = Recipe.parse(trial.record.recipe, str(trial.record.folder))
+    experiment = _experiment(ranking.run.asked, recipe)
+    searched = SearchedModel(trial, recipe, experiment, _fold(experiment, options.fold))
+    changed = _changed(recipe, ranking.metric, options)
+    made = RetrainPlan(ranking.run, options, searched, changed.recipe({}), changed.metric)
+    _check_label(made)
+    _check_head(made)
+    _check_metric(made)
+    return made
+
+
+def _ranked(ranking: RankedResults, rank: int) -> RankedTrial:
+    count = len(ranking.trials)
+    if not 1 <= rank <= count:
+        raise InputError(
+            f"--rank: {ranking.run.path} has {count} ranked trials, so take 1 to {count}, got {rank}"
+        )
+    return ranking.trials[rank - 1]
+
+
+def _experiment(asked: Mapping[str, Any], recipe: Recipe) -> Experiment:
+    """The search's experiment, with what of the bank it takes to score its model of a frozen backbone."""
+    store = open_store(Path(asked["data"]))
+    if store.fingerprint != asked["fingerprint"]:
+        raise InputError(
+            f"{store.path}: not the store that was searched on (its fingerprint is {store.fingerprint}, that of the "
+            f"search {asked['fingerprint']}); prepare that one there again, or search on this one"
+        )
+    seed, parts = asked["settings"]["seed"], []
+    if recipe.model.train == "frozen":
+        precision = recipe.training.precision
+        parts = plan_parts(store, [recipe.model], ["normal"], views=1, seed=seed, precision=precision)
+    return Experiment(store.path, tuple(parts), asked["folds"], seed)
+
+
+def _fold(experiment: Experiment, index: int) -> Fold:
+    folds = folds_of(open_store(experiment.store), experiment.folds)
+    if not 0 <= index < len(folds):
+        raise InputError(f"--fold: the search has folds 0 to {len(folds) - 1}, got {index}")
+    return folds[index]
+
+
+def _changed(recipe: Recipe, metric: str, options: RetrainOptions) -> Space:
+    """The recipe and the metric to train by, as a space of nothing else."""
+    frozen = recipe.model.train == "frozen"
+    asked = {
+        "model.train": options.train,
+        "model.size": options.size,
+        "optimizer.lr": recipe.optimizer.lr / LR_DIVISOR if frozen and options.lr is None else options.lr,
+        "training.epochs": options.epochs,
+        "training.patience": options.patience,
+        "training.batch_size": options.batch_size,
+    }
+    changes = {key: value for key, value in asked.items() if value is not None} | dict(options.changes)
+    searched = {"name": "retrain", "metric": metric, **recipe.model_dump(mode="json")}
+    space = Space.parse(searched, "retrain").changed(changes)
+    if space.dimensions:
+        raise InputError(
+            f"--set {space.dimensions[0].name}: a retraining has one recipe; give a single value"
+        )
+    return space
+
+
+def _check_label(plan: RetrainPlan) -> None:
+    if Path(plan.label).name != plan.label or plan.label.startswith("."):
+        raise InputError(
+            f"--label: {plan.label!r} must be a plain folder name, without a path or a leading dot"
+        )
+    plan.refuse_taken_label()
+
+
+def _check_head(plan: RetrainPlan) -> None:
+    """Refuse a head on a backbone that it was not trained on, and one that can't be had."""
+    warm = plan.options.head == "warm"
+    before, after = flat(plan.searched.recipe), flat(plan.recipe)
+    for key in ("model.backbone", "model.weights"):
+        if warm and before[key] != after[key]:
+            raise InputError(
+                f"{key}: the search's head was trained on {before[key]}, so it can't start on {after[key]}; "
+                "take --head fresh"
+            )
+    if warm or plan.searched.frozen:
+        _ = plan.searched.head
+
+
+def _check_metric(plan: RetrainPlan) -> None:
+    labels = plan.store.labels[plan.fold.valid]
+    scores = evaluate(np.zeros(labels.shape), labels)
+    scores["loss"] = scores["weighted_log_loss"]  # where one is defined, so is the other
+    if np.isnan(scores[plan.metric]):
+        raise InputError(
+            f"--fold: {plan.metric} is undefined on fold {plan.fold.index}, where no label has both positives and "
+            "negatives; choose another --fold, or --set metric=loss"
+        )
