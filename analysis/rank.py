@@ -105,7 +105,8 @@ class RankedTrial:
     def best_epoch(self) -> dict[str, Any]:
         """The record of the trial's best epoch by the metric; the first where it never was defined."""
         sign = 1 if self.maximised else -1
-        defined = [epoch for epoch in self.record.epochs if epoch["mean"][self.metric] is not None]
+        sound = [epoch for epoch in self.record.epochs if not epoch["diverged"]]
+        defined = [epoch for epoch in sound if epoch["mean"][self.metric] is not None]
         return max(
             defined or self.record.epochs[:1], key=lambda epoch: sign * (epoch["mean"][self.metric] or 0)
         )
@@ -156,8 +157,8 @@ def _ends(run: RunFolder) -> dict[int, str]:
 
 
 def _no_skill_scores(labels: np.ndarray, train: np.ndarray, valid: np.ndarray) -> dict[str, dict[str, float]]:
-    prevalence = np.nanmean(labels[train], axis=0) if len(train) else np.full(labels.shape[1], np.nan)
-    return no_skill(labels[valid], prevalence)
+    positives, known = (labels[train] == 1).sum(axis=0), (~np.isnan(labels[train])).sum(axis=0)
+    return no_skill(labels[valid], positives / np.maximum(known, 1))
 
 
 def _mean(values: np.ndarray) -> float:

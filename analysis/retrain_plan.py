@@ -17,7 +17,7 @@ from ichtune.errors import InputError
 from ichtune.models.heads import Network
 from ichtune.search.run_folder import RunFolder
 from ichtune.space import Space
-from ichtune.training.bank import plan_parts
+from ichtune.training.bank_plan import plan_parts
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, open_store
 from ichtune.training.metrics import evaluate

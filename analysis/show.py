@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -67,6 +68,17 @@ def print_ranking(results: RankedResults, console: Console) -> None:
     console.print(table)
     if len(results.trials) > MOST_ROWS:
         console.print(f"... and {len(results.trials) - MOST_ROWS} more in the tables", highlight=False)
+
+
+def print_comparison(table: pd.DataFrame, console: Console) -> None:
+    """A column a model, a row a number; the table has a row a model."""
+    shown_table = Table(box=box.SIMPLE, pad_edge=False)
+    shown_table.add_column("")
+    for name in table["model"]:
+        shown_table.add_column(str(name), justify="right")
+    for column_name in table.columns.drop("model"):
+        shown_table.add_row(column_name, *(shown(value) for value in table[column_name]))
+    console.print(shown_table)
 
 
 def _cells(trial: RankedTrial, metrics: tuple[str, ...], varying: list[str]) -> list[str]:

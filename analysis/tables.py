@@ -57,7 +57,7 @@ def write_tables(
 
 def _json(table: pd.DataFrame, below: pd.DataFrame) -> str:
     def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-        return json.loads(frame.to_json(orient="records", double_precision=15))
+        return json.loads(str(frame.to_json(orient="records", double_precision=15)))
 
     return json.dumps({"trials": rows(table), "no_skill": rows(below)}, indent=2) + "\n"
 

@@ -23,12 +23,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ichtune.config import Model
-from ichtune.data.augment import Level
+from ichtune.config import Level, Model, Precision
 from ichtune.data.store import COLUMNS, VERSION, SliceStore, StoreInfo, write_info
-from ichtune.models.backbones import Precision, build_backbone
-from ichtune.training.bank import BankPart, plan_parts
+from ichtune.models.backbones import build_backbone
+from ichtune.training.bank import BankPart
 from ichtune.training.bank_build import BATCH_ROWS, Work, build, compute_chunk
+from ichtune.training.bank_plan import plan_parts
 from ichtune.training.images import ImageSource
 
 SIZE = 256

@@ -1,1 +1,31 @@
-"""Hyperparameter search for intracranial hemorrhage detection on head CT."""
+"""Hyperparameter search for intracranial hemorrhage detection on head CT.
+
+The few verbs of the Python API stand here; each is imported when it is first asked for.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from analysis.rank import RankedResults
+    from ichtune.api import search
+    from ichtune.data.prepare import prepare
+    from ichtune.data.store import SliceStore
+    from ichtune.space import Space
+
+__all__ = ["RankedResults", "SliceStore", "Space", "prepare", "search"]
+
+_HOMES = {
+    "RankedResults": "analysis.rank",
+    "SliceStore": "ichtune.data.store",
+    "Space": "ichtune.space",
+    "prepare": "ichtune.data.prepare",
+    "search": "ichtune.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ichtune' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

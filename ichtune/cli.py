@@ -12,6 +12,17 @@ from rich.markup import escape
 
 from ichtune.errors import InputError
 
+
+class Trained(StrEnum):
+    last = "last"
+    all = "all"
+
+
+class Head(StrEnum):
+    warm = "warm"
+    fresh = "fresh"
+
+
 app = typer.Typer(
     help="Hyperparameter search for intracranial hemorrhage detection on head CT.",
     no_args_is_help=True,
@@ -250,6 +261,65 @@ def rank(run: Annotated[Path, typer.Argument(help="Folder of a run, as runs/NAME
     print_ranking(results, console)
     for file in write_ranking(results):
         console.print(f"wrote {file}", soft_wrap=True)
+
+
+@app.command()
+def retrain(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, as runs/NAME.")],
+    rank: Annotated[int, typer.Option(min=1, help="Which recipe of the ranking.")] = 1,
+    train: Annotated[Trained, typer.Option(help="What of the backbone is trained.")] = Trained.all,
+    head: Annotated[
+        Head, typer.Option(help="Start from the search's own head, or from a new one.")
+    ] = Head.warm,
+    fold: Annotated[
+        int, typer.Option(min=0, help="The fold to stop early by; the others are trained on.")
+    ] = 0,
+    epochs: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
+    patience: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate (default: a tenth of a frozen recipe's).")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=32, help="Pixels along a side, in place of the recipe's.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
+    label: Annotated[str | None, typer.Option(help="Name of the result (default: rank1-all).")] = None,
+    set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Change the recipe.")] = None,
+) -> None:
+    """Train a recipe of a search again with its backbone unfrozen; gives a model and its comparison."""
+    import pandas as pd
+
+    from analysis.retrain import train as train_model
+    from analysis.retrain_plan import RetrainOptions, plan
+    from analysis.show import print_comparison
+    from ichtune.progress import progress
+    from ichtune.search.command import parse_changes
+
+    options = RetrainOptions(
+        rank=rank,
+        train=train.value,
+        head=head.value,
+        fold=fold,
+        epochs=epochs,
+        patience=patience,
+        lr=lr,
+        size=size,
+        batch_size=batch_size,
+        label=label,
+        changes=parse_changes(set or []),
+    )
+    planned = plan(run, options)
+    for change in planned.differences:
+        console.print(f"changed: {change}", markup=False, soft_wrap=True, highlight=False)
+    try:
+        with progress("retraining", "images", console) as report:
+            made = train_model(planned, report)
+    except KeyboardInterrupt:
+        _fail("interrupted; run the same command again and it goes on where it was", 130)
+    print_comparison(pd.concat([made.comparison, made.no_skill], ignore_index=True), console)
+    for note in made.notes:
+        console.print(f"[bold yellow]note:[/] {escape(note)}", soft_wrap=True)
+    console.print(f"model: {made.folder}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -35,6 +35,10 @@ NonNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, lt=1)]
 Count = Annotated[Whole, Field(ge=1)]
 WholeOrZero = Annotated[Whole, Field(ge=0)]
+Level = Literal["normal", "moderate", "aggressive"]
+"""Of augmentation."""
+LEVELS: tuple[Level, ...] = get_args(Level)
+Precision = Literal["bfloat16", "float32"]
 PerLabel = Annotated[tuple[NonNegative, ...], Field(min_length=len(LABELS), max_length=len(LABELS))]
 
 # The scores that a search may go by, and which way is better; `ichtune.training.metrics` computes them.
@@ -195,7 +199,7 @@ class Training(Section):
     patience: Count | None = None
     """Epochs without a better score before the trial stops itself."""
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    precision: Precision = "bfloat16"
     """What the backbone computes in (autocast); heads and losses are always float32."""
 
 
@@ -207,7 +211,7 @@ class Recipe(Section):
     optimizer: Optimizer = Adam()
     schedule: Schedule = Constant()
     sampler: Literal["shuffle", "oversample"] = "shuffle"
-    augmentation: Literal["normal", "moderate", "aggressive"] = "normal"
+    augmentation: Level = "normal"
     training: Training = Training()
 
     @classmethod

@@ -1,7 +1,7 @@
 """How far long work is: a bar with rate and time left on a terminal, a line every so often in a log."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -24,7 +24,7 @@ Report = Callable[[int, int, str], None]
 
 
 @contextmanager
-def progress(what: str, unit: str, console: Console) -> Iterator[Report]:
+def progress(what: str, unit: str, console: Console) -> Generator[Report]:
     """Gives the function to report progress with; `what` is being done to `unit`s."""
     if console.is_terminal:
         with _bar(unit, console) as bar:

@@ -5,19 +5,18 @@ import os
 import random
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from typing import Final
 
 import cv2
 import numpy as np
 
+from ichtune.config import Level
 from ichtune.data.pixels import resize
 from ichtune.data.windows import Window, apply_window
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else its import asks the network for a newer version
 
 import albumentations as A
-
-Level = Literal["normal", "moderate", "aggressive"]
 
 REFERENCE_SIZE: Final = 224  # the image side in pixels that the sizes of holes are given for
 

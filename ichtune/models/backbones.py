@@ -13,12 +13,10 @@ from torch.func import functional_call
 from torch.fx.experimental.optimization import fuse
 from torchvision.models import list_models
 
-from ichtune.config import Model
+from ichtune.config import Model, Precision
 from ichtune.errors import InputError
 from ichtune.models.pretrained import default_weights, pretrained
 from ichtune.wording import did_you_mean
-
-Precision = Literal["bfloat16", "float32"]
 
 # The channels that fill a network's three: with two windows the first one comes again.
 _CHANNELS = {1: (0, 0, 0), 2: (0, 1, 0), 3: (0, 1, 2)}

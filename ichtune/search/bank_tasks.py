@@ -1,6 +1,7 @@
 """The feature bank built by Ray tasks, on all cores or GPUs of the cluster."""
 
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import ray
 
@@ -14,7 +15,8 @@ def compute_on(capacity: Capacity) -> Callable[[Work], Iterable[int]]:
     """Gives what computes a bank's work by tasks: one a core with a thread each, or one a GPU."""
     gpus, slots = (1, capacity.gpus) if capacity.gpus else (0, capacity.cpus)
     # A task keeps its process, and with it the backbone that it has built, for the next one.
-    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(compute_chunk)
+    task: Any = ray.remote(compute_chunk)  # ty: ignore[no-matching-overload]
+    task = task.options(num_cpus=1, num_gpus=gpus, max_retries=3)
 
     def compute(work: Work) -> Iterator[int]:
         pending: list[ray.ObjectRef] = []

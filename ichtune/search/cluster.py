@@ -4,6 +4,7 @@ import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import ray
 
@@ -26,15 +27,13 @@ def connected(address: str | None, *, cpus: int | None = None) -> Generator[Capa
     Raises:
         InputError: no cluster answers at the address.
     """
-    settings = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": True}
+    start = partial(ray.init, logging_level=logging.ERROR, log_to_driver=False)
     if address is None:
         # "local" starts a Ray even where another cluster is running on this machine.
-        ray.init(
-            address="local", num_cpus=cpus, include_dashboard=False, _node_ip_address="127.0.0.1", **settings
-        )
+        start(address="local", num_cpus=cpus, include_dashboard=False, _node_ip_address="127.0.0.1")
     else:
         try:
-            ray.init(address=address, **settings)
+            start(address=address)
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = str(error).split("\n", 1)[0]
             raise InputError(

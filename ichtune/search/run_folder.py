@@ -139,10 +139,10 @@ class TrialFolder:
 
     def keep_best(self, heads: dict[str, Any], logits: np.ndarray) -> None:
         """Keep the best epoch's heads, and its out-of-fold logits (float16 `[N, 6]`, NaN where no fold validates)."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         with replacing(self.path / "best.safetensors") as file:
-            save_file(heads, file)
+            file.write_bytes(save(heads))
         with replacing(self.path / "out_of_fold.npy") as file, open(file, "wb") as stream:
             # Beyond float16's range a probability is 0 or 1 all the same.
             np.save(stream, np.clip(logits, -6e4, 6e4).astype(np.float16))

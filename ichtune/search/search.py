@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ichtune.config import LEVELS
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.progress import progress
@@ -22,8 +23,9 @@ from ichtune.search.trial import TrialJob
 from ichtune.search.tuner import run_trials
 from ichtune.search.view import Board, SearchView
 from ichtune.space import Space
-from ichtune.training.bank import BankPart, is_finished, plan_parts
+from ichtune.training.bank import BankPart, is_finished
 from ichtune.training.bank_build import build
+from ichtune.training.bank_plan import plan_parts
 from ichtune.training.experiment import Experiment, folds_of
 
 VERSIONS = ("ichtune", "ray", "optuna", "torch", "torchvision", "monai", "albumentations", "numpy")
@@ -80,7 +82,7 @@ def _bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> li
     parts = []
     for precision in dict.fromkeys(variant.precision for variant in variants):
         models = [variant.model for variant in variants if variant.precision == precision]
-        levels = sorted(space.levels())
+        levels = sorted(space.levels(), key=LEVELS.index)
         parts += plan_parts(
             store, models, levels, views=settings.views, seed=settings.seed, precision=precision
         )

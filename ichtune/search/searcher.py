@@ -4,7 +4,7 @@ import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.storages import JournalStorage
@@ -26,7 +26,10 @@ SamplerMaker = Callable[[], optuna.samplers.BaseSampler]
 
 
 def open_study(
-    journal: Path, *, direction: str | None = None, sampler: optuna.samplers.BaseSampler | None = None
+    journal: Path,
+    *,
+    direction: Literal["maximize", "minimize"] | None = None,
+    sampler: optuna.samplers.BaseSampler | None = None,
 ) -> optuna.Study:
     """The study in a run's journal; with a direction it is made where there is none yet."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report every trial once more
@@ -94,7 +97,9 @@ class StudySearcher(Searcher):
         if result:
             self._report(trial, result)
         value = result.get(OBJECTIVE)
-        ended = result.get(ENDED) or (FROM_SCHEDULER if self.stopped_by_scheduler(trial_id) else "interrupted")
+        ended = result.get(ENDED) or (
+            FROM_SCHEDULER if self.stopped_by_scheduler(trial_id) else "interrupted"
+        )
         if error or value is None or ended == "interrupted":
             self._tell(trial, "failed" if error else "interrupted", TrialState.FAIL)
         elif ended == FROM_SCHEDULER:

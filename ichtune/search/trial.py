@@ -42,7 +42,7 @@ def trial_folder_name(config: dict[str, Any]) -> str:
 class SearchTrial(Trainable):
     """Ray's view of a trial; the actor lives on from one to the next, and each begins with nothing of the last."""
 
-    def setup(self, config: dict[str, Any], job: TrialJob) -> None:
+    def setup(self, config: dict[str, Any], job: TrialJob) -> None:  # ty: ignore[incompatible-method-override]
         # Ray also makes actors for trials that it then gives to others, so the trial begins with its first epoch.
         self.job = job
         self.run: _TrialRun | None = None
@@ -122,7 +122,6 @@ class _TrialRun:
         return logits
 
     def close(self) -> None:
-        self.epochs.close()
         self.board.close()
 
 

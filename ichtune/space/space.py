@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ichtune.config import METRIC_DIRECTIONS, Model, Recipe
+from ichtune.config import METRIC_DIRECTIONS, Level, Model, Recipe
 from ichtune.space import walks
 from ichtune.space.changes import drop_key, set_key
 from ichtune.space.distributions import Choice, Node, Range, SpaceError, as_data
@@ -203,7 +203,7 @@ class Space:
         pairs = product(walks.reachable(model), walks.reachable(training))
         return [ModelVariant(Model.model_validate(model), training["precision"]) for model, training in pairs]
 
-    def levels(self) -> set[str]:
+    def levels(self) -> set[Level]:
         """Every level of augmentation that a trial may use."""
         return set(walks.reachable(self.sections["augmentation"]))
 

@@ -2,21 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 
-from ichtune.config import Model
-from ichtune.data.augment import Level, describe
+from ichtune.config import Level, Model, Precision
 from ichtune.data.store import SliceStore
 from ichtune.data.windows import Window
 from ichtune.errors import InputError
-from ichtune.models.backbones import Backbone, Precision, build_backbone
 
 FORMAT: Final = 1
 
@@ -78,33 +73,6 @@ class BankPart:
         return self.folder / "features.npy"
 
 
-def plan_parts(
-    store: SliceStore,
-    models: Iterable[Model],
-    levels: Iterable[Level],
-    *,
-    views: int,
-    seed: int,
-    precision: Precision = "bfloat16",
-) -> list[BankPart]:
-    """The parts that these models need: `normal`, and `views` views of each other level.
-
-    `seed` is that of the augmentation and of random weights. Models that differ in their heads alone share
-    their parts. Nothing is computed yet.
-
-    Raises:
-        InputError: a backbone that can't be built.
-    """
-    parts = {}
-    for model in dict.fromkeys(map(bank_model, models)):
-        backbone = build_backbone(model, seed=seed, precision=precision)
-        for level in dict.fromkeys(("normal", *levels)):
-            for view in range(1 if level == "normal" else views):
-                part = _part(store, backbone, model, level, view, seed)
-                parts[part.folder] = part
-    return list(parts.values())
-
-
 def bank_model(model: Model) -> Model:
     """The model as far as its features depend on it: no head, nothing trained, windows in numbers."""
     windows = (Window.parse(text) for text in model.windows)
@@ -115,36 +83,6 @@ def bank_model(model: Model) -> Model:
 def part_rows(store: SliceStore, level: Level) -> np.ndarray:
     """The store's rows (int64) that a level's parts hold, in their order."""
     return np.arange(len(store)) if level == "normal" else store.train
-
-
-def _part(
-    store: SliceStore, backbone: Backbone, model: Model, level: Level, view: int, seed: int
-) -> BankPart:
-    rows = part_rows(store, level)
-    key = BankKey(
-        format=FORMAT,
-        store=store.fingerprint,
-        rows=hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()[:16],
-        backbone=model.backbone,
-        weights=backbone.weights_hash(),
-        windows=model.windows,
-        size=model.size,
-        precision=backbone.precision,
-        level=level,
-        augmentation=tuple(describe(level, model.size)),
-        seed=None if level == "normal" else seed,
-        view=view,
-        versions=library_versions(level),
-    )
-    return BankPart(store.path, key, model, seed, len(rows), backbone.width)
-
-
-def library_versions(level: Level) -> tuple[str, ...]:
-    """The libraries whose changes change features, with major and minor version."""
-    versions = {"opencv": cv2.__version__}
-    augmenting = () if level == "normal" else ("albumentations", "albucore", "numpy")
-    versions |= {name: version(name) for name in ("torch", "torchvision", *augmenting)}
-    return tuple(f"{name} {'.'.join(text.split('.')[:2])}" for name, text in sorted(versions.items()))
 
 
 def is_finished(part: BankPart) -> bool:

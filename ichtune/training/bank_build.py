@@ -12,19 +12,19 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
-from ichtune.config import Model
+from ichtune.config import Model, Precision
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.files import replacing
-from ichtune.models.backbones import Backbone, Precision, build_backbone
+from ichtune.models.backbones import Backbone, build_backbone
 from ichtune.training.bank import (
     BankError,
     BankPart,
     check_key,
     is_finished,
-    library_versions,
     part_rows,
 )
+from ichtune.training.bank_plan import library_versions
 from ichtune.training.images import ImageSource
 
 CHUNK_ROWS: Final = 256

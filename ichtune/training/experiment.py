@@ -4,21 +4,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.models.backbones import build_backbone
 from ichtune.models.heads import HeadStack, Network
 from ichtune.training.bank import BankPart, bank_model
-from ichtune.training.batches import Fold, Source
+from ichtune.training.batches import Fold
 from ichtune.training.features import FeatureSource
 from ichtune.training.fit import fit, fit_folds_apart
-from ichtune.training.images import ImageSource
 from ichtune.training.results import EpochResult
+
+if TYPE_CHECKING:
+    from ichtune.training.images import ImageSource
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,10 @@ class Experiment:
         ]
         return FeatureSource.open(open_store(self.store), needed, level)
 
-    def images(self, recipe: Recipe, threads: int) -> ImageSource:
+    def images(self, recipe: Recipe, threads: int) -> "ImageSource":
         """The augmented images that a recipe trains a backbone on, each epoch with a view of its own."""
+        from ichtune.training.images import ImageSource  # trials on features start faster without it
+
         return ImageSource(
             open_store(self.store).hu,
             recipe.model,
@@ -72,6 +75,8 @@ class Experiment:
 
     def network(self, recipe: Recipe, fold: Fold) -> Network:
         """A backbone and one head, as a fold of its own starts with."""
+        from ichtune.models.backbones import build_backbone  # and without torchvision
+
         backbone = build_backbone(recipe.model, seed=self.seed, precision=recipe.training.precision)
         return Network(backbone, HeadStack(backbone.width, [fold.index], recipe.training.seed))
 

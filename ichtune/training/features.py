@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
-from ichtune.data.augment import Level
+from ichtune.config import Level
 from ichtune.data.store import SliceStore
 from ichtune.training.bank import BankError, BankPart, open_features, part_rows
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import torch
 
-from ichtune.config import Model
-from ichtune.data.augment import Level, render
+from ichtune.config import Level, Model
+from ichtune.data.augment import render
 from ichtune.data.windows import Window
 
 cv2.setNumThreads(0)  # the pool's threads are the parallel ones

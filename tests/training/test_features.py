@@ -19,7 +19,7 @@ from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.models.backbones import build_backbone
 from ichtune.training import bank_build
-from ichtune.training.bank import BankError, BankPart, is_finished, plan_parts
+from ichtune.training.bank import BankError, BankPart, is_finished
 from ichtune.training.bank_build import (
     Work,
     build,
@@ -28,6 +28,7 @@ from ichtune.training.bank_build import (
     finish_part,
     missing_chunks,
 )
+from ichtune.training.bank_plan import plan_parts
 from ichtune.training.features import FeatureBank, FeatureSource
 from ichtune.training.images import ImageSource
 
@@ -166,7 +167,7 @@ def test_another_seed_has_other_views_but_the_same_plain_features(store, tmp_pat
 def test_another_precision_library_or_store_has_other_features(store, monkeypatch):
     part = normal(store)
     assert normal(store, precision="float32").folder != part.folder
-    monkeypatch.setattr("ichtune.training.bank.version", lambda name: "99.0")
+    monkeypatch.setattr("ichtune.training.bank_plan.version", lambda name: "99.0")
     assert normal(store).folder != part.folder
     monkeypatch.undo()
     monkeypatch.setattr(SliceStore, "fingerprint", "another")

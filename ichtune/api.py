@@ -1,0 +1,29 @@
+"""A search as one call from Python."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from ichtune.search.search import plan
+from ichtune.search.search import search as run_search
+from ichtune.search.settings import SearchSettings
+from ichtune.space import Space
+
+if TYPE_CHECKING:
+    from analysis.rank import RankedResults
+
+
+def search(
+    data: str | Path, space: str | Path | Space = "quick", *, console: Console | None = None, **settings: Any
+) -> "RankedResults":
+    """Search for the best recipe on a slice store; `settings` are the fields of `SearchSettings`.
+
+    Raises:
+        InputError: something asked for can't be used, or no trial finished an epoch.
+    """
+    from analysis.rank import RankedResults
+
+    space = space if isinstance(space, Space) else Space.load(space)
+    planned = plan(data, space, SearchSettings(**settings))
+    return RankedResults.of(run_search(planned, console or Console(stderr=True)).run)
