@@ -18,8 +18,8 @@ from ichtune.errors import InputError
 from ichtune.models.pretrained import default_weights, pretrained
 from ichtune.wording import did_you_mean
 
-# The channels that fill a network's three: with two windows the first one comes again.
-_CHANNELS = {1: (0, 0, 0), 2: (0, 1, 0), 3: (0, 1, 2)}
+# The channels of two windows that fill a network's three.
+_FROM_TWO = (0, 1, 0)
 # Parts of torchvision's networks that only hold the stages; elsewhere the stages stand at the top.
 _CONTAINERS = ("features", "trunk_output", "encoder", "blocks", "layers")
 
@@ -81,7 +81,7 @@ class Backbone(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if images.shape[1] == 2:
-            images = images[:, _CHANNELS[2]]
+            images = images[:, _FROM_TWO]
         # One window spreads over the three channels here. Of this layout convolutions are up to twice as fast.
         inputs = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,9 @@ from ichtune.errors import InputError
 
 # Densenets of torchvision were saved with names that its own loader changes: denselayer1.norm.1 -> .norm1
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])")
+
+# Torch draws a network's first weights from one generator for all threads.
+_DRAWING = threading.Lock()
 
 
 class WeightsError(InputError):
@@ -77,7 +81,7 @@ def _statistics(name: str) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _random(name: str, seed: int) -> tuple[nn.Module, str]:
     """A network drawn from `seed`, and the name of the classifier that it came with."""
-    with torch.random.fork_rng(devices=[]):
+    with _DRAWING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would reseed the GPUs too
         network = get_model(name, weights=None)
     return network, _remove_classifier(network)

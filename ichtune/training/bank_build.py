@@ -118,7 +118,7 @@ def compute_chunk(part: BankPart, chunk: Chunk, *, threads: int) -> int:
 
 def finish_part(part: BankPart) -> None:
     """Put the chunks of a part, all of which must be there, together as its features."""
-    with FileLock(part.folder / "finish.lock"):
+    with FileLock(part.folder / "lock"):
         if not is_finished(part):
             files = [_chunk_file(part, index) for index in range(-(-part.count // CHUNK_ROWS))]
             _write(part.file, np.concatenate([np.load(file) for file in files]))
@@ -127,9 +127,10 @@ def finish_part(part: BankPart) -> None:
 
 def _make_folder(part: BankPart) -> None:
     (part.folder / "chunks").mkdir(parents=True, exist_ok=True)
-    if not (part.folder / "key.json").is_file():
-        with replacing(part.folder / "key.json") as file:
-            file.write_text(part.key.text)
+    with FileLock(part.folder / "lock"):
+        if not (part.folder / "key.json").is_file():
+            with replacing(part.folder / "key.json") as file:
+                file.write_text(part.key.text)
     check_key(part)
 
 

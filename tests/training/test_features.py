@@ -177,7 +177,7 @@ def test_another_precision_library_or_store_has_other_features(store, monkeypatc
 def test_the_key_stands_readable_beside_the_features(store):
     part = plan(store)[1]
     build([part])
-    assert sorted(file.name for file in part.folder.iterdir()) == ["features.npy", "finish.lock", "key.json"]
+    assert sorted(file.name for file in part.folder.iterdir()) == ["features.npy", "key.json", "lock"]
     key = json.loads((part.folder / "key.json").read_text())
     assert (key["backbone"], key["level"], key["view"], key["windows"]) == (
         "squeezenet1_1",
@@ -275,7 +275,7 @@ def test_finishing_waits_for_another_finisher_and_then_does_nothing(store):
     for chunk in missing_chunks(part):
         compute_chunk(part, chunk, threads=1)
     other = threading.Thread(target=finish_part, args=(part,))
-    with FileLock(part.folder / "finish.lock"):
+    with FileLock(part.folder / "lock"):
         other.start()
         other.join(0.2)
         assert not is_finished(part)
