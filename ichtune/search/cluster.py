@@ -34,7 +34,7 @@ def connected(address: str | None, *, cpus: int | None = None) -> Generator[Capa
     else:
         try:
             start(address=address)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).split("\n", 1)[0]
             raise InputError(
                 f"no Ray cluster answers at {address!r} ({reason}); start one with `ray up cluster.yaml` or "
@@ -46,3 +46,20 @@ def connected(address: str | None, *, cpus: int | None = None) -> Generator[Capa
         yield Capacity(alive, int(resources.get("CPU", 0)), int(resources.get("GPU", 0)))
     finally:
         ray.shutdown()
+
+
+def _answering(address: str) -> str:
+    """The head's HOST:PORT, which takes connections; Ray itself would try a dead one for a quarter of an hour.
+
+    Raises:
+        OSError: nobody takes connections there, or no cluster runs for `auto` to find.
+        ValueError: no address.
+    """
+    if "://" in address:
+        raise ValueError("a search runs on a machine of the cluster and takes HOST:PORT or auto")
+    found = canonicalize_bootstrap_address(address)
+    if found is None:
+        raise ValueError("it names no cluster")
+    host, port = found.rsplit(":", 1)
+    socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
+    return found
