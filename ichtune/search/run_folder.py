@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import yaml
+from safetensors.torch import save
 
 from ichtune.errors import InputError
 from ichtune.files import replacing
 
 ENDED = "ended"
 """Key of an epoch's record that tells why the trial ended with it; absent while it goes on."""
+
+CHECKPOINT = "checkpoint.pt"
 
 
 class RunFolder:
@@ -126,12 +130,35 @@ class TrialFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def begin(self, about: dict[str, Any]) -> None:
-        """Say what the trial is, and forget epochs of an attempt that broke off before a checkpoint."""
+    def begin(self, about: dict[str, Any]) -> dict[str, Any] | None:
+        """Say what the trial is; gives the checkpoint of an attempt that broke off, where there is one.
+
+        Epochs that the attempt had finished after its checkpoint are forgotten, as they will come again.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
+        checkpoint = self._checkpoint(about["recipe_hash"])
         with replacing(self.path / "trial.json") as file:
             file.write_text(json.dumps(about, indent=2))
-        (self.path / "epochs.jsonl").write_bytes(b"")
+        done = checkpoint["state"]["epoch"] if checkpoint else 0
+        kept = (self.path / "epochs.jsonl").read_text().splitlines(keepends=True)[:done] if done else []
+        with replacing(self.path / "epochs.jsonl") as file:
+            file.write_text("".join(kept))
+        return checkpoint
+
+    def _checkpoint(self, recipe_hash: str) -> dict[str, Any] | None:
+        file = self.path / CHECKPOINT
+        if not file.is_file():
+            return None
+        content = torch.load(file, map_location="cpu", weights_only=True)
+        return content if content["recipe_hash"] == recipe_hash else None
+
+    def save_checkpoint(self, content: dict[str, Any]) -> None:
+        """Keep what the trial goes on from (tensors and plain data), with its recipe's hash."""
+        with replacing(self.path / CHECKPOINT) as file:
+            torch.save(content, file)
+
+    def drop_checkpoint(self) -> None:
+        (self.path / CHECKPOINT).unlink(missing_ok=True)
 
     def add_epoch(self, record: dict[str, Any]) -> None:
         with open(self.path / "epochs.jsonl", "a") as file:
@@ -139,8 +166,6 @@ class TrialFolder:
 
     def keep_best(self, heads: dict[str, Any], logits: np.ndarray) -> None:
         """Keep the best epoch's heads, and its out-of-fold logits (float16 `[N, 6]`, NaN where no fold validates)."""
-        from safetensors.torch import save
-
         with replacing(self.path / "best.safetensors") as file:
             file.write_bytes(save(heads))
         with replacing(self.path / "out_of_fold.npy") as file, open(file, "wb") as stream:

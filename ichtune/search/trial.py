@@ -20,6 +20,7 @@ from ichtune.training.metrics import worst
 from ichtune.training.results import EpochResult
 from ichtune.training.stopping import BestEpoch
 
+CHECKPOINT_EVERY_S = 10.0
 BOARD_METRICS = ["valid/auc", "valid/average_precision", "valid/weighted_log_loss", "valid/loss"]
 
 
@@ -73,20 +74,24 @@ class _TrialRun:
         self.recipe = job.space.recipe(config["params"])
         self.best = BestEpoch(job.space.metric, self.recipe.training.patience)
         self.folder = TrialFolder(job.trials / trial_folder_name(config))
-        self.folder.begin(
+        self.hash = recipe_hash(self.recipe)
+        checkpoint = self.folder.begin(
             {
                 "number": config["number"],
                 "params": config["params"],
                 "recipe": self.recipe.model_dump(mode="json"),
-                "recipe_hash": recipe_hash(self.recipe),
+                "recipe_hash": self.hash,
                 "point": config["point"],
             }
         )
+        if checkpoint:
+            self.best.load_state_dict(checkpoint["best"])
         self.board = TrialBoard(self.folder.path, config["params"], BOARD_METRICS)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.epochs: Iterator[EpochResult] = job.experiment.epochs(
-            self.recipe, device=device, threads=job.threads
+            self.recipe, device=device, threads=job.threads, resume=checkpoint and checkpoint["state"]
         )
+        self.saved = time.monotonic()
 
     def next_epoch(self) -> dict[str, Any]:
         begun = time.monotonic()
@@ -98,6 +103,7 @@ class _TrialRun:
         record = epoch_record(result, seconds=time.monotonic() - begun)
         self.folder.add_epoch({**record, ENDED: ended})
         self.board.add(result.epoch, scalars(result))
+        self._checkpoint(result, ended)
         value = worst(metric) if result.diverged or np.isnan(self.best.value) else self.best.value
         return {
             "epoch": result.epoch,
@@ -105,6 +111,15 @@ class _TrialRun:
             "diverged": result.diverged,
             **({ENDED: ended, "done": True} if ended else {}),
         }
+
+    def _checkpoint(self, result: EpochResult, ended: str | None) -> None:
+        """Keep what a retry goes on from, but not after every epoch of those that take milliseconds."""
+        if ended:
+            self.folder.drop_checkpoint()
+        elif time.monotonic() - self.saved >= CHECKPOINT_EVERY_S:
+            content = {"recipe_hash": self.hash, "state": result.state(), "best": self.best.state_dict()}
+            self.folder.save_checkpoint(content)
+            self.saved = time.monotonic()
 
     def _why_ended(self, result: EpochResult) -> str | None:
         if result.diverged:

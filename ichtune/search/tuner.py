@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from ray import tune
 from ray.tune import Callback
+from ray.tune.experiment import Trial
 
 from ichtune.search.cluster import Capacity
 from ichtune.search.interrupt import Interrupt
-from ichtune.search.run_folder import RunFolder
+from ichtune.search.run_folder import RunFolder, TrialFolder
 from ichtune.search.samplers import first_trials, make_sampler
 from ichtune.search.scheduler import Halving
 from ichtune.search.searcher import OBJECTIVE, StudySearcher
@@ -16,6 +19,9 @@ from ichtune.search.settings import SearchSettings
 from ichtune.search.trial import SearchTrial, TrialJob, trial_folder_name
 from ichtune.space import Space
 from ichtune.space.walks import only, reachable
+
+MAX_FAILURES = 3
+"""How often a trial that broke is tried again, from its last checkpoint."""
 
 
 def trial_resources(settings: SearchSettings, capacity: Capacity) -> dict[str, float]:
@@ -75,9 +81,10 @@ def run_trials(
         run_config=tune.RunConfig(
             name="ray",
             storage_path=str(run.path.absolute()),
-            callbacks=list(callbacks),
+            callbacks=[*callbacks, _Tidy(run.trials, interrupt)],
             stop=interrupt,
             verbose=0,
+            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
@@ -87,6 +94,17 @@ def run_trials(
     finally:
         searcher.end_what_runs()
     return interrupt.requested
+
+
+class _Tidy(Callback):
+    """Removes the checkpoint of a trial that has ended; one that Ctrl-C ended keeps it."""
+
+    def __init__(self, trials: Path, interrupt: Interrupt) -> None:
+        self.trials, self.interrupt = trials, interrupt
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        if not self.interrupt.requested:
+            TrialFolder(self.trials / str(trial)).drop_checkpoint()
 
 
 def max_epochs(space: Space) -> int:

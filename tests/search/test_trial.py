@@ -108,6 +108,20 @@ def test_a_trial_trains_a_backbone_on_images_where_its_recipe_says_so(small_job,
     assert record.epochs[0]["trained_parameters"] > 8_000_000  # layer4 of a resnet18 has 8.4 million
 
 
+def test_a_trial_that_broke_off_goes_on_from_its_checkpoint_with_the_same_numbers(small_job, monkeypatch):
+    job, run = small_job
+    whole = run_to_its_end(job, CONFIG)
+    monkeypatch.setattr("ichtune.search.trial.CHECKPOINT_EVERY_S", 0.0)
+    broken = {**CONFIG, "number": 8}
+    attempt = _with_job(job, broken)
+    assert [attempt.step()["epoch"] for _ in range(2)] == [1, 2]
+    again = run_to_its_end(job, broken)
+    assert again == whole[2:]
+    first, second = ([epoch["mean"] for epoch in record.epochs] for record in run.trial_records())
+    assert first == second
+    assert not list(run.trials.glob("*/checkpoint.pt"))
+
+
 def test_a_diverging_trial_reports_a_finite_objective_and_ends(small_job):
     job, run = small_job
     space = job.space.changed({"optimizer": {"name": "sgd", "lr": 1e38}})
