@@ -14,9 +14,8 @@ AHEAD = 2  # tasks that wait for each one at work: a large store has thousands o
 def compute_on(capacity: Capacity) -> Callable[[Work], Iterable[int]]:
     """Gives what computes a bank's work by tasks: one a core with a thread each, or one a GPU with its cores."""
     slots = capacity.gpus or capacity.cpus
-    threads = max(
-        1, capacity.cpus // slots
-    )  # a GPU waits for pictures, which take one core to render 1,600 a second
+    # A GPU waits for pictures, which take one core to render 1,600 a second.
+    threads = capacity.cores_per_gpu if capacity.gpus else 1
     # A task keeps its process, and with it the backbone that it has built, for the next one.
     task: Any = ray.remote(compute_chunk)  # ty: ignore[no-matching-overload]
     task = task.options(num_cpus=threads, num_gpus=1 if capacity.gpus else 0, max_retries=3)

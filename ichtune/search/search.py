@@ -105,7 +105,7 @@ def search(plan: Plan, console: Console) -> Finished:
     """
     begun = time.monotonic()
     with ExitStack() as stack:
-        capacity = stack.enter_context(connected(plan.settings.address))
+        capacity = _offered(stack.enter_context(connected(plan.settings.address)), plan.settings)
         started = time.monotonic()
         build_bank(plan, capacity, console)
         banked = time.monotonic()
@@ -119,6 +119,23 @@ def search(plan: Plan, console: Console) -> Finished:
             {"start_s": started - begun, "bank_s": banked - started, "trials_s": time.monotonic() - banked}
         )
     return Finished(run, interrupted)
+
+
+def _offered(found: Capacity, settings: SearchSettings) -> Capacity:
+    """What a search may count on: of a cluster that grows with its load, at least what is asked of it.
+
+    Raises:
+        InputError: a cluster without cores for trials, and nothing that says how far it is to grow.
+    """
+    if settings.address and settings.max_concurrent:
+        gpus = settings.gpus_per_trial or 0.0
+        return found.grown_for(settings.max_concurrent, cpus=settings.cpus_per_trial, gpus=gpus)
+    if not found.cpus:
+        raise InputError(
+            f"--address: the cluster at {settings.address} has no cores for trials yet; --max-concurrent, with "
+            "--gpus-per-trial for GPUs, says how far it is to grow"
+        )
+    return found
 
 
 def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
