@@ -9,17 +9,18 @@ from torch.utils.tensorboard.summary import hparams
 
 
 class TrialBoard:
-    """Writes scalars an epoch, and what the HPARAMS tab shows: the parameters, and the metrics' last values."""
+    """Writes scalars an epoch, and the parameters for the HPARAMS tab, which shows them beside the last scalars."""
 
-    def __init__(self, folder: Path, params: Mapping[str, Any], metrics: list[str]) -> None:
+    def __init__(self, folder: Path, params: Mapping[str, Any]) -> None:
         self._writer = SummaryWriter(str(folder), flush_secs=10, max_queue=1000)
         plain = {
             name: value if isinstance(value, bool | int | float) else str(value)
             for name, value in params.items()
         }
-        experiment, start, _ = hparams(plain, dict.fromkeys(metrics, 0.0))
-        for summary in (experiment, start):
-            self._writer._get_file_writer().add_summary(summary)
+        # Without the description of the whole experiment, TensorBoard puts it together from all trials; with one
+        # it would show the parameters of the first trial's branches alone.
+        _, start, _ = hparams(plain, {})
+        self._writer._get_file_writer().add_summary(start)
 
     def add(self, epoch: int, scalars: Mapping[str, float]) -> None:
         """One epoch's values by tag; NaN, which no curve can show, is left out."""

@@ -21,7 +21,6 @@ from ichtune.training.results import EpochResult
 from ichtune.training.stopping import BestEpoch
 
 CHECKPOINT_EVERY_S = 10.0
-BOARD_METRICS = ["valid/auc", "valid/average_precision", "valid/weighted_log_loss", "valid/loss"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class _TrialRun:
         )
         if checkpoint:
             self.best.load_state_dict(checkpoint["best"])
-        self.board = TrialBoard(self.folder.path, config["params"], BOARD_METRICS)
+        self.board = TrialBoard(self.folder.path, config["params"])
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.epochs: Iterator[EpochResult] = job.experiment.epochs(
             self.recipe, device=device, threads=job.threads, resume=checkpoint and checkpoint["state"]
@@ -102,7 +101,7 @@ class _TrialRun:
         ended = self._why_ended(result)
         record = epoch_record(result, seconds=time.monotonic() - begun)
         self.folder.add_epoch({**record, ENDED: ended})
-        self.board.add(result.epoch, scalars(result))
+        self.board.add(result.epoch, {"best_so_far": self.best.value, **scalars(result)})
         self._checkpoint(result, ended)
         value = worst(metric) if result.diverged or np.isnan(self.best.value) else self.best.value
         return {
