@@ -73,7 +73,7 @@ def print_ranking(results: RankedResults, console: Console) -> None:
 def print_comparison(table: pd.DataFrame, console: Console) -> None:
     """A column a model, a row a number; the table has a row a model."""
     shown_table = Table(box=box.SIMPLE, pad_edge=False)
-    shown_table.add_column("")
+    shown_table.add_column("", no_wrap=True)
     for name in table["model"]:
         shown_table.add_column(str(name), justify="right")
     for column_name in table.columns.drop("model"):
