@@ -158,7 +158,9 @@ def _hounsfield(stored: np.ndarray, ds: Dataset) -> np.ndarray:
     lowest, highest = int(stored.min()) + intercept, int(stored.max()) + intercept
     limits = np.iinfo(np.int16)
     if slope == 1 and intercept.is_integer() and limits.min <= lowest and highest <= limits.max:
-        return stored.astype(np.int16) + np.int16(intercept)  # the usual case, wrapping around to the right value
+        return stored.astype(np.int16) + np.int16(
+            intercept
+        )  # the usual case, wrapping around to the right value
     return np.clip(np.rint(stored * slope + intercept), limits.min, limits.max).astype(np.int16)
 
 
