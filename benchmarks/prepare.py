@@ -23,11 +23,12 @@ import cv2
 import numpy as np
 import pandas as pd
 import pydicom
+from pydicom import config
 
 from ichtune.data.phantom import write_phantoms
 from ichtune.labels import LABELS
 
-pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+config.settings.reading_validation_mode = config.IGNORE
 
 
 def make_files(root: Path, count: int) -> list[Path]:
