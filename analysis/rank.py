@@ -74,9 +74,8 @@ class RankedResults:
         rows = [{"rank": rank, **trial.row()} for rank, trial in enumerate(self.trials, 1)]
         table = pd.DataFrame(rows)
         varying = varying_parameters([trial.record.params for trial in self.trials])
-        params = pd.DataFrame(
-            [{name: trial.record.params.get(name) for name in varying} for trial in self.trials]
-        )
+        values = [{name: trial.record.params.get(name) for name in varying} for trial in self.trials]
+        params = pd.DataFrame(values, dtype=object)
         return pd.concat([table, params], axis=1)
 
     @cached_property

@@ -39,13 +39,15 @@ def write_tables(
     Returns the files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    both = pd.concat([table, below], ignore_index=True)[list(table.columns)]
+    # As objects, so that whole numbers stay whole beside the cells that are empty below the table.
+    both = pd.concat([table.astype(object), below.astype(object)], ignore_index=True)[list(table.columns)]
+    human = rounded(both)
     texts = {
         "csv": both.to_csv(index=False),
         "json": _json(table, below),
-        "md": _markdown(rounded(both), caption),
-        "tex": _latex(rounded(both), len(table), caption),
-        "html": _html(rounded(both), len(table), caption),
+        "md": _markdown(human, caption),
+        "tex": _latex(human, len(table), caption),
+        "html": _html(human, len(table), caption),
     }
     files = []
     for suffix, text in texts.items():

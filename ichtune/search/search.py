@@ -105,7 +105,7 @@ def search(plan: Plan, console: Console) -> Finished:
     """
     begun = time.monotonic()
     with ExitStack() as stack:
-        capacity = _offered(stack.enter_context(connected(plan.settings.address)), plan.settings)
+        capacity = offered(stack.enter_context(connected(plan.settings.address)), plan.settings)
         started = time.monotonic()
         build_bank(plan, capacity, console)
         banked = time.monotonic()
@@ -121,7 +121,7 @@ def search(plan: Plan, console: Console) -> Finished:
     return Finished(run, interrupted)
 
 
-def _offered(found: Capacity, settings: SearchSettings) -> Capacity:
+def offered(found: Capacity, settings: SearchSettings) -> Capacity:
     """What a search may count on: of a cluster that grows with its load, at least what is asked of it.
 
     Raises:
