@@ -86,8 +86,12 @@ class RankedResults:
         scores = [_no_skill_scores(store.labels, train, valid) for train, valid in folds]
         rows = []
         for way in scores[0]:
-            values = {m: [fold[way].get(m, np.nan) for fold in scores] for m in TABLE_METRICS}
-            rows.append({"trial": way} | {column(m): _mean(np.array(v, float)) for m, v in values.items()})
+            values = {
+                m: _mean(np.array([fold[way].get(m, np.nan) for fold in scores])) for m in TABLE_METRICS
+            }
+            rows.append(
+                {"trial": way, "score": values[self.metric]} | {column(m): v for m, v in values.items()}
+            )
         return pd.DataFrame(rows)
 
 
