@@ -5,7 +5,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -124,10 +124,11 @@ def _read_all(source: Source, staging: Staging, workers: int, progress: Progress
     rejected += done - staging.slices
     if progress:
         progress(done, len(files), rejected)
-    reader = Reader(source.root, source.window, staging.size, needs_patient=source.format == "rsna")
-    for reads, hu in read_in_order(reader, files, starts, workers):
-        staging.append(reads, hu)
-        done, rejected = done + len(reads), rejected + len(reads) - len(hu)
+    needs_patient = source.format == "rsna"
+    reader = Reader(source.root, source.window, staging.size, needs_patient, staging.incoming)
+    for reads, chunk in read_in_order(reader, files, starts, workers):
+        staging.append(reads, chunk)
+        done, rejected = done + len(reads), rejected + sum(bool(read.reason) for read in reads)
         if progress:
             progress(done, len(files), rejected)
 
@@ -175,7 +176,7 @@ def _write_tables(source: Source, staging: Staging, rejected: pd.DataFrame, opti
 
 def _slices(source: Source, staging: Staging) -> tuple[pd.DataFrame, np.ndarray]:
     """A row a slice with what the labels file and the images' headers told, and the pixels' digests."""
-    reads = pd.DataFrame([asdict(read) for read in staging.reads() if not read.reason])
+    reads = pd.DataFrame([vars(read) for read in staging.reads() if not read.reason])
     if reads.empty:
         raise InputError(f"{source.root}: not one slice could be read")
     slices = source.entries.iloc[reads["entry"]].reset_index(drop=True)

@@ -40,35 +40,42 @@ class Read:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads a chunk of files into slices of `size`; small, since it travels to the workers with each chunk."""
+    """Reads a chunk of files into slices of `size`; small, since it travels to the workers with each chunk.
+
+    The pixels go through a file in the folder `chunks`: between processes that takes a third of the time that
+    sending them does.
+    """
 
     root: Path
     window: Window
     size: int
     needs_patient: bool
+    chunks: Path
 
-    def __call__(self, first: int, files: list[str]) -> tuple[list[Read], np.ndarray]:
-        """What became of each file (the first is entry number `first`), and the slices' HU, int16 [n, S, S]."""
-        reads, pixels = [], []
+    def __call__(self, first: int, files: list[str]) -> tuple[list[Read], Path]:
+        """What became of each file, from entry `first` on, and a file with the slices' HU (<i2 [n, S, S])."""
+        reads = []
+        pixels, count = np.empty((len(files), self.size, self.size), "<i2"), 0
         for entry, file in enumerate(files, first):
             try:
-                read, hu = self._read(entry, file)
-                pixels.append(hu)
+                reads.append(self._read(entry, file, pixels[count]))
+                count += 1
             except Rejected as why:
-                read = Read(entry, reason=str(why))
+                reads.append(Read(entry, reason=str(why)))
             except OSError as error:
-                read = Read(entry, reason=f"can't be read: {error.strerror or error}")
-            reads.append(read)
-        return reads, np.stack(pixels) if pixels else np.empty((0, self.size, self.size), np.int16)
+                reads.append(Read(entry, reason=f"can't be read: {error.strerror or error}"))
+        chunk = self.chunks / f"{first}.hu"
+        chunk.write_bytes(pixels[:count].data)
+        return reads, chunk
 
-    def _read(self, entry: int, file: str) -> tuple[Read, np.ndarray]:
+    def _read(self, entry: int, file: str, pixels: np.ndarray) -> Read:
         found = read_file(self.root / file, self.window)
         if self.needs_patient and not found.patient_id:
             raise Rejected("no PatientID: without it no side of a split is the right one")
-        hu = resize(square(found.hu), self.size)
-        digest = int.from_bytes(hashlib.sha256(np.ascontiguousarray(hu).data).digest()[:8], "little")
+        pixels[:] = resize(square(found.hu), self.size)
+        digest = int.from_bytes(hashlib.sha256(pixels.data).digest()[:8], "little")
         z_mm = None if np.isnan(found.z_mm) else found.z_mm
-        return Read(entry, "", found.patient_id, found.study_id, found.series_id, z_mm, digest), hu
+        return Read(entry, "", found.patient_id, found.study_id, found.series_id, z_mm, digest)
 
 
 def read_file(path: Path, window: Window) -> CTSlice:
@@ -78,7 +85,7 @@ def read_file(path: Path, window: Window) -> CTSlice:
 
 def read_in_order(
     reader: Reader, files: list[str], starts: range, workers: int
-) -> Iterator[tuple[list[Read], np.ndarray]]:
+) -> Iterator[tuple[list[Read], Path]]:
     """The chunks of `files` that begin at `starts`, read by up to `workers` processes.
 
     Raises:
@@ -90,7 +97,7 @@ def read_in_order(
         return
     pool = ProcessPoolExecutor(min(workers, len(starts)), get_context("spawn"), initializer=_end_with_parent)
     try:
-        pending: deque[Future[tuple[list[Read], np.ndarray]]] = deque()
+        pending: deque[Future[tuple[list[Read], Path]]] = deque()
         for start, chunk in chunks:
             pending.append(pool.submit(reader, start, chunk))
             if len(pending) >= AHEAD * workers:

@@ -4,10 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-
-import numpy as np
 
 from ichtune.data.reading import Read
 
@@ -17,6 +14,8 @@ HEADER_BYTES = 128  # room for the header that numpy writes; the count of slices
 class Staging:
     """`STORE.partial/`: `plan.json` (what is being made), `journal.jsonl` (a line a chunk), and `store/` (becomes it).
 
+    Pixels come as files in `chunks/`, and leave them in their order.
+
     The journal's line is written after the pixels that it speaks of; what follows the last whole line is cut off
     when the work goes on.
     """
@@ -24,6 +23,7 @@ class Staging:
     def __init__(self, path: Path, size: int) -> None:
         self.path = path
         self.store = path / "store"
+        self.incoming = path / "chunks"
         self.size = size
         self.slices = 0
         self.chunks = 0
@@ -41,6 +41,8 @@ class Staging:
             (path / "journal.jsonl").write_bytes(b"")
             (staging.store / "hu.npy").write_bytes(bytes(HEADER_BYTES))
             (path / "plan.json").write_text(described)
+        shutil.rmtree(staging.incoming, ignore_errors=True)
+        staging.incoming.mkdir()
         return staging
 
     def _is_of(self, described: str) -> bool:
@@ -59,13 +61,14 @@ class Staging:
         os.truncate(self.path / "journal.jsonl", whole)
         os.truncate(self.store / "hu.npy", HEADER_BYTES + self.slices * self.size**2 * 2)
 
-    def append(self, reads: list[Read], hu: np.ndarray) -> None:
-        """Add one chunk: what became of its entries, and its slices' pixels (int16 [n, S, S])."""
+    def append(self, reads: list[Read], chunk: Path) -> None:
+        """Add one chunk: what became of its entries, and the file with its slices' pixels, which is used up."""
         with open(self.store / "hu.npy", "ab") as file:
-            file.write(np.ascontiguousarray(hu, "<i2").data)
+            file.write(chunk.read_bytes())
         with open(self.path / "journal.jsonl", "ab") as file:
-            file.write(json.dumps([asdict(read) for read in reads]).encode() + b"\n")
-        self.slices += len(hu)
+            file.write(json.dumps([vars(read) for read in reads]).encode() + b"\n")
+        chunk.unlink()
+        self.slices += sum(not read.reason for read in reads)
         self.chunks += 1
 
     def reads(self) -> Iterator[Read]:
