@@ -47,7 +47,9 @@ from torchvision.models import resnet18
 from ichtune.data.store import SliceStore
 from ichtune.data.windows import WINDOWS, apply_window
 from ichtune.labels import LABELS
+from ichtune.models.precision import resolved
 
+BFLOAT16 = resolved("auto") == "bfloat16"
 SIZE, BATCH, PILOT_EPOCHS, AT_ONCE = 224, 64, 3, 2
 AUGMENTATIONS = {
     "normal": [],
@@ -70,7 +72,7 @@ class Setup:
     """What one may choose without changing the training."""
 
     tuned: bool
-    """Network under bfloat16 autocast in channels_last, as PyTorch's tuning guide says; else plain float32."""
+    """Network in channels_last, under bfloat16 autocast where the processor is made for it; else as it stands."""
     workers: int
     """Processes that load a trial's images."""
 
@@ -113,7 +115,7 @@ class FrozenFeatures(nn.Module):
         images = images.expand(-1, 3, -1, -1)
         if self.tuned:
             images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.tuned):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.tuned and BFLOAT16):
             return self.network(images).float()
 
 

@@ -199,8 +199,8 @@ class Training(Section):
     patience: Count | None = None
     """Epochs without a better score before the trial stops itself."""
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
-    precision: Precision = "bfloat16"
-    """What the backbone computes in (autocast); heads and losses are always float32."""
+    precision: Precision | Literal["auto"] = "auto"
+    """What the backbone computes in (autocast), `auto` by the machine; heads and losses are always float32."""
 
 
 class Recipe(Section):

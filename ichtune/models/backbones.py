@@ -15,6 +15,7 @@ from torchvision.models import list_models
 
 from ichtune.config import Model, Precision
 from ichtune.errors import InputError
+from ichtune.models.precision import resolved
 from ichtune.models.pretrained import default_weights, pretrained
 from ichtune.wording import did_you_mean
 
@@ -42,7 +43,7 @@ def check_backbone_name(name: str) -> None:
         )
 
 
-def build_backbone(model: Model, *, seed: int, precision: Precision = "bfloat16") -> "Backbone":
+def build_backbone(model: Model, *, seed: int, precision: Precision | Literal["auto"] = "auto") -> "Backbone":
     """The backbone that `model` describes; `seed` is that of random weights.
 
     Raises:
@@ -50,7 +51,7 @@ def build_backbone(model: Model, *, seed: int, precision: Precision = "bfloat16"
     """
     check_backbone_name(model.backbone)
     network, mean, std = pretrained(model, seed=seed)
-    backbone = Backbone(network, mean, std, width=_width(network, model), precision=precision)
+    backbone = Backbone(network, mean, std, width=_width(network, model), precision=resolved(precision))
     backbone.set_trained(model.train)
     return backbone
 

@@ -49,6 +49,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     combinations = f"{count:,} combinations" if count is not None else f"{len(space.dimensions)} dimensions"
     missing = f", {plan.missing_rows:,} still to compute" if plan.missing_rows else ", all computed"
     views = f"{sum(part.count for part in plan.parts):,} views in {len(plan.parts)} parts{missing}"
+    precisions = ", ".join(dict.fromkeys(part.key.precision for part in plan.parts))
     size = sum(part.count * part.width * 2 for part in plan.parts) / 2**20
     table = Table.grid(padding=(0, 2))
     for name, text in {
@@ -58,7 +59,9 @@ def print_plan(plan: Plan, console: Console) -> None:
         f"ASHA from epoch {settings.grace}, one in {settings.reduction:g} goes on",
         "resources": f"{settings.cpus_per_trial:g} CPU a trial, on "
         + (f"the Ray cluster at {settings.address}" if settings.address else "a local Ray of its own"),
-        "bank": f"{views}, {size:,.0f} MiB" if plan.parts else "none: every recipe trains its backbone",
+        "bank": f"{views}, {size:,.0f} MiB, computed in {precisions}"
+        if plan.parts
+        else "none: every recipe trains its backbone",
         "writes": f"{plan.run}",
         "seed": str(settings.seed),
     }.items():

@@ -13,6 +13,7 @@ from rich.console import Console
 from ichtune.config import LEVELS
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
+from ichtune.models.precision import resolved
 from ichtune.progress import progress
 from ichtune.search.bank_tasks import compute_on
 from ichtune.search.cluster import Capacity, connected
@@ -61,11 +62,19 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
     name = settings.name or f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}"
     if Path(name).name != name or name in (".", ".."):
         raise InputError(f"--name: {name!r} must be a plain folder name, without a path")
+    space = _for_this_machine(space, settings)
     settings = replace(settings, name=name, runs=settings.runs.absolute(), trials=_trials(space, settings))
     make_sampler(settings.sampler, settings.seed, space)
     if (settings.runs / name).exists():
         raise InputError(f"{settings.runs / name}: a run of this name is already here; choose another --name")
     return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)))
+
+
+def _for_this_machine(space: Space, settings: SearchSettings) -> Space:
+    """The space with a precision in the place of `auto`: by this machine, or for a cluster's GPUs."""
+    if all(variant.precision != "auto" for variant in space.models()):
+        return space
+    return space.changed({"training.precision": "bfloat16" if settings.address else resolved("auto")})
 
 
 def _trials(space: Space, settings: SearchSettings) -> int:

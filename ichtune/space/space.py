@@ -34,7 +34,7 @@ class ModelVariant(NamedTuple):
 
     model: Model
     """With dropout 0: dropout belongs to the head."""
-    precision: Literal["bfloat16", "float32"]
+    precision: Literal["auto", "bfloat16", "float32"]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from importlib.metadata import version
+from typing import Literal
 
 import cv2
 
@@ -20,7 +21,7 @@ def plan_parts(
     *,
     views: int,
     seed: int,
-    precision: Precision = "bfloat16",
+    precision: Precision | Literal["auto"] = "auto",
 ) -> list[BankPart]:
     """The parts that these models need: `normal`, and `views` views of each other level.
 

@@ -12,6 +12,7 @@ from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.models.heads import HeadStack, Network
+from ichtune.models.precision import resolved
 from ichtune.training.bank import BankPart, bank_model
 from ichtune.training.batches import Fold
 from ichtune.training.features import FeatureSource
@@ -51,12 +52,11 @@ class Experiment:
     def features(self, recipe: Recipe) -> FeatureSource:
         """The cached features that a recipe with a frozen backbone trains on."""
         model, level = bank_model(recipe.model), recipe.augmentation
+        precision = resolved(recipe.training.precision)
         needed = [
             part
             for part in self.parts
-            if part.model == model
-            and part.key.precision == recipe.training.precision
-            and part.key.level in ("normal", level)
+            if part.model == model and part.key.precision == precision and part.key.level in ("normal", level)
         ]
         return FeatureSource.open(open_store(self.store), needed, level)
 

@@ -73,7 +73,9 @@ def test_a_search_ranks_its_trials_on_the_screen_and_in_tables(folder):
 def test_a_run_holds_all_that_was_asked_for(folder):
     asked = yaml.safe_load((folder / "runs" / "try" / "search.yaml").read_text())
     assert asked["fingerprint"] == SliceStore.open(folder / "store").fingerprint
-    assert Space.parse(asked["space"], "search.yaml") == Space.load(folder / "small.yaml")
+    written = Space.parse(asked["space"], "search.yaml")
+    precision = asked["space"]["training"]["precision"]  # the space leaves it to the machine
+    assert written == Space.load(folder / "small.yaml").changed({"training.precision": precision})
     assert asked["settings"]["seed"] == 0
 
 
@@ -148,3 +150,9 @@ def test_a_grid_has_as_many_trials_as_combinations(folder):
 def test_a_second_run_on_a_store_computes_no_features_again(folder):
     assert planned(folder, {}).missing_rows == 0
     assert planned(folder, {}, seed=1).missing_rows > 0
+
+
+def test_a_plan_names_the_precision_that_its_bank_and_its_recipes_have(small_plan):
+    [precision] = {variant.precision for variant in small_plan.space.models()}
+    assert precision in ("bfloat16", "float32")
+    assert {part.key.precision for part in small_plan.parts} == {precision}

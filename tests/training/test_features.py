@@ -166,7 +166,7 @@ def test_another_seed_has_other_views_but_the_same_plain_features(store, tmp_pat
 
 def test_another_precision_library_or_store_has_other_features(store, monkeypatch):
     part = normal(store)
-    assert normal(store, precision="float32").folder != part.folder
+    assert normal(store, precision="float32").folder != normal(store, precision="bfloat16").folder
     monkeypatch.setattr("ichtune.training.bank_plan.version", lambda name: "99.0")
     assert normal(store).folder != part.folder
     monkeypatch.undo()

@@ -1,0 +1,20 @@
+"""What a backbone is computed in on this machine."""
+
+from typing import Literal
+
+import torch
+
+from ichtune.config import Precision
+
+
+def resolved(precision: Precision | Literal["auto"]) -> Precision:
+    """A recipe's precision, `auto` being what this machine's GPU or processor is made for.
+
+    A processor without bfloat16 instructions computes in it all the same, but ten times slower than in float32.
+    """
+    if precision != "auto":
+        return precision
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    instructions = (name for name, has in torch.cpu.get_capabilities().items() if has is True)
+    return "bfloat16" if any("bf16" in name for name in instructions) else "float32"
