@@ -12,7 +12,7 @@ from ichtune.config import METRIC_DIRECTIONS
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.search.run_folder import RunFolder, TrialRecord
-from ichtune.search.searcher import ENDED, open_study
+from ichtune.search.study import trial_ends
 from ichtune.training.metrics import no_skill
 
 TABLE_METRICS = (
@@ -56,7 +56,7 @@ class RankedResults:
     @cached_property
     def trials(self) -> list["RankedTrial"]:
         """Every trial that finished an epoch, best first; diverged ones last."""
-        ends = _ends(self.run)
+        ends = trial_ends(self.run)
         ranked = [
             RankedTrial(record, self.metric, self.maximised, ends) for record in self.run.trial_records()
         ]
@@ -152,11 +152,6 @@ def varying_parameters(params: list[dict[str, Any]]) -> list[str]:
     """The names of parameters that differ between trials, or that some trials have and others don't."""
     names = list(dict.fromkeys(name for trial in params for name in trial))
     return [name for name in names if len({repr(trial.get(name)) for trial in params}) > 1]
-
-
-def _ends(run: RunFolder) -> dict[int, str]:
-    trials = open_study(run.journal).get_trials(deepcopy=False)
-    return {trial.number: trial.user_attrs[ENDED] for trial in trials if ENDED in trial.user_attrs}
 
 
 def _no_skill_scores(labels: np.ndarray, train: np.ndarray, valid: np.ndarray) -> dict[str, dict[str, float]]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from analysis.rank import RankedResults, RankedTrial, column, varying_parameters
 from analysis.tables import shown, write_tables
 from ichtune.search.run_folder import RunFolder
-from ichtune.search.searcher import ENDED, open_study
+from ichtune.search.study import FAILED, repeated_trials, trial_ends
 
 MOST_ROWS = 15
 WIDE = 120  # columns of a terminal that has room for more metrics
@@ -31,16 +31,20 @@ def write_ranking(results: RankedResults) -> list[Path]:
 
 
 def print_summary(run: RunFolder, console: Console) -> None:
-    """One line that says what became of the trials."""
-    ends = Counter(
-        trial.user_attrs.get(ENDED, "unfinished")
-        for trial in open_study(run.journal).get_trials(deepcopy=False)
-    )
-    ends.pop("unfinished", None)
-    kinds = {"done": ends["last epoch"] + ends["patience"], "stopped early": ends["asha"]}
-    kinds |= {kind: ends[kind] for kind in ("failed", "diverged", "interrupted") if ends[kind]}
+    """What became of the trials in one line, and a line for each that failed."""
+    ends = trial_ends(run)
+    counts = Counter(ends.values())
+    kinds = {"done": counts["last epoch"] + counts["patience"], "stopped early": counts["asha"]}
+    kinds |= {kind: counts[kind] for kind in ("failed", "diverged", "interrupted") if counts[kind]}
     text = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    console.print(f"{sum(ends.values())} trials: {text}", highlight=False)
+    if repeats := repeated_trials(run):
+        text += f"; {repeats} more proposals were recipes tried before, whose results they took"
+    console.print(f"{len(ends)} trials: {text}", highlight=False, soft_wrap=True)
+    for folder in run.trial_folders():
+        if ends.get(folder.number) == FAILED:
+            console.print(
+                f"  {folder.path.name} failed: {escape(folder.last_error())}", highlight=False, soft_wrap=True
+            )
 
 
 def print_ranking(results: RankedResults, console: Console) -> None:

@@ -1,5 +1,6 @@
 """Every command of `ichtune`; what a command needs is imported inside it, so that --help answers at once."""
 
+import builtins
 import errno
 import sys
 from enum import StrEnum
@@ -186,6 +187,7 @@ def space(
 
 @app.command()
 def search(
+    context: typer.Context,
     data: Annotated[
         Path | None, _env("data", help="Slice store (default: made-up heads, prepared once).")
     ] = None,
@@ -220,6 +222,12 @@ def search(
     ] = None,
     seed: Annotated[int, _env("seed", min=0, help="Of sampler, augmentation and random weights.")] = 0,
     set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Change the space.")] = None,
+    max_failures: Annotated[
+        int, _env("max-failures", min=0, help="How often a trial that broke is tried again.")
+    ] = 3,
+    resume: Annotated[
+        str | None, _env("resume", help="Go on with the run of this name; all else comes from the run.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")
     ] = False,
@@ -236,6 +244,7 @@ def search(
         trials=trials,
         name=name,
         runs=runs,
+        max_failures=max_failures,
         address=address,
         folds=folds,
         sampler=sampler,
@@ -248,7 +257,28 @@ def search(
         time_budget_s=time_budget,
         seed=seed,
     )
-    sys.exit(command.run(data, Space.load(space).changed(changes), settings, console, dry_run=dry_run))
+    if resume is None:
+        code = command.run(data, Space.load(space).changed(changes), settings, console, dry_run=dry_run)
+    else:
+        given = _given(context)
+        code = command.resume(
+            runs / resume,
+            {name: value for name, value in settings.as_dict().items() if name in given},
+            console,
+            data=data,
+            space=Space.load(space) if "space" in given else None,
+            changes=changes,
+            dry_run=dry_run,
+        )
+    sys.exit(code)
+
+
+def _given(context: typer.Context) -> builtins.set[str]:
+    """The settings that a person gave, by flag or by variable; `runs` only says where the run is."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
+    renamed = {"time_budget": "time_budget_s"}
+    return {renamed.get(name, name) for name in given} - {"runs"}
 
 
 @app.command()

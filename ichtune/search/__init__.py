@@ -11,7 +11,7 @@ _SETTINGS = {
     # Trials write their own records; Ray's would be a second and slower set.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_AUTO_INIT": "1",
-    # Ctrl-C is taken by `interrupt`, which knows afterwards that it was there.
+    # Ctrl-C is taken by `halt`, which knows afterwards that it was there.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 for _name, _value in _SETTINGS.items():

@@ -1,6 +1,7 @@
 """What `ichtune search` and `launch.py` do: plan, run, rank, and say what to do next."""
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -8,13 +9,16 @@ from rich.table import Table
 
 from ichtune.data.demo import demo_store
 from ichtune.errors import InputError
+from ichtune.search.halt import INTERRUPTED
+from ichtune.search.resume import resume as resumed
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.search import Plan, plan, search
 from ichtune.search.settings import SearchSettings
+from ichtune.search.study import settled_trials
 from ichtune.space import Space
 from ichtune.yaml_text import parse_yaml_value
 
-OK, NOTHING_USABLE, INTERRUPTED = 0, 1, 130
+OK, NOTHING_USABLE, INTERRUPTED_CODE = 0, 1, 130
 
 
 def parse_changes(texts: list[str]) -> dict[str, object]:
@@ -34,12 +38,39 @@ def parse_changes(texts: list[str]) -> dict[str, object]:
 
 def run(data: Path | None, space: Space, settings: SearchSettings, console: Console, *, dry_run: bool) -> int:
     """Search and rank; gives the exit code."""
-    planned = plan(data or demo_store(console), space, settings)
+    return _run(plan(data or demo_store(console), space, settings), console, dry_run=dry_run)
+
+
+def resume(
+    path: Path,
+    settings: dict[str, Any],
+    console: Console,
+    *,
+    data: Path | None,
+    space: Space | None,
+    changes: dict[str, object],
+    dry_run: bool,
+) -> int:
+    """Go on with a run, under these settings given anew; one that is finished is only ranked. Gives the exit code."""
+    folder = RunFolder.open(path)
+    planned = resumed(folder, settings, data=data, space=space, changes=changes)
+    done = settled_trials(folder)
+    if done >= planned.settings.trials:
+        console.print(
+            f"{path}: all {done} trials are done; --trials {done + 30}, say, goes on with more",
+            soft_wrap=True,
+        )
+        return finish(folder, console, stopped=None)
+    console.print(f"{path}: {done} of {planned.settings.trials} trials are done, going on", soft_wrap=True)
+    return _run(planned, console, dry_run=dry_run)
+
+
+def _run(planned: Plan, console: Console, *, dry_run: bool) -> int:
     print_plan(planned, console)
     if dry_run:
         return OK
     finished = search(planned, console)
-    return finish(finished.run, console, interrupted=finished.interrupted)
+    return finish(finished.run, console, stopped=finished.stopped)
 
 
 def print_plan(plan: Plan, console: Console) -> None:
@@ -69,21 +100,27 @@ def print_plan(plan: Plan, console: Console) -> None:
     console.print(table)
 
 
-def finish(run: RunFolder, console: Console, *, interrupted: bool) -> int:
-    """Rank what there is, and say where it stands and what comes next."""
+def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
+    """Rank what there is, and say where it stands and what comes next; gives the exit code."""
     from analysis.rank import RankedResults
     from analysis.show import print_ranking, print_summary, write_ranking
 
     print_summary(run, console)
+    if stopped:
+        console.print(f"[bold red]stopped:[/] {escape(stopped)}", soft_wrap=True, highlight=False)
+        console.print(
+            f"go on with:  ichtune search --runs {run.path.parent} --resume {run.name}", soft_wrap=True
+        )
+    code = {None: OK, INTERRUPTED: INTERRUPTED_CODE}.get(stopped, NOTHING_USABLE)
     try:
         results = RankedResults.of(run)
     except InputError as error:
         console.print(f"[bold red]{escape(str(error))}[/]", soft_wrap=True)
-        return INTERRUPTED if interrupted else NOTHING_USABLE
+        return code or NOTHING_USABLE
     print_ranking(results, console)
     files = write_ranking(results)
     console.print(f"tables:      {files[0].parent}", soft_wrap=True, highlight=False)
     console.print(f"curves:      tensorboard --logdir {run.trials}", soft_wrap=True, highlight=False)
     console.print(f"study:       optuna-dashboard {run.journal}", soft_wrap=True, highlight=False)
     console.print(f"best model:  ichtune retrain {run.path}", soft_wrap=True, highlight=False)
-    return INTERRUPTED if interrupted else OK
+    return code

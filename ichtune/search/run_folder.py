@@ -4,10 +4,14 @@ Written by the driver (`search.yaml`, `study.journal`) and by each trial into it
 nodes share. It is the one record of a search: ranking reads nothing else, and Ray's own files are only its scratch.
 """
 
+import fcntl
+import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +26,7 @@ from ichtune.files import replacing
 ENDED = "ended"
 """Key of an epoch's record that tells why the trial ended with it; absent while it goes on."""
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, ERRORS, PARTS = "checkpoint.pt", "errors.txt", "batch_parts"
 
 
 class RunFolder:
@@ -38,16 +42,13 @@ class RunFolder:
         Raises:
             InputError: there is a run of that name already, or the folder can't be made.
         """
+        run = cls(path)
+        run.refuse_if_taken()
         try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            raise InputError(f"{path}: a run of this name is already here; choose another --name") from None
+            run.trials.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{path}: can't be made ({error.strerror}); choose another --runs") from None
-        run = cls(path)
-        run.trials.mkdir()
-        with replacing(path / "search.yaml") as file:
-            file.write_text(yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
+        run.write_asked(asked)
         return run
 
     @classmethod
@@ -63,6 +64,44 @@ class RunFolder:
                 f"{path}: no search run here (no search.yaml); `ichtune search --name ...` makes one"
             )
         return run
+
+    def refuse_if_taken(self) -> None:
+        """Raise an InputError where something stands already, be it a run or not.
+
+        What a driver leaves that was killed before it wrote down what it was asked for is nothing.
+        """
+        if not self.path.exists():
+            return
+        if (self.path / "search.yaml").exists():
+            raise InputError(
+                f"{self.path}: a run of this name is already here; choose another --name, or go on with it by "
+                f"--resume {self.name}"
+            )
+        if not self.path.is_dir() or any(
+            item.name != "trials" and not item.name.startswith(".") for item in self.path.iterdir()
+        ):
+            raise InputError(f"{self.path}: something else stands here already; choose another --name")
+
+    def write_asked(self, asked: dict[str, Any]) -> None:
+        """Write `search.yaml`."""
+        with replacing(self.path / "search.yaml") as file:
+            file.write_text(yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Keep other drivers out, as long as this process lives.
+
+        Raises:
+            InputError: another process is searching in this run.
+        """
+        with open(self.path / ".lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"{self.path}: another process is searching in this run; wait for it, or end it first"
+                ) from None
+            yield
 
     @property
     def name(self) -> str:
@@ -92,10 +131,14 @@ class RunFolder:
     def results(self) -> Path:
         return self.path / "results"
 
+    def trial_folders(self) -> Iterator["TrialFolder"]:
+        """Every trial that began, by number."""
+        yield from (TrialFolder(path) for path in sorted(self.trials.iterdir()) if path.is_dir())
+
     def trial_records(self) -> Iterator["TrialRecord"]:
         """Every trial that finished at least one epoch, by number."""
-        for folder in sorted(self.trials.iterdir()):
-            record = TrialRecord.read(folder)
+        for folder in self.trial_folders():
+            record = TrialRecord.read(folder.path)
             if record is not None:
                 yield record
 
@@ -114,13 +157,16 @@ class TrialRecord:
 
     @classmethod
     def read(cls, folder: Path) -> "TrialRecord | None":
-        """The record in a trial's folder; None where no epoch was finished."""
+        """The record in a trial's folder; None where no epoch was finished.
+
+        Half a line at the end is an epoch that a killed process, or a full disk, didn't let finish.
+        """
         try:
             about = json.loads((folder / "trial.json").read_text())
-            lines = (folder / "epochs.jsonl").read_text().splitlines()
+            lines = (folder / "epochs.jsonl").read_text().splitlines(keepends=True)
         except FileNotFoundError:
             return None
-        epochs = [json.loads(line) for line in lines]
+        epochs = [json.loads(line) for line in lines if line.endswith("\n")]
         return cls(folder=folder, epochs=epochs, **about) if epochs else None
 
 
@@ -129,6 +175,11 @@ class TrialFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @property
+    def number(self) -> int:
+        """The trial's, which its name begins with."""
+        return int(self.path.name.partition("-")[0])
 
     def begin(self, about: dict[str, Any]) -> dict[str, Any] | None:
         """Say what the trial is; gives the checkpoint of an attempt that broke off, where there is one.
@@ -154,11 +205,38 @@ class TrialFolder:
 
     def save_checkpoint(self, content: dict[str, Any]) -> None:
         """Keep what the trial goes on from (tensors and plain data), with its recipe's hash."""
+        buffer = io.BytesIO()  # torch, writing a file, would hide that a disk is full
+        torch.save(content, buffer)
         with replacing(self.path / CHECKPOINT) as file:
-            torch.save(content, file)
+            file.write_bytes(buffer.getbuffer())
 
     def drop_checkpoint(self) -> None:
         (self.path / CHECKPOINT).unlink(missing_ok=True)
+
+    def keep_error(self, text: str) -> None:
+        """Add an attempt's traceback to those of the ones before."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ERRORS, "a") as file:
+            file.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')}\n{text.strip()}\n\n")
+
+    def last_error(self) -> str:
+        """The last line of the last attempt's traceback."""
+        lines = (self.path / ERRORS).read_text().splitlines()
+        return next(line.strip() for line in reversed(lines) if line.strip())
+
+    @property
+    def batch_parts(self) -> int:
+        """In how many parts each batch goes through the network; more than one after an out-of-memory."""
+        file = self.path / PARTS
+        return int(file.read_text()) if file.is_file() else 1
+
+    def split_batches(self) -> int:
+        """Let the next attempt halve the parts of its batches once more; gives their number."""
+        parts = 2 * self.batch_parts
+        self.path.mkdir(parents=True, exist_ok=True)
+        with replacing(self.path / PARTS) as file:
+            file.write_text(str(parts))
+        return parts
 
     def add_epoch(self, record: dict[str, Any]) -> None:
         with open(self.path / "epochs.jsonl", "a") as file:

@@ -1,13 +1,16 @@
-"""ASHA, which also remembers whom it stopped."""
+"""ASHA, which also remembers whom it stopped, and what an earlier run of the search saw."""
 
+from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
+from optuna.trial import FrozenTrial
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
 
 class Halving(AsyncHyperBandScheduler):
-    """Ray's ASHA on epochs; `stopped` tells its verdicts apart from all other ends of a trial."""
+    """Ray's ASHA on epochs; `has_stopped` tells its verdicts apart from all other ends of a trial."""
 
     def __init__(self, *, metric: str, mode: str, max_epochs: int, grace: int, reduction: float) -> None:
         super().__init__(
@@ -19,6 +22,14 @@ class Halving(AsyncHyperBandScheduler):
             reduction_factor=reduction,
         )
         self.stopped: set[str] = set()
+
+    def remember(self, trials: Iterable[FrozenTrial]) -> None:
+        """Take trials of an earlier run into the rungs, so that new ones are measured by them too."""
+        for trial in trials:
+            past: Any = SimpleNamespace(trial_id=f"past-{trial.number}")
+            self.on_trial_add(None, past)  # ty: ignore[invalid-argument-type]
+            for epoch, value in sorted(trial.intermediate_values.items()):
+                super().on_trial_result(None, past, {"epoch": epoch, self._metric: value})  # ty: ignore[invalid-argument-type]
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         decision = super().on_trial_result(tune_controller, trial, result)

@@ -20,6 +20,7 @@ from ichtune.search.cluster import Capacity, connected
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.samplers import make_sampler
 from ichtune.search.settings import SearchSettings
+from ichtune.search.storage import check_storage
 from ichtune.search.trial import TrialJob
 from ichtune.search.tuner import run_trials
 from ichtune.search.view import Board, SearchView
@@ -40,6 +41,7 @@ class Plan:
     space: Space
     settings: SearchSettings
     parts: tuple[BankPart, ...]
+    resumed: bool = False
 
     @property
     def run(self) -> Path:
@@ -65,9 +67,14 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
     space = _for_this_machine(space, settings)
     settings = replace(settings, name=name, runs=settings.runs.absolute(), trials=_trials(space, settings))
     make_sampler(settings.sampler, settings.seed, space)
-    if (settings.runs / name).exists():
-        raise InputError(f"{settings.runs / name}: a run of this name is already here; choose another --name")
+    RunFolder(settings.runs / name).refuse_if_taken()
     return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)))
+
+
+def plan_again(store: SliceStore, space: Space, settings: SearchSettings) -> Plan:
+    """The plan of a run that is there already and is to go on; `resume` makes it, and has checked it."""
+    settings = replace(settings, trials=_trials(space, settings))
+    return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)), resumed=True)
 
 
 def _for_this_machine(space: Space, settings: SearchSettings) -> Space:
@@ -100,34 +107,39 @@ def _bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> li
 
 @dataclass(frozen=True)
 class Finished:
-    """A search that has ended, by itself or by Ctrl-C."""
+    """A search that has ended, by itself or (`stopped`) by Ctrl-C or for a reason in words."""
 
     run: RunFolder
-    interrupted: bool
+    stopped: str | None
 
 
 def search(plan: Plan, console: Console) -> Finished:
     """Run a search: the bank first, then its trials. Ctrl-C during the trials ends it cleanly.
 
     Raises:
-        InputError: no Ray cluster answers, or the run's folder can't be made.
+        InputError: no Ray cluster answers, the run's folder can't be made or isn't shared by all nodes, or another
+            process is searching in it.
     """
     begun = time.monotonic()
     with ExitStack() as stack:
         capacity = offered(stack.enter_context(connected(plan.settings.address)), plan.settings)
         started = time.monotonic()
+        run = RunFolder(plan.run) if plan.resumed else RunFolder.create(plan.run, asked(plan))
+        stack.enter_context(run.locked())
+        if plan.resumed:
+            run.write_asked(asked(plan))
+        check_storage(run, plan.store)
         build_bank(plan, capacity, console)
         banked = time.monotonic()
-        run = RunFolder.create(plan.run, asked(plan))
         view = SearchView(
-            Board(plan.settings.trials, plan.space.metric, plan.space.direction == "max"), console
+            Board(plan.settings.trials, plan.space.metric, plan.space.direction == "max"), run.trials, console
         )
         stack.callback(view.close)
-        interrupted = run_trials(_job(plan, run), plan.space, plan.settings, run, capacity, [view])
+        stopped = run_trials(_job(plan, run), plan.space, plan.settings, run, capacity, [view])
         run.write_times(
             {"start_s": started - begun, "bank_s": banked - started, "trials_s": time.monotonic() - banked}
         )
-    return Finished(run, interrupted)
+    return Finished(run, stopped)
 
 
 def offered(found: Capacity, settings: SearchSettings) -> Capacity:

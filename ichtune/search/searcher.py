@@ -4,49 +4,46 @@ import pickle
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from ichtune.config import recipe_hash
+from ichtune.search.study import (
+    CONTINUES,
+    ENDED,
+    FAILED,
+    FROM_SCHEDULER,
+    INTERRUPTED,
+    POINT,
+    RAY_TRIAL,
+    RECIPE,
+    REPEATED,
+    REPEATS,
+    is_settled,
+    open_study,
+    run_number,
+)
 from ichtune.space import Space
 
-STUDY = "search"
 OBJECTIVE = "objective"
 """The reported value that is searched for: the best mean over folds so far, always finite."""
-RAY_TRIAL, RECIPE, POINT, ENDED = "ray_trial", "recipe", "point", "ended"
-"""User attributes of an Optuna trial."""
-FROM_SCHEDULER = "asha"
+MOST_REPEATS = 100
+"""So many known recipes in a row, and the space is taken to hold no others."""
 
-SamplerMaker = Callable[[], optuna.samplers.BaseSampler]
-
-
-def open_study(
-    journal: Path,
-    *,
-    direction: Literal["maximize", "minimize"] | None = None,
-    sampler: optuna.samplers.BaseSampler | None = None,
-) -> optuna.Study:
-    """The study in a run's journal; with a direction it is made where there is none yet."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report every trial once more
-    storage = JournalStorage(JournalFileBackend(str(journal)))
-    if direction is None:
-        return optuna.load_study(study_name=STUDY, storage=storage, sampler=sampler)
-    return optuna.create_study(
-        study_name=STUDY, storage=storage, sampler=sampler, direction=direction, load_if_exists=True
-    )
+SamplerMaker = Callable[[int], optuna.samplers.BaseSampler]
+"""Makes a sampler for a study that has so many trials already."""
 
 
 class StudySearcher(Searcher):
-    """Ray Tune's searcher over an Optuna study that is the one record of every trial's fate.
+    """Ray Tune's searcher over an Optuna study that is told every trial's fate as it was.
 
     Ray's own OptunaSearch tells every stopped trial as COMPLETE, and pickles the study's state at moments of its
     own; here a trial that the scheduler stopped is PRUNED with its intermediate values, one that ended by itself
-    is COMPLETE, one that broke is FAIL, and all of it is in the journal at once.
+    is COMPLETE, one that broke is FAIL, and all of it is in the journal at once. A recipe that the study knows is
+    not given to Ray again: its result is told once more.
     """
 
     def __init__(
@@ -64,25 +61,59 @@ class StudySearcher(Searcher):
         self._connect()
 
     def _connect(self) -> None:
-        direction = "maximize" if self.mode == "max" else "minimize"
-        self.study = open_study(self.journal, direction=direction, sampler=self.make_sampler())
+        self.study = open_study(self.journal, direction="maximize" if self.mode == "max" else "minimize")
+        past = self.study.get_trials(deepcopy=False)
+        self.study.sampler = self.make_sampler(len(past))
         self._trials: dict[str, optuna.Trial] = {}
+        self._known = {trial.user_attrs[RECIPE]: trial.number for trial in past if is_settled(trial)}
+        self._twins: dict[int, list[optuna.Trial]] = {}
+        """Of trials that are under way, those that ask for the same recipe."""
 
     def enqueue(self, params: dict[str, Any], point: str | None = None) -> None:
-        """Let these parameters be proposed before any others, under a name if they have one."""
-        self.study.enqueue_trial(params, user_attrs={POINT: point} if point else None)
+        """Let these parameters be proposed before any others, under a name if they have one; once is enough."""
+        queued = [trial.system_attrs.get("fixed_params") for trial in self.study.get_trials(deepcopy=False)]
+        if params not in queued:
+            self.study.enqueue_trial(params, user_attrs={POINT: point} if point else None)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # ty: ignore[invalid-method-override]
+        for _ in range(MOST_REPEATS):
+            trial, params = self._ask()
+            recipe = recipe_hash(self.space.recipe(params))
+            trial.set_user_attr(RECIPE, recipe)
+            if recipe not in self._known:
+                break
+            self._repeat(trial, self._known[recipe])
+        else:
+            return Searcher.FINISHED
+        self._known[recipe] = trial.number
+        self._trials[trial_id] = trial
+        trial.set_user_attr(RAY_TRIAL, trial_id)
+        number = run_number(self.study, self._frozen(trial.number))
+        return {"number": number, "params": params, "point": trial.user_attrs.get(POINT)}
+
+    def _ask(self) -> tuple[optuna.Trial, dict[str, Any]]:
         with warnings.catch_warnings():
             # Relative sampling of a parameter that some branch lacks falls back to independent; that is meant.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             trial = self.study.ask()
             params = self.space.suggest(trial)
-        recipe = self.space.recipe(params)
-        trial.set_user_attr(RAY_TRIAL, trial_id)
-        trial.set_user_attr(RECIPE, recipe_hash(recipe))
-        self._trials[trial_id] = trial
-        return {"number": trial.number, "params": params, "point": trial.user_attrs.get(POINT)}
+        before = trial.user_attrs.get(CONTINUES)
+        if before is not None:
+            _report_all(trial, self._frozen(before))
+        return trial, params
+
+    def _repeat(self, trial: optuna.Trial, known: int) -> None:
+        """Give a trial the result of the same recipe, at once or when it has one."""
+        trial.set_user_attr(REPEATS, known)
+        if self._frozen(known).state.is_finished():
+            self._tell_like(trial, known)
+        else:
+            self._twins.setdefault(known, []).append(trial)
+
+    def _tell_like(self, trial: optuna.Trial, known: int) -> None:
+        model = self._frozen(known)
+        _report_all(trial, model)
+        self._tell(trial, REPEATED, model.state, model.value if model.state == TrialState.COMPLETE else None)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._report(self._trials[trial_id], result)
@@ -97,33 +128,43 @@ class StudySearcher(Searcher):
         if result:
             self._report(trial, result)
         value = result.get(OBJECTIVE)
-        ended = result.get(ENDED) or (
-            FROM_SCHEDULER if self.stopped_by_scheduler(trial_id) else "interrupted"
-        )
-        if error or value is None or ended == "interrupted":
-            self._tell(trial, "failed" if error else "interrupted", TrialState.FAIL)
+        ended = result.get(ENDED) or (FROM_SCHEDULER if self.stopped_by_scheduler(trial_id) else INTERRUPTED)
+        if error:
+            self._end(trial, FAILED, TrialState.FAIL)
+        elif value is None or ended == INTERRUPTED:
+            self._end(trial, INTERRUPTED, TrialState.FAIL)
         elif ended == FROM_SCHEDULER:
-            self._tell(trial, ended, TrialState.PRUNED)
+            self._end(trial, ended, TrialState.PRUNED)
         else:
-            self._tell(trial, ended, TrialState.COMPLETE, value)
+            self._end(trial, ended, TrialState.COMPLETE, value)
 
     def end_what_runs(self) -> None:
         """Tell the study that what still runs was interrupted; nothing is left as running."""
         for trial in self._trials.values():
-            self._tell(trial, "interrupted", TrialState.FAIL)
+            self._end(trial, INTERRUPTED, TrialState.FAIL)
         self._trials.clear()
+
+    def _end(self, trial: optuna.Trial, ended: str, state: TrialState, value: float | None = None) -> None:
+        self._tell(trial, ended, state, value)
+        for twin in self._twins.pop(trial.number, ()):
+            self._tell_like(twin, trial.number)
 
     def _tell(self, trial: optuna.Trial, ended: str, state: TrialState, value: float | None = None) -> None:
         trial.set_user_attr(ENDED, ended)
         self.study.tell(trial, value, state=state)
 
     def _report(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
-        value = result.get(OBJECTIVE)
-        if value is not None:
-            trial.report(value, result["epoch"])
+        """Report an epoch, once: an attempt that goes on from a checkpoint may come to it again."""
+        value, epoch = result.get(OBJECTIVE), result["epoch"]
+        if value is not None and epoch not in self._frozen(trial.number).intermediate_values:
+            trial.report(value, epoch)
+
+    def _frozen(self, number: int) -> FrozenTrial:
+        return self.study.get_trials(deepcopy=False)[number]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name not in ("study", "_trials")}
+        live = ("study", "_trials", "_known", "_twins")
+        return {name: value for name, value in vars(self).items() if name not in live}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -136,3 +177,8 @@ class StudySearcher(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         self._connect()
+
+
+def _report_all(trial: optuna.Trial, model: FrozenTrial) -> None:
+    for epoch, value in model.intermediate_values.items():
+        trial.report(value, epoch)

@@ -29,6 +29,8 @@ class SearchSettings:
     """None is a quarter of a GPU where the cluster has any."""
     max_concurrent: int | None = None
     time_budget_s: float | None = None
+    max_failures: int = 3
+    """How often a trial that broke is tried again, from its last checkpoint."""
     seed: int = 0
 
     def as_dict(self) -> dict[str, Any]:

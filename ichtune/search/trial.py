@@ -1,6 +1,7 @@
 """One trial on Ray: a recipe trained epoch by epoch, scored on its folds, and recorded in its own folder."""
 
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,11 @@ import torch
 from ray.tune import Trainable
 
 from ichtune.config import recipe_hash
+from ichtune.search.disk import DISK_FULL, is_disk_full
+from ichtune.search.failures import is_out_of_memory
 from ichtune.search.run_folder import ENDED, TrialFolder, slug
 from ichtune.search.searcher import OBJECTIVE
+from ichtune.search.study import INTERRUPTED
 from ichtune.search.tensorboard import TrialBoard
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment, folds_of, open_store
@@ -20,7 +24,8 @@ from ichtune.training.metrics import worst
 from ichtune.training.results import EpochResult
 from ichtune.training.stopping import BestEpoch
 
-CHECKPOINT_EVERY_S = 10.0
+CHECKPOINT_EVERY_S = 1.0
+"""Epochs of heads take milliseconds: so much of them is lost at most. A longer epoch is kept each time."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,18 @@ class SearchTrial(Trainable):
         torch.set_num_threads(job.threads)
 
     def step(self) -> dict[str, Any]:
-        self.run = self.run or _TrialRun(self.job, self.config)
-        return self.run.next_epoch()
+        try:
+            self.run = self.run or _TrialRun(self.job, self.config)
+            return self.run.next_epoch()
+        except Exception as error:
+            if is_disk_full(error):
+                # No fault of the recipe's: the trial waits for the search to be resumed, and the search ends.
+                return {"epoch": 0, ENDED: INTERRUPTED, DISK_FULL: str(error), "done": True}
+            folder = TrialFolder(self.job.trials / trial_folder_name(self.config))
+            folder.keep_error(traceback.format_exc())
+            if is_out_of_memory(error):
+                folder.split_batches()
+            raise
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.cleanup()
@@ -87,8 +102,13 @@ class _TrialRun:
             self.best.load_state_dict(checkpoint["best"])
         self.board = TrialBoard(self.folder.path, config["params"])
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.parts = self.folder.batch_parts
         self.epochs: Iterator[EpochResult] = job.experiment.epochs(
-            self.recipe, device=device, threads=job.threads, resume=checkpoint and checkpoint["state"]
+            self.recipe,
+            device=device,
+            threads=job.threads,
+            resume=checkpoint and checkpoint["state"],
+            parts=self.parts,
         )
         self.saved = time.monotonic()
 
@@ -99,11 +119,11 @@ class _TrialRun:
         if self.best.update(result.epoch, result.mean(metric)):
             self.folder.keep_best(heads_of(result), self._out_of_fold(result))
         ended = self._why_ended(result)
+        value = worst(metric) if result.diverged or np.isnan(self.best.value) else self.best.value
         record = epoch_record(result, seconds=time.monotonic() - begun)
-        self.folder.add_epoch({**record, ENDED: ended})
+        self.folder.add_epoch({**record, "batch_parts": self.parts, OBJECTIVE: value, ENDED: ended})
         self.board.add(result.epoch, {"best_so_far": self.best.value, **scalars(result)})
         self._checkpoint(result, ended)
-        value = worst(metric) if result.diverged or np.isnan(self.best.value) else self.best.value
         return {
             "epoch": result.epoch,
             OBJECTIVE: value,

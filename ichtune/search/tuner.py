@@ -1,27 +1,28 @@
 """Ray Tune, put together for a search: the searcher, ASHA, actors that live on, and nothing of Ray's own loggers."""
 
+import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Any
 
+from optuna.samplers import BaseSampler
 from ray import tune
 from ray.tune import Callback
-from ray.tune.experiment import Trial
 
 from ichtune.search.cluster import Capacity
-from ichtune.search.interrupt import Interrupt
-from ichtune.search.run_folder import RunFolder, TrialFolder
+from ichtune.search.disk import is_disk_full
+from ichtune.search.failures import Failures
+from ichtune.search.halt import Halt
+from ichtune.search.recovery import recover
+from ichtune.search.run_folder import RunFolder
 from ichtune.search.samplers import first_trials, make_sampler
 from ichtune.search.scheduler import Halving
 from ichtune.search.searcher import OBJECTIVE, StudySearcher
 from ichtune.search.settings import SearchSettings
+from ichtune.search.study import is_settled
 from ichtune.search.trial import SearchTrial, TrialJob, trial_folder_name
 from ichtune.space import Space
 from ichtune.space.walks import only, reachable
-
-MAX_FAILURES = 3
-"""How often a trial that broke is tried again, from its last checkpoint."""
 
 
 def trial_resources(settings: SearchSettings, capacity: Capacity) -> dict[str, float]:
@@ -48,11 +49,14 @@ def run_trials(
     run: RunFolder,
     capacity: Capacity,
     callbacks: Sequence[Callback],
-) -> bool:
-    """Run a search's trials to their end; what became of them stands in the run's folder.
+) -> str | None:
+    """Run a search's trials to their end, from wherever it stands; what became of them is in the run's folder.
 
-    Returns whether Ctrl-C ended them before their time.
+    Returns what ended them before their time, if anything did: `INTERRUPTED`, or a reason in words.
     """
+    missing = settings.trials - recover(run)
+    if missing <= 0:
+        return None
     epochs = max_epochs(space)
     scheduler = Halving(
         metric=OBJECTIVE,
@@ -61,17 +65,17 @@ def run_trials(
         grace=min(settings.grace, epochs),
         reduction=settings.reduction,
     )
-    make = partial(make_sampler, settings.sampler, settings.seed, space)
-    searcher = StudySearcher(run.journal, space, make, scheduler.has_stopped)
+    searcher = StudySearcher(run.journal, space, partial(_sampler, settings, space), scheduler.has_stopped)
+    scheduler.remember(filter(is_settled, searcher.study.get_trials(deepcopy=False)))
     for params, point in first_trials(settings.sampler, space):
         searcher.enqueue(params, point)
-    interrupt = Interrupt()
+    halt = Halt()
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(SearchTrial, job=job), trial_resources(settings, capacity)),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=settings.trials,
+            num_samples=missing,
             max_concurrent_trials=concurrent_trials(settings, capacity),
             time_budget_s=settings.time_budget_s,
             reuse_actors=True,
@@ -81,30 +85,31 @@ def run_trials(
         run_config=tune.RunConfig(
             name="ray",
             storage_path=str(run.path.absolute()),
-            callbacks=[*callbacks, _Tidy(run.trials, interrupt)],
-            stop=interrupt,
+            callbacks=[Failures(run.trials, halt), *callbacks],
+            stop=halt,
             verbose=0,
-            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            failure_config=tune.FailureConfig(max_failures=settings.max_failures),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )
-    try:
-        with interrupt.listening():
+    for name in ("ray.tune.execution.tune_controller", "ray.tune.tune"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what breaks is told by the view, in a line
+    with halt.listening():
+        try:
             tuner.fit()
-    finally:
-        searcher.end_what_runs()
-    return interrupt.requested
+        except Exception as error:
+            if not is_disk_full(error):
+                raise
+            halt.request(f"the disk is full: {error}")
+        finally:
+            with suppress(OSError):  # without a disk the study can't be told; `recover` tells it later
+                searcher.end_what_runs()
+    return halt.reason
 
 
-class _Tidy(Callback):
-    """Removes the checkpoint of a trial that has ended; one that Ctrl-C ended keeps it."""
-
-    def __init__(self, trials: Path, interrupt: Interrupt) -> None:
-        self.trials, self.interrupt = trials, interrupt
-
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        if not self.interrupt.requested:
-            TrialFolder(self.trials / str(trial)).drop_checkpoint()
+def _sampler(settings: SearchSettings, space: Space, trials: int) -> BaseSampler:
+    """The sampler of a study that has so many trials: with the first seed again it would draw the same again."""
+    return make_sampler(settings.sampler, settings.seed + trials, space)
 
 
 def max_epochs(space: Space) -> int:

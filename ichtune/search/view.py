@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -13,7 +14,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ichtune.search.searcher import FROM_SCHEDULER, OBJECTIVE
+from ichtune.search.run_folder import TrialFolder
+from ichtune.search.searcher import OBJECTIVE
+from ichtune.search.study import FROM_SCHEDULER
 
 LOG_EVERY_S = 15.0
 
@@ -69,8 +72,8 @@ class Board:
 class SearchView(Callback):
     """Hears of every trial from Ray and shows the board."""
 
-    def __init__(self, board: Board, console: Console) -> None:
-        self.board, self.console = board, console
+    def __init__(self, board: Board, trials: Path, console: Console) -> None:
+        self.board, self.trials, self.console = board, trials, console
         self.live = (
             Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         )
@@ -102,9 +105,16 @@ class SearchView(Callback):
         self.board.finish(str(trial), (trial.last_result or {}).get("ended") or FROM_SCHEDULER)
         self._refresh()
 
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        folder = TrialFolder(self.trials / str(trial))
+        text = f"{trial} broke and is tried again: {folder.last_error()}"
+        if folder.batch_parts > 1:
+            text += f"; each of its batches now goes through in {folder.batch_parts} parts, to spare memory"
+        self._line(text)
+
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.board.finish(str(trial), "failed")
-        self._line(f"{trial} failed: {_last_line(trial)}")
+        self._line(f"{trial} failed: {TrialFolder(self.trials / str(trial)).last_error()}")
         self._refresh()
 
     def close(self) -> None:
@@ -120,9 +130,8 @@ class SearchView(Callback):
 
     def _line(self, text: str) -> None:
         self.last_line = time.monotonic()
-        console = self.live.console if self.live else self.console
         if not self.live:
-            console.print(escape(text), soft_wrap=True, highlight=False)
+            self.console.print(escape(text), soft_wrap=True, highlight=False)
 
     def _panel(self) -> Group:
         board = self.board
@@ -141,8 +150,3 @@ class SearchView(Callback):
             Text(f"  {name}  {state}", "dim", no_wrap=True) for name, state in list(board.running.items())[:8]
         ]
         return Group(*lines)
-
-
-def _last_line(trial: Trial) -> str:
-    error = trial.get_error()
-    return str(error).strip().splitlines()[-1] if error else "its process ended"

@@ -34,9 +34,18 @@ class Experiment:
     """Of augmentation and of random weights; a recipe's own seed is that of its training."""
 
     def epochs(
-        self, recipe: Recipe, *, device: torch.device, threads: int, resume: dict[str, Any] | None = None
+        self,
+        recipe: Recipe,
+        *,
+        device: torch.device,
+        threads: int,
+        resume: dict[str, Any] | None = None,
+        parts: int = 1,
     ) -> Iterator[EpochResult]:
-        """Train a recipe on every fold and give one result an epoch; the test set is never touched."""
+        """Train a recipe on every fold and give one result an epoch; the test set is never touched.
+
+        `resume` and `parts` are those of `fit`.
+        """
         store = open_store(self.store)
         folds = folds_of(store, self.folds)
         if recipe.model.train == "frozen":
@@ -44,10 +53,14 @@ class Experiment:
             network = Network(
                 None, HeadStack(source.width, [fold.index for fold in folds], recipe.training.seed)
             )
-            return fit(network, source, store.labels, folds, recipe, device=device, resume=resume)
+            return fit(
+                network, source, store.labels, folds, recipe, device=device, resume=resume, parts=parts
+            )
         networks = [self.network(recipe, fold) for fold in folds]
         images = self.images(recipe, threads)
-        return fit_folds_apart(networks, images, store.labels, folds, recipe, device=device, resume=resume)
+        return fit_folds_apart(
+            networks, images, store.labels, folds, recipe, device=device, resume=resume, parts=parts
+        )
 
     def features(self, recipe: Recipe) -> FeatureSource:
         """The cached features that a recipe with a frozen backbone trains on."""

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ from ichtune.training.results import EpochResult, merge
 from ichtune.training.samplers import make_sampler
 from ichtune.training.schedules import LearningRate
 
+PREDICTED_AT_ONCE = 256
+
 
 def fit(
     network: Network,
@@ -33,6 +36,7 @@ def fit(
     *,
     device: torch.device,
     resume: dict[str, Any] | None = None,
+    parts: int = 1,
 ) -> Iterator[EpochResult]:
     """Train the network's heads, one a fold, and give one result an epoch.
 
@@ -43,13 +47,16 @@ def fit(
     Randomness depends on (seed, fold, epoch) alone, so that resuming from a result's `state()` gives the epochs
     that would have followed, bit for bit (on a GPU as far as its kernels are deterministic).
 
+    With `parts` each batch goes through the network in so many parts, where memory doesn't hold it whole: their
+    gradients add up to the batch's, up to rounding; only batch normalisation that is trained sees them apart.
+
     Raises:
         InputError: a fold's training part has no known label.
         ValueError: the network has other heads than folds, several folds share a trained backbone, or the state
             to resume is of other folds.
     """
     _check(network, labels, folds)
-    training = _Training(network, source, labels, folds, recipe, device)
+    training = _Training(network, source, labels, folds, recipe, device, parts)
     if resume is not None:
         training.load_state(resume)
     while training.epoch < recipe.training.epochs:
@@ -65,6 +72,7 @@ def fit_folds_apart(
     *,
     device: torch.device,
     resume: dict[str, Any] | None = None,
+    parts: int = 1,
 ) -> Iterator[EpochResult]:
     """Train one network a fold, each with a backbone and a single head of its own, epoch by epoch in turn.
 
@@ -72,7 +80,7 @@ def fit_folds_apart(
     """
     states = [None] * len(folds) if resume is None else resume["apart"]
     trainings = [
-        fit(network, source, labels, [fold], recipe, device=device, resume=state)
+        fit(network, source, labels, [fold], recipe, device=device, resume=state, parts=parts)
         for network, fold, state in zip(networks, folds, states, strict=True)
     ]
     for results in zip(*trainings, strict=True):
@@ -137,8 +145,10 @@ class _Training:
         folds: Sequence[Fold],
         recipe: Recipe,
         device: torch.device,
+        parts: int,
     ) -> None:
         self.epoch = 0
+        self.parts = parts
         self.network = network.to(device)
         self.source, self.labels, self.folds, self.recipe, self.device = source, labels, folds, recipe, device
         self.loss = make_loss(recipe.loss, [labels[fold.train] for fold in folds], device)
@@ -166,11 +176,10 @@ class _Training:
         dropout = self._dropout()
         losses, norms, lrs = [], [], np.zeros((len(steps), len(orders)))
         self.network.train()
-        for step, inputs, used in zip(steps, self._inputs(steps), lrs, strict=True):
-            mask = dropout and dropout.draw(step.counts, self.network.heads.width).to(self.device)
-            loss = self.loss(self.network(inputs, mask), self._targets(step))
-            loss.sum().backward()
-            losses.append(loss.detach())
+        inputs = self._inputs(steps)
+        for step, used in zip(steps, lrs, strict=True):
+            mask = dropout.draw(step.counts, self.network.heads.width).to(self.device) if dropout else None
+            losses.append(self._backward(step, inputs, mask))
             norms.append(self.network.gradient_norms())
             for head in np.flatnonzero(step.counts):
                 used[head] = self.learners[head].step()
@@ -178,8 +187,28 @@ class _Training:
         counts = np.stack([step.counts for step in steps])
         return _Steps(counts, torch.stack(losses).cpu().numpy(), torch.stack(norms).cpu().numpy(), lrs)
 
+    def _backward(
+        self, step: Step, inputs: Iterator[torch.Tensor], mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The losses of a step `[F]`, whose gradients are left in the parameters."""
+        targets = self._targets(step)
+        total = self.loss.total(targets)
+        losses = torch.zeros(len(step.rows), device=self.device)
+        for part in self._parts(step):
+            logits = self.network(next(inputs), None if mask is None else mask[:, part])
+            loss = self.loss(logits, targets[:, part], total)
+            loss.sum().backward()
+            losses += loss.detach()
+        return losses
+
+    def _parts(self, step: Step) -> list[slice]:
+        """The parts of a step's rows; none has a single row, as that has no variance to normalise by."""
+        rows = step.rows.shape[1]
+        edges = np.linspace(0, rows, max(1, min(self.parts, rows // 2)) + 1).astype(int)
+        return [slice(first, last) for first, last in pairwise(edges)]
+
     def _inputs(self, steps: list[Step]) -> Iterator[torch.Tensor]:
-        rows = (step.rows.reshape(-1) for step in steps)
+        rows = (step.rows[:, part].reshape(-1) for step in steps for part in self._parts(step))
         return (inputs.to(self.device, non_blocking=True) for inputs in self.source.batches(rows, self.epoch))
 
     def _targets(self, step: Step) -> torch.Tensor:
@@ -209,8 +238,9 @@ class _Training:
 
     def _validate(self) -> tuple[list[np.ndarray], np.ndarray]:
         """Each fold's logits `[n_f, 6]` for its validation part and the losses `[F]`, NaN without a known label."""
+        size = max(1, PREDICTED_AT_ONCE // self.parts)
         logits = [
-            predict(self.network, self.source, fold.valid, device=self.device, head=head)[0]
+            predict(self.network, self.source, fold.valid, device=self.device, head=head, batch_size=size)[0]
             for head, fold in enumerate(self.folds)
         ]
         labels = [torch.from_numpy(labels).to(self.device) for labels in self.valid_labels]

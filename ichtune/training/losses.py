@@ -16,18 +16,28 @@ class MaskedLoss:
     """The mean loss of each fold over its known labels, weighted by label.
 
     Called with logits and labels `[F, B, 6]` (NaN = unknown) it gives `[F]`: sum of weight x loss over the known
-    entries, divided by the sum of their weights; 0 for a fold without a known entry.
+    entries, divided by the sum of their weights; 0 for a fold without a known entry. Of a part of a batch it gives
+    the part's share of that, if it is told the `total` of the whole.
     """
 
     def __init__(self, elementwise: Elementwise, label_weights: torch.Tensor) -> None:
         self._elementwise = elementwise
         self._label_weights = label_weights
 
-    def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        weights = torch.where(labels.isnan(), 0.0, self._label_weights)
+    def __call__(
+        self, logits: torch.Tensor, labels: torch.Tensor, total: torch.Tensor | None = None
+    ) -> torch.Tensor:
         losses = self._elementwise(logits, labels.nan_to_num(nan=0.0))
-        total = weights.sum(dim=(1, 2)).clamp(min=torch.finfo(torch.float32).tiny)
-        return (losses * weights).sum(dim=(1, 2)) / total
+        return (losses * self._weights(labels)).sum(dim=(1, 2)) / (
+            self.total(labels) if total is None else total
+        )
+
+    def total(self, labels: torch.Tensor) -> torch.Tensor:
+        """The sum `[F]` of the weights of all known entries."""
+        return self._weights(labels).sum(dim=(1, 2)).clamp(min=torch.finfo(torch.float32).tiny)
+
+    def _weights(self, labels: torch.Tensor) -> torch.Tensor:
+        return torch.where(labels.isnan(), 0.0, self._label_weights)
 
 
 def make_loss(config: Loss, train_labels: Sequence[np.ndarray], device: torch.device) -> MaskedLoss:

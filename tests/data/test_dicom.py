@@ -73,7 +73,7 @@ def test_what_is_no_ct_slice_is_rejected_with_the_reason(tmp_path, tags, reason)
 def test_a_file_whose_slope_is_no_number_is_rejected(tmp_path):
     path = write_dicom(tmp_path / "a.dcm", VALUES, RescaleSlope="0.25")
     path.write_bytes(path.read_bytes().replace(b"0.25", b"abcd"))
-    with pytest.raises(Rejected, match="a value in its header can't be read: .*abcd"):
+    with pytest.raises(Rejected, match="a value in its header can't be read"):
         read_dicom(path)
 
 

@@ -15,8 +15,8 @@ from ichtune.data.prepare import PrepareOptions, prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.search.search import Plan, plan
-from ichtune.search.searcher import open_study
 from ichtune.search.settings import SearchSettings
+from ichtune.search.study import open_study
 from ichtune.space import Space
 from tests.conftest import write_rsna
 from tests.search.conftest import SMALL

@@ -3,8 +3,10 @@ import pickle
 import pytest
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
+from ray.tune.search import Searcher
 
-from ichtune.search.searcher import StudySearcher, open_study
+from ichtune.search.searcher import StudySearcher
+from ichtune.search.study import open_study
 
 
 @pytest.fixture
@@ -18,8 +20,8 @@ def searcher(tmp_path, small_space, stopped) -> StudySearcher:
     return StudySearcher(tmp_path / "study.journal", small_space, _random, stopped.__contains__)
 
 
-def _random() -> RandomSampler:
-    return RandomSampler(seed=0)
+def _random(trials: int) -> RandomSampler:
+    return RandomSampler(seed=trials)
 
 
 def trial_of(searcher: StudySearcher, number: int = 0):
@@ -89,3 +91,53 @@ def test_the_searcher_pickles_and_finds_its_study_again(searcher):
     searcher.stopped_by_scheduler = None  # a closure of the test
     again = pickle.loads(pickle.dumps(searcher))
     assert [trial.params for trial in again.study.trials] == [trial.params for trial in searcher.study.trials]
+
+
+def test_a_recipe_that_was_tried_before_is_not_given_to_ray_again_but_takes_its_result(searcher):
+    first = searcher.suggest("a")
+    searcher.on_trial_result("a", {"epoch": 1, "objective": 0.6})
+    searcher.on_trial_complete("a", {"epoch": 2, "objective": 0.7, "ended": "last epoch"})
+    searcher.study.enqueue_trial(first["params"])
+    assert searcher.suggest("b")["params"] != first["params"]
+    repeat = trial_of(searcher, 1)
+    assert (repeat.state, repeat.value, repeat.user_attrs["repeats"]) == (TrialState.COMPLETE, 0.7, 0)
+    assert repeat.intermediate_values == {1: 0.6, 2: 0.7}
+
+
+def test_a_recipe_that_is_being_tried_is_told_the_same_end_as_soon_as_there_is_one(searcher, stopped):
+    first = searcher.suggest("a")
+    searcher.study.enqueue_trial(first["params"])
+    assert searcher.suggest("b")["number"] == 2
+    assert trial_of(searcher, 1).state == TrialState.RUNNING
+    stopped.add("a")
+    searcher.on_trial_complete("a", {"epoch": 1, "objective": 0.4})
+    assert trial_of(searcher, 1).state == TrialState.PRUNED
+    assert trial_of(searcher, 1).intermediate_values == {1: 0.4}
+
+
+def test_the_same_recipe_with_another_seed_is_another_one(searcher, small_space):
+    seeds = small_space.changed({"training.seed": {"choice": [0, 1]}})
+    searcher.space = seeds
+    params = searcher.suggest("a")["params"]
+    searcher.study.enqueue_trial({**params, "training.seed": 1 - params["training.seed"]})
+    assert searcher.suggest("b")["number"] == 1
+
+
+def test_a_space_without_further_recipes_ends_the_search(tmp_path, small_space):
+    few = small_space.changed(
+        {
+            "model.dropout": 0.0,
+            "optimizer": {"name": "adam"},
+            "augmentation": {"choice": ["normal", "moderate"]},
+        }
+    )
+    searcher = StudySearcher(tmp_path / "few.journal", few, _random, lambda _: False)
+    assert {searcher.suggest(name)["params"]["augmentation"] for name in "ab"} == {"normal", "moderate"}
+    assert searcher.suggest("c") == Searcher.FINISHED
+
+
+def test_an_epoch_that_comes_again_after_a_retry_counts_once(searcher):
+    searcher.suggest("a")
+    for epoch, value in ((1, 0.6), (2, 0.7), (2, 0.9), (3, 0.8)):
+        searcher.on_trial_result("a", {"epoch": epoch, "objective": value})
+    assert trial_of(searcher).intermediate_values == {1: 0.6, 2: 0.7, 3: 0.8}

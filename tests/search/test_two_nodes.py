@@ -15,7 +15,7 @@ import yaml
 from optuna.trial import TrialState
 
 from ichtune.search.run_folder import RunFolder
-from ichtune.search.searcher import open_study
+from ichtune.search.study import open_study
 from tests.search.conftest import SMALL
 
 pytestmark = pytest.mark.timeout(300)

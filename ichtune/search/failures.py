@@ -1,0 +1,73 @@
+"""What is done about trials that break: each keeps its tracebacks, and what breaks all of them ends the search."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import ray.exceptions
+import torch
+from ray import cloudpickle
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+
+from ichtune.search.disk import DISK_FULL
+from ichtune.search.halt import Halt
+from ichtune.search.run_folder import TrialFolder
+from ichtune.search.study import INTERRUPTED
+
+ALIKE = 3
+"""So many trials that fail in the same way before any has worked, and no other will do better."""
+LOST = "its process was killed, or its machine was lost"
+
+
+class Failures(Callback):
+    """Hears of each attempt that breaks, before the next one begins.
+
+    A trial keeps the traceback of what it raises by itself; of a process that was killed only the driver can tell.
+    """
+
+    def __init__(self, trials: Path, halt: Halt) -> None:
+        self.trials, self.halt = trials, halt
+        self.working: set[str] = set()
+        self.kinds: list[str] = []
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        self.working.add(trial.trial_id)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._note_death(trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._note_death(trial)
+        self.working.discard(trial.trial_id)
+        error = self._folder(trial).last_error()
+        self.kinds.append(re.sub(r"0x[0-9a-f]+|\d+", "#", error))
+        if not self.working and len(self.kinds) >= ALIKE and len(set(self.kinds)) == 1:
+            self.halt.request(f"the first {len(self.kinds)} trials all failed alike: {error}")
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        result = trial.last_result or {}
+        if DISK_FULL in result:
+            self.halt.request(f"the disk is full: {result[DISK_FULL]}")
+        elif not self.halt.reason and result.get("ended") != INTERRUPTED:
+            self._folder(trial).drop_checkpoint()
+
+    def _note_death(self, trial: Trial) -> None:
+        # Written by this process a moment ago; Ray's own accessor reads a copy that may be older.
+        error = cloudpickle.loads(Path(trial.pickled_error_file).read_bytes())
+        if isinstance(error, ray.exceptions.RayError) and not isinstance(error, ray.exceptions.RayTaskError):
+            self._folder(trial).keep_error(f"{error}\n{LOST}")
+            if is_out_of_memory(error):
+                self._folder(trial).split_batches()
+
+    def _folder(self, trial: Trial) -> TrialFolder:
+        return TrialFolder(self.trials / str(trial))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether something broke because the GPU or the machine had no memory left for it."""
+    kinds = (MemoryError, torch.OutOfMemoryError, ray.exceptions.OutOfMemoryError)
+    told = re.search(r"can't allocate memory|out of memory|low on memory", str(error), re.IGNORECASE)
+    return isinstance(error, kinds) or told is not None

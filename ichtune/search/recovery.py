@@ -1,0 +1,94 @@
+"""A run whose driver ended too early, brought in order: what ended is told, what was under way is queued again."""
+
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from ichtune.search.run_folder import RunFolder, TrialRecord
+from ichtune.search.searcher import OBJECTIVE
+from ichtune.search.study import (
+    CONTINUES,
+    ENDED,
+    INTERRUPTED,
+    POINT,
+    RECIPE,
+    REPEATED,
+    REPEATS,
+    is_settled,
+    open_study,
+    run_number,
+)
+
+
+def recover(run: RunFolder) -> int:
+    """Make a run ready to go on, whatever ended it at whatever moment; gives the number of trials that stand.
+
+    A trial that was under way is told as interrupted, and what goes on with it stands in the queue. Should this
+    process be killed as well, the next one finds the same and does what is left of it.
+    """
+    if not run.journal.is_file():
+        return 0
+    _mend(run.journal)
+    try:
+        study = open_study(run.journal)
+    except KeyError:  # killed before the study was made
+        return 0
+    trials = study.get_trials(deepcopy=False)
+    continued = {trial.user_attrs.get(CONTINUES) for trial in trials}
+    records = {record.number: record for record in run.trial_records()}
+    for trial in trials:
+        running = trial.state == TrialState.RUNNING
+        if running and REPEATS in trial.user_attrs:
+            _tell(study, trial, REPEATED, TrialState.FAIL)
+        elif running and (ended := _unheard_end(study, trial, records)):
+            _tell_end(study, trial, ended)
+        elif running or (trial.user_attrs.get(ENDED) == INTERRUPTED and REPEATS not in trial.user_attrs):
+            if trial.number not in continued:
+                _enqueue_again(study, trial)
+            if running:
+                _tell(study, trial, INTERRUPTED, TrialState.FAIL)
+    return sum(map(is_settled, study.get_trials(deepcopy=False)))
+
+
+def _mend(journal: Path) -> None:
+    """Cut off the half line of a driver that was killed, or had no disk left, in its middle; and drop its lock."""
+    content = journal.read_bytes()
+    if content and not content.endswith(b"\n"):
+        with open(journal, "r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)
+    for lock in journal.parent.glob(f"{journal.name}.lock*"):
+        lock.unlink(missing_ok=True)
+
+
+def _unheard_end(
+    study: optuna.Study, trial: FrozenTrial, records: dict[int, TrialRecord]
+) -> TrialRecord | None:
+    """What the trial's folder holds, if the trial came to an end that the driver didn't live to hear of."""
+    record = records.get(run_number(study, trial))
+    same = record is not None and record.recipe_hash == trial.user_attrs.get(RECIPE)
+    return record if same and record.epochs[-1].get(ENDED) else None
+
+
+def _tell_end(study: optuna.Study, trial: FrozenTrial, record: TrialRecord) -> None:
+    live = optuna.Trial(study, trial._trial_id)
+    for epoch in record.epochs:
+        if epoch["epoch"] not in trial.intermediate_values:
+            live.report(epoch[OBJECTIVE], epoch["epoch"])
+    last = record.epochs[-1]
+    _tell(study, trial, last[ENDED], TrialState.COMPLETE, last[OBJECTIVE])
+
+
+def _enqueue_again(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Queue what goes on with a trial; of one that broke off while it was being proposed, what was known by then."""
+    params = trial.system_attrs.get("fixed_params", {}) | trial.params
+    point = trial.user_attrs.get(POINT)
+    if params:
+        study.enqueue_trial(params, user_attrs={CONTINUES: trial.number} | ({POINT: point} if point else {}))
+
+
+def _tell(
+    study: optuna.Study, trial: FrozenTrial, ended: str, state: TrialState, value: float | None = None
+) -> None:
+    optuna.Trial(study, trial._trial_id).set_user_attr(ENDED, ended)
+    study.tell(trial.number, value, state=state)

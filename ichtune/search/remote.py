@@ -1,0 +1,122 @@
+"""A run at a URI (`s3://bucket/runs/name`): a folder on this machine's disk, kept in step with the place it is of."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from ichtune.errors import InputError
+from ichtune.files import replacing
+
+CACHE = "ichtune"
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A folder at a URI of pyarrow's file systems; small, since it travels to every trial.
+
+    Credentials come from where the file system looks for them (for S3 the variables and files of AWS).
+    """
+
+    uri: str
+    _sent: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
+    """Modification time and size of each file as it was sent last."""
+
+    def __truediv__(self, name: str) -> "Remote":
+        """The folder or file of that name below this one; what follows a `?` stays at the end."""
+        parts = urlsplit(self.uri)
+        return Remote(urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}")))
+
+    @property
+    def name(self) -> str:
+        return urlsplit(self.uri).path.rstrip("/").rpartition("/")[2]
+
+    @property
+    def local(self) -> Path:
+        """Where this machine keeps its copy; the same path on every machine whose cache is in the same place."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return cache / CACHE / "runs" / hashlib.sha256(self.uri.encode()).hexdigest()[:12] / self.name
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file of that name.
+
+        Raises:
+            InputError: the place can't be reached.
+        """
+        files, root = self._open()
+        return self._tried(lambda: files.get_file_info(f"{root}/{name}")).is_file
+
+    def push(self, folder: Path, names: Iterable[str] | None = None) -> None:
+        """Send what is new or changed in a folder, whole files of these relative names or all of them.
+
+        Raises:
+            OSError: the place can't be reached or written.
+        """
+        files, root = self._open()
+        for file in sorted(folder.rglob("*")) if names is None else (folder / name for name in names):
+            name = file.relative_to(folder).as_posix()
+            if not file.is_file() or any(part.startswith(".") for part in Path(name).parts):
+                continue
+            state = (file.stat().st_mtime_ns, file.stat().st_size)
+            if self._sent.get(name) != state:
+                files.create_dir(f"{root}/{name}".rpartition("/")[0], recursive=True)
+                with files.open_output_stream(f"{root}/{name}") as stream:
+                    stream.write(file.read_bytes())
+                self._sent[name] = state
+
+    def pull(self, folder: Path) -> None:
+        """Bring every file of the place into a folder; what only the folder has stays.
+
+        Raises:
+            InputError: the place can't be reached.
+        """
+        from pyarrow.fs import FileSelector
+
+        files, root = self._open()
+        chosen = FileSelector(root, recursive=True, allow_not_found=True)
+        for found in self._tried(lambda: files.get_file_info(chosen)):
+            if found.is_file:
+                target = folder / found.path[len(root) :].lstrip("/")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with replacing(target) as file, files.open_input_stream(found.path) as stream:
+                    file.write_bytes(stream.read())
+
+    def drop(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        files, root = self._open()
+        if files.get_file_info(f"{root}/{name}").is_file:
+            files.delete_file(f"{root}/{name}")
+        self._sent.pop(name, None)
+
+    def _open(self) -> tuple[Any, str]:
+        from pyarrow import ArrowInvalid
+        from pyarrow.fs import FileSystem
+
+        try:
+            return FileSystem.from_uri(self.uri)
+        except (ArrowInvalid, OSError) as error:
+            raise InputError(f"--runs: {self.uri}: {_first_line(error)}") from None
+
+    def _tried(self, ask: Any) -> Any:
+        try:
+            return ask()
+        except OSError as error:
+            raise InputError(
+                f"--runs: {self.uri}: can't be reached ({_first_line(error)}); check the address, its bucket and "
+                "its credentials"
+            ) from None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"uri": self.uri, "_sent": {}}
+
+
+def is_uri(place: object) -> bool:
+    """Whether a place is a URI rather than a folder's path."""
+    return "://" in str(place)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0].strip()

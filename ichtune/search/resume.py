@@ -1,0 +1,88 @@
+"""A search that goes on: what its run says it was asked for, with what may be asked for anew."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
+from ichtune.search.run_folder import RunFolder
+from ichtune.search.search import Plan, plan_again
+from ichtune.search.settings import SearchSettings
+from ichtune.space import Space
+
+FREE = (
+    *("trials", "address", "cpus_per_trial", "gpus_per_trial"),
+    *("max_concurrent", "time_budget_s", "max_failures"),
+)
+"""Settings that may change from one start to the next; by all others the trials could not be compared."""
+
+
+def resume(
+    run: RunFolder,
+    settings: Mapping[str, Any],
+    *,
+    data: Path | None = None,
+    space: Space | None = None,
+    changes: Mapping[str, object] | None = None,
+) -> Plan:
+    """The plan of a run that goes on, with these settings given anew.
+
+    `space` (with the run's own in its place where it is None) under `changes`, and the store at `data`, must be
+    those of the run; a store may have moved.
+
+    Raises:
+        InputError: no run, a store that is gone or another one, or other settings than the run's, with the
+            difference.
+    """
+    asked = run.asked
+    store = _same_store(data or Path(asked["data"]), asked["fingerprint"])
+    searched = Space.parse(asked["space"], str(run.path / "search.yaml"))
+    wanted = (space or searched).changed(changes or {})
+    if space is not None and all(variant.precision == "auto" for variant in wanted.models()):
+        [*known] = {variant.precision for variant in searched.models()}
+        wanted = wanted.changed({"training.precision": known[0]}) if len(known) == 1 else wanted
+    before = {key: value for key, value in asked["settings"].items() if key not in ("name", "runs")}
+    _refuse_changes(
+        run,
+        {**{key: value for key, value in before.items() if key not in FREE}, "space": searched.as_dict()},
+        {**{key: value for key, value in settings.items() if key not in FREE}, "space": wanted.as_dict()},
+    )
+    known_settings = {field.name for field in fields(SearchSettings)}
+    kept = {key: value for key, value in before.items() if key in known_settings}
+    again = SearchSettings(**kept | {key: value for key, value in settings.items() if key in FREE})
+    return plan_again(store, searched, replace(again, name=run.name, runs=run.path.parent.absolute()))
+
+
+def _same_store(path: Path, fingerprint: str) -> SliceStore:
+    store = SliceStore.open(path.absolute())
+    if store.fingerprint != fingerprint:
+        raise InputError(
+            f"{store.path}: not the store of this run: its fingerprint is {store.fingerprint}, the run's "
+            f"{fingerprint}; give that store by --data, or start a new run on this one"
+        )
+    return store
+
+
+def _refuse_changes(run: RunFolder, before: dict[str, Any], now: dict[str, Any]) -> None:
+    old, new = dict(_leaves("", before)), dict(_leaves("", now))
+    given = {key for key in new if key.startswith("space.")} | {
+        key for key in old if key.startswith("space.")
+    }
+    differ = sorted(key for key in given | set(new) if old.get(key) != new.get(key))
+    if differ:
+        lines = (f"  {key}: {old.get(key)} in the run, {new.get(key)} asked for" for key in differ)
+        raise InputError(
+            f"{run.path}: its trials could not be compared with those of other settings; start a new run, or "
+            "leave these out:\n" + "\n".join(lines)
+        )
+
+
+def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """What plain nested data holds, by dotted key."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _leaves(f"{prefix}.{key}" if prefix else str(key), item)
+    else:
+        yield prefix, value

@@ -1,0 +1,65 @@
+"""The Optuna study of a run: the one record of every trial's fate, and how to read it."""
+
+from pathlib import Path
+from typing import Literal
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from ichtune.search.run_folder import ENDED, RunFolder
+
+STUDY = "search"
+RAY_TRIAL, RECIPE, POINT = "ray_trial", "recipe", "point"
+"""User attributes of an Optuna trial; `ENDED` is one too."""
+CONTINUES, REPEATS = "continues", "repeats"
+"""User attributes that hold another trial's number: of the attempt that this one goes on with, of the same recipe."""
+FROM_SCHEDULER, FAILED, INTERRUPTED, REPEATED = "asha", "failed", "interrupted", "repeated"
+"""How a trial ended, besides what a trial says of itself."""
+
+
+def open_study(journal: Path, *, direction: Literal["maximize", "minimize"] | None = None) -> optuna.Study:
+    """The study in a run's journal; with a direction it is made where there is none yet."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report every trial once more
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    if direction is None:
+        return optuna.load_study(study_name=STUDY, storage=storage)
+    return optuna.create_study(study_name=STUDY, storage=storage, direction=direction, load_if_exists=True)
+
+
+def is_settled(trial: FrozenTrial) -> bool:
+    """Whether a trial is one of those that a search was asked for: trained, and to an end that stands."""
+    if REPEATS in trial.user_attrs:
+        return False
+    ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    return ended or trial.user_attrs.get(ENDED) == FAILED
+
+
+def trial_ends(run: RunFolder) -> dict[int, str]:
+    """How each trial of a run ended, by the number of its folder; those that go on, or never began, are left out."""
+    study = open_study(run.journal)
+    trials = study.get_trials(deepcopy=False)
+    own = (t for t in trials if {ENDED, RECIPE} <= t.user_attrs.keys() and REPEATS not in t.user_attrs)
+    return {run_number(study, trial): trial.user_attrs[ENDED] for trial in own}  # the last attempt's stands
+
+
+def repeated_trials(run: RunFolder) -> int:
+    """How many proposals were a recipe that the run had tried already, and took its result."""
+    return sum(REPEATS in trial.user_attrs for trial in open_study(run.journal).get_trials(deepcopy=False))
+
+
+def settled_trials(run: RunFolder) -> int:
+    """How many of a run's trials stand."""
+    try:
+        return sum(map(is_settled, open_study(run.journal).get_trials(deepcopy=False)))
+    except KeyError:  # the run ended before its study was made
+        return 0
+
+
+def run_number(study: optuna.Study, trial: FrozenTrial) -> int:
+    """The number of a trial's folder: that of the attempt which it goes on with, if there is one."""
+    trials = study.get_trials(deepcopy=False)
+    while (before := trial.user_attrs.get(CONTINUES)) is not None:
+        trial = trials[before]
+    return trial.number
