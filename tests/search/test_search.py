@@ -4,19 +4,26 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from optuna.trial import TrialState
+from rich.console import Console
+from typer.testing import CliRunner
 
+from ichtune.cli import app
 from ichtune.data.prepare import PrepareOptions, prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
+from ichtune.search.command import resume as resume_command
+from ichtune.search.resume import resume
+from ichtune.search.run_folder import RunFolder
 from ichtune.search.search import Plan, plan
 from ichtune.search.settings import SearchSettings
-from ichtune.search.study import open_study
+from ichtune.search.study import open_study, settled_trials, trial_ends
 from ichtune.space import Space
 from tests.conftest import write_rsna
 from tests.search.conftest import SMALL
@@ -32,6 +39,15 @@ def command(folder: Path, *more: object) -> list[str]:
 
 def launched(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+
+
+def wait_for_trials(run: Path, count: int) -> None:
+    """Wait until so many trials of a search have begun."""
+    for _ in range(1200):
+        if len(list((run / "trials").glob("*/epochs.jsonl"))) >= count:
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"{run}: no {count} trials in two minutes")
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +111,7 @@ def test_ctrl_c_keeps_what_is_done_and_prints_the_table_so_far(folder):
     )
     run = folder / "runs" / "cut"
     try:
-        for _ in range(1200):
-            if len(list((run / "trials").glob("*/epochs.jsonl"))) > 4:
-                break
-            time.sleep(0.1)
+        wait_for_trials(run, 5)
         search.send_signal(signal.SIGINT)
         output, errors = search.communicate(timeout=60)
     finally:
@@ -109,11 +122,11 @@ def test_ctrl_c_keeps_what_is_done_and_prints_the_table_so_far(folder):
     assert (run / "results" / "ranked.csv").is_file()
 
 
-def test_a_dry_run_shows_the_plan_of_options_and_variables_and_writes_nothing(folder, monkeypatch):
-    monkeypatch.setenv("ICHTUNE_TRIALS", "11")
-    done = launched(command(folder, "--name", "plan", "--dry-run"))
-    assert done.returncode == 0, done.stderr
-    assert "up to 11 by tpe" in done.stdout
+def test_a_dry_run_shows_the_plan_of_options_and_variables_and_writes_nothing(folder):
+    given = command(folder, "--name", "plan", "--dry-run")[len(LAUNCH) :]
+    done = CliRunner().invoke(app, ["search", *given], env={"ICHTUNE_TRIALS": "11"})
+    assert done.exit_code == 0, done.output
+    assert "up to 11 by tpe" in done.output
     assert not (folder / "runs" / "plan").exists()
 
 
@@ -156,3 +169,74 @@ def test_a_plan_names_the_precision_that_its_bank_and_its_recipes_have(small_pla
     [precision] = {variant.precision for variant in small_plan.space.models()}
     assert precision in ("bfloat16", "float32")
     assert {part.key.precision for part in small_plan.parts} == {precision}
+
+
+@pytest.fixture(scope="module")
+def resumed(folder) -> tuple[Path, str]:
+    """A run of six trials whose driver was killed in the middle, and what going on with it to eight printed."""
+    run = folder / "runs" / "killed"
+    search = subprocess.Popen(
+        command(folder, "--trials", 6, "--name", "killed", "--max-failures", 1), stdout=subprocess.DEVNULL
+    )
+    try:
+        wait_for_trials(run, 3)
+    finally:
+        search.kill()
+        search.wait()
+    for stale in (run / "ray").glob("*.json"):  # Ray's own records are not what a search goes on from
+        stale.write_text("{")
+    done = launched([*LAUNCH, "--runs", str(folder / "runs"), "--resume", "killed", "--trials", "8"])
+    assert done.returncode == 0, done.stderr
+    return run, done.stdout
+
+
+def test_a_search_whose_driver_was_killed_goes_on_to_exactly_the_trials_asked_for(resumed):
+    run, output = RunFolder.open(resumed[0]), resumed[1]
+    assert "of 8 trials are done, going on" in output
+    assert len(trial_ends(run)) == settled_trials(run) == 8
+    trials = open_study(run.journal).trials
+    assert TrialState.RUNNING not in {trial.state for trial in trials}
+    records = list(run.trial_records())
+    assert len(records) == len({record.recipe_hash for record in records}) == 8
+    for record in records:
+        assert [epoch["epoch"] for epoch in record.epochs] == list(range(1, len(record.epochs) + 1))
+    assert run.asked["settings"]["max_failures"] == 1
+
+
+def test_a_finished_search_is_only_ranked_when_it_is_resumed(folder):
+    screen = Console(file=StringIO(), width=100)
+    run = folder / "runs" / "try"
+    assert resume_command(run, {}, screen, data=None, space=None, changes={}, dry_run=False) == 0
+    assert "all 5 trials are done" in screen.file.getvalue()
+    assert "what varies" in screen.file.getvalue()
+
+
+def test_a_finished_search_may_be_resumed_to_more_trials(folder):
+    assert resume(RunFolder.open(folder / "runs" / "try"), {"trials": 11}).settings.trials == 11
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes", "message"),
+    [
+        ({"folds": 2}, {}, "folds: 3 in the run, 2 asked for"),
+        ({"seed": 5}, {}, "seed: 0 in the run, 5 asked for"),
+        ({}, {"training.epochs": 7}, r"space.training.epochs: 3 in the run, 7 asked for"),
+    ],
+)
+def test_what_would_make_trials_incomparable_is_refused_on_resume_with_the_difference(
+    folder, settings, changes, message
+):
+    with pytest.raises(InputError, match=message):
+        resume(RunFolder.open(folder / "runs" / "try"), settings, changes=changes)
+
+
+def test_the_spaces_own_file_given_again_is_no_difference(folder):
+    run = RunFolder.open(folder / "runs" / "try")
+    assert resume(run, {"folds": 3}, space=Space.load(folder / "small.yaml")).resumed
+
+
+def test_a_store_of_other_slices_is_refused_on_resume(folder, tmp_path):
+    other = write_rsna(tmp_path / "other", size=32, slices=4)
+    prepare(other, tmp_path / "store", PrepareOptions(size=32, folds=3, workers=1))
+    with pytest.raises(InputError, match="not the store of this run"):
+        resume(RunFolder.open(folder / "runs" / "try"), {}, data=tmp_path / "store")
