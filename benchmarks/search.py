@@ -1,6 +1,6 @@
 """How fast a search is, beside the way of the tutorials, on the same data in one run.
 
-    python benchmarks/search.py [--data STORE] [--trials 30 100 200] [--epochs 10] [--launch]
+    python benchmarks/search.py [--data STORE] [--trials 30 100 200] [--epochs 10] [--tutorial-epochs 4] [--launch]
 
 Prints JSON. Both ways train the head of a frozen resnet18 with random weights at 224, augmented normally and
 moderately, two trials at once on two cores without a GPU, and every trial to its last epoch (ASHA's grace is all
@@ -11,11 +11,12 @@ of them).
   `first_result` is from the bank's end to the first epoch's, `head_training` what the same recipes take by `fit`
   alone, two processes at once, and `ray_and_records` all else while trials run: Ray, Optuna, files, later imports,
   and the cores that these take from the heads. The last one, over the trials, is `beyond_head_ms_per_trial`.
-- `tutorial`: what `tutorial_way.py` tells. Its seconds an epoch leave out start-up and the first epochs, which is
-  in its favour.
+- `tutorial`: what `tutorial_way.py` tells of a few epochs. Its seconds an epoch leave out start-up and the first
+  epochs, which is in its favour.
 - `times_faster`: an epoch of one trial and fold by the tutorials over that of the search; by the fastest way to set
   them up, and in plain float32 as they stand.
-- `auc`: the baseline recipe's after its last epoch on the same fold by both ways, and its deviation over folds.
+- `auc`: the baseline recipe's after the tutorials' last epoch on the same fold by both ways, and its deviation
+  over folds.
 - `launch`, where asked for: `python launch.py` and nothing else, with an empty cache.
 
 Without --data the slices are made-up heads. A full run takes about twelve minutes on two idle cores.
@@ -115,7 +116,7 @@ def without_bank(data: Path, copy: Path) -> Path:
     return copy
 
 
-def measure_search(data: Path, trials: int, epochs: int, folder: Path) -> dict[str, Any]:
+def measure_search(data: Path, trials: int, epochs: int, compared: int, folder: Path) -> dict[str, Any]:
     """The figures of a whole search."""
     store, folds = without_bank(data, folder / f"store-{trials}"), SliceStore.open(data).info.folds
     command = [LAUNCH, "--data", store, "--space", SPACE, "--set", f"model.size={SIZE}", "--folds", folds]
@@ -126,7 +127,7 @@ def measure_search(data: Path, trials: int, epochs: int, folder: Path) -> dict[s
     records = list(run.trial_records())
     done = sum(len(record.epochs) for record in records)
     times = json.loads((run.path / "times.json").read_text())
-    first_result = seconds_to_first_result(run, records)
+    first_result = seconds_to_first_result(run, records, times["bank_s"])
     head = head_seconds(run, records)
     beyond = times["trials_s"] - first_result - head
     return {
@@ -145,13 +146,13 @@ def measure_search(data: Path, trials: int, epochs: int, folder: Path) -> dict[s
         },
         "beyond_head_ms_per_trial": 1e3 * beyond / len(records),
         "peak_mib": measured.peak_mib,
-        "baseline": baseline_auc(records),
+        "baseline": baseline_auc(records, compared),
     }
 
 
-def seconds_to_first_result(run: RunFolder, records: Iterable[TrialRecord]) -> float:
+def seconds_to_first_result(run: RunFolder, records: Iterable[TrialRecord], bank_s: float) -> float:
     """From the bank's end to the first epoch's: actors start, and import what training needs."""
-    begun = (run.path / "search.yaml").stat().st_mtime
+    begun = (run.path / "search.yaml").stat().st_mtime + bank_s
     ends = ((r.folder / "trial.json").stat().st_mtime + r.epochs[0]["seconds"] for r in records)
     return min(ends) - begun
 
@@ -183,9 +184,9 @@ def train_heads(experiment: Experiment, recipes: Sequence[Recipe]) -> float:
     return time.perf_counter() - begun
 
 
-def baseline_auc(records: Iterable[TrialRecord]) -> dict[str, float]:
-    """AUC of the baseline after its last epoch: on the fold that the tutorials' way trains, and over folds."""
-    last = next(record.epochs[-1] for record in records if record.point == "baseline")
+def baseline_auc(records: Iterable[TrialRecord], epoch: int) -> dict[str, float]:
+    """AUC of the baseline after an epoch: on the fold that the tutorials' way trains, and over folds."""
+    last = next(record.epochs[epoch - 1] for record in records if record.point == "baseline")
     return {"fold": last["folds"]["auc"][FOLD], "mean": last["mean"]["auc"], "deviation": last["std"]["auc"]}
 
 
@@ -229,14 +230,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="slice store (default: made-up heads)")
     parser.add_argument("--trials", type=int, nargs="+", default=[30, 100, 200])
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--tutorial-epochs", type=int, default=4, help="of the slow side, to be scaled")
     parser.add_argument("--launch", action="store_true", help="measure a bare `python launch.py` too")
     arguments = parser.parse_args()
     data = (arguments.data or demo_store(Console(stderr=True))).absolute()
-    store = SliceStore.open(data)
+    store, slow = SliceStore.open(data), min(arguments.tutorial_epochs, arguments.epochs)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        searches = {str(n): measure_search(data, n, arguments.epochs, folder) for n in arguments.trials}
-        tutorial = measure_tutorial(data, arguments.epochs, folder)
+        searches = {str(n): measure_search(data, n, arguments.epochs, slow, folder) for n in arguments.trials}
+        tutorial = measure_tutorial(data, slow, folder)
         figures = {
             "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "torch": torch.__version__},
             "data": {"slices": len(store), "searched": len(store.train), "fingerprint": store.fingerprint},

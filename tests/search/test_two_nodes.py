@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 from optuna.trial import TrialState
@@ -25,13 +27,25 @@ ADDRESSES = ["127.0.0.2", "127.0.0.3"]  # for 127.0.0.1 Ray takes the machine's 
 
 # In a process of its own, because Ray keeps its mode of authentication for as long as a process lives.
 NODES = f"""
+import sys
+import psutil
 from ray.cluster_utils import Cluster
-cluster = Cluster()
-for address in {ADDRESSES}:
-    cluster.add_node(num_cpus=1, node_ip_address=address, include_dashboard=False)
+# A dead node is missed after two seconds.
+checks = dict(health_check_initial_delay_ms=0, health_check_period_ms=500, health_check_failure_threshold=4)
+cluster = Cluster(initialize_head=True, head_node_args=dict(
+    num_cpus=1, node_ip_address={ADDRESSES[0]!r}, include_dashboard=False, _system_config=checks))
+other = cluster.add_node(num_cpus=1, node_ip_address={ADDRESSES[1]!r}, include_dashboard=False)
 cluster.wait_for_nodes(60)
 print(cluster.address, flush=True)
-input()
+for line in sys.stdin:
+    if line.strip() == "kill":
+        processes = [psutil.Process(info[0].process.pid) for info in other.all_processes.values()]
+        family = [child for process in processes for child in process.children(recursive=True)]
+        for process in (*processes, *family):
+            process.kill()
+        print("killed", flush=True)
+    else:
+        break
 cluster.shutdown()
 """
 
@@ -50,7 +64,7 @@ with connected(None) as capacity:
 print(json.dumps(told))
 """
 
-# The first two trials are long enough for both nodes to have begun one before the other node has done them all.
+# Two trials on images, one a node, and one on features.
 MIXED = SMALL | {
     "model": {
         "backbone": "resnet18",
@@ -59,7 +73,7 @@ MIXED = SMALL | {
         "train": {"choice": ["all", "frozen"]},
     },
     "augmentation": "normal",
-    "training": {"epochs": 2, "batch_size": 8},
+    "training": {"epochs": 8, "batch_size": 8},
     "points": {
         "images": {"model": {"train": "all"}},
         "more-images": {"model": {"train": "all"}, "optimizer": {"name": "sgd", "lr": 0.01}},
@@ -69,8 +83,8 @@ MIXED = SMALL | {
 
 
 @pytest.fixture(scope="module")
-def on_cluster() -> Iterator[dict[str, str]]:
-    """The environment of a process that is to find two nodes of one core each."""
+def cluster() -> Iterator[tuple[dict[str, str], subprocess.Popen[str]]]:
+    """The environment of a process that is to find two nodes of one core each, and what holds them."""
     # pytest's own folders are too long for Ray's sockets; its last processes may still write while this one goes.
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
         asked = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4, "RAY_TMPDIR": folder}
@@ -83,8 +97,14 @@ def on_cluster() -> Iterator[dict[str, str]]:
             assert nodes.stdout is not None
             address = nodes.stdout.readline().strip()
             assert address.startswith(ADDRESSES[0]), "the nodes did not start"
-            yield {**environment, "RAY_ADDRESS": address}
+            yield {**environment, "RAY_ADDRESS": address}, nodes
             nodes.communicate("\n", timeout=60)
+
+
+@pytest.fixture
+def on_cluster(cluster) -> dict[str, str]:
+    """The environment of a process that is to find two nodes of one core each."""
+    return cluster[0]
 
 
 def run(command: list[Any], environment: dict[str, str]) -> str:
@@ -95,36 +115,95 @@ def run(command: list[Any], environment: dict[str, str]) -> str:
     return done.stdout
 
 
-def nodes_of_trials(run: RunFolder) -> set[str]:
-    """Where Ray ran a search's trials."""
-    (state,) = (run.path / "ray").glob("experiment_state-*.json")
-    trials = json.loads(state.read_text())["trial_data"]
-    return {json.loads(metadata)["last_result"]["node_ip"] for _, metadata in trials}
-
-
-def test_a_search_runs_on_both_nodes_and_is_ranked(on_cluster, small_store, tmp_path):
-    (tmp_path / "mixed.yaml").write_text(yaml.safe_dump(MIXED))
-    given = [
-        "--data",
-        small_store.path,
-        "--space",
-        tmp_path / "mixed.yaml",
-        "--runs",
-        tmp_path,
-        "--name",
-        "run",
-    ]
-    run([*LAUNCH, *given, "--address", "auto", "--trials", 4, "--folds", 2], on_cluster)
-    ended = RunFolder.open(tmp_path / "run")
-    assert [trial.state for trial in open_study(ended.journal).trials] == [TrialState.COMPLETE] * 4
-    assert [len(record.epochs) for record in ended.trial_records()] == [2] * 4
-    assert nodes_of_trials(ended) == set(ADDRESSES)
-    ranked = pd.read_csv(ended.results / "ranked.csv")
-    assert ranked["rank"].tolist()[:4] == [1, 2, 3, 4]
-
-
 def test_a_local_search_beside_a_cluster_has_a_ray_of_its_own_that_only_this_machine_reaches(on_cluster):
     told = json.loads(run([sys.executable, "-c", LOCAL], on_cluster))
     assert told["nodes"] == ["127.0.0.1"]
     assert not told["dashboard"]
     assert set(told["listens on"]) <= {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+
+
+def tell(nodes: subprocess.Popen[str], order: str, answer: str) -> None:
+    assert nodes.stdin is not None
+    assert nodes.stdout is not None
+    nodes.stdin.write(f"{order}\n")
+    nodes.stdin.flush()
+    assert nodes.stdout.readline().strip() == answer
+
+
+def search(store: Path, folder: Path, *more: object) -> list[str]:
+    (folder / "mixed.yaml").write_text(yaml.safe_dump(MIXED))
+    given = ["--data", store, "--space", folder / "mixed.yaml", "--runs", folder / "runs", "--name", "run"]
+    return list(map(str, [*LAUNCH, *given, "--address", "auto", "--folds", 1, *more]))
+
+
+def test_trials_of_a_node_that_dies_go_on_elsewhere_and_no_epoch_counts_twice(cluster, small_store, tmp_path):
+    environment, nodes = cluster
+    command = search(small_store.path, tmp_path, "--trials", 3, "--grace", 8)
+    driver = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for_epochs(tmp_path / "runs" / "run" / "trials")
+        tell(nodes, "kill", "killed")
+        output, errors = driver.communicate(timeout=200)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, errors
+    assert "its machine was lost" in output
+    ended = RunFolder.open(tmp_path / "runs" / "run")
+    once = list(range(1, 9))
+    assert [[epoch["epoch"] for epoch in record.epochs] for record in ended.trial_records()] == [once] * 3
+    for trial in open_study(ended.journal).trials:
+        assert (trial.state, sorted(trial.intermediate_values)) == (TrialState.COMPLETE, once)
+    assert pd.read_csv(ended.results / "ranked.csv")["rank"].tolist()[:3] == [1, 2, 3]
+
+
+def wait_for_epochs(trials: Path) -> None:
+    """Wait until two trials have done two epochs; with one core a node, each is on a node of its own."""
+    for _ in range(1500):
+        done = [len(file.read_text().splitlines()) for file in trials.glob("*/epochs.jsonl")]
+        if sum(epochs >= 2 for epochs in done) >= 2:
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"{trials}: no two trials with two epochs")
+
+
+def test_a_runs_folder_that_another_node_does_not_see_is_refused_with_both_remedies(
+    cluster, small_store, tmp_path
+):
+    environment, _ = cluster
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to make a mount namespace")
+    (tmp_path / "runs").mkdir()
+    # The node's view of the runs folder is an empty one of its own.
+    start = f"{sys.executable} -m ray.scripts.scripts start --address={environment['RAY_ADDRESS']} --block"
+    apart = f"mount -t tmpfs none {tmp_path}/runs && exec {start} --num-cpus=1 --node-ip-address=127.0.0.4"
+    with open(tmp_path / "node.log", "w") as log:
+        node = subprocess.Popen(
+            ["unshare", "--mount", "--kill-child", "--fork", "sh", "-c", apart],
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        for _ in range(600):
+            if "Ray runtime started" in (tmp_path / "node.log").read_text():
+                break
+            time.sleep(0.1)
+        done = subprocess.run(
+            search(small_store.path, tmp_path, "--trials", 2),
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    finally:
+        family = psutil.Process(node.pid).children(recursive=True)
+        for process in (*family, node):
+            process.kill()
+        node.wait()
+    assert done.returncode == 2, done.stdout
+    assert "the node 127.0.0.4 doesn't see this folder" in done.stderr
+    assert "all nodes share" in done.stderr
+    assert "s3://" in done.stderr
