@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.significance import Influence, auc_influence
 from ichtune.config import METRIC_DIRECTIONS
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
+from ichtune.labels import LABELS
 from ichtune.search.run_folder import RunFolder, TrialRecord
 from ichtune.search.study import trial_ends
+from ichtune.training.experiment import folds_of
 from ichtune.training.metrics import no_skill
 
 TABLE_METRICS = (
@@ -27,6 +30,7 @@ TABLE_METRICS = (
     "loss",
 )
 DIVERGED = "diverged"
+CERTAIN = ("score_low", "score_high", "tied_with_best", "rank_low", "rank_high")
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,38 @@ class RankedResults:
             ranked, key=lambda trial: (trial.diverged, -trial.score if self.maximised else trial.score)
         )
 
+    @cached_property
+    def certain(self) -> pd.DataFrame:
+        """How sure the ranking is, a row a trial: `score_low` and `score_high` (95 %, by patient), `tied_with_best`,
+        `rank_low` and `rank_high` (the ranks it may have). Missing for metrics other than AUCs, and for trials
+        without predictions to tell by.
+        """
+        table = pd.DataFrame(index=range(len(self.trials)), columns=list(CERTAIN), dtype=object)
+        told = [row for row, trial in enumerate(self.trials) if trial.logits is not None]
+        if not self.metric.startswith("auc") or not told:
+            return table
+        influence = self._influence([self.trials[row].logits for row in told])
+        ends, ranks = influence.intervals(), influence.rank_intervals()
+        tied = influence.tied_with(0)
+        for place, row in enumerate(told):
+            table.loc[row] = [*ends[place].tolist(), bool(tied[place]), *ranks[place].tolist()]
+        return table
+
+    @cached_property
+    def corrected_best(self) -> float | None:
+        """The best score less what choosing the best of so many has added to it; None where nobody can tell."""
+        logits = [trial.logits for trial in self.trials if trial.logits is not None]
+        if not self.metric.startswith("auc") or not logits:
+            return None
+        return self._influence(logits).corrected_best(maximised=self.maximised)
+
+    def _influence(self, logits: list[Any]) -> Influence:
+        store = SliceStore.open(self.run.asked["data"])
+        label = self.metric.removeprefix("auc").removeprefix("_")
+        columns = [LABELS.index(label)] if label else None
+        folds = folds_of(store, self.run.asked["folds"])
+        return auc_influence(logits, store.labels, store.patients, folds, columns)
+
     @property
     def best(self) -> "RankedTrial":
         return self.trials[0]
@@ -76,7 +112,8 @@ class RankedResults:
         varying = varying_parameters([trial.record.params for trial in self.trials])
         values = [{name: trial.record.params.get(name) for name in varying} for trial in self.trials]
         params = pd.DataFrame(values, dtype=object)
-        return pd.concat([table, params], axis=1)
+        front = table.columns.get_loc("score_std") + 1
+        return pd.concat([table.iloc[:, :front], self.certain, table.iloc[:, front:], params], axis=1)
 
     @cached_property
     def no_skill(self) -> pd.DataFrame:
@@ -119,6 +156,14 @@ class RankedTrial:
         """The metric's mean over folds; the worst there is where it never was defined."""
         value = self.best_epoch["mean"][self.metric]
         return value if value is not None else (-np.inf if self.maximised else np.inf)
+
+    @cached_property
+    def logits(self) -> np.ndarray | None:
+        """Out-of-fold logits `[N, 6]` of the best epoch; None where there are none, or none that are finite."""
+        file = self.record.folder / "out_of_fold.npy"
+        if self.diverged or not file.is_file():
+            return None
+        return np.load(file).astype(np.float32)
 
     @property
     def diverged(self) -> bool:

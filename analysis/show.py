@@ -51,12 +51,15 @@ def print_ranking(results: RankedResults, console: Console) -> None:
     """The best trials and, under them, what no skill at all would score; as wide as the screen allows."""
     varying = varying_parameters([trial.record.params for trial in results.trials])
     metrics = ON_SCREEN if console.width >= WIDE else ()
+    certain = results.certain.to_dict("records")
+    sure = any(row["rank_low"] == row["rank_low"] for row in certain)
     title = f"{results.run.name}: {results.metric} on {results.run.asked['folds']} folds, mean ± deviation"
     table = Table(box=box.SIMPLE, title=title, pad_edge=False, collapse_padding=True)
     for name in (
         "",
         "trial",
         results.metric,
+        *(("95 %", "ranks") if sure else ()),
         *(name.replace("_", "\n") for name in metrics),
         "epoch",
         "ended",
@@ -64,12 +67,17 @@ def print_ranking(results: RankedResults, console: Console) -> None:
         table.add_column(name, no_wrap=True)
     table.add_column("what varies")
     for rank, trial in enumerate(results.trials[:MOST_ROWS], 1):
-        table.add_row(str(rank), *_cells(trial, metrics, varying), style="bold" if rank == 1 else "")
+        cells = _cells(trial, metrics, varying)
+        cells[2:2] = _certain_cells(certain[rank - 1]) if sure else []
+        table.add_row(str(rank), *cells, style="bold" if rank == 1 else "")
     table.add_section()
     for row in results.no_skill.to_dict("records"):
         numbers = [shown(row[column(name)]) for name in (results.metric, *metrics)]
+        numbers[1:1] = ["", ""] if sure else []
         table.add_row("", "no skill", *numbers, "", "", str(row["trial"]), style="dim")
     console.print(table)
+    if sure:
+        _print_certainty(results, console)
     if len(results.trials) > MOST_ROWS:
         console.print(f"... and {len(results.trials) - MOST_ROWS} more in the tables", highlight=False)
 
@@ -83,6 +91,34 @@ def print_comparison(table: pd.DataFrame, console: Console) -> None:
     for column_name in table.columns.drop("model"):
         shown_table.add_row(column_name, *(shown(value) for value in table[column_name]))
     console.print(shown_table)
+
+
+def _certain_cells(row: dict[str, Any]) -> list[str]:
+    if row["rank_low"] != row["rank_low"]:
+        return ["", ""]
+    ranks = (
+        f"{row['rank_low']}-{row['rank_high']}"
+        if row["rank_low"] < row["rank_high"]
+        else str(row["rank_low"])
+    )
+    return [f"{row['score_low']:.2f}-{row['score_high']:.2f}", ranks]
+
+
+def _print_certainty(results: RankedResults, console: Console) -> None:
+    """What the table does not say by itself: ties, and how much of the best score is luck."""
+    tied = int((results.certain["tied_with_best"] == True).sum()) - 1  # noqa: E712, as cells may be missing
+    if tied > 0:
+        console.print(
+            f"{tied} of the others can't be told from the best (paired by patient, corrected for all comparisons)",
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(
+        f"best score {results.best.score:.4f}; less what choosing the best of {len(results.trials)} adds to it: "
+        f"{results.corrected_best:.4f}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def _cells(trial: RankedTrial, metrics: tuple[str, ...], varying: list[str]) -> list[str]:

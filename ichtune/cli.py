@@ -195,8 +195,9 @@ def search(
     trials: Annotated[int, _env("trials", min=1, help="How many recipes to try.")] = 30,
     name: Annotated[str | None, _env("name", help="Of the run (default: the space and the time).")] = None,
     runs: Annotated[
-        Path, _env("runs", help="Folder of all runs; on a cluster, one that all nodes share.")
-    ] = Path("runs"),
+        str,
+        _env("runs", help="Folder of all runs, or s3://BUCKET/...; on a cluster, one that all nodes share."),
+    ] = "runs",
     address: Annotated[
         str | None, _env("address", help="Ray cluster to join (default: a local Ray).")
     ] = None,
@@ -262,7 +263,8 @@ def search(
     else:
         given = _given(context)
         code = command.resume(
-            runs / resume,
+            runs,
+            resume,
             {name: value for name, value in settings.as_dict().items() if name in given},
             console,
             data=data,
@@ -282,7 +284,7 @@ def _given(context: typer.Context) -> builtins.set[str]:
 
 
 @app.command()
-def rank(run: Annotated[Path, typer.Argument(help="Folder of a run, as runs/NAME.")]) -> None:
+def rank(run: Annotated[str, typer.Argument(help="Folder of a run, as runs/NAME, or its URI.")]) -> None:
     """Rank a run's trials: on the screen, and as tables in RUN/results."""
     from analysis.rank import RankedResults
     from analysis.show import print_ranking, write_ranking
@@ -291,11 +293,12 @@ def rank(run: Annotated[Path, typer.Argument(help="Folder of a run, as runs/NAME
     print_ranking(results, console)
     for file in write_ranking(results):
         console.print(f"wrote {file}", soft_wrap=True)
+    results.run.push()
 
 
 @app.command()
 def retrain(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, as runs/NAME.")],
+    run: Annotated[str, typer.Argument(help="Folder of a run, as runs/NAME, or its URI.")],
     rank: Annotated[int, typer.Option(min=1, help="Which recipe of the ranking.")] = 1,
     train: Annotated[Trained, typer.Option(help="What of the backbone is trained.")] = Trained.all,
     head: Annotated[

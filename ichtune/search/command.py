@@ -10,6 +10,7 @@ from rich.table import Table
 from ichtune.data.demo import demo_store
 from ichtune.errors import InputError
 from ichtune.search.halt import INTERRUPTED
+from ichtune.search.remote import below
 from ichtune.search.resume import resume as resumed
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.search import Plan, plan, search
@@ -42,7 +43,8 @@ def run(data: Path | None, space: Space, settings: SearchSettings, console: Cons
 
 
 def resume(
-    path: Path,
+    runs: str | Path,
+    name: str,
     settings: dict[str, Any],
     console: Console,
     *,
@@ -52,16 +54,16 @@ def resume(
     dry_run: bool,
 ) -> int:
     """Go on with a run, under these settings given anew; one that is finished is only ranked. Gives the exit code."""
-    folder = RunFolder.open(path)
+    folder = RunFolder.open(below(runs, name))
     planned = resumed(folder, settings, data=data, space=space, changes=changes)
     done = settled_trials(folder)
     if done >= planned.settings.trials:
         console.print(
-            f"{path}: all {done} trials are done; --trials {done + 30}, say, goes on with more",
+            f"{folder}: all {done} trials are done; --trials {done + 30}, say, goes on with more",
             soft_wrap=True,
         )
         return finish(folder, console, stopped=None)
-    console.print(f"{path}: {done} of {planned.settings.trials} trials are done, going on", soft_wrap=True)
+    console.print(f"{folder}: {done} of {planned.settings.trials} trials are done, going on", soft_wrap=True)
     return _run(planned, console, dry_run=dry_run)
 
 
@@ -108,9 +110,7 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
     print_summary(run, console)
     if stopped:
         console.print(f"[bold red]stopped:[/] {escape(stopped)}", soft_wrap=True, highlight=False)
-        console.print(
-            f"go on with:  ichtune search --runs {run.path.parent} --resume {run.name}", soft_wrap=True
-        )
+        console.print(f"go on with:  ichtune search --runs {run.runs} --resume {run.name}", soft_wrap=True)
     code = {None: OK, INTERRUPTED: INTERRUPTED_CODE}.get(stopped, NOTHING_USABLE)
     try:
         results = RankedResults.of(run)
@@ -119,8 +119,9 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
         return code or NOTHING_USABLE
     print_ranking(results, console)
     files = write_ranking(results)
+    run.push()
     console.print(f"tables:      {files[0].parent}", soft_wrap=True, highlight=False)
     console.print(f"curves:      tensorboard --logdir {run.trials}", soft_wrap=True, highlight=False)
     console.print(f"study:       optuna-dashboard {run.journal}", soft_wrap=True, highlight=False)
-    console.print(f"best model:  ichtune retrain {run.path}", soft_wrap=True, highlight=False)
+    console.print(f"best model:  ichtune retrain {run}", soft_wrap=True, highlight=False)
     return code

@@ -12,7 +12,7 @@ from ray.tune.experiment import Trial
 
 from ichtune.search.disk import DISK_FULL
 from ichtune.search.halt import Halt
-from ichtune.search.run_folder import TrialFolder
+from ichtune.search.run_folder import RunFolder, TrialFolder
 from ichtune.search.study import INTERRUPTED
 
 ALIKE = 3
@@ -26,8 +26,8 @@ class Failures(Callback):
     A trial keeps the traceback of what it raises by itself; of a process that was killed only the driver can tell.
     """
 
-    def __init__(self, trials: Path, halt: Halt) -> None:
-        self.trials, self.halt = trials, halt
+    def __init__(self, run: RunFolder, halt: Halt) -> None:
+        self.run, self.halt = run, halt
         self.working: set[str] = set()
         self.kinds: list[str] = []
 
@@ -63,7 +63,7 @@ class Failures(Callback):
                 self._folder(trial).split_batches()
 
     def _folder(self, trial: Trial) -> TrialFolder:
-        return TrialFolder(self.trials / str(trial))
+        return self.run.trial(str(trial))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,12 @@ class Remote:
         return Remote(urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}")))
 
     @property
+    def parent(self) -> "Remote":
+        """The folder that this one is in."""
+        parts = urlsplit(self.uri)
+        return Remote(urlunsplit(parts._replace(path=parts.path.rstrip("/").rpartition("/")[0])))
+
+    @property
     def name(self) -> str:
         return urlsplit(self.uri).path.rstrip("/").rpartition("/")[2]
 
@@ -49,17 +54,22 @@ class Remote:
         files, root = self._open()
         return self._tried(lambda: files.get_file_info(f"{root}/{name}")).is_file
 
-    def push(self, folder: Path, names: Iterable[str] | None = None) -> None:
-        """Send what is new or changed in a folder, whole files of these relative names or all of them.
+    def push(self, folder: Path, *, apart: str = "") -> None:
+        """Send what is new or changed in a folder, hidden files and what is below `apart` left out.
 
         Raises:
             OSError: the place can't be reached or written.
         """
         files, root = self._open()
-        for file in sorted(folder.rglob("*")) if names is None else (folder / name for name in names):
-            name = file.relative_to(folder).as_posix()
-            if not file.is_file() or any(part.startswith(".") for part in Path(name).parts):
+        for file in sorted(folder.rglob("*")):
+            parts = file.relative_to(folder).parts
+            if (
+                not file.is_file()
+                or parts[0] in (apart, "ray")
+                or any(part.startswith(".") for part in parts)
+            ):
                 continue
+            name = "/".join(parts)
             state = (file.stat().st_mtime_ns, file.stat().st_size)
             if self._sent.get(name) != state:
                 files.create_dir(f"{root}/{name}".rpartition("/")[0], recursive=True)
@@ -116,6 +126,11 @@ class Remote:
 def is_uri(place: object) -> bool:
     """Whether a place is a URI rather than a folder's path."""
     return "://" in str(place)
+
+
+def below(place: str | Path, name: str) -> str:
+    """The place of that name in a folder that is a path or a URI."""
+    return (Remote(str(place)) / name).uri if is_uri(place) else str(Path(place).absolute() / name)
 
 
 def _first_line(error: Exception) -> str:

@@ -52,7 +52,7 @@ def resume(
     known_settings = {field.name for field in fields(SearchSettings)}
     kept = {key: value for key, value in before.items() if key in known_settings}
     again = SearchSettings(**kept | {key: value for key, value in settings.items() if key in FREE})
-    return plan_again(store, searched, replace(again, name=run.name, runs=run.path.parent.absolute()))
+    return plan_again(store, searched, replace(again, name=run.name, runs=run.runs))
 
 
 def _same_store(path: Path, fingerprint: str) -> SliceStore:

@@ -7,7 +7,9 @@ nodes share. It is the one record of a search: ranking reads nothing else, and R
 import fcntl
 import io
 import json
+import pickle
 import re
+import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from safetensors.torch import save
 
 from ichtune.errors import InputError
 from ichtune.files import replacing
+from ichtune.search.remote import Remote, is_uri
 
 ENDED = "ended"
 """Key of an epoch's record that tells why the trial ended with it; absent while it goes on."""
@@ -30,55 +33,82 @@ CHECKPOINT, ERRORS, PARTS = "checkpoint.pt", "errors.txt", "batch_parts"
 
 
 class RunFolder:
-    """`runs/<name>/`."""
+    """`runs/<name>/`; of a run at a URI `path` is this machine's copy of it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, remote: Remote | None = None) -> None:
+        self.path, self.remote = path, remote
 
     @classmethod
-    def create(cls, path: Path, asked: dict[str, Any]) -> "RunFolder":
+    def at(cls, place: str | Path) -> "RunFolder":
+        """The folder at a path or a URI, whether there is a run yet or not."""
+        if is_uri(place):
+            remote = Remote(str(place))
+            return cls(remote.local, remote)
+        return cls(Path(place).absolute())
+
+    @classmethod
+    def create(cls, place: str | Path, asked: dict[str, Any]) -> "RunFolder":
         """A new run that holds what was asked for.
 
         Raises:
             InputError: there is a run of that name already, or the folder can't be made.
         """
-        run = cls(path)
+        run = cls.at(place)
         run.refuse_if_taken()
         try:
             run.trials.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{path}: can't be made ({error.strerror}); choose another --runs") from None
+            raise InputError(f"{place}: can't be made ({error.strerror}); choose another --runs") from None
         run.write_asked(asked)
         return run
 
     @classmethod
-    def open(cls, path: str | Path) -> "RunFolder":
-        """The run in a folder.
+    def open(cls, place: str | Path) -> "RunFolder":
+        """The run in a folder, or at a URI, from where all of it is brought here.
 
         Raises:
-            InputError: there is no run.
+            InputError: there is no run, or no way to the URI.
         """
-        run = cls(Path(path))
+        run = cls.at(place)
+        if run.remote:
+            run.remote.pull(run.path)
         if not (run.path / "search.yaml").is_file():
             raise InputError(
-                f"{path}: no search run here (no search.yaml); `ichtune search --name ...` makes one"
+                f"{place}: no search run here (no search.yaml); `ichtune search --name ...` makes one"
             )
         return run
+
+    def __str__(self) -> str:
+        return self.remote.uri if self.remote else str(self.path)
+
+    def push(self) -> None:
+        """Send what the driver writes to the run's URI, if it has one; trials send what is theirs."""
+        if self.remote:
+            self.remote.push(self.path, apart="trials")
+
+    def trial(self, name: str) -> "TrialFolder":
+        """The folder of the trial of that name."""
+        return TrialFolder(self.trials / name, self.remote / f"trials/{name}" if self.remote else None)
 
     def refuse_if_taken(self) -> None:
         """Raise an InputError where something stands already, be it a run or not.
 
         What a driver leaves that was killed before it wrote down what it was asked for is nothing.
         """
-        if not self.path.exists():
-            return
-        if (self.path / "search.yaml").exists():
+        if self.remote:
+            taken = self.remote.has("search.yaml")
+            if not taken:
+                shutil.rmtree(self.path, ignore_errors=True)  # a copy of what is not there any more
+        else:
+            taken = (self.path / "search.yaml").exists()
+        if taken:
             raise InputError(
-                f"{self.path}: a run of this name is already here; choose another --name, or go on with it by "
+                f"{self}: a run of this name is already here; choose another --name, or go on with it by "
                 f"--resume {self.name}"
             )
-        if not self.path.is_dir() or any(
-            item.name != "trials" and not item.name.startswith(".") for item in self.path.iterdir()
+        if self.path.exists() and (
+            not self.path.is_dir()
+            or any(item.name != "trials" and not item.name.startswith(".") for item in self.path.iterdir())
         ):
             raise InputError(f"{self.path}: something else stands here already; choose another --name")
 
@@ -86,6 +116,7 @@ class RunFolder:
         """Write `search.yaml`."""
         with replacing(self.path / "search.yaml") as file:
             file.write_text(yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
+        self.push()
 
     @contextmanager
     def locked(self) -> Generator[None]:
@@ -102,6 +133,11 @@ class RunFolder:
                     f"{self.path}: another process is searching in this run; wait for it, or end it first"
                 ) from None
             yield
+
+    @property
+    def runs(self) -> str:
+        """The place of the folder that this one is in."""
+        return self.remote.parent.uri if self.remote else str(self.path.parent)
 
     @property
     def name(self) -> str:
@@ -133,7 +169,7 @@ class RunFolder:
 
     def trial_folders(self) -> Iterator["TrialFolder"]:
         """Every trial that began, by number."""
-        yield from (TrialFolder(path) for path in sorted(self.trials.iterdir()) if path.is_dir())
+        yield from (self.trial(path.name) for path in sorted(self.trials.iterdir()) if path.is_dir())
 
     def trial_records(self) -> Iterator["TrialRecord"]:
         """Every trial that finished at least one epoch, by number."""
@@ -171,10 +207,15 @@ class TrialRecord:
 
 
 class TrialFolder:
-    """The folder that a trial writes into, by the process that trains it."""
+    """The folder that a trial writes into, by the process that trains it; sent to its URI now and then."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, remote: Remote | None = None) -> None:
+        self.path, self.remote = path, remote
+
+    def push(self) -> None:
+        """Send what is new to the trial's URI, if it has one."""
+        if self.remote:
+            self.remote.push(self.path)
 
     @property
     def number(self) -> int:
@@ -187,6 +228,8 @@ class TrialFolder:
         Epochs that the attempt had finished after its checkpoint are forgotten, as they will come again.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        if self.remote:
+            self.remote.pull(self.path)  # what an attempt on another machine left
         checkpoint = self._checkpoint(about["recipe_hash"])
         with replacing(self.path / "trial.json") as file:
             file.write_text(json.dumps(about, indent=2))
@@ -200,7 +243,10 @@ class TrialFolder:
         file = self.path / CHECKPOINT
         if not file.is_file():
             return None
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            content = torch.load(file, map_location="cpu", weights_only=True)  # never code
+        except (pickle.UnpicklingError, EOFError, RuntimeError):
+            return None  # damaged, or not a checkpoint of ours: the trial starts over
         return content if content["recipe_hash"] == recipe_hash else None
 
     def save_checkpoint(self, content: dict[str, Any]) -> None:
@@ -209,15 +255,19 @@ class TrialFolder:
         torch.save(content, buffer)
         with replacing(self.path / CHECKPOINT) as file:
             file.write_bytes(buffer.getbuffer())
+        self.push()
 
     def drop_checkpoint(self) -> None:
         (self.path / CHECKPOINT).unlink(missing_ok=True)
+        if self.remote:
+            self.remote.drop(CHECKPOINT)
 
     def keep_error(self, text: str) -> None:
         """Add an attempt's traceback to those of the ones before."""
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / ERRORS, "a") as file:
             file.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')}\n{text.strip()}\n\n")
+        self.push()
 
     def last_error(self) -> str:
         """The last line of the last attempt's traceback."""
@@ -236,6 +286,7 @@ class TrialFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         with replacing(self.path / PARTS) as file:
             file.write_text(str(parts))
+        self.push()
         return parts
 
     def add_epoch(self, record: dict[str, Any]) -> None:

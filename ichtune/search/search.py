@@ -17,6 +17,7 @@ from ichtune.models.precision import resolved
 from ichtune.progress import progress
 from ichtune.search.bank_tasks import compute_on
 from ichtune.search.cluster import Capacity, connected
+from ichtune.search.remote import below
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.samplers import make_sampler
 from ichtune.search.settings import SearchSettings
@@ -44,8 +45,9 @@ class Plan:
     resumed: bool = False
 
     @property
-    def run(self) -> Path:
-        return self.settings.runs / str(self.settings.name)
+    def run(self) -> str:
+        """The place of the run's folder, a path or a URI."""
+        return below(self.settings.runs, str(self.settings.name))
 
     @property
     def missing_rows(self) -> int:
@@ -65,9 +67,9 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
     if Path(name).name != name or name in (".", ".."):
         raise InputError(f"--name: {name!r} must be a plain folder name, without a path")
     space = _for_this_machine(space, settings)
-    settings = replace(settings, name=name, runs=settings.runs.absolute(), trials=_trials(space, settings))
+    settings = replace(settings, name=name, trials=_trials(space, settings))
     make_sampler(settings.sampler, settings.seed, space)
-    RunFolder(settings.runs / name).refuse_if_taken()
+    RunFolder.at(below(settings.runs, name)).refuse_if_taken()
     return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)))
 
 
@@ -124,7 +126,7 @@ def search(plan: Plan, console: Console) -> Finished:
     with ExitStack() as stack:
         capacity = offered(stack.enter_context(connected(plan.settings.address)), plan.settings)
         started = time.monotonic()
-        run = RunFolder(plan.run) if plan.resumed else RunFolder.create(plan.run, asked(plan))
+        run = RunFolder.at(plan.run) if plan.resumed else RunFolder.create(plan.run, asked(plan))
         stack.enter_context(run.locked())
         if plan.resumed:
             run.write_asked(asked(plan))
@@ -132,13 +134,16 @@ def search(plan: Plan, console: Console) -> Finished:
         build_bank(plan, capacity, console)
         banked = time.monotonic()
         view = SearchView(
-            Board(plan.settings.trials, plan.space.metric, plan.space.direction == "max"), run.trials, console
+            Board(plan.settings.trials, plan.space.metric, plan.space.direction == "max"), run, console
         )
         stack.callback(view.close)
         stopped = run_trials(_job(plan, run), plan.space, plan.settings, run, capacity, [view])
         run.write_times(
             {"start_s": started - begun, "bank_s": banked - started, "trials_s": time.monotonic() - banked}
         )
+        run.push()
+        if run.remote:
+            run.remote.pull(run.path)  # the trials of other machines
     return Finished(run, stopped)
 
 
@@ -168,7 +173,7 @@ def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
 
 def _job(plan: Plan, run: RunFolder) -> TrialJob:
     experiment = Experiment(plan.store.path, plan.parts, plan.settings.folds, plan.settings.seed)
-    return TrialJob(experiment, plan.space, run.trials, threads=max(1, int(plan.settings.cpus_per_trial)))
+    return TrialJob(experiment, plan.space, run, threads=max(1, int(plan.settings.cpus_per_trial)))
 
 
 def asked(plan: Plan) -> dict[str, Any]:
@@ -178,6 +183,7 @@ def asked(plan: Plan) -> dict[str, Any]:
         "fingerprint": plan.store.fingerprint,
         "folds": plan.settings.folds,
         "space": plan.space.as_dict(),
-        "settings": plan.settings.as_dict(),
+        # Where it is the folder itself knows; a URI might hold credentials besides.
+        "settings": {name: value for name, value in plan.settings.as_dict().items() if name != "runs"},
         "versions": {name: version(name) for name in VERSIONS},
     }

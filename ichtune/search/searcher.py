@@ -75,7 +75,7 @@ class StudySearcher(Searcher):
         if params not in queued:
             self.study.enqueue_trial(params, user_attrs={POINT: point} if point else None)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # ty: ignore[invalid-method-override]
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # ty: ignore[incompatible-method-override]
         for _ in range(MOST_REPEATS):
             trial, params = self._ask()
             recipe = recipe_hash(self.space.recipe(params))

@@ -13,7 +13,8 @@ class SearchSettings:
     """For the grid sampler at most this many; it ends with its last combination."""
     name: str | None = None
     """Of the run; None is the space's name and the time."""
-    runs: Path = Path("runs")
+    runs: str | Path = "runs"
+    """Folder of all runs: a path, or a URI such as `s3://bucket/runs`."""
     address: str | None = None
     """Of a Ray cluster; None is a local Ray of its own."""
     folds: int = 5

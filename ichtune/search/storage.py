@@ -25,19 +25,22 @@ def check_storage(run: RunFolder, store: SliceStore) -> None:
     try:
         token.write_text(text)
     except OSError as error:
-        raise InputError(f"{run.path}: can't be written ({error.strerror}); choose another --runs") from None
+        raise InputError(f"{run}: can't be written ({error.strerror}); choose another --runs") from None
     try:
         here = ray.get_runtime_context().get_node_id()
         others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
-        asked = {_ask(node["NodeID"], token, store.path): node["NodeManagerAddress"] for node in others}
+        asked = {
+            _ask(node["NodeID"], run, token.name, text, store.path): node["NodeManagerAddress"]
+            for node in others
+        }
         for answer, address in asked.items():
-            seen, has_store = ray.get(answer, timeout=ANSWER_S)
-            if seen != text:
+            sees_run, sees_store = ray.get(answer, timeout=ANSWER_S)
+            if not sees_run:
                 raise InputError(
-                    f"{run.path}: the node {address} doesn't see this folder; give --runs a folder that all "
-                    "nodes share (NFS, EFS, Lustre), or a place of its own such as --runs s3://BUCKET/runs"
+                    f"{run}: the node {address} doesn't see this folder; give --runs a folder that all nodes "
+                    "share (NFS, EFS, Lustre), or a place of its own such as --runs s3://BUCKET/runs"
                 )
-            if not has_store:
+            if not sees_store:
                 raise InputError(
                     f"{store.path}: the node {address} doesn't see this store; put it into a folder that all "
                     "nodes share, or copy it to the same path on each"
@@ -46,12 +49,14 @@ def check_storage(run: RunFolder, store: SliceStore) -> None:
         token.unlink(missing_ok=True)
 
 
-def _ask(node: str, token: Path, store: Path) -> Any:
+def _ask(node: str, run: RunFolder, token: str, text: str, store: Path) -> Any:
     task: Any = ray.remote(_look)
     strategy = NodeAffinitySchedulingStrategy(node, soft=False)
-    return task.options(num_cpus=0, scheduling_strategy=strategy).remote(token, store)
+    return task.options(num_cpus=0, scheduling_strategy=strategy).remote(run, token, text, store)
 
 
-def _look(token: Path, store: Path) -> tuple[str, bool]:
-    """What a node reads in the token's place ("" where it isn't), and whether it finds the store."""
-    return token.read_text() if token.is_file() else "", (store / "store.json").is_file()
+def _look(run: RunFolder, token: str, text: str, store: Path) -> tuple[bool, bool]:
+    """Whether this node sees the run (by the token, or at its URI), and whether it finds the store."""
+    file = run.path / token
+    sees_run = run.remote.has("search.yaml") if run.remote else file.is_file() and file.read_text() == text
+    return sees_run, (store / "store.json").is_file()

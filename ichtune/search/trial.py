@@ -4,7 +4,6 @@ import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from ray.tune import Trainable
 from ichtune.config import recipe_hash
 from ichtune.search.disk import DISK_FULL, is_disk_full
 from ichtune.search.failures import is_out_of_memory
-from ichtune.search.run_folder import ENDED, TrialFolder, slug
+from ichtune.search.run_folder import ENDED, RunFolder, slug
 from ichtune.search.searcher import OBJECTIVE
 from ichtune.search.study import INTERRUPTED
 from ichtune.search.tensorboard import TrialBoard
@@ -34,7 +33,7 @@ class TrialJob:
 
     experiment: Experiment
     space: Space
-    trials: Path
+    run: RunFolder
     threads: int
 
 
@@ -61,7 +60,7 @@ class SearchTrial(Trainable):
             if is_disk_full(error):
                 # No fault of the recipe's: the trial waits for the search to be resumed, and the search ends.
                 return {"epoch": 0, ENDED: INTERRUPTED, DISK_FULL: str(error), "done": True}
-            folder = TrialFolder(self.job.trials / trial_folder_name(self.config))
+            folder = self.job.run.trial(trial_folder_name(self.config))
             folder.keep_error(traceback.format_exc())
             if is_out_of_memory(error):
                 folder.split_batches()
@@ -87,7 +86,7 @@ class _TrialRun:
         self.job = job
         self.recipe = job.space.recipe(config["params"])
         self.best = BestEpoch(job.space.metric, self.recipe.training.patience)
-        self.folder = TrialFolder(job.trials / trial_folder_name(config))
+        self.folder = job.run.trial(trial_folder_name(config))
         self.hash = recipe_hash(self.recipe)
         checkpoint = self.folder.begin(
             {
@@ -157,6 +156,7 @@ class _TrialRun:
 
     def close(self) -> None:
         self.board.close()
+        self.folder.push()
 
 
 def heads_of(result: EpochResult) -> dict[str, torch.Tensor]:

@@ -18,6 +18,7 @@ from ichtune.search.run_folder import RunFolder
 from ichtune.search.samplers import first_trials, make_sampler
 from ichtune.search.scheduler import Halving
 from ichtune.search.searcher import OBJECTIVE, StudySearcher
+from ichtune.search.sending import Sending
 from ichtune.search.settings import SearchSettings
 from ichtune.search.study import is_settled
 from ichtune.search.trial import SearchTrial, TrialJob, trial_folder_name
@@ -84,8 +85,8 @@ def run_trials(
         ),
         run_config=tune.RunConfig(
             name="ray",
-            storage_path=str(run.path.absolute()),
-            callbacks=[Failures(run.trials, halt), *callbacks],
+            storage_path=str(run),
+            callbacks=[Failures(run, halt), Sending(run), *callbacks],
             stop=halt,
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=settings.max_failures),

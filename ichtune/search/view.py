@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
@@ -14,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ichtune.search.run_folder import TrialFolder
+from ichtune.search.run_folder import RunFolder
 from ichtune.search.searcher import OBJECTIVE
 from ichtune.search.study import FROM_SCHEDULER
 
@@ -72,8 +71,8 @@ class Board:
 class SearchView(Callback):
     """Hears of every trial from Ray and shows the board."""
 
-    def __init__(self, board: Board, trials: Path, console: Console) -> None:
-        self.board, self.trials, self.console = board, trials, console
+    def __init__(self, board: Board, run: RunFolder, console: Console) -> None:
+        self.board, self.run, self.console = board, run, console
         self.live = (
             Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
         )
@@ -106,7 +105,7 @@ class SearchView(Callback):
         self._refresh()
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        folder = TrialFolder(self.trials / str(trial))
+        folder = self.run.trial(str(trial))
         text = f"{trial} broke and is tried again: {folder.last_error()}"
         if folder.batch_parts > 1:
             text += f"; each of its batches now goes through in {folder.batch_parts} parts, to spare memory"
@@ -114,7 +113,7 @@ class SearchView(Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self.board.finish(str(trial), "failed")
-        self._line(f"{trial} failed: {TrialFolder(self.trials / str(trial)).last_error()}")
+        self._line(f"{trial} failed: {self.run.trial(str(trial)).last_error()}")
         self._refresh()
 
     def close(self) -> None:

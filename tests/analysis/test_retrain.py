@@ -75,7 +75,7 @@ def searched(store: SliceStore, tmp_path_factory: pytest.TempPathFactory) -> Run
     search = plan_search(store.path, SPACE, settings)
     run = RunFolder.create(search.run, asked(search))
     build(search.parts)
-    job = TrialJob(Experiment(store.path, search.parts, 3, settings.seed), SPACE, run.trials, threads=1)
+    job = TrialJob(Experiment(store.path, search.parts, 3, settings.seed), SPACE, run, threads=1)
     searcher = StudySearcher(run.journal, SPACE, lambda _: make_sampler("random", 0, SPACE), lambda _: False)
     for params in (FROZEN, {**FROZEN, "optimizer.lr": 0.1}, LAST):
         searcher.enqueue(params)

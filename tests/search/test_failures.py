@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from ichtune.search.failures import Failures, is_out_of_memory
 from ichtune.search.halt import Halt
-from ichtune.search.run_folder import RunFolder, TrialFolder
+from ichtune.search.run_folder import RunFolder
 from ichtune.search.study import open_study, trial_ends
 
 pytestmark = pytest.mark.timeout(240)
@@ -98,7 +98,7 @@ def test_a_recipe_that_breaks_is_retried_then_fails_alone_and_the_others_come_to
 
 def failing(callback: Failures, name: str, error: str, tmp_path) -> None:
     """Let a trial end as Ray tells of one whose last attempt raised an error."""
-    TrialFolder(callback.trials / name).keep_error(f"Traceback ...\n{error}")
+    callback.run.trial(name).keep_error(f"Traceback ...\n{error}")
     (tmp_path / "error.pkl").write_bytes(pickle.dumps(ValueError(error)))
     trial: Any = Named(name, pickled_error_file=str(tmp_path / "error.pkl"))
     callback.on_trial_error(0, [], trial)
@@ -116,7 +116,7 @@ class Named(SimpleNamespace):
 def callback(tmp_path) -> Iterator[Failures]:
     halt = Halt()
     with halt.listening():
-        yield Failures(tmp_path, halt)
+        yield Failures(RunFolder(tmp_path), halt)
 
 
 def test_a_search_in_which_every_trial_fails_alike_ends_early_with_that_error(callback, tmp_path):

@@ -205,8 +205,10 @@ def test_a_search_whose_driver_was_killed_goes_on_to_exactly_the_trials_asked_fo
 
 def test_a_finished_search_is_only_ranked_when_it_is_resumed(folder):
     screen = Console(file=StringIO(), width=100)
-    run = folder / "runs" / "try"
-    assert resume_command(run, {}, screen, data=None, space=None, changes={}, dry_run=False) == 0
+    assert (
+        resume_command(folder / "runs", "try", {}, screen, data=None, space=None, changes={}, dry_run=False)
+        == 0
+    )
     assert "all 5 trials are done" in screen.file.getvalue()
     assert "what varies" in screen.file.getvalue()
 

@@ -1,12 +1,16 @@
+import errno
 import json
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ichtune.search.run_folder import RunFolder, TrialRecord
+from ichtune.search.run_folder import RunFolder, TrialFolder, TrialRecord
 from ichtune.search.trial import SearchTrial, TrialJob, trial_folder_name
 from ichtune.training.experiment import folds_of, open_store
 
@@ -102,7 +106,7 @@ def test_the_same_trial_gives_the_same_numbers_whatever_was_trained_before_it(sm
 def test_a_trial_trains_a_backbone_on_images_where_its_recipe_says_so(small_job, tmp_path):
     job, run = small_job
     space = job.space.changed({"model.train": "last", "training.epochs": 1})
-    results = run_to_its_end(TrialJob(job.experiment, space, job.trials, threads=1), CONFIG)
+    results = run_to_its_end(TrialJob(job.experiment, space, job.run, threads=1), CONFIG)
     record = next(run.trial_records())
     assert np.isfinite(results[-1]["objective"])
     assert record.epochs[0]["trained_parameters"] > 8_000_000  # layer4 of a resnet18 has 8.4 million
@@ -127,7 +131,7 @@ def test_a_diverging_trial_reports_a_finite_objective_and_ends(small_job):
     space = job.space.changed({"optimizer": {"name": "sgd", "lr": 1e38}})
     params = {name: value for name, value in PARAMS.items() if not name.startswith("optimizer")}
     results = run_to_its_end(
-        TrialJob(job.experiment, space, job.trials, threads=1), {**CONFIG, "params": params}
+        TrialJob(job.experiment, space, job.run, threads=1), {**CONFIG, "params": params}
     )
     assert results[-1]["ended"] == "diverged"
     assert np.isfinite([result["objective"] for result in results]).all()
@@ -140,3 +144,39 @@ def test_names_of_folders_are_of_characters_that_every_file_system_takes():
         trial_folder_name({"number": 3, "params": params, "point": None})
         == "0003-bce-pos-weight=balanced-..-..-etc-passwd"
     )
+
+
+class Planted:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda planted, file: file.write_bytes(pickle.dumps(planted, protocol=2))]
+)
+def test_code_in_a_checkpoint_from_somebody_else_is_not_run_and_the_trial_starts_over(
+    small_job, tmp_path, save
+):
+    job, run = small_job
+    folder = run.trial(trial_folder_name(CONFIG))
+    folder.path.mkdir()
+    save(Planted(tmp_path / "ran"), folder.path / "checkpoint.pt")
+    assert [result["epoch"] for result in run_to_its_end(job, CONFIG)] == [1, 2, 3]
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_disk_without_room_ends_the_trial_as_interrupted_and_not_as_failed(small_job, monkeypatch):
+    job, _ = small_job
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(TrialFolder, "add_epoch", full)
+    (result,) = run_to_its_end(job, CONFIG)
+    assert result["ended"] == "interrupted"
+    assert "No space left" in result["disk_full"]

@@ -1,0 +1,270 @@
+"""A search under attack: does it end with exactly the trials that it was asked for, and with the right numbers?
+
+    python benchmarks/soak.py [--data STORE] [--trials 500] [--every 20] [--seed 0]
+
+Every few seconds something bad happens: the driver is killed (and the run resumed), a trial's process is killed, or,
+where the rights to mount one are there, the run's small disk is filled (and emptied again). All the while one recipe
+in eight raises an exception at its first attempt, and one in ten has a learning rate that makes it diverge.
+
+Prints JSON: what happened how often, and what is left of it. `trials` and `distinct` must be what was asked for,
+`running` 0; `wrong` counts trials of which an epoch's score is not that of the same recipe trained alone, without
+Ray and undisturbed. `driver_mib` is the driver's resident memory at each quarter of its longest life. Exit code 1 if
+anything is not as it must be. Without --data the slices are made-up heads.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Generator, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from optuna.trial import TrialState
+from ray import cloudpickle
+from rich.console import Console
+
+import ichtune.search.search as searching
+from ichtune.config import Recipe, recipe_hash
+from ichtune.data.demo import demo_store
+from ichtune.search import command
+from ichtune.search.run_folder import RunFolder, TrialRecord
+from ichtune.search.settings import SearchSettings
+from ichtune.search.study import open_study, settled_trials, trial_ends
+from ichtune.space import Space
+from ichtune.training.experiment import Experiment
+from ichtune.training.results import EpochResult
+
+NAME, DISK_MIB, BALLAST = "soak", 256, "ballast"
+SPACE = {
+    "name": NAME,
+    "model": {"backbone": "resnet18", "weights": "random", "size": 64, "dropout": {"uniform": [0.0, 0.6]}},
+    "optimizer": {
+        "choice": [
+            *[{"name": "adam", "lr": {"loguniform": [low, 10 * low]}} for low in (1e-5, 1e-4, 1e-3)],
+            *[{"name": "sgd", "lr": {"loguniform": [low, 10 * low]}} for low in (1e-4, 1e-3, 1e-2)],
+            *[{"name": "rmsprop", "lr": {"loguniform": [low, 10 * low]}} for low in (1e-5, 1e-4, 1e-3)],
+            {"name": "sgd", "lr": {"loguniform": [1e37, 1e38]}},
+        ]
+    },
+    "augmentation": {"choice": ["normal", "moderate"]},
+    "training": {"epochs": 6},
+}
+SETTINGS = {"folds": 3, "views": 2, "sampler": "random", "max_concurrent": 2, "name": NAME}
+
+
+class Shaky(Experiment):
+    """Raises an exception at the first attempt of one recipe in eight."""
+
+    def epochs(self, recipe: Recipe, **more: Any) -> Iterator[EpochResult]:
+        name = recipe_hash(recipe)
+        mark = self.store.parent / "shaken" / name
+        for result in super().epochs(recipe, **more):
+            if name[0] in "07" and result.epoch == 2 and not mark.exists():
+                mark.touch()
+                raise RuntimeError("shaken, once")
+            yield result
+
+
+def drive(store: Path, runs: Path, trials: int) -> int:
+    """Search in this process, or go on with what was begun; gives the exit code."""
+    cloudpickle.register_pickle_by_value(sys.modules["__main__"])
+    searching.Experiment = Shaky  # ty: ignore[invalid-assignment]
+    console = Console(width=100)
+    if (runs / NAME / "search.yaml").exists():
+        return command.resume(runs, NAME, {}, console, data=None, space=None, changes={}, dry_run=False)
+    settings = SearchSettings(trials=trials, runs=runs, **SETTINGS)  # ty: ignore[invalid-argument-type]
+    return command.run(store, Space.parse(SPACE, NAME), settings, console, dry_run=False)
+
+
+class Attack:
+    """Starts the driver again and again until the search is done, and does it harm meanwhile."""
+
+    def __init__(self, store: Path, runs: Path, trials: int, every: float, seed: int, disk: bool) -> None:
+        self.command = [sys.executable, __file__, "--drive", store, runs, trials]
+        self.runs, self.every, self.disk = runs, every, disk
+        self.rng = random.Random(seed)
+        self.done: Counter[str] = Counter()
+        self.lives: list[list[float]] = []
+
+    def run(self) -> int:
+        """Gives the exit code of the driver that came to the search's end."""
+        while True:
+            (self.runs / BALLAST).unlink(missing_ok=True)
+            driver = psutil.Popen([str(word) for word in self.command], stdout=subprocess.DEVNULL)
+            self.lives.append([])
+            harmed = self._harm(driver)
+            code = driver.wait()
+            if not harmed:
+                return code
+
+    def _harm(self, driver: psutil.Popen) -> bool:
+        """Harm the driver's search until it ends; whether that was for what was done to it."""
+        before = self._begun()
+        due = float("inf")
+        while driver.poll() is None:
+            time.sleep(0.5)
+            with suppress(psutil.NoSuchProcess):
+                self.lives[-1].append(driver.memory_info().rss / 2**20)
+            if due == float("inf") and self._begun() > before:
+                due = time.monotonic() + self.every * self.rng.uniform(0.5, 1.5)  # it has got somewhere
+            if time.monotonic() < due:
+                continue
+            kind = self.rng.choice(
+                ["driver killed", "process killed", "process killed"] + ["disk full"] * self.disk
+            )
+            self.done[kind] += 1
+            if kind == "driver killed":
+                driver.kill()
+                return True
+            if kind == "disk full":
+                self._fill()
+                driver.wait()
+                return True
+            self._kill_a_trial(driver)
+            due = time.monotonic() + self.every * self.rng.uniform(0.5, 1.5)
+        return False
+
+    def _begun(self) -> int:
+        return len(list((self.runs / NAME / "trials").glob("*/trial.json")))
+
+    def _kill_a_trial(self, driver: psutil.Popen) -> None:
+        with suppress(psutil.NoSuchProcess):
+            trials = [
+                p
+                for p in driver.children(recursive=True)
+                if "train" in " ".join(p.cmdline()).partition("ray::")[2]
+            ]
+            if trials:
+                self.rng.choice(trials).kill()
+
+    def _fill(self) -> None:
+        with suppress(OSError), open(self.runs / BALLAST, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(2**20))
+
+
+def scores_alone(experiment: Experiment, recipes: list[dict[str, Any]]) -> list[list[float | None]]:
+    """Each recipe's AUC after each epoch, without Ray."""
+    torch.set_num_threads(1)
+    trained = []
+    for recipe in recipes:
+        results = experiment.epochs(Recipe.model_validate(recipe), device=torch.device("cpu"), threads=1)
+        trained.append([])
+        for result in results:
+            trained[-1].append(result.mean("auc"))
+            if result.diverged:
+                break
+    return trained
+
+
+def count_wrong(run: RunFolder, records: list[TrialRecord]) -> int:
+    """How many trials have another score in some epoch than their recipe has when it is trained alone."""
+    asked = run.asked
+    settings = SearchSettings(name="alone", runs=run.path, folds=asked["folds"], views=SETTINGS["views"])  # ty: ignore[invalid-argument-type]
+    planned = searching.plan(asked["data"], Space.parse(asked["space"], run.name), settings)
+    experiment = Experiment(planned.store.path, planned.parts, asked["folds"], asked["settings"]["seed"])
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        halves = [
+            pool.submit(scores_alone, experiment, [record.recipe for record in records[first::2]])
+            for first in range(2)
+        ]
+        alone = [half.result() for half in halves]
+    wrong = 0
+    for number, record in enumerate(records):
+        expected = alone[number % 2][number // 2]
+        got = [epoch["mean"]["auc"] for epoch in record.epochs]
+        wrong += any(
+            (a is None) != (b is None or b != b) or (a is not None and abs(a - b) > 1e-9)
+            for a, b in zip(got, expected, strict=False)
+        )
+    return wrong
+
+
+@contextmanager
+def small_disk(folder: Path) -> Generator[bool]:
+    """A disk of its own for the folder, where this process may mount one; tells whether it did."""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "none", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=False)
+
+
+def soak(data: Path, trials: int, every: float, seed: int) -> dict[str, Any]:
+    """The figures of a search of so many trials under attack."""
+    with tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        store, runs = folder / "store", folder / "runs"
+        for path in (store, runs, folder / "shaken"):
+            path.mkdir()
+        for file in data.iterdir():
+            if file.is_file():
+                (store / file.name).symlink_to(file.resolve())
+        with small_disk(runs) as disk:
+            begun = time.perf_counter()
+            attack = Attack(store, runs, trials, every, seed, disk)
+            code = attack.run()
+            run = RunFolder.open(runs / NAME)
+            records = list(run.trial_records())
+            states = Counter(trial.state for trial in open_study(run.journal).trials)
+            longest = max(attack.lives, key=len)
+            return {
+                "asked": trials,
+                "exit_code": code,
+                "trials": settled_trials(run),
+                "folders": len(records),
+                "distinct": len({record.recipe_hash for record in records}),
+                "running": states[TrialState.RUNNING],
+                "wrong": count_wrong(run, records),
+                "ends": dict(Counter(trial_ends(run).values())),
+                "exceptions": len(list((folder / "shaken").iterdir())),
+                "harm": dict(attack.done) | ({} if disk else {"disk full": "no right to mount a disk"}),
+                "lives_of_the_driver": len(attack.lives),
+                "driver_mib": [round(longest[len(longest) * k // 4 - (k == 4)]) for k in range(1, 5)],
+                "seconds": round(time.perf_counter() - begun),
+            }
+
+
+def is_sound(figures: dict[str, Any]) -> bool:
+    """Whether a search came out of it whole."""
+    counts = {figures[name] for name in ("trials", "folders", "distinct")}
+    unharmed = figures["running"] == figures["wrong"] == figures["exit_code"] == 0
+    return counts == {figures["asked"]} and unharmed and "failed" not in figures["ends"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, help="slice store (default: made-up heads)")
+    parser.add_argument("--trials", type=int, default=500)
+    parser.add_argument("--every", type=float, default=20.0, help="seconds between two harms, on average")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--drive", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.drive:
+        store, runs, trials = arguments.drive
+        sys.exit(drive(Path(store), Path(runs), int(trials)))
+    data = (arguments.data or demo_store(Console(stderr=True))).absolute()
+    figures = soak(data, arguments.trials, arguments.every, arguments.seed)
+    print(json.dumps(figures, indent=2))
+    sys.exit(not is_sound(figures))
+
+
+if __name__ == "__main__":
+    main()

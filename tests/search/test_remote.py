@@ -1,0 +1,126 @@
+"""Runs at URIs: a file system of pyarrow's, and S3 by a stand-in on loopback."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ichtune.errors import InputError
+from ichtune.search.remote import Remote, below
+from ichtune.search.run_folder import RunFolder
+from ichtune.search.study import settled_trials
+from tests.search.conftest import SMALL
+
+LAUNCH = [sys.executable, str(Path(__file__).parents[2] / "launch.py")]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def uri(tmp_path) -> str:
+    return f"file://{tmp_path}/place"
+
+
+def test_what_is_pushed_is_pulled_elsewhere_and_only_what_changed_is_sent_again(uri, tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    (here / "a").mkdir(parents=True)
+    (here / "a" / "one.txt").write_text("1")
+    (here / ".hidden").write_text("no")
+    remote = Remote(uri)
+    remote.push(here)
+    (tmp_path / "place" / "a" / "one.txt").write_text("changed at the place")
+    (here / "two.txt").write_text("2")
+    remote.push(here)
+    Remote(uri).pull(there)
+    assert (there / "a" / "one.txt").read_text() == "changed at the place"
+    assert (there / "two.txt").read_text() == "2"
+    assert not (there / ".hidden").exists()
+
+
+def test_names_go_before_what_follows_a_question_mark():
+    place = below("s3://bucket/runs?endpoint_override=http://127.0.0.1:9", "try")
+    assert place == "s3://bucket/runs/try?endpoint_override=http://127.0.0.1:9"
+    assert Remote(place).parent.uri == "s3://bucket/runs?endpoint_override=http://127.0.0.1:9"
+
+
+def test_a_run_at_a_uri_is_not_overwritten_and_opens_without_its_copy_here(uri, cache):
+    RunFolder.create(uri, {"data": "store"})
+    with pytest.raises(InputError, match="already here"):
+        RunFolder.create(uri, {})
+    for file in sorted(cache.rglob("*"), reverse=True):
+        file.unlink() if file.is_file() else file.rmdir()
+    assert RunFolder.open(uri).asked == {"data": "store"}
+
+
+def test_a_trial_that_goes_on_on_another_machine_finds_its_checkpoint(uri, monkeypatch, tmp_path):
+    about = {"number": 0, "params": {}, "recipe": {}, "recipe_hash": "h", "point": None}
+    trial = RunFolder.create(uri, {}).trial("0000-x")
+    trial.begin(about)
+    trial.add_epoch({"epoch": 1})
+    trial.save_checkpoint({"recipe_hash": "h", "state": {"epoch": 1}})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other machine"))
+    other = RunFolder.at(uri).trial("0000-x")
+    assert other.begin(about) == {"recipe_hash": "h", "state": {"epoch": 1}}
+    other.drop_checkpoint()
+    assert not (tmp_path / "place" / "trials" / "0000-x" / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("uri", ["nothing://place/run", "s3://bucket/run?bogus=1"])
+def test_a_uri_that_leads_nowhere_is_told_in_one_line(uri):
+    with pytest.raises(InputError, match="--runs: "):
+        RunFolder.open(uri)
+
+
+@pytest.fixture
+def s3(tmp_path, monkeypatch) -> Iterator[str]:
+    """The URI of a folder in a bucket of a server on loopback."""
+    pytest.importorskip("moto", reason="needs moto, of the development dependencies")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    port = 5000 + os.getpid() % 4000
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with open(tmp_path / "moto.log", "w") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        for _ in range(300):
+            if "Running on" in (tmp_path / "moto.log").read_text():
+                break
+            time.sleep(0.1)
+        yield f"s3://bucket/runs?endpoint_override=http%3A%2F%2F127.0.0.1%3A{port}&allow_bucket_creation=true"
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.timeout(240)
+def test_a_search_writes_its_run_to_s3_and_goes_on_from_there_on_a_machine_without_a_copy(
+    s3, small_store, tmp_path, monkeypatch
+):
+    space = {**SMALL, "augmentation": "normal", "training": {"epochs": 2, "batch_size": 8}}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(space))
+    given = ["--data", str(small_store.path), "--space", str(tmp_path / "small.yaml"), "--folds", "3"]
+    first = launched("--runs", s3, "--name", "try", "--trials", "2", *given)
+    assert first.returncode == 0, first.stderr
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
+    again = launched("--runs", s3, "--resume", "try", "--trials", "3")
+    assert again.returncode == 0, again.stderr
+    assert "2 of 3 trials are done, going on" in again.stdout
+    run = RunFolder.open(below(s3, "try"))
+    assert settled_trials(run) == 3
+    assert [len(record.epochs) for record in run.trial_records()] == [2] * 3
+    assert (run.results / "ranked.csv").is_file()
+
+
+def launched(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*LAUNCH, *options], capture_output=True, text=True, timeout=200, check=False, env=dict(os.environ)
+    )
