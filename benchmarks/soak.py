@@ -40,6 +40,7 @@ from ichtune.search import command
 from ichtune.search.run_folder import RunFolder, TrialRecord
 from ichtune.search.settings import SearchSettings
 from ichtune.search.study import open_study, settled_trials, trial_ends
+from ichtune.search.trial import epoch_record
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment
 from ichtune.training.results import EpochResult
@@ -161,7 +162,7 @@ def scores_alone(experiment: Experiment, recipes: list[dict[str, Any]]) -> list[
         results = experiment.epochs(Recipe.model_validate(recipe), device=torch.device("cpu"), threads=1)
         trained.append([])
         for result in results:
-            trained[-1].append(result.mean("auc"))
+            trained[-1].append(epoch_record(result, seconds=0)["mean"]["auc"])
             if result.diverged:
                 break
     return trained
@@ -184,7 +185,7 @@ def count_wrong(run: RunFolder, records: list[TrialRecord]) -> int:
         expected = alone[number % 2][number // 2]
         got = [epoch["mean"]["auc"] for epoch in record.epochs]
         wrong += any(
-            (a is None) != (b is None or b != b) or (a is not None and abs(a - b) > 1e-9)
+            (a is None) != (b is None) or (a is not None and b is not None and abs(a - b) > 1e-9)
             for a, b in zip(got, expected, strict=False)
         )
     return wrong

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from ichtune.config import recipe_hash
+from ichtune.search.disk import DISK_FULL
 from ichtune.search.study import (
     CONTINUES,
     ENDED,
@@ -125,7 +126,7 @@ class StudySearcher(Searcher):
         if trial is None:
             return
         result = result or {}
-        if result:
+        if result and DISK_FULL not in result:
             self._report(trial, result)
         value = result.get(OBJECTIVE)
         ended = result.get(ENDED) or (FROM_SCHEDULER if self.stopped_by_scheduler(trial_id) else INTERRUPTED)

@@ -59,7 +59,14 @@ class SearchTrial(Trainable):
         except Exception as error:
             if is_disk_full(error):
                 # No fault of the recipe's: the trial waits for the search to be resumed, and the search ends.
-                return {"epoch": 0, ENDED: INTERRUPTED, DISK_FULL: str(error), "done": True}
+                value = worst(self.job.space.metric)  # Ray takes no result without one
+                return {
+                    "epoch": 0,
+                    OBJECTIVE: value,
+                    ENDED: INTERRUPTED,
+                    DISK_FULL: str(error),
+                    "done": True,
+                }
             folder = self.job.run.trial(trial_folder_name(self.config))
             folder.keep_error(traceback.format_exc())
             if is_out_of_memory(error):

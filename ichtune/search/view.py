@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ichtune.search.disk import DISK_FULL
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.searcher import OBJECTIVE
 from ichtune.search.study import FROM_SCHEDULER
@@ -94,7 +95,7 @@ class SearchView(Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        if self.board.take(str(trial), result):
+        if DISK_FULL not in result and self.board.take(str(trial), result):
             self._line(
                 f"best so far: {self.board.metric} {result[OBJECTIVE]:.4f} by {trial}, epoch {result['epoch']}"
             )

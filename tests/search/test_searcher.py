@@ -141,3 +141,14 @@ def test_an_epoch_that_comes_again_after_a_retry_counts_once(searcher):
     for epoch, value in ((1, 0.6), (2, 0.7), (2, 0.9), (3, 0.8)):
         searcher.on_trial_result("a", {"epoch": epoch, "objective": value})
     assert trial_of(searcher).intermediate_values == {1: 0.6, 2: 0.7, 3: 0.8}
+
+
+def test_a_trial_that_a_full_disk_ended_is_interrupted_and_its_made_up_value_is_not_told(searcher):
+    searcher.suggest("a")
+    searcher.on_trial_result("a", {"epoch": 1, "objective": 0.6})
+    searcher.on_trial_complete(
+        "a", {"epoch": 0, "objective": 0.0, "ended": "interrupted", "disk_full": "No space left"}
+    )
+    trial = trial_of(searcher)
+    assert (trial.state, trial.user_attrs["ended"]) == (TrialState.FAIL, "interrupted")
+    assert trial.intermediate_values == {1: 0.6}
