@@ -112,7 +112,7 @@ class RankedResults:
         varying = varying_parameters([trial.record.params for trial in self.trials])
         values = [{name: trial.record.params.get(name) for name in varying} for trial in self.trials]
         params = pd.DataFrame(values, dtype=object)
-        front = table.columns.get_loc("score_std") + 1
+        front = list(table.columns).index("score_std") + 1
         return pd.concat([table.iloc[:, :front], self.certain, table.iloc[:, front:], params], axis=1)
 
     @cached_property

@@ -11,7 +11,7 @@ import pickle
 import re
 import shutil
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,8 +144,8 @@ class RunFolder:
         return self.path.name
 
     def write_times(self, seconds: dict[str, float]) -> None:
-        """Keep where a search's time went."""
-        with replacing(self.path / "times.json") as file:
+        """Keep where a search's time went; a disk without room for it has already been told of."""
+        with suppress(OSError), replacing(self.path / "times.json") as file:
             file.write_text(json.dumps(seconds, indent=2))
 
     @property
