@@ -16,7 +16,7 @@ from ichtune.search.run_folder import RunFolder
 from ichtune.search.study import FAILED, repeated_trials, trial_ends
 
 MOST_ROWS = 15
-WIDE = 120  # columns of a terminal that has room for more metrics
+WIDE, ROOMY = 120, 100  # columns of a terminal that has room for more metrics, and for intervals
 ON_SCREEN = ("average_precision", "subset_accuracy", "weighted_log_loss")
 
 
@@ -53,13 +53,14 @@ def print_ranking(results: RankedResults, console: Console) -> None:
     metrics = ON_SCREEN if console.width >= WIDE else ()
     certain = results.certain.to_dict("records")
     sure = any(row["rank_low"] == row["rank_low"] for row in certain)
+    room = sure and console.width >= ROOMY
     title = f"{results.run.name}: {results.metric} on {results.run.asked['folds']} folds, mean ± deviation"
     table = Table(box=box.SIMPLE, title=title, pad_edge=False, collapse_padding=True)
     for name in (
         "",
         "trial",
         results.metric,
-        *(("95 %", "ranks") if sure else ()),
+        *(("95 %", "ranks") if room else ()),
         *(name.replace("_", "\n") for name in metrics),
         "epoch",
         "ended",
@@ -68,12 +69,12 @@ def print_ranking(results: RankedResults, console: Console) -> None:
     table.add_column("what varies")
     for rank, trial in enumerate(results.trials[:MOST_ROWS], 1):
         cells = _cells(trial, metrics, varying)
-        cells[2:2] = _certain_cells(certain[rank - 1]) if sure else []
+        cells[2:2] = _certain_cells(certain[rank - 1]) if room else []
         table.add_row(str(rank), *cells, style="bold" if rank == 1 else "")
     table.add_section()
     for row in results.no_skill.to_dict("records"):
         numbers = [shown(row[column(name)]) for name in (results.metric, *metrics)]
-        numbers[1:1] = ["", ""] if sure else []
+        numbers[1:1] = ["", ""] if room else []
         table.add_row("", "no skill", *numbers, "", "", str(row["trial"]), style="dim")
     console.print(table)
     if sure:
