@@ -1,0 +1,186 @@
+"""Stores and finished searches made up, of any size: what ranking is measured and tested on without training anything.
+
+A trial's predictions follow from how good its recipe is, by a rule that stands here (`quality`): the optimizer, its
+rate, the loss and the augmentation matter, dropout hardly, and the sampler not at all.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from ichtune.config import Recipe, recipe_hash
+from ichtune.data.store import SliceStore, StoreInfo, write_info
+from ichtune.labels import LABELS
+from ichtune.search.run_folder import ENDED, RunFolder
+from ichtune.search.samplers import make_sampler
+from ichtune.search.scheduler import Halving
+from ichtune.search.search import Plan, asked
+from ichtune.search.searcher import OBJECTIVE, StudySearcher
+from ichtune.search.settings import SearchSettings
+from ichtune.search.trial import epoch_record, trial_folder_name
+from ichtune.search.tuner import first_trials, max_epochs
+from ichtune.space import Space
+from ichtune.training.experiment import folds_of
+from ichtune.training.metrics import evaluate
+from ichtune.training.results import EpochResult
+from ichtune.training.stopping import BestEpoch
+
+PREVALENCE = (0.02, 0.06, 0.05, 0.06, 0.08)
+BEST_LR = {"adam": 1e-3, "radam": 1e-3, "sgd": 1e-2}
+
+
+def made_up_store(
+    path: Path, slices: int, *, per_patient: int = 35, folds: int = 5, seed: int = 0
+) -> SliceStore:
+    """A store without pixels (a file of zeros that takes no disk), with hemorrhages in neighbouring slices."""
+    rng = np.random.default_rng(seed)
+    path.mkdir(parents=True)
+    patient = np.arange(slices) // per_patient
+    patients = int(patient[-1]) + 1
+    share = np.minimum(1, 3 * np.array(PREVALENCE))  # of patients; a third of whose slices show it
+    has = rng.random((patients, 5)) < share
+    labels = has[patient] & (rng.random((slices, 5)) < 1 / 3)
+    six = np.column_stack([labels, labels.any(axis=1)]).astype(int)
+    fold = rng.permutation(np.arange(patients) % (folds + 1))[patient] - 1  # -1 is the test set
+    identifiers = ("patient_id", "study_id", "series_id")
+    table = pd.DataFrame({name: [f"{name[:2]}{n}" for n in patient] for name in identifiers})
+    table.insert(0, "slice_id", [f"s{n}" for n in range(slices)])
+    table["z_mm"] = 5.0 * (np.arange(slices) % per_patient)
+    table[list(LABELS)] = pd.DataFrame(six).astype("Int8").to_numpy()
+    table = table.astype(dict.fromkeys(LABELS, "Int8"))
+    table["split"], table["fold"] = np.where(fold < 0, "test", "train"), fold
+    table.to_parquet(path / "slices.parquet")
+    np.lib.format.open_memmap(path / "hu.npy", mode="w+", dtype=np.int16, shape=(slices, 32, 32))
+    about = StoreInfo(
+        version=1,
+        slices=slices,
+        patients=patients,
+        rejected=0,
+        size=32,
+        format="images",
+        window=None,
+        test_fraction=1 / (folds + 1),
+        folds=folds,
+        seed=seed,
+        hashed_ids=False,
+        patients_known=True,
+        fingerprint=f"made-up-{slices}-{seed}",
+    )
+    write_info(path, about)
+    return SliceStore.open(path)
+
+
+def quality(params: dict[str, Any]) -> float:
+    """By how much a recipe's logits lie higher where there is a hemorrhage."""
+    optimizer = params.get("optimizer", "adam")
+    rate = next((value for name, value in params.items() if name.endswith(".lr")), BEST_LR[optimizer])
+    off = math.log10(rate / BEST_LR[optimizer])
+    loss = 0.25 if params.get("loss") == "focal" else 0.0
+    level = {"normal": 0.0, "moderate": 0.15, "aggressive": 0.05}[params.get("augmentation", "normal")]
+    return (
+        1.0
+        - 0.35 * off**2
+        - (0.15 if optimizer == "sgd" else 0)
+        + loss
+        + level
+        - 0.1 * params.get("model.dropout", 0)
+    )
+
+
+def made_up_run(
+    runs: Path,
+    store: SliceStore,
+    trials: int,
+    *,
+    name: str = "made-up",
+    space: Space | None = None,
+    seed: int = 0,
+) -> RunFolder:
+    """A finished search by random sampling and ASHA, as `ichtune search` would have left it, but for the heads."""
+    space = space or Space.load("default").changed({"model.weights": "random"})
+    folds = store.info.folds
+    settings = SearchSettings(trials=trials, name=name, runs=runs, folds=folds, sampler="random", seed=seed)
+    run = RunFolder.create(runs / name, asked(Plan(store, space, settings, ())))
+    halving = Halving(
+        metric=OBJECTIVE,
+        mode=space.direction,
+        max_epochs=max_epochs(space),
+        grace=min(settings.grace, max_epochs(space)),
+        reduction=settings.reduction,
+    )
+    searcher = StudySearcher(
+        run.journal, space, lambda _: make_sampler("random", seed, space), halving.has_stopped
+    )
+    for params, point in first_trials("random", space):
+        searcher.enqueue(params, point)
+    world = _World(store, folds, seed)
+    for number in range(trials):
+        trial: Any = SimpleNamespace(trial_id=f"ray{number}")
+        halving.on_trial_add(None, trial)  # ty: ignore[invalid-argument-type]
+        config = searcher.suggest(trial.trial_id)
+        assert isinstance(config, dict), "the space has no more recipes"
+        for report in world.train(run, space, config):
+            searcher.on_trial_result(trial.trial_id, report)
+            if ENDED in report or halving.on_trial_result(None, trial, report) == halving.STOP:
+                break
+        searcher.on_trial_complete(trial.trial_id, report)
+    return run
+
+
+class _World:
+    """What all recipes meet: the labels, and how hard each slice and each patient is."""
+
+    def __init__(self, store: SliceStore, folds: int, seed: int) -> None:
+        rng = np.random.default_rng([seed, 1])
+        self.labels, self.folds, self.seed = store.labels, folds_of(store, folds), seed
+        _, patient = np.unique(store.patients, return_inverse=True)
+        by_patient = rng.normal(0, 0.6, (int(patient.max()) + 1, len(LABELS)))[patient]
+        self.hardness = (by_patient + rng.normal(0, 0.6, self.labels.shape) - 2.5).astype(np.float32)
+
+    def train(self, run: RunFolder, space: Space, config: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Write what a trial of the recipe leaves, an epoch at a time; gives what it reports."""
+        recipe, params = space.recipe(config["params"]), config["params"]
+        folder = run.trial(trial_folder_name(config))
+        about = {name: config[name] for name in ("number", "params", "point")}
+        folder.begin({**about, "recipe": recipe.model_dump(mode="json"), "recipe_hash": recipe_hash(recipe)})
+        own = np.random.default_rng([self.seed, 2, config["number"]]).normal(0, 0.3, self.labels.shape)
+        best = BestEpoch(space.metric, recipe.training.patience)
+        for epoch in range(1, recipe.training.epochs + 1):
+            learned = quality(params) * (1 - math.exp(-epoch / 1.5))
+            logits = self.hardness + own.astype(np.float32) + np.float32(learned) * self.labels
+            result = self._result(epoch, recipe, logits)
+            if best.update(epoch, result.mean(space.metric)):
+                kept = np.full(logits.shape, np.nan, np.float32)
+                for fold in self.folds:
+                    kept[fold.valid] = logits[fold.valid]
+                folder.keep_best({}, kept)
+            ended = "last epoch" if epoch == recipe.training.epochs else None
+            folder.add_epoch({**epoch_record(result, seconds=0.01), OBJECTIVE: best.value, ENDED: ended})
+            yield {"epoch": epoch, OBJECTIVE: best.value} | ({ENDED: ended} if ended else {})
+
+    def _result(self, epoch: int, recipe: Recipe, logits: np.ndarray) -> EpochResult:
+        scores = [evaluate(expit(logits[fold.valid]), self.labels[fold.valid]) for fold in self.folds]
+        metrics = {name: np.array([fold[name] for fold in scores]) for name in scores[0]}
+        metrics["loss"] = metrics["weighted_log_loss"]
+        count, prevalence = len(self.folds), np.nanmean(self.labels, axis=0)
+        decay = 1.0 if recipe.schedule.name == "constant" else 1 - 0.9 * epoch / recipe.training.epochs
+        rate = np.full(count, recipe.optimizer.lr * decay)
+        drawn = prevalence if recipe.sampler == "shuffle" else np.maximum(prevalence, 0.5)
+        return EpochResult(
+            epoch=epoch,
+            metrics=metrics,
+            train_loss=metrics["loss"] * 0.95,
+            lr=rate,
+            mean_lr=rate,
+            class_mix=np.tile(drawn, (count, 1)),
+            grad_norm=np.full(count, 1 / epoch),
+            trained_parameters=np.full(count, 3078),
+            logits=[logits[fold.valid] for fold in self.folds],
+            state=dict,
+        )
