@@ -1,22 +1,26 @@
-"""Trials ranked by their score, from what a run's folder holds."""
+"""Trials ranked by their score, from what a run's folder holds, with how sure that is."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.significance import Influence, auc_influence
-from ichtune.config import METRIC_DIRECTIONS
+from analysis.influence import Truth, influence, is_measurable
+from analysis.knobs import idle_knobs
+from analysis.population import no_skill_rows
+from analysis.ranked_trial import RankedTrial, varying_parameters
+from analysis.significance import Scores
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
-from ichtune.search.run_folder import RunFolder, TrialRecord
+from ichtune.search.run_folder import RunFolder
 from ichtune.search.study import trial_ends
 from ichtune.training.experiment import folds_of
-from ichtune.training.metrics import no_skill
+from ichtune.training.metrics import higher_is_better
+from ichtune.wording import not_one_of
 
 TABLE_METRICS = (
     "auc",
@@ -29,163 +33,199 @@ TABLE_METRICS = (
     "weighted_log_loss",
     "loss",
 )
-DIVERGED = "diverged"
-CERTAIN = ("score_low", "score_high", "tied_with_best", "rank_low", "rank_high")
+CERTAIN = (
+    "score_low",
+    "score_high",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "p_value",
+    "tied_with_best",
+    "rank_low",
+    "rank_high",
+)
 
 
 @dataclass(frozen=True)
 class RankedResults:
-    """A run's trials, best first, each with the numbers of one epoch common to all folds: its best."""
+    """The trials of a run, or of several over one store, best first; each with the numbers of the epoch it kept."""
 
-    run: RunFolder
+    runs: tuple[RunFolder, ...]
     metric: str
 
     @classmethod
-    def of(cls, run: RunFolder | str | Path) -> "RankedResults":
-        """The ranking of a run by the metric that it searched for.
+    def of(
+        cls,
+        run: RunFolder | str | Path,
+        *,
+        metric: str | None = None,
+        label: str | None = None,
+        compare: RunFolder | str | Path | None = None,
+    ) -> "RankedResults":
+        """The ranking of a run by a recorded metric, by default the one that it searched for.
+
+        `label` ranks by the metric of that label alone; `compare` puts the trials of a second run beside them.
 
         Raises:
-            InputError: there is no run, or none of its trials finished an epoch.
+            InputError: there is no run, none of its trials finished an epoch, the metric was not recorded, or the
+                second run was scored on another store or other folds.
         """
-        folder = run if isinstance(run, RunFolder) else RunFolder.open(run)
-        results = cls(folder, folder.asked["space"]["metric"])
-        if not results.trials:
-            raise InputError(f"{folder.path}: no trial finished an epoch, so there is nothing to rank")
+        runs = tuple(_opened(place) for place in (run, compare) if place is not None)
+        for other in runs[1:]:
+            _refuse_other_data(runs[0], other)
+        asked_metric = metric or runs[0].asked["space"]["metric"]
+        results = cls(runs, f"{asked_metric}_{label}" if label else asked_metric)
+        for folder in runs:
+            if not any(trial.run is folder for trial in results._found):
+                raise InputError(f"{folder.path}: no trial finished an epoch, so there is nothing to rank")
+        _check_metric(results._found[0], asked_metric, label)
         return results
 
     @property
+    def run(self) -> RunFolder:
+        """The run, or the first of those compared: what is written goes into its folder."""
+        return self.runs[0]
+
+    @property
     def maximised(self) -> bool:
-        return METRIC_DIRECTIONS[self.metric] == "max"
+        return higher_is_better(self.metric)
 
     @cached_property
-    def trials(self) -> list["RankedTrial"]:
-        """Every trial that finished an epoch, best first; diverged ones last."""
-        ends = trial_ends(self.run)
-        ranked = [
-            RankedTrial(record, self.metric, self.maximised, ends) for record in self.run.trial_records()
+    def store(self) -> SliceStore:
+        return SliceStore.open(self.run.asked["data"])
+
+    @cached_property
+    def truth(self) -> Truth:
+        """What the predictions are measured by."""
+        return Truth(self.store.labels, self.store.patients, folds_of(self.store, self.run.asked["folds"]))
+
+    @cached_property
+    def _found(self) -> list[RankedTrial]:
+        return [trial for run in self.runs for trial in _trials(run, self.metric)]
+
+    @cached_property
+    def trials(self) -> list[RankedTrial]:
+        """Every trial that finished an epoch, best first; undefined scores after those, diverged ones last."""
+        return sorted(self._found, key=lambda trial: trial.order)
+
+    @property
+    def best(self) -> RankedTrial:
+        return self.trials[0]
+
+    @cached_property
+    def measured(self) -> list[int]:
+        """The trials, by place, whose scores can be told from their predictions."""
+        if not is_measurable(self.metric):
+            return []
+        return [
+            place
+            for place, trial in enumerate(self.trials)
+            if np.isfinite(trial.score) and trial.logits is not None
         ]
-        return sorted(
-            ranked, key=lambda trial: (trial.diverged, -trial.score if self.maximised else trial.score)
-        )
+
+    @cached_property
+    def scores(self) -> Scores | None:
+        """The scores of the `measured` trials with their errors by patient; None where there is none.
+
+        The values are the recorded ones; the kept predictions, of half precision, give their errors.
+        """
+        if not self.measured:
+            return None
+        rows = [influence(self.metric, self._logits(place), self.truth)[1] for place in self.measured]
+        values = np.array([self.trials[place].score for place in self.measured])
+        return Scores(values, np.stack(rows), self.maximised)
+
+    def _logits(self, place: int) -> np.ndarray:
+        logits = self.trials[place].logits
+        assert logits is not None
+        return logits
 
     @cached_property
     def certain(self) -> pd.DataFrame:
-        """How sure the ranking is, a row a trial: `score_low` and `score_high` (95 %, by patient), `tied_with_best`,
-        `rank_low` and `rank_high` (the ranks it may have). Missing for metrics other than AUCs, and for trials
-        without predictions to tell by.
+        """How sure the ranking is, a row a trial; nothing in the rows of trials without predictions to tell by.
+
+        `score_low`, `score_high`: the 95 % interval by patient. `difference` to the first trial, with its paired
+        interval `difference_low`, `difference_high`; `p_value` after Holm's correction over all pairs;
+        `tied_with_best`; `rank_low`, `rank_high`: the ranks that the trial may have.
         """
         table = pd.DataFrame(index=range(len(self.trials)), columns=list(CERTAIN), dtype=object)
-        told = [row for row, trial in enumerate(self.trials) if trial.logits is not None]
-        if not self.metric.startswith("auc") or not told:
-            return table
-        influence = self._influence([self.trials[row].logits for row in told])
-        ends, ranks = influence.intervals(), influence.rank_intervals()
-        tied = influence.tied_with(0)
-        for place, row in enumerate(told):
-            table.loc[row] = [*ends[place].tolist(), bool(tied[place]), *ranks[place].tolist()]
+        if self.scores is not None:
+            numbers = np.hstack([self.scores.intervals(), self.scores.differences(0)])
+            table.iloc[self.measured, :5] = numbers.astype(object)
+            table.iloc[self.measured, 5] = self.scores.adjusted[0].astype(object)
+            table.iloc[self.measured, 6] = self.scores.tied_with(0).astype(object)
+            table.iloc[self.measured, 7:] = self.scores.rank_intervals().astype(object)
         return table
 
     @cached_property
     def corrected_best(self) -> float | None:
         """The best score less what choosing the best of so many has added to it; None where nobody can tell."""
-        logits = [trial.logits for trial in self.trials if trial.logits is not None]
-        if not self.metric.startswith("auc") or not logits:
-            return None
-        return self._influence(logits).corrected_best(maximised=self.maximised)
+        return None if self.scores is None else self.scores.corrected_best()
 
-    def _influence(self, logits: list[Any]) -> Influence:
-        store = SliceStore.open(self.run.asked["data"])
-        label = self.metric.removeprefix("auc").removeprefix("_")
-        columns = [LABELS.index(label)] if label else None
-        folds = folds_of(store, self.run.asked["folds"])
-        return auc_influence(logits, store.labels, store.patients, folds, columns)
-
-    @property
-    def best(self) -> "RankedTrial":
-        return self.trials[0]
+    @cached_property
+    def varying(self) -> list[str]:
+        """The parameters that differ between trials."""
+        return varying_parameters([trial.record.params for trial in self.trials])
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """A row a trial: `rank, trial, score, score_std`, the metrics, epochs, `ended`, and what varies."""
-        rows = [{"rank": rank, **trial.row()} for rank, trial in enumerate(self.trials, 1)]
-        table = pd.DataFrame(rows)
-        varying = varying_parameters([trial.record.params for trial in self.trials])
-        values = [{name: trial.record.params.get(name) for name in varying} for trial in self.trials]
-        params = pd.DataFrame(values, dtype=object)
-        front = list(table.columns).index("score_std") + 1
-        return pd.concat([table.iloc[:, :front], self.certain, table.iloc[:, front:], params], axis=1)
+        """A row a trial, with the columns that docs/tables.md tells of, and one for each parameter that varies."""
+        notes = idle_knobs(self.trials)
+        rows = pd.DataFrame(
+            [
+                self._front(rank, trial)
+                | self.certain.iloc[rank - 1].to_dict()
+                | _back(trial, notes[rank - 1])
+                for rank, trial in enumerate(self.trials, 1)
+            ]
+        )
+        values = [{name: trial.record.params.get(name) for name in self.varying} for trial in self.trials]
+        return pd.concat([rows, pd.DataFrame(values, dtype=object)], axis=1)
+
+    def _front(self, rank: int, trial: RankedTrial) -> dict[str, object]:
+        named = {"run": trial.run.name} if len(self.runs) > 1 else {}
+        return {
+            "rank": rank,
+            **named,
+            "trial": trial.name,
+            "point": trial.record.point or "",
+            "score": trial.score,
+            "score_std": _number(trial.best_epoch["std"][self.metric]),
+        }
 
     @cached_property
     def no_skill(self) -> pd.DataFrame:
         """What predicting without looking scores on the same folds: a row a way, the metrics' mean over folds."""
-        store = SliceStore.open(self.run.asked["data"])
-        folds = store.fold_indices()[: self.run.asked["folds"]]
-        scores = [_no_skill_scores(store.labels, train, valid) for train, valid in folds]
-        rows = []
-        for way in scores[0]:
-            values = {
-                m: _mean(np.array([fold[way].get(m, np.nan) for fold in scores])) for m in TABLE_METRICS
-            }
-            rows.append(
-                {"trial": way, "score": values[self.metric]} | {column(m): v for m, v in values.items()}
-            )
-        return pd.DataFrame(rows)
-
-
-@dataclass(frozen=True)
-class RankedTrial:
-    """One trial in a ranking."""
-
-    record: TrialRecord
-    metric: str
-    maximised: bool
-    ends: dict[int, str]
-
-    @cached_property
-    def best_epoch(self) -> dict[str, Any]:
-        """The record of the trial's best epoch by the metric; the first where it never was defined."""
-        sign = 1 if self.maximised else -1
-        sound = [epoch for epoch in self.record.epochs if not epoch["diverged"]]
-        defined = [epoch for epoch in sound if epoch["mean"][self.metric] is not None]
-        return max(
-            defined or self.record.epochs[:1], key=lambda epoch: sign * (epoch["mean"][self.metric] or 0)
+        ways = no_skill_rows(self.store, list(self.truth.folds))
+        return pd.DataFrame(
+            [
+                {"trial": way, "score": values.get(self.metric, np.nan)}
+                | {column(name): values[name] for name in TABLE_METRICS if name in values}
+                | {"defined_labels": values["defined_labels"]}
+                for way, values in ways.items()
+            ]
         )
 
-    @property
-    def score(self) -> float:
-        """The metric's mean over folds; the worst there is where it never was defined."""
-        value = self.best_epoch["mean"][self.metric]
-        return value if value is not None else (-np.inf if self.maximised else np.inf)
+    def by_label(self, places: list[int]) -> pd.DataFrame:
+        """The AUC and average precision of each label, with 95 % intervals by patient, for trials by their place.
 
-    @cached_property
-    def logits(self) -> np.ndarray | None:
-        """Out-of-fold logits `[N, 6]` of the best epoch; None where there are none, or none that are finite."""
-        file = self.record.folder / "out_of_fold.npy"
-        if self.diverged or not file.is_file():
-            return None
-        return np.load(file).astype(np.float32)
+        Columns `rank, trial, label, positive_patients`, and for both metrics `auc, auc_low, auc_high`.
+        """
+        rows = [row for place in places if place in self.measured for row in self._labels_of(place)]
+        return pd.DataFrame(rows)
 
-    @property
-    def diverged(self) -> bool:
-        return self.ended == DIVERGED
-
-    @property
-    def ended(self) -> str:
-        """Why the trial ended: `last epoch`, `patience`, `asha`, `diverged`, `failed`, `interrupted`, or `running`."""
-        return self.ends.get(self.record.number, "running")
-
-    def row(self) -> dict[str, Any]:
-        mean, std = self.best_epoch["mean"], self.best_epoch["std"]
-        return {
-            "trial": self.record.folder.name,
-            "point": self.record.point or "",
-            "score": self.score,
-            "score_std": std[self.metric],
-            **{column(name): mean.get(name) for name in TABLE_METRICS},
-            "best_epoch": self.best_epoch["epoch"],
-            "last_epoch": self.record.epochs[-1]["epoch"],
-            "ended": self.ended,
-        }
+    def _labels_of(self, place: int) -> Iterator[dict[str, object]]:
+        logits, trial = self._logits(place), self.trials[place]
+        searched = self.truth.codes >= 0
+        for column_number, label in enumerate(LABELS):
+            positive = searched & (self.truth.labels[:, column_number] == 1)
+            row: dict[str, object] = {"rank": place + 1, "trial": trial.name, "label": label}
+            row["positive_patients"] = len(set(self.truth.codes[positive]))
+            for metric in ("auc", "average_precision"):
+                value, moved = influence(f"{metric}_{label}", logits, self.truth)
+                low, high = Scores(np.array([value]), moved[None]).intervals()[0]
+                row |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
+            yield row
 
 
 def column(metric: str) -> str:
@@ -193,16 +233,53 @@ def column(metric: str) -> str:
     return "valid_loss" if metric == "loss" else metric
 
 
-def varying_parameters(params: list[dict[str, Any]]) -> list[str]:
-    """The names of parameters that differ between trials, or that some trials have and others don't."""
-    names = list(dict.fromkeys(name for trial in params for name in trial))
-    return [name for name in names if len({repr(trial.get(name)) for trial in params}) > 1]
+def _back(trial: RankedTrial, note: str) -> dict[str, object]:
+    mean = trial.best_epoch["mean"]
+    return {
+        **{column(name): _number(mean.get(name)) for name in (*TABLE_METRICS, "defined_labels")},
+        "best_epoch": trial.best_epoch["epoch"],
+        "last_epoch": trial.record.epochs[-1]["epoch"],
+        "ended": trial.ended,
+        "note": note,
+    }
 
 
-def _no_skill_scores(labels: np.ndarray, train: np.ndarray, valid: np.ndarray) -> dict[str, dict[str, float]]:
-    positives, known = (labels[train] == 1).sum(axis=0), (~np.isnan(labels[train])).sum(axis=0)
-    return no_skill(labels[valid], positives / np.maximum(known, 1))
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+def _opened(run: RunFolder | str | Path) -> RunFolder:
+    return run if isinstance(run, RunFolder) else RunFolder.open(run)
+
+
+def _trials(run: RunFolder, metric: str) -> Iterator[RankedTrial]:
+    ends, searched = trial_ends(run), run.asked["space"]["metric"]
+    for record in run.trial_records():
+        yield RankedTrial(run, record, metric, searched, ends.get(record.number, "running"))
+
+
+def _refuse_other_data(run: RunFolder, other: RunFolder) -> None:
+    for what, name in (("store", "fingerprint"), ("number of folds", "folds")):
+        ours, theirs = run.asked[name], other.asked[name]
+        if ours != theirs:
+            raise InputError(
+                f"--compare: {other} was scored on another {what} than {run} ({theirs}, not {ours}), so their scores "
+                "can't stand in one table; search on the same store and folds"
+            )
+
+
+def _check_metric(trial: RankedTrial, metric: str, label: str | None) -> None:
+    recorded = [
+        name for name in trial.record.epochs[0]["mean"] if name not in ("defined_labels", "train_loss")
+    ]
+    if metric not in recorded:
+        raise InputError(f"--metric: {not_one_of(metric, recorded)}")
+    if label is None:
+        return
+    if label not in LABELS:
+        raise InputError(f"--label: {not_one_of(label, LABELS)}")
+    if f"{metric}_{label}" not in recorded:
+        by_label = [name for name in recorded if f"{name}_{label}" in recorded]
+        raise InputError(
+            f"--label: {metric} is not recorded by label, {' and '.join(by_label)} are; add --metric"
+        )

@@ -19,9 +19,10 @@ from filelock import FileLock, Timeout
 from analysis.comparison import ModelScores, Part, comparison_table, no_skill_scores, score, scored_parts
 from analysis.differences import Difference
 from analysis.model_folder import Classifier, Origin, Preprocessing, TrainedModel, write_model
+from analysis.population import population
 from analysis.resumable import ResumableTraining
 from analysis.retrain_plan import RetrainOptions, RetrainPlan, plan
-from analysis.tables import write_tables
+from analysis.tables import Table, write_table
 from ichtune.errors import InputError
 from ichtune.files import replacing
 from ichtune.labels import LABELS
@@ -83,7 +84,7 @@ def train(plan: RetrainPlan, report: Report = lambda *_: None) -> Retrained:
         _write_model(plan, folder, network, training.best.epoch)
         retrained = _scores(plan, TrainedModel.open(folder, device), parts, training)
         made = _outcome(plan, parts, searched, retrained)
-        write_tables(folder, "comparison", made.comparison, below=made.no_skill, caption=made.caption)
+        write_table(folder, _table(plan, made))
         _write_metrics(plan, folder, parts, made, training)
     return made
 
@@ -195,6 +196,11 @@ def _outcome(
         notes=[*plan.notes, *plan.searched.departures(searched)],
         scores=models | no_skill,
     )
+
+
+def _table(plan: RetrainPlan, made: Retrained) -> Table:
+    behind = population(plan.store, plan.experiment.folds)
+    return Table("comparison", made.caption, made.comparison, made.no_skill, behind, made.notes)
 
 
 def _write_metrics(

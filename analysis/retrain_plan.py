@@ -9,7 +9,8 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from analysis.differences import Difference, flat, recipe_differences
-from analysis.rank import RankedResults, RankedTrial
+from analysis.rank import RankedResults
+from analysis.ranked_trial import RankedTrial
 from analysis.searched import SearchedModel
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from analysis.comparison import ModelScores, Part, score
-from analysis.rank import RankedTrial
+from analysis.ranked_trial import RankedTrial
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError

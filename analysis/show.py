@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from analysis.rank import RankedResults, RankedTrial, column, varying_parameters
-from analysis.tables import shown, write_tables
+from analysis.rank import RankedResults
+from analysis.ranked_table import interval, label_table, notes, ranked_table, score_decimals
+from analysis.ranked_trial import RankedTrial, recipe_text
+from analysis.tables import shown, write_table
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.study import FAILED, repeated_trials, trial_ends
 
@@ -20,14 +22,12 @@ WIDE, ROOMY = 120, 100  # columns of a terminal that has room for more metrics, 
 ON_SCREEN = ("average_precision", "subset_accuracy", "weighted_log_loss")
 
 
-def write_ranking(results: RankedResults) -> list[Path]:
-    """Write results/ranked.csv, .md, .tex, .html and .json; gives the files."""
-    folds = results.run.asked["folds"]
-    caption = (
-        f"Search {results.run.name}: {len(results.trials)} trials by {results.metric}, mean over {folds} "
-        "patient-grouped folds at each trial's best epoch"
-    )
-    return write_tables(results.run.results, "ranked", results.table, below=results.no_skill, caption=caption)
+def write_ranking(results: RankedResults, top: int = MOST_ROWS) -> list[Path]:
+    """Write the ranking, and the best trials by label, into the run's results in six formats; gives the files."""
+    tables = [ranked_table(results)]
+    if results.measured:
+        tables.append(label_table(results, min(top, len(results.trials))))
+    return [file for table in tables for file in write_table(results.run.results, table)]
 
 
 def print_summary(run: RunFolder, console: Console) -> None:
@@ -47,40 +47,36 @@ def print_summary(run: RunFolder, console: Console) -> None:
             )
 
 
-def print_ranking(results: RankedResults, console: Console) -> None:
+def print_ranking(results: RankedResults, console: Console, top: int = MOST_ROWS) -> None:
     """The best trials and, under them, what no skill at all would score; as wide as the screen allows."""
-    varying = varying_parameters([trial.record.params for trial in results.trials])
-    metrics = ON_SCREEN if console.width >= WIDE else ()
-    certain = results.certain.to_dict("records")
-    sure = any(row["rank_low"] == row["rank_low"] for row in certain)
-    room = sure and console.width >= ROOMY
-    title = f"{results.run.name}: {results.metric} on {results.run.asked['folds']} folds, mean ± deviation"
-    table = Table(box=box.SIMPLE, title=title, pad_edge=False, collapse_padding=True)
-    for name in (
-        "",
-        "trial",
-        results.metric,
-        *(("95 %", "ranks") if room else ()),
-        *(name.replace("_", "\n") for name in metrics),
-        "epoch",
-        "ended",
-    ):
-        table.add_column(name, no_wrap=True)
+    metrics = [name for name in ON_SCREEN if name != results.metric] if console.width >= WIDE else []
+    room = results.scores is not None and console.width >= ROOMY
+    several = len(results.runs) > 1
+    names = " and ".join(run.name for run in results.runs)
+    title = f"{names}: {results.metric} on {results.run.asked['folds']} folds, mean ± deviation"
+    table = Table(box=box.SIMPLE, title=escape(title), pad_edge=False, collapse_padding=True)
+    heads = ["", *(["run"] if several else []), "trial", results.metric, *(["95 %", "ranks"] if room else [])]
+    for head in (*heads, *(name.replace("_", "\n") for name in metrics), "epoch", "ended"):
+        table.add_column(head, no_wrap=True)
     table.add_column("what varies")
-    for rank, trial in enumerate(results.trials[:MOST_ROWS], 1):
-        cells = _cells(trial, metrics, varying)
-        cells[2:2] = _certain_cells(certain[rank - 1]) if room else []
+    digits = score_decimals(results)
+    certain = results.certain.to_dict("records")
+    for rank, trial in enumerate(results.trials[:top], 1):
+        cells = [escape(trial.run.name)] if several else []
+        cells += [escape(trial.short_name), _score_cell(trial, digits)]
+        cells += _certain_cells(certain[rank - 1], digits) if room else []
+        cells += [*_other_cells(trial, metrics), escape(recipe_text(trial, results.varying))]
         table.add_row(str(rank), *cells, style="bold" if rank == 1 else "")
     table.add_section()
     for row in results.no_skill.to_dict("records"):
-        numbers = [shown(row[column(name)]) for name in (results.metric, *metrics)]
-        numbers[1:1] = ["", ""] if room else []
-        table.add_row("", "no skill", *numbers, "", "", str(row["trial"]), style="dim")
+        before = ["", *([""] if several else []), "no skill", shown(row["score"], digits)]
+        numbers = [shown(row[name]) for name in metrics]
+        table.add_row(*before, *(["", ""] if room else []), *numbers, "", "", str(row["trial"]), style="dim")
     console.print(table)
-    if sure:
-        _print_certainty(results, console)
-    if len(results.trials) > MOST_ROWS:
-        console.print(f"... and {len(results.trials) - MOST_ROWS} more in the tables", highlight=False)
+    for note in notes(results):
+        console.print(escape(note), highlight=False, soft_wrap=True)
+    if len(results.trials) > top:
+        console.print(f"... and {len(results.trials) - top} more in the tables", highlight=False)
 
 
 def print_comparison(table: pd.DataFrame, console: Console) -> None:
@@ -94,49 +90,19 @@ def print_comparison(table: pd.DataFrame, console: Console) -> None:
     console.print(shown_table)
 
 
-def _certain_cells(row: dict[str, Any]) -> list[str]:
+def _score_cell(trial: RankedTrial, digits: int) -> str:
+    spread = shown(trial.best_epoch["std"][trial.metric], digits)
+    return f"{shown(trial.score, digits) or 'undefined'} ± {spread or '?'}"
+
+
+def _certain_cells(row: dict[str, Any], digits: int) -> list[str]:
     if row["rank_low"] != row["rank_low"]:
         return ["", ""]
-    ranks = (
-        f"{row['rank_low']}-{row['rank_high']}"
-        if row["rank_low"] < row["rank_high"]
-        else str(row["rank_low"])
-    )
-    return [f"{row['score_low']:.2f}-{row['score_high']:.2f}", ranks]
+    ends = interval(row["score_low"], row["score_high"], digits)
+    return [ends.replace(" to ", "-"), interval(row["rank_low"], row["rank_high"], 0).replace(" to ", "-")]
 
 
-def _print_certainty(results: RankedResults, console: Console) -> None:
-    """What the table does not say by itself: ties, and how much of the best score is luck."""
-    tied = int((results.certain["tied_with_best"] == True).sum()) - 1  # noqa: E712, as cells may be missing
-    if tied > 0:
-        console.print(
-            f"{tied} of the others can't be told from the best (paired by patient, corrected for all comparisons)",
-            highlight=False,
-            soft_wrap=True,
-        )
-    console.print(
-        f"best score {results.best.score:.4f}; less what choosing the best of {len(results.trials)} adds to it: "
-        f"{results.corrected_best:.4f}",
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _cells(trial: RankedTrial, metrics: tuple[str, ...], varying: list[str]) -> list[str]:
-    row, params = trial.row(), trial.record.params
-    return [
-        escape(trial.record.point or f"{trial.record.number:04d}"),
-        f"{row['score']:.4f} ± {shown(row['score_std']) or '?'}",
-        *(shown(row[column(name)]) for name in metrics),
-        f"{row['best_epoch']}/{row['last_epoch']}",
-        row["ended"],
-        escape(", ".join(_short(name, params[name]) for name in varying if name in params)),
-    ]
-
-
-def _short(name: str, value: Any) -> str:
-    """A parameter without what its branch says already: `lr 0.0031`; a choice by its value alone."""
-    if isinstance(value, str):
-        return value
-    digits = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return f"{name.rpartition('.')[2]} {digits}"
+def _other_cells(trial: RankedTrial, metrics: list[str]) -> list[str]:
+    mean = trial.best_epoch["mean"]
+    epochs = f"{trial.best_epoch['epoch']}/{trial.record.epochs[-1]['epoch']}"
+    return [*(shown(mean[name]) for name in metrics), epochs, trial.ended]

@@ -1,29 +1,75 @@
-"""Tables for people and for programs: rounded in Markdown, LaTeX, HTML and on the screen, whole in CSV and JSON."""
+"""Tables for people and for programs: rounded in Markdown, LaTeX and HTML, whole in CSV, JSON and Excel."""
 
 import html
 import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from openpyxl import Workbook
+from openpyxl.styles import Font
+from openpyxl.worksheet.worksheet import Worksheet
 
 from ichtune.files import replacing
 
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
-    character: f"\\{character}" for character in "&%$#_{}"
-}
+_LATEX = (
+    {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"±": r"$\pm$", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+)
 
 
-def shown(value: Any) -> str:
-    """A value as people read it: four decimals, or powers of ten for what is smaller; nothing for what is missing."""
+@dataclass(frozen=True)
+class Table:
+    """A table with all that has to stand beside it."""
+
+    name: str
+    """Of its files."""
+    caption: str
+    rows: pd.DataFrame
+    below: pd.DataFrame
+    """What stands under the rows, as no skill: some of their columns."""
+    population: pd.DataFrame
+    """The slices and patients behind the scores, a row a label."""
+    notes: Sequence[str] = ()
+    texts: pd.DataFrame | None = None
+    """Rows and what is below as people read them; None is both with every number rounded."""
+
+    @property
+    def whole(self) -> pd.DataFrame:
+        """Rows and what stands below, in full precision."""
+        # As objects, so that whole numbers stay whole beside the cells that are empty below the table.
+        both = [frame.astype(object) for frame in (self.rows, self.below)]
+        return pd.concat(both, ignore_index=True)[list(self.rows.columns)]
+
+    @property
+    def human(self) -> pd.DataFrame:
+        return rounded(self.whole) if self.texts is None else self.texts
+
+
+def shown(value: Any, decimals: int = 4) -> str:
+    """A value as people read it: in decimals, or powers of ten for what is smaller; nothing for what is missing."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return ""
     if isinstance(value, bool | np.bool_):
         return str(bool(value)).lower()
     if isinstance(value, float | np.floating):
-        return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.2e}"
+        return f"{value:.{decimals}f}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.2e}"
     return str(value)
+
+
+def decimals_for(error: float) -> int:
+    """How many decimals a standard error supports: those of its first two digits (4 where there is no error).
+
+    Two, as the Guide to the Expression of Uncertainty in Measurement (JCGM 100:2008, 7.2.6) has it at most.
+    """
+    if not np.isfinite(error) or error <= 0:
+        return 4
+    return min(max(1 - math.floor(math.log10(error)), 0), 6)
 
 
 def rounded(table: pd.DataFrame) -> pd.DataFrame:
@@ -31,95 +77,145 @@ def rounded(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: [shown(value) for value in table[name]] for name in table.columns}, dtype=str)
 
 
-def write_tables(
-    folder: Path, name: str, table: pd.DataFrame, *, below: pd.DataFrame, caption: str
-) -> list[Path]:
-    """Write `name`.csv, .md, .tex, .html and .json; `below` holds rows that stand under the table (no-skill).
+def write_table(folder: Path, table: Table) -> list[Path]:
+    """Write the table's .csv, .md, .tex, .html, .json and .xlsx; gives the files.
 
-    Returns the files.
+    The population and the notes stand in all but the CSV, which would no longer be one table.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    # As objects, so that whole numbers stay whole beside the cells that are empty below the table.
-    both = pd.concat([table.astype(object), below.astype(object)], ignore_index=True)[list(table.columns)]
-    human = rounded(both)
     texts = {
-        "csv": both.to_csv(index=False),
-        "json": _json(table, below),
-        "md": _markdown(human, caption),
-        "tex": _latex(human, len(table), caption),
-        "html": _html(human, len(table), caption),
+        "csv": table.whole.to_csv(index=False),
+        "json": _json(table),
+        "md": _markdown(table),
+        "tex": _latex(table),
+        "html": _html(table),
     }
-    files = []
     for suffix, text in texts.items():
-        with replacing(folder / f"{name}.{suffix}") as file:
+        with replacing(folder / f"{table.name}.{suffix}") as file:
             file.write_text(text)
-        files.append(folder / f"{name}.{suffix}")
-    return files
+    with replacing(folder / f"{table.name}.xlsx") as file:
+        _workbook(table).save(file)
+    return [folder / f"{table.name}.{suffix}" for suffix in (*texts, "xlsx")]
 
 
-def _json(table: pd.DataFrame, below: pd.DataFrame) -> str:
+def _json(table: Table) -> str:
     def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
         return json.loads(str(frame.to_json(orient="records", double_precision=15)))
 
-    return json.dumps({"trials": rows(table), "no_skill": rows(below)}, indent=2) + "\n"
+    content = {
+        "caption": table.caption,
+        "rows": rows(table.rows),
+        "no_skill": rows(table.below),
+        "population": rows(table.population),
+        "notes": list(table.notes),
+    }
+    return json.dumps(content, indent=2) + "\n"
 
 
-def _markdown(table: pd.DataFrame, caption: str) -> str:
-    def row(cells: list[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+def _markdown(table: Table) -> str:
+    def grid(frame: pd.DataFrame) -> str:
+        def row(cells: list[str]) -> str:
+            return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
-    lines = [row(list(table.columns)), row(["---"] * len(table.columns))]
-    lines += [row(cells) for cells in table.to_numpy().tolist()]
-    return f"{caption}\n\n" + "\n".join(lines) + "\n"
+        lines = [row(list(frame.columns)), row(["---"] * len(frame.columns))]
+        return "\n".join(lines + [row(cells) for cells in frame.to_numpy().tolist()])
+
+    parts = [table.caption, grid(table.human), *table.notes, grid(rounded(table.population))]
+    return "\n\n".join(parts) + "\n"
 
 
-def _latex(table: pd.DataFrame, ranked: int, caption: str) -> str:
-    def row(cells: list[str]) -> str:
-        return " & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in cells) + r" \\"
+def _latex(table: Table) -> str:
+    def escaped(text: str) -> str:
+        return "".join(_LATEX.get(character, character) for character in text)
 
-    body = [row(cells) for cells in table.to_numpy().tolist()]
-    return "\n".join(
-        [
-            "% needs \\usepackage{booktabs,graphicx}",
-            r"\begin{table}",
-            rf"\caption{{{''.join(_LATEX.get(c, c) for c in caption)}}}",
+    def grid(frame: pd.DataFrame, ranked: int) -> list[str]:
+        rows = [" & ".join(map(escaped, cells)) + r" \\" for cells in frame.to_numpy().tolist()]
+        below = [r"\midrule", *rows[ranked:]] if rows[ranked:] else []
+        return [
             r"\resizebox{\linewidth}{!}{%",
-            rf"\begin{{tabular}}{{{'l' * len(table.columns)}}}",
+            rf"\begin{{tabular}}{{{'l' * len(frame.columns)}}}",
             r"\toprule",
-            row(list(table.columns)),
+            " & ".join(map(escaped, frame.columns)) + r" \\",
             r"\midrule",
-            *body[:ranked],
-            r"\midrule",
-            *body[ranked:],
+            *rows[:ranked],
+            *below,
             r"\bottomrule",
             r"\end{tabular}}",
-            r"\end{table}",
-            "",
+        ]
+
+    lines = [
+        "% needs \\usepackage{booktabs,graphicx}",
+        r"\begin{table}",
+        rf"\caption{{{escaped(table.caption)}}}",
+        *grid(table.human, len(table.rows)),
+        r"\par\medskip",
+        *(rf"{escaped(note)}\par" for note in table.notes),
+        r"\medskip",
+        *grid(rounded(table.population), len(table.population)),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def html_grid(frame: pd.DataFrame, caption: str = "", *, ranked: int | None = None) -> str:
+    """A table of texts as HTML, escaped; rows after the first `ranked` stand in its foot."""
+
+    def row(cells: list[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    rows = [row(cells, "td") for cells in frame.to_numpy().tolist()]
+    ranked = len(rows) if ranked is None else ranked
+    return "\n".join(
+        [
+            f"<table><caption>{html.escape(caption)}</caption>",
+            f"<thead>{row(list(frame.columns), 'th')}</thead><tbody>",
+            *rows[:ranked],
+            "</tbody><tfoot>",
+            *rows[ranked:],
+            "</tfoot></table>",
         ]
     )
 
 
-def _html(table: pd.DataFrame, ranked: int, caption: str) -> str:
-    def row(cells: list[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    rows = table.to_numpy().tolist()
+def _html(table: Table) -> str:
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            f"<title>{html.escape(caption)}</title><style>",
+            f"<title>{html.escape(table.caption)}</title><style>",
             "body{font:15px system-ui,sans-serif;margin:2rem;color:#1a1a1a}",
             "table{border-collapse:collapse;font-variant-numeric:tabular-nums}",
             "caption{text-align:left;padding:.5rem 0;font-weight:600}",
             "th,td{padding:.3rem .7rem;text-align:left;white-space:nowrap;border-bottom:1px solid #ddd}",
             "thead th{border-bottom:2px solid #333}tfoot td{color:#666;font-style:italic}",
-            "</style></head><body><table>",
-            f"<caption>{html.escape(caption)}</caption>",
-            f"<thead>{row(list(table.columns), 'th')}</thead><tbody>",
-            *(row(cells, "td") for cells in rows[:ranked]),
-            "</tbody><tfoot>",
-            *(row(cells, "td") for cells in rows[ranked:]),
-            "</tfoot></table></body></html>",
+            "</style></head><body>",
+            html_grid(table.human, table.caption, ranked=len(table.rows)),
+            *(f"<p>{html.escape(note)}</p>" for note in table.notes),
+            html_grid(rounded(table.population), "The slices and patients behind it"),
+            "</body></html>",
             "",
         ]
     )
+
+
+def _workbook(table: Table) -> Workbook:
+    book = Workbook()
+    book.remove(book.worksheets[0])
+    _fill(book.create_sheet(table.name[:31]), table.whole)
+    _fill(book.create_sheet("population"), table.population)
+    _fill(book.create_sheet("notes"), pd.DataFrame({"notes": [table.caption, *table.notes]}))
+    return book
+
+
+def _fill(sheet: Worksheet, frame: pd.DataFrame) -> None:
+    sheet.append(list(frame.columns))
+    for cell in sheet[1]:
+        cell.font = Font(bold=True)
+    sheet.freeze_panes = "A2"
+    for row, values in enumerate(frame.astype(object).to_numpy().tolist(), 2):
+        for column, value in enumerate(values, 1):
+            missing = (
+                value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
+            )
+            cell = sheet.cell(row, column, None if missing else value)
+            if isinstance(value, str):
+                cell.data_type = "s"  # a text that begins with = is no formula

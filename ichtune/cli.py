@@ -284,15 +284,25 @@ def _given(context: typer.Context) -> builtins.set[str]:
 
 
 @app.command()
-def rank(run: Annotated[str, typer.Argument(help="Folder of a run, as runs/NAME, or its URI.")]) -> None:
+def rank(
+    run: Annotated[str, typer.Argument(help="Folder of a run, as runs/NAME, or its URI.")],
+    metric: Annotated[
+        str | None, typer.Option(help="Rank by another metric that was recorded (default: the search's own).")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Rank by this label alone.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many trials to show.")] = 15,
+    compare: Annotated[
+        str | None, typer.Option(help="A second run over the same store, ranked together with the first.")
+    ] = None,
+) -> None:
     """Rank a run's trials: on the screen, and as tables in RUN/results."""
     from analysis.rank import RankedResults
     from analysis.show import print_ranking, write_ranking
 
-    results = RankedResults.of(run)
-    print_ranking(results, console)
-    for file in write_ranking(results):
-        console.print(f"wrote {file}", soft_wrap=True)
+    results = RankedResults.of(run, metric=metric, label=label, compare=compare)
+    print_ranking(results, console, top)
+    files = write_ranking(results, top)
+    console.print(f"tables: {files[0].parent}", soft_wrap=True, highlight=False)
     results.run.push()
 
 
@@ -352,6 +362,7 @@ def retrain(
     print_comparison(pd.concat([made.comparison, made.no_skill], ignore_index=True), console)
     for note in made.notes:
         console.print(f"[bold yellow]note:[/] {escape(note)}", soft_wrap=True)
+    planned.run.push()
     console.print(f"model: {made.folder}", soft_wrap=True, highlight=False)
 
 

@@ -87,14 +87,19 @@ def _per_label(probs: np.ndarray, positive: np.ndarray, negative: np.ndarray) ->
 def _overall(probs: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> dict[str, float]:
     known = positive | negative
     right = np.where(probs >= THRESHOLD, positive, negative)
-    clipped = np.clip(probs.astype(np.float64), _CLIP, 1 - _CLIP)
-    log_loss = -np.log(np.where(positive, clipped, 1 - clipped))
+    log_loss = log_losses(probs, positive)
     weights = known * np.array(CHALLENGE_WEIGHTS)
     return {
         "subset_accuracy": _mean((right | ~known).all(axis=1)[known.any(axis=1)]),
         "hamming_score": _mean(right[known]),
         "weighted_log_loss": float((log_loss * weights).sum() / weights.sum()) if known.any() else np.nan,
     }
+
+
+def log_losses(probs: np.ndarray, positive: np.ndarray) -> np.ndarray:
+    """The log loss of each probability, of the same shape; clipped, so that a certain error costs much, not all."""
+    clipped = np.clip(probs.astype(np.float64), _CLIP, 1 - _CLIP)
+    return -np.log(np.where(positive, clipped, 1 - clipped))
 
 
 def _ranking(probs: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from analysis.significance import Influence, auc_influence, holm
+from analysis.influence import Truth, influence
+from analysis.significance import Scores, holm
 from ichtune.training.batches import Fold
 
 PATIENTS, SLICES = 60, 20
@@ -19,10 +20,16 @@ def made_up(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return labels, patients, signal, folds
 
 
+def auc_of(trials: list[np.ndarray], labels: np.ndarray, patients: np.ndarray, folds: list[Fold]) -> Scores:
+    """The macro AUC of trials' logits."""
+    moved = [influence("auc", logits, Truth(labels, patients, folds)) for logits in trials]
+    return Scores(np.array([value for value, _ in moved]), np.stack([row for _, row in moved]))
+
+
 def test_the_score_is_scikit_learns_mean_over_folds_and_labels():
     labels, patients, signal, folds = made_up(np.random.default_rng(1))
     labels[5:9, 2] = np.nan
-    found = auc_influence([signal], labels, patients, folds).scores[0]
+    found = auc_of([signal], labels, patients, folds).values[0]
     areas = []
     for fold in folds:
         y, s = labels[fold.valid], signal[fold.valid]
@@ -33,7 +40,7 @@ def test_the_score_is_scikit_learns_mean_over_folds_and_labels():
 def test_the_closed_form_error_agrees_with_a_bootstrap_over_patients():
     rng = np.random.default_rng(2)
     labels, patients, signal, folds = made_up(rng)
-    found = auc_influence([signal], labels, patients, folds)
+    found = auc_of([signal], labels, patients, folds)
     rows_of = [np.flatnonzero(patients == patient) for patient in range(PATIENTS)]
     draws = []
     for _ in range(150):
@@ -49,22 +56,22 @@ def test_the_closed_form_error_agrees_with_a_bootstrap_over_patients():
 
 def test_slices_counted_as_patients_would_be_too_sure():
     labels, patients, signal, folds = made_up(np.random.default_rng(3))
-    by_patient = auc_influence([signal], labels, patients, folds).errors[0]
-    by_slice = auc_influence([signal], labels, np.arange(len(patients)), folds).errors[0]
+    by_patient = auc_of([signal], labels, patients, folds).errors[0]
+    by_slice = auc_of([signal], labels, np.arange(len(patients)), folds).errors[0]
     assert by_patient > 1.5 * by_slice
 
 
 def test_a_constant_prediction_has_half_the_area_and_no_doubt():
     labels, patients, signal, folds = made_up(np.random.default_rng(4))
-    found = auc_influence([np.zeros_like(signal)], labels, patients, folds)
-    assert found.scores[0] == 0.5
+    found = auc_of([np.zeros_like(signal)], labels, patients, folds)
+    assert found.values[0] == 0.5
     assert found.errors[0] == 0
 
 
 def test_a_label_without_a_positive_in_a_fold_leaves_its_mean():
     labels, patients, signal, folds = made_up(np.random.default_rng(5))
     labels[folds[0].valid, 3] = 0
-    found = auc_influence([signal], labels, patients, folds).scores[0]
+    found = auc_of([signal], labels, patients, folds).values[0]
     first = np.mean(
         [roc_auc_score(labels[folds[0].valid, k], signal[folds[0].valid, k]) for k in (0, 1, 2, 4, 5)]
     )
@@ -82,8 +89,8 @@ def test_twenty_seeds_of_one_recipe_are_ties_in_nineteen_of_twenty_rankings():
     for seed in range(60):
         rng = np.random.default_rng([6, seed])
         labels, patients, signal, folds = made_up(rng)
-        found = auc_influence([noisy(signal, rng) for _ in range(20)], labels, patients, folds)
-        wrong += not found.tied_with(int(found.scores.argmax())).all()
+        found = auc_of([noisy(signal, rng) for _ in range(20)], labels, patients, folds)
+        wrong += not found.tied_with(int(found.values.argmax())).all()
     assert wrong <= 0.05 * 60
 
 
@@ -93,16 +100,16 @@ def test_a_recipe_that_is_truly_better_is_told_from_the_others():
         rng = np.random.default_rng([7, seed])
         labels, patients, signal, folds = made_up(rng)
         better = signal + 0.8 * labels
-        found = auc_influence([noisy(s, rng) for s in (better, *[signal] * 19)], labels, patients, folds)
+        found = auc_of([noisy(s, rng) for s in (better, *[signal] * 19)], labels, patients, folds)
         told += not found.tied_with(0)[1:].any()
     assert told >= 19
 
 
 def test_rank_intervals_hold_what_the_differences_allow():
     patients = np.array([[1.0, -1.0, 0, 0], [1.0, -1.0, 0, 0], [0, 0, 1e-3, -1e-3]]) * 1e-3
-    ranks = Influence(np.array([0.9, 0.9001, 0.5]), patients).rank_intervals()
+    ranks = Scores(np.array([0.9, 0.9001, 0.5]), patients).rank_intervals()
     assert ranks.tolist() == [[2, 2], [1, 1], [3, 3]] or ranks[2].tolist() == [3, 3]
-    assert Influence(np.array([0.7, 0.7]), np.zeros((2, 4))).rank_intervals().tolist() == [[1, 2], [1, 2]]
+    assert Scores(np.array([0.7, 0.7]), np.zeros((2, 4))).rank_intervals().tolist() == [[1, 2], [1, 2]]
 
 
 def test_what_choosing_the_best_of_copies_adds_is_taken_away():
@@ -112,7 +119,7 @@ def test_what_choosing_the_best_of_copies_adds_is_taken_away():
         influence = rng.normal(0, 0.01, (20, 100))
         influence -= influence.mean(axis=1, keepdims=True)
         scores = 0.7 + influence[:, rng.integers(0, 100, 100)].sum(axis=1)
-        found = Influence(scores, influence)
+        found = Scores(scores, influence)
         gains.append(scores.max() - 0.7)
         corrected.append(found.corrected_best(draws=400) - 0.7)
     assert np.mean(gains) > 0.15

@@ -1,10 +1,14 @@
 import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from openpyxl import load_workbook
 
-from analysis.tables import shown, write_tables
+from analysis.tables import Table, decimals_for, shown, write_table
 
 TABLE = pd.DataFrame(
     {
@@ -17,10 +21,18 @@ TABLE = pd.DataFrame(
 BELOW = pd.DataFrame({"trial": ["always negative"], "score": [0.5]})
 
 
+POPULATION = pd.DataFrame({"label": ["any"], "train_prevalence": [0.25]})
+
+
 @pytest.fixture
-def written(tmp_path) -> dict[str, str]:
-    files = write_tables(tmp_path, "ranked", TABLE, below=BELOW, caption="A & B")
-    return {file.suffix: file.read_text() for file in files}
+def files(tmp_path) -> dict[str, Path]:
+    made = Table("ranked", "A & B", TABLE, BELOW, POPULATION, notes=["50 % = <luck>"])
+    return {file.suffix: file for file in write_table(tmp_path, made)}
+
+
+@pytest.fixture
+def written(files) -> dict[str, str]:
+    return {suffix: file.read_text() for suffix, file in files.items() if suffix != ".xlsx"}
 
 
 def test_whole_numbers_stay_whole_and_small_ones_are_not_rounded_away(written):
@@ -31,14 +43,14 @@ def test_whole_numbers_stay_whole_and_small_ones_are_not_rounded_away(written):
 def test_programs_get_the_full_precision(written):
     assert "1,a_b|c,0.76543,1e-05" in written[".csv"]
     content = json.loads(written[".json"])
-    assert content["trials"][0] == {"rank": 1, "trial": "a_b|c", "score": 0.76543, "lr": 1e-05}
-    assert content["trials"][1]["score"] is None
+    assert content["rows"][0] == {"rank": 1, "trial": "a_b|c", "score": 0.76543, "lr": 1e-05}
+    assert content["rows"][1]["score"] is None
     assert content["no_skill"] == [{"trial": "always negative", "score": 0.5}]
 
 
 def test_what_latex_and_html_take_for_their_own_is_escaped(written):
-    assert r"a\_b|c" in written[".tex"]
-    assert r"50\% <d>" in written[".tex"]
+    assert r"a\_b\textbar{}c" in written[".tex"]
+    assert r"50\% \textless{}d\textgreater{}" in written[".tex"]
     assert r"\caption{A \& B}" in written[".tex"]
     assert "<td>50% &lt;d&gt;</td>" in written[".html"]
 
@@ -49,3 +61,35 @@ def test_what_latex_and_html_take_for_their_own_is_escaped(written):
 )
 def test_values_are_shown_as_people_read_them(value, text):
     assert shown(value) == text
+
+
+def test_excel_gets_the_full_precision_and_no_formula(tmp_path):
+    made = Table("ranked", "=1+1", pd.DataFrame({"trial": ["=1+1"], "score": [0.76543]}), BELOW, POPULATION)
+    book = load_workbook(next(f for f in write_table(tmp_path, made) if f.suffix == ".xlsx"))
+    assert book.sheetnames == ["ranked", "population", "notes"]
+    assert [cell.value for cell in book["ranked"][2]] == ["=1+1", 0.76543]
+    assert {cell.data_type for row in book["ranked"] for cell in row} <= {"s", "n"}
+
+
+@pytest.mark.parametrize("suffix", [".json", ".md", ".tex", ".html"])
+def test_population_and_notes_stand_in_every_table(written, suffix):
+    assert "prevalence" in written[suffix]
+    assert "luck" in written[suffix]
+
+
+def test_latex_takes_the_table(files, tmp_path):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("needs pdflatex")
+    before = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}"
+    text = before + files[".tex"].read_text() + r"\end{document}"
+    (tmp_path / "paper.tex").write_text(text)
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+@pytest.mark.parametrize(
+    ("error", "decimals"), [(0.032, 3), (0.32, 2), (0.0032, 4), (3.2, 1), (float("nan"), 4)]
+)
+def test_decimals_end_with_the_second_digit_of_the_error(error, decimals):
+    assert decimals_for(error) == decimals

@@ -1,0 +1,74 @@
+"""The slices and patients behind the scores, and what no skill at all would score on them."""
+
+import numpy as np
+import pandas as pd
+
+from ichtune.data.splits import TEST, TRAIN, split_table
+from ichtune.data.store import SliceStore
+from ichtune.labels import LABELS
+from ichtune.training.batches import Fold
+from ichtune.training.metrics import no_skill
+
+
+def population(store: SliceStore, folds: int) -> pd.DataFrame:
+    """A row a label: how often it stands in each split, in how many patients, and in how many folds it is defined.
+
+    Columns `label`; `train_positive`, `train_prevalence`, `train_patients` (those positive) and the same of
+    `test_` where there is a test set; `defined_folds`, those of the first `folds` that have a positive and a negative.
+    """
+    parts = split_table(store.table).set_index("part")
+    defined = [_defined(store.labels[valid]) for _, valid in store.fold_indices()[:folds]]
+    rows = []
+    for column, label in enumerate(LABELS):
+        row: dict[str, object] = {"label": label}
+        for split in (TRAIN, TEST):
+            if split in parts.index:
+                row[f"{split}_positive"] = parts.at[split, f"{label}_slices"]
+                row[f"{split}_prevalence"] = parts.at[split, f"{label}_prevalence"]
+                row[f"{split}_patients"] = parts.at[split, f"{label}_patients"]
+        rows.append(row | {"defined_folds": sum(int(fold[column]) for fold in defined)})
+    return pd.DataFrame(rows)
+
+
+def population_notes(store: SliceStore) -> list[str]:
+    """How many slices and patients the splits have, and how often each label stands in them, in words."""
+    parts = split_table(store.table).set_index("part")
+    splits = [split for split in (TRAIN, TEST) if split in parts.index]
+    counts = [
+        f"{split}: {parts.at[split, 'slices']:,} slices of {parts.at[split, 'patients']:,} patients"
+        for split in splits
+    ]
+    shares = [
+        f"{label} {' / '.join(_share(parts.loc[split], label) for split in splits)}" for label in LABELS
+    ]
+    return ["; ".join(counts), f"prevalence in {' / '.join(splits)} (positive patients): {', '.join(shares)}"]
+
+
+def _share(part: pd.Series, label: str) -> str:
+    if pd.isna(part[f"{label}_slices"]):
+        return "unknown"
+    return f"{part[f'{label}_prevalence']:.1%} ({part[f'{label}_patients']:.0f})"
+
+
+def no_skill_rows(store: SliceStore, folds: list[Fold]) -> dict[str, dict[str, float]]:
+    """What predicting without looking scores, by its name: each metric's mean over the folds that define it."""
+    by_fold = [_no_skill(store.labels[fold.train], store.labels[fold.valid]) for fold in folds]
+    ways: dict[str, dict[str, float]] = {}
+    for way, scores in by_fold[0].items():
+        values = {metric: np.array([fold[way][metric] for fold in by_fold]) for metric in scores}
+        ways[way] = {metric: _mean(array) for metric, array in values.items()}
+    return ways
+
+
+def _no_skill(train: np.ndarray, valid: np.ndarray) -> dict[str, dict[str, float]]:
+    positives, known = (train == 1).sum(axis=0), (~np.isnan(train)).sum(axis=0)
+    return no_skill(valid, positives / np.maximum(known, 1))
+
+
+def _defined(labels: np.ndarray) -> np.ndarray:
+    return np.any(labels > 0.5, axis=0) & np.any(labels <= 0.5, axis=0)
+
+
+def _mean(values: np.ndarray) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")

@@ -1,0 +1,136 @@
+"""A ranking as one table: for people with what its uncertainty supports, for programs whole."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.population import population, population_notes
+from analysis.rank import RankedResults, column
+from analysis.ranked_trial import recipe_text
+from analysis.tables import Table, decimals_for, shown
+
+BESIDE = ("average_precision", "subset_accuracy", "weighted_log_loss")
+"""The metrics that people see beside the score."""
+
+
+def ranked_table(results: RankedResults) -> Table:
+    """The ranking with its no-skill rows, its population and what must be said about it."""
+    folds = results.run.asked["folds"]
+    names = " and ".join(run.name for run in results.runs)
+    return Table(
+        name="compared" if len(results.runs) > 1 else "ranked",
+        caption=(
+            f"Search {names}: {len(results.trials)} trials by {results.metric}, mean over {folds} "
+            "patient-grouped folds at the epoch that the search kept of each"
+        ),
+        rows=results.table,
+        below=results.no_skill,
+        population=population(results.store, folds),
+        notes=notes(results),
+        texts=ranked_texts(results),
+    )
+
+
+def label_table(results: RankedResults, top: int) -> Table:
+    """The best trials by label: AUC and average precision with their intervals."""
+    rows = results.by_label(list(range(top)))
+    return Table(
+        name="labels",
+        caption=f"Search {results.run.name}: the best {top} trials by label, out of fold, 95 % intervals by patient",
+        rows=rows,
+        below=pd.DataFrame(columns=rows.columns),
+        population=population(results.store, results.run.asked["folds"]),
+        notes=population_notes(results.store),
+    )
+
+
+def score_decimals(results: RankedResults) -> int:
+    """How many decimals the scores' errors support."""
+    return decimals_for(float(np.median(results.scores.errors)) if results.scores else float("nan"))
+
+
+def notes(results: RankedResults) -> list[str]:
+    """What the rows do not say by themselves: ties, how much of the best score is luck, and whom it is of."""
+    said, decimals = [], score_decimals(results)
+    if results.scores is not None and len(results.measured) > 1:
+        tied = int(results.scores.tied_with(0).sum()) - 1
+        said.append(
+            f"{tied} of the other {len(results.measured) - 1} trials can't be told from the best (paired by patient, "
+            "Holm's correction over all pairs)"
+        )
+        said.append(
+            f"best score {shown(results.best.score, decimals)}; less what choosing the best of "
+            f"{len(results.measured)} has added to it: {shown(results.corrected_best, decimals)}"
+        )
+    if results.metric == "loss":
+        said.append("each recipe's loss is on a scale of its own, so this order means little between losses")
+    return [*said, *population_notes(results.store)]
+
+
+def ranked_texts(results: RankedResults) -> pd.DataFrame:
+    """The columns that people read, as texts; the rows of no skill stand below."""
+    decimals = {column(name): _metric_decimals(results, name) for name in BESIDE if name != results.metric}
+    decimals["score"] = score_decimals(results)
+    rows = [_texts(results, row, decimals) for row in results.table.to_dict("records")]
+    below = [_no_skill_texts(results, row, decimals) for row in results.no_skill.to_dict("records")]
+    return pd.DataFrame(rows + below).fillna("")
+
+
+def _texts(results: RankedResults, row: dict[str, Any], decimals: dict[str, int]) -> dict[str, str]:
+    digits, trial = decimals["score"], results.trials[row["rank"] - 1]
+    told = row["rank_low"] == row["rank_low"]
+    beside = {
+        name.replace("_", " "): shown(row[name], places)
+        for name, places in decimals.items()
+        if name != "score"
+    }
+    return {
+        "rank": str(row["rank"]),
+        **({"run": row["run"]} if "run" in row else {}),
+        "trial": trial.short_name,
+        results.metric.replace("_", " "): shown(row["score"], digits),
+        "95 %": interval(row["score_low"], row["score_high"], digits),
+        "folds ±": shown(row["score_std"], digits),
+        "to the best (95 %)": ""
+        if not told or row["rank"] == 1
+        else f"{row['difference']:+.{digits}f} ({interval(row['difference_low'], row['difference_high'], digits)})",
+        "tied": "yes" if told and row["tied_with_best"] else "",
+        "ranks": interval(row["rank_low"], row["rank_high"], 0) if told else "",
+        **beside,
+        "labels": shown(row["defined_labels"], 1).removesuffix(".0"),
+        "epoch": f"{row['best_epoch']}/{row['last_epoch']}",
+        "ended": row["ended"],
+        "recipe": recipe_text(trial, results.varying),
+        "note": row["note"],
+    }
+
+
+def _no_skill_texts(results: RankedResults, row: dict[str, Any], decimals: dict[str, int]) -> dict[str, str]:
+    beside = {
+        name.replace("_", " "): shown(row[name], places)
+        for name, places in decimals.items()
+        if name != "score"
+    }
+    return {
+        "trial": "no skill",
+        results.metric.replace("_", " "): shown(row["score"], decimals["score"]),
+        **beside,
+        "labels": shown(row["defined_labels"], 1).removesuffix(".0"),
+        "recipe": str(row["trial"]),
+    }
+
+
+def interval(low: Any, high: Any, decimals: int) -> str:
+    """`0.61 to 0.72`, or a single number where both ends are the same."""
+    if low != low or low is None:
+        return ""
+    ends = f"{low:.{decimals}f}", f"{high:.{decimals}f}"
+    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
+
+
+def _metric_decimals(results: RankedResults, metric: str) -> int:
+    """By the spread over folds, as the metrics beside the score have no interval here."""
+    spreads = [trial.best_epoch["std"][metric] for trial in results.trials]
+    known = [spread for spread in spreads if spread is not None]
+    return decimals_for(float(np.median(known)) / results.run.asked["folds"] ** 0.5) if known else 4
