@@ -12,6 +12,7 @@ from analysis.influence import Truth, influence, is_measurable
 from analysis.knobs import idle_knobs
 from analysis.population import no_skill_rows
 from analysis.ranked_trial import RankedTrial, varying_parameters
+from analysis.seed_noise import SeedNoise
 from analysis.significance import Scores
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
@@ -163,6 +164,11 @@ class RankedResults:
         return None if self.scores is None else self.scores.corrected_best()
 
     @cached_property
+    def noise_floor(self) -> float:
+        """What two trainings of one recipe may differ by, by their seeds alone; NaN before `--seeds` was asked for."""
+        return SeedNoise(self.run).floor(self.metric)
+
+    @cached_property
     def varying(self) -> list[str]:
         """The parameters that differ between trials."""
         return varying_parameters([trial.record.params for trial in self.trials])
@@ -179,8 +185,12 @@ class RankedResults:
                 for rank, trial in enumerate(self.trials, 1)
             ]
         )
+        seeds = SeedNoise(self.run).table(self.metric).reindex(rows["trial"]).reset_index(drop=True)
+        seeds["noise_floor"] = self.noise_floor
+        front = list(rows.columns).index("rank_high") + 1
         values = [{name: trial.record.params.get(name) for name in self.varying} for trial in self.trials]
-        return pd.concat([rows, pd.DataFrame(values, dtype=object)], axis=1)
+        params = pd.DataFrame(values, dtype=object)
+        return pd.concat([rows.iloc[:, :front], seeds, rows.iloc[:, front:], params], axis=1)
 
     def _front(self, rank: int, trial: RankedTrial) -> dict[str, object]:
         named = {"run": trial.run.name} if len(self.runs) > 1 else {}

@@ -63,6 +63,11 @@ def notes(results: RankedResults) -> list[str]:
             f"best score {shown(results.best.score, decimals)}; less what choosing the best of "
             f"{len(results.measured)} has added to it: {shown(results.corrected_best, decimals)}"
         )
+    if not np.isnan(results.noise_floor):
+        said.append(
+            f"two trainings of one recipe differ by up to {shown(results.noise_floor, decimals)} by their seeds alone "
+            "(95 %)"
+        )
     if results.metric == "loss":
         said.append("each recipe's loss is on a scale of its own, so this order means little between losses")
     return [*said, *population_notes(results.store)]
@@ -97,6 +102,7 @@ def _texts(results: RankedResults, row: dict[str, Any], decimals: dict[str, int]
         else f"{row['difference']:+.{digits}f} ({interval(row['difference_low'], row['difference_high'], digits)})",
         "tied": "yes" if told and row["tied_with_best"] else "",
         "ranks": interval(row["rank_low"], row["rank_high"], 0) if told else "",
+        **_seed_texts(row, digits),
         **beside,
         "labels": shown(row["defined_labels"], 1).removesuffix(".0"),
         "epoch": f"{row['best_epoch']}/{row['last_epoch']}",
@@ -104,6 +110,14 @@ def _texts(results: RankedResults, row: dict[str, Any], decimals: dict[str, int]
         "recipe": recipe_text(trial, results.varying),
         "note": row["note"],
     }
+
+
+def _seed_texts(row: dict[str, Any], digits: int) -> dict[str, str]:
+    """What other seeds made of the recipe, and what seeds alone may do to a difference; nothing before `--seeds`."""
+    if np.isnan(row["noise_floor"]):
+        return {}
+    again = "" if np.isnan(row["seeds"]) else f"{row['seed_mean']:.{digits}f} ({row['seeds']:.0f})"
+    return {"other seeds": again, "seed noise": f"{row['noise_floor']:.{digits}f}"}
 
 
 def _no_skill_texts(results: RankedResults, row: dict[str, Any], decimals: dict[str, int]) -> dict[str, str]:

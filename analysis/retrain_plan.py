@@ -11,14 +11,13 @@ import numpy as np
 from analysis.differences import Difference, flat, recipe_differences
 from analysis.rank import RankedResults
 from analysis.ranked_trial import RankedTrial
-from analysis.searched import SearchedModel
+from analysis.searched import SearchedModel, searched_experiment
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.models.heads import Network
 from ichtune.search.run_folder import RunFolder
 from ichtune.space import Space
-from ichtune.training.bank_plan import plan_parts
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, open_store
 from ichtune.training.metrics import evaluate
@@ -168,7 +167,7 @@ def plan(run: RunFolder | str | Path, options: RetrainOptions | None = None) -> 
     ranking = RankedResults.of(run)
     trial = _ranked(ranking, options.rank)
     recipe = Recipe.parse(trial.record.recipe, str(trial.record.folder))
-    experiment = _experiment(ranking.run.asked, recipe)
+    experiment = searched_experiment(ranking.run.asked, recipe)
     searched = SearchedModel(trial, recipe, experiment, _fold(experiment, options.fold))
     changed = _changed(recipe, ranking.metric, options)
     made = RetrainPlan(ranking.run, options, searched, changed.recipe({}), changed.metric)
@@ -185,21 +184,6 @@ def _ranked(ranking: RankedResults, rank: int) -> RankedTrial:
             f"--rank: {ranking.run.path} has {count} ranked trials, so take 1 to {count}, got {rank}"
         )
     return ranking.trials[rank - 1]
-
-
-def _experiment(asked: Mapping[str, Any], recipe: Recipe) -> Experiment:
-    """The search's experiment, with what of the bank it takes to score its model of a frozen backbone."""
-    store = open_store(Path(asked["data"]))
-    if store.fingerprint != asked["fingerprint"]:
-        raise InputError(
-            f"{store.path}: not the store that was searched on (its fingerprint is {store.fingerprint}, that of the "
-            f"search {asked['fingerprint']}); prepare that one there again, or search on this one"
-        )
-    seed, parts = asked["settings"]["seed"], []
-    if recipe.model.train == "frozen":
-        precision = recipe.training.precision
-        parts = plan_parts(store, [recipe.model], ["normal"], views=1, seed=seed, precision=precision)
-    return Experiment(store.path, tuple(parts), asked["folds"], seed)
 
 
 def _fold(experiment: Experiment, index: int) -> Fold:

@@ -1,8 +1,10 @@
 """The model that a search had of a trial's fold: its head and its scores, put together from what the run kept."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from ichtune.errors import InputError
 from ichtune.models.heads import HeadStack, Network
 from ichtune.progress import Report
 from ichtune.training.bank_build import build
+from ichtune.training.bank_plan import plan_parts
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, open_store
 from ichtune.training.losses import make_loss
@@ -114,6 +117,25 @@ class SearchedModel:
             if apart
             else []
         )
+
+
+def searched_experiment(asked: Mapping[str, Any], recipe: Recipe) -> Experiment:
+    """The search's experiment, with what of the bank it takes to score its model of a frozen backbone.
+
+    Raises:
+        InputError: the store is gone, or not the one that was searched on.
+    """
+    store = open_store(Path(asked["data"]))
+    if store.fingerprint != asked["fingerprint"]:
+        raise InputError(
+            f"{store.path}: not the store that was searched on (its fingerprint is {store.fingerprint}, that of the "
+            f"search {asked['fingerprint']}); prepare that one there again, or search on this one"
+        )
+    seed, parts = asked["settings"]["seed"], []
+    if recipe.model.train == "frozen":
+        precision = recipe.training.precision
+        parts = plan_parts(store, [recipe.model], ["normal"], views=1, seed=seed, precision=precision)
+    return Experiment(store.path, tuple(parts), asked["folds"], seed)
 
 
 def _number(value: float | None) -> float:

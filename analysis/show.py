@@ -1,7 +1,6 @@
-"""A ranking on the screen and in a run's results folder."""
+"""A ranking on the screen."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,23 +10,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis.rank import RankedResults
-from analysis.ranked_table import interval, label_table, notes, ranked_table, score_decimals
+from analysis.ranked_table import interval, notes, score_decimals
 from analysis.ranked_trial import RankedTrial, recipe_text
-from analysis.tables import shown, write_table
+from analysis.tables import shown
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.study import FAILED, repeated_trials, trial_ends
 
 MOST_ROWS = 15
 WIDE, ROOMY = 120, 100  # columns of a terminal that has room for more metrics, and for intervals
 ON_SCREEN = ("average_precision", "subset_accuracy", "weighted_log_loss")
-
-
-def write_ranking(results: RankedResults, top: int = MOST_ROWS) -> list[Path]:
-    """Write the ranking, and the best trials by label, into the run's results in six formats; gives the files."""
-    tables = [ranked_table(results)]
-    if results.measured:
-        tables.append(label_table(results, min(top, len(results.trials))))
-    return [file for table in tables for file in write_table(results.run.results, table)]
 
 
 def print_summary(run: RunFolder, console: Console) -> None:

@@ -5,13 +5,16 @@ import errno
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from ichtune.errors import InputError
+
+if TYPE_CHECKING:
+    from analysis.rank import RankedResults
 
 
 class Trained(StrEnum):
@@ -291,19 +294,52 @@ def rank(
     ] = None,
     label: Annotated[str | None, typer.Option(help="Rank by this label alone.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many trials to show.")] = 15,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="K", help="Train the top recipes again with K other seeds each."),
+    ] = None,
+    test: Annotated[
+        bool,
+        typer.Option("--test", help="Score the best trial and the ablation on the test set; at the end."),
+    ] = False,
     compare: Annotated[
         str | None, typer.Option(help="A second run over the same store, ranked together with the first.")
     ] = None,
 ) -> None:
     """Rank a run's trials: on the screen, and as tables in RUN/results."""
     from analysis.rank import RankedResults
-    from analysis.show import print_ranking, write_ranking
+    from analysis.result_tables import write_ranking
+    from analysis.show import print_ranking
 
     results = RankedResults.of(run, metric=metric, label=label, compare=compare)
+    if seeds is not None:
+        _rerun(results, top, seeds)
+    if test:
+        _score_test(results)
     print_ranking(results, console, top)
     files = write_ranking(results, top)
     console.print(f"tables: {files[0].parent}", soft_wrap=True, highlight=False)
     results.run.push()
+
+
+def _rerun(results: "RankedResults", top: int, seeds: int) -> None:
+    from analysis.seeds import rerun
+    from ichtune.progress import progress
+
+    try:
+        with progress("other seeds", "trainings", console) as report:
+            rerun(results, top, seeds, report)
+    except KeyboardInterrupt:
+        _fail("interrupted; run the same command again and it goes on where it was", 130)
+
+
+def _score_test(results: "RankedResults") -> None:
+    from analysis.ablation import finalists
+    from analysis.held_out import HeldOut
+    from ichtune.progress import progress
+
+    with progress("test set", "views", console) as report:
+        HeldOut(results.run, results.store).score(finalists(results), report)
 
 
 @app.command()

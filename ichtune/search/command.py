@@ -105,7 +105,8 @@ def print_plan(plan: Plan, console: Console) -> None:
 def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
     """Rank what there is, and say where it stands and what comes next; gives the exit code."""
     from analysis.rank import RankedResults
-    from analysis.show import print_ranking, print_summary, write_ranking
+    from analysis.result_tables import write_ranking
+    from analysis.show import MOST_ROWS, print_ranking, print_summary
 
     print_summary(run, console)
     if stopped:
@@ -118,7 +119,7 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
         console.print(f"[bold red]{escape(str(error))}[/]", soft_wrap=True)
         return code or NOTHING_USABLE
     print_ranking(results, console)
-    files = write_ranking(results)
+    files = write_ranking(results, MOST_ROWS)
     run.push()
     console.print(f"tables:      {files[0].parent}", soft_wrap=True, highlight=False)
     console.print(f"curves:      tensorboard --logdir {run.trials}", soft_wrap=True, highlight=False)

@@ -1,0 +1,66 @@
+"""The best recipes trained again with other seeds."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from analysis.rank import RankedResults
+from analysis.ranked_trial import RankedTrial
+from analysis.seed_noise import FILE, SeedNoise
+from ichtune.config import Recipe
+from ichtune.progress import Report
+from ichtune.search.resume import resume
+from ichtune.search.trial import epoch_record
+from ichtune.training.bank_build import build
+from ichtune.training.experiment import Experiment
+from ichtune.training.stopping import BestEpoch
+
+
+def rerun(results: RankedResults, top: int, seeds: int, report: Report = lambda *_: None) -> SeedNoise:
+    """Train the best `top` recipes with `seeds` other seeds each, for as many epochs as the search gave them.
+
+    What was trained before is kept, also when this is interrupted. The feature bank is the search's own, so its
+    augmented views are the same for all seeds. `report` is called with the trainings that are done.
+
+    Raises:
+        InputError: the store is gone or another one.
+    """
+    noise = SeedNoise(results.run)
+    done = {(record["trial"], record["seed"]) for record in noise.records}
+    chosen = [trial for trial in results.trials[:top] if not trial.diverged]
+    wanted = [(trial, seed) for trial in chosen for seed in other_seeds(trial, seeds)]
+    missing = [(trial, seed) for trial, seed in wanted if (trial.name, seed) not in done]
+    if missing:
+        plan = resume(results.run, {})
+        build(plan.parts)
+        experiment = Experiment(plan.store.path, plan.parts, plan.settings.folds, plan.settings.seed)
+        with open(results.run.path / FILE, "a") as file:
+            for number, (trial, seed) in enumerate(missing, len(wanted) - len(missing)):
+                report(number, len(wanted), "")
+                file.write(json.dumps(_train(experiment, trial, seed)) + "\n")
+                file.flush()
+        report(len(wanted), len(wanted), "")
+    return SeedNoise(results.run)
+
+
+def other_seeds(trial: RankedTrial, count: int) -> Iterator[int]:
+    """The seeds that follow the trial's own."""
+    own = trial.record.recipe["training"]["seed"]
+    return ((own + more) % 2**32 for more in range(1, count + 1))
+
+
+def _train(experiment: Experiment, trial: RankedTrial, seed: int) -> dict[str, Any]:
+    recipe = Recipe.parse(trial.record.recipe, trial.name)
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": seed})})
+    best = BestEpoch(trial.searched, recipe.training.patience)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kept: dict[str, Any] | None = None
+    for result in experiment.epochs(recipe, device=device, threads=torch.get_num_threads()):
+        if best.update(result.epoch, result.mean(trial.searched)) or kept is None:
+            kept = epoch_record(result, seconds=0)
+        if result.diverged or best.out_of_patience or result.epoch >= trial.record.epochs[-1]["epoch"]:
+            break
+    assert kept is not None
+    return {"trial": trial.name, "seed": seed, "epoch": kept["epoch"], "mean": kept["mean"]}

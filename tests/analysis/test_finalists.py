@@ -1,0 +1,188 @@
+"""A small real search: its best recipes with other seeds, its ablation, and the test set once at the end."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit
+from sklearn.metrics import recall_score, roc_auc_score
+from typer.testing import CliRunner
+
+from analysis.ablation import ablation_table, ablations, finalists, test_table
+from analysis.held_out import HeldOut
+from analysis.rank import RankedResults
+from analysis.seed_noise import SeedNoise
+from analysis.seeds import rerun
+from ichtune.cli import app
+from ichtune.data.prepare import PrepareOptions, prepare
+from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
+from ichtune.search.run_folder import RunFolder
+from ichtune.search.samplers import first_trials, make_sampler
+from ichtune.search.search import asked
+from ichtune.search.search import plan as plan_search
+from ichtune.search.searcher import StudySearcher
+from ichtune.search.settings import SearchSettings
+from ichtune.search.trial import TrialJob, _TrialRun
+from ichtune.space import Space
+from ichtune.training.bank_build import build
+from ichtune.training.experiment import Experiment
+from tests.conftest import write_rsna
+
+test_table.__test__ = False  # a table of the test set, not a test
+
+SPACE = Space.parse(
+    {
+        "metric": "auc",
+        "model": {"weights": "random", "size": 32, "dropout": {"choice": [0.0, 0.5]}},
+        "loss": {"choice": [{"name": "bce"}, {"name": "focal", "alpha": 0.5}]},
+        "optimizer": {"name": "adam", "lr": {"choice": [0.001, 0.01]}},
+        "training": {"epochs": 2, "batch_size": 8},
+        "points": {
+            "baseline": {"loss": {"name": "bce"}, "optimizer": {"lr": 0.001}, "model": {"dropout": 0.0}},
+            "focal": {"loss": {"name": "focal"}, "optimizer": {"lr": 0.001}, "model": {"dropout": 0.0}},
+            "faster": {"loss": {"name": "bce"}, "optimizer": {"lr": 0.01}, "model": {"dropout": 0.0}},
+            "two": {"loss": {"name": "focal"}, "optimizer": {"lr": 0.01}, "model": {"dropout": 0.5}},
+        },
+    },
+    "points",
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> SliceStore:
+    folder = tmp_path_factory.mktemp("data")
+    source = write_rsna(folder / "rsna", size=32, patients=14)
+    return prepare(
+        source, folder / "store", PrepareOptions(size=32, folds=2, workers=1, test_fraction=0.3)
+    ).store
+
+
+@pytest.fixture(scope="module")
+def searched(store: SliceStore, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of the space's four points, as a search leaves it."""
+    settings = SearchSettings(runs=tmp_path_factory.mktemp("runs"), name="points", folds=2, views=1, trials=4)
+    search = plan_search(store.path, SPACE, settings)
+    run = RunFolder.create(search.run, asked(search))
+    build(search.parts)
+    job = TrialJob(Experiment(store.path, search.parts, 2, settings.seed), SPACE, run, threads=1)
+    searcher = StudySearcher(run.journal, SPACE, lambda _: make_sampler("random", 0, SPACE), lambda _: False)
+    for params, point in first_trials("random", SPACE):
+        searcher.enqueue(params, point)
+    for _ in range(4):
+        config = searcher.suggest("trial")
+        trial, result = _TrialRun(job, config), {}
+        while not result.get("done"):
+            result = trial.next_epoch()
+        searcher.on_trial_complete("trial", result)
+        trial.close()
+    return run
+
+
+@pytest.fixture
+def run(searched: RunFolder, tmp_path: Path) -> RunFolder:
+    """A copy of the run for one test alone."""
+    return RunFolder(Path(shutil.copytree(searched.path, tmp_path / "points")))
+
+
+def test_one_change_to_the_baseline_is_told_from_two(searched):
+    changes = {trial.short_name: change for trial, change in ablations(RankedResults.of(searched))}
+    assert changes == {
+        "baseline": "baseline",
+        "focal": "loss.name bce -> focal, loss.gamma 2, loss.alpha 0.5",
+        "faster": "optimizer.lr 0.001 -> 0.01",
+    }
+
+
+def test_before_the_test_set_was_looked_at_the_ablation_has_validation_alone(searched):
+    table = ablation_table(RankedResults.of(searched))
+    assert table.rows["change"].iloc[0] == "baseline"
+    assert not [name for name in table.rows.columns if name.startswith("test_")]
+    assert any("not looked at" in note for note in table.notes)
+    assert test_table(RankedResults.of(searched)) is None
+
+
+def test_the_test_set_is_scored_by_the_mean_probability_of_all_folds(run, store):
+    results = RankedResults.of(run)
+    held_out = HeldOut(run, store)
+    held_out.score(finalists(results))
+    table = ablation_table(results).rows
+    trial = next(trial for trial, change in ablations(results) if change == "baseline")
+    probs, labels = expit(held_out.logits(trial)[store.test].astype(float)), store.labels[store.test]
+    both = [k for k in range(6) if 0 < labels[:, k].mean() < 1]
+    areas = [roc_auc_score(labels[:, k], probs[:, k]) for k in both]
+    recalls = [recall_score(labels[:, k], probs[:, k] >= 0.5) for k in both]
+    assert table["test_auc"].iloc[0] == pytest.approx(np.mean(areas))
+    assert table["test_recall"].iloc[0] == pytest.approx(np.mean(recalls))
+    assert np.isnan(table["test_auc_difference"].iloc[0])
+    assert table["test_auc_difference"].iloc[1] == pytest.approx(
+        table["test_auc"].iloc[1] - table["test_auc"].iloc[0]
+    )
+
+
+def test_the_test_set_is_looked_at_once_and_a_second_look_is_told(run, store):
+    results, held_out = RankedResults.of(run), HeldOut(run, store)
+    for _ in range(2):
+        held_out.score([results.best])
+        assert [look["trials"] for look in held_out.looks] == [[results.best.name]]
+        assert not any("times" in note for note in test_table(results).notes)
+    held_out.score(results.trials)
+    assert any("looked at 2 times" in note for note in test_table(results).notes)
+
+
+def test_a_store_without_a_test_set_is_told(run, store):
+    whole = SliceStore(store.path, store.info, store.hu)
+    whole.table = store.table.assign(split="train")
+    with pytest.raises(InputError, match=r"--test: .* has no test set"):
+        HeldOut(run, whole).score(RankedResults.of(run).trials)
+
+
+def test_other_seeds_of_the_top_recipes_give_the_noise_floor(run):
+    results = RankedResults.of(run)
+    noise = rerun(results, top=2, seeds=2)
+    assert [(r["trial"], r["seed"]) for r in noise.records] == [
+        (trial.name, seed) for trial in results.trials[:2] for seed in (1, 2)
+    ]
+    again = RankedResults.of(run)
+    assert again.table["seeds"].tolist()[:2] == [2, 2]
+    assert again.table["noise_floor"].nunique() == 1
+
+
+def test_an_interrupted_rerun_goes_on_where_it_was(run):
+    def interrupt(done: int, total: int, remark: str) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    results = RankedResults.of(run)
+    with pytest.raises(KeyboardInterrupt):
+        rerun(results, 1, 2, interrupt)
+    before = SeedNoise(run).records
+    assert len(before) == 1
+    assert rerun(results, 1, 2).records[:1] == before
+
+
+def test_the_noise_floor_as_worked_by_hand(run):
+    scores = {"a": [0.70, 0.72], "b": [0.60, 0.64]}
+    lines = [
+        {"trial": trial, "seed": seed, "mean": {"auc": score}}
+        for trial, values in scores.items()
+        for seed, score in enumerate(values)
+    ]
+    (run.path / "seeds.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    pooled = np.sqrt((0.01**2 * 2 + 0.02**2 * 2) / 2)
+    assert SeedNoise(run).floor("auc") == pytest.approx(
+        4.302653 * np.sqrt(2) * pooled
+    )  # t for 2 degrees of freedom
+
+
+def test_the_command_reruns_scores_and_writes_all_tables(run):
+    done = CliRunner().invoke(app, ["rank", str(run.path), "--seeds", "2", "--test", "--top", "2"])
+    assert done.exit_code == 0, done.output
+    assert "by their seeds alone" in done.output
+    assert {file.stem for file in run.results.iterdir()} == {"ranked", "labels", "ablation", "test"}
+    ablation = pd.read_csv(run.results / "ablation.csv")
+    assert ablation["change"].tolist()[-2:] == ["always negative", "prevalence"]
+    assert ablation["test_auc"].tolist()[-2:] == [0.5, 0.5]
