@@ -9,6 +9,7 @@ from analysis.population import population, population_notes
 from analysis.rank import RankedResults, column
 from analysis.ranked_trial import recipe_text
 from analysis.tables import Table, decimals_for, shown
+from ichtune.search.run_folder import RunFolder
 
 BESIDE = ("average_precision", "subset_accuracy", "weighted_log_loss")
 """The metrics that people see beside the score."""
@@ -70,7 +71,13 @@ def notes(results: RankedResults) -> list[str]:
         )
     if results.metric == "loss":
         said.append("each recipe's loss is on a scale of its own, so this order means little between losses")
-    return [*said, *population_notes(results.store)]
+    return [*said, *population_notes(results.store), *map(provenance, results.runs)]
+
+
+def provenance(run: RunFolder) -> str:
+    """What it takes to make the numbers again."""
+    asked = run.asked
+    return f"run {run.name}: seed {asked['settings']['seed']}, store {asked['fingerprint']}"
 
 
 def ranked_texts(results: RankedResults) -> pd.DataFrame:

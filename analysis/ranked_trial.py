@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ichtune.errors import InputError
 from ichtune.search.run_folder import RunFolder, TrialRecord
 from ichtune.training.metrics import higher_is_better
 
@@ -67,11 +68,23 @@ class RankedTrial:
 
     @property
     def logits(self) -> np.ndarray | None:
-        """Out-of-fold logits of that epoch, float16 `[N, 6]` on disk; None where there are none that are finite."""
+        """Out-of-fold logits of that epoch, float16 `[N, 6]` on disk; None where there are none that are finite.
+
+        Raises:
+            InputError: the file is damaged, or holds something else.
+        """
         file = self.record.folder / "out_of_fold.npy"
-        return (
-            None if self.diverged or not file.is_file() else np.load(file, mmap_mode="r", allow_pickle=False)
-        )
+        if self.diverged or not file.is_file():
+            return None
+        try:
+            logits = np.load(file, mmap_mode="r", allow_pickle=False)  # never code
+        except (ValueError, EOFError) as error:
+            raise InputError(f"{file}: damaged ({error}); remove it to rank without it") from None
+        if logits.dtype != np.float16 or logits.ndim != 2:
+            raise InputError(
+                f"{file}: holds {logits.dtype} {logits.shape}, not float16 logits; remove it to rank without it"
+            )
+        return logits
 
 
 def varying_parameters(params: list[dict[str, Any]]) -> list[str]:

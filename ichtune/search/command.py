@@ -71,8 +71,22 @@ def _run(planned: Plan, console: Console, *, dry_run: bool) -> int:
     print_plan(planned, console)
     if dry_run:
         return OK
-    finished = search(planned, console)
+    try:
+        finished = search(planned, console)
+    except KeyboardInterrupt:  # before the trials, which end by themselves
+        return _interrupted_early(RunFolder.at(planned.run), console)
     return finish(finished.run, console, stopped=finished.stopped)
+
+
+def _interrupted_early(run: RunFolder, console: Console) -> int:
+    console.print("[bold red]stopped:[/] interrupted before the first trial")
+    if (run.path / "search.yaml").is_file():
+        console.print(f"go on with:  {_resume_command(run)}", soft_wrap=True, highlight=False)
+    return INTERRUPTED_CODE
+
+
+def _resume_command(run: RunFolder) -> str:
+    return f"ichtune search --runs {run.runs} --resume {run.name}"
 
 
 def print_plan(plan: Plan, console: Console) -> None:
@@ -111,7 +125,7 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
     print_summary(run, console)
     if stopped:
         console.print(f"[bold red]stopped:[/] {escape(stopped)}", soft_wrap=True, highlight=False)
-        console.print(f"go on with:  ichtune search --runs {run.runs} --resume {run.name}", soft_wrap=True)
+        console.print(f"go on with:  {_resume_command(run)}", soft_wrap=True, highlight=False)
     code = {None: OK, INTERRUPTED: INTERRUPTED_CODE}.get(stopped, NOTHING_USABLE)
     try:
         results = RankedResults.of(run)

@@ -139,3 +139,15 @@ def test_trials_without_predictions_are_ranked_without_an_interval(made_up_copy)
     table = RankedResults.of(made_up_copy).table
     assert pd.isna(table["score_low"].iloc[0])
     assert table["score_low"].iloc[1:].notna().all()
+
+
+def test_code_in_a_run_from_somebody_else_is_not_run_but_told(made_up_copy, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (tmp_path.joinpath("sprung").touch, ())
+
+    file = RankedResults.of(made_up_copy).best.record.folder / "out_of_fold.npy"
+    np.save(file, np.array([Trap()], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match=r"out_of_fold.npy: damaged"):
+        _ = RankedResults.of(made_up_copy).table
+    assert not (tmp_path / "sprung").exists()
