@@ -117,6 +117,7 @@ class _TrialRun:
             parts=self.parts,
         )
         self.saved = time.monotonic()
+        self.last: EpochResult | None = None
 
     def next_epoch(self) -> dict[str, Any]:
         begun = time.monotonic()
@@ -130,6 +131,7 @@ class _TrialRun:
         self.folder.add_epoch({**record, "batch_parts": self.parts, OBJECTIVE: value, ENDED: ended})
         self.board.add(result.epoch, {"best_so_far": self.best.value, **scalars(result)})
         self._checkpoint(result, ended)
+        self.last = result
         return {
             "epoch": result.epoch,
             OBJECTIVE: value,
@@ -162,6 +164,10 @@ class _TrialRun:
         return logits
 
     def close(self) -> None:
+        if self.last is not None:
+            final = self.last.mean(self.job.space.metric)
+            outcome = {"best": self.best.value, "final": final, "diverged": float(self.last.diverged)}
+            self.board.add(self.last.epoch, {f"outcome/{name}": value for name, value in outcome.items()})
         self.board.close()
         self.folder.push()
 

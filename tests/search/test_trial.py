@@ -87,6 +87,11 @@ def test_tensorboard_reads_the_curves_and_the_hyperparameters_back(record):
     assert values == pytest.approx([epoch["mean"]["auc"] for epoch in record.epochs])
     assert "train/lr" in board.Tags()["scalars"]
     assert "_hparams_/session_start_info" in board.summary_metadata
+    best, final, diverged = (
+        board.Scalars(f"outcome/{name}")[0].value for name in ("best", "final", "diverged")
+    )
+    assert (best, final) == pytest.approx((max(values), values[-1]))
+    assert diverged == 0
 
 
 def test_the_same_trial_gives_the_same_numbers_whatever_was_trained_before_it(small_job):

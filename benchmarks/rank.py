@@ -1,0 +1,85 @@
+"""What ranking costs: the parts of `ichtune rank` and of its pictures, on made-up searches of two sizes.
+
+    python benchmarks/rank.py [--many 1000] [--slices 2500] [--trials 200] [--rows 750000] [--seed 0]
+
+The first is a run of many trials on few slices, the second one of some trials on as many out-of-fold rows as the whole
+RSNA 2019 challenge. Making them up takes minutes and is not counted. Prints JSON: seconds of each part, each run in a
+process of its own with its imports, and that process's largest memory in MiB.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.made_up_run import made_up_run, made_up_store
+from ichtune.space import Space
+
+
+def measure(run: Path) -> dict[str, Any]:
+    """Seconds of each part of a ranking in this process, which has imported nothing of it before."""
+    seconds: dict[str, float] = {}
+    begun = time.perf_counter()
+
+    def lap(name: str) -> None:
+        nonlocal begun
+        now = time.perf_counter()
+        seconds[name], begun = round(now - begun, 2), now
+
+    import resource
+
+    from analysis.gallery import draw
+
+    from analysis.rank import RankedResults
+    from analysis.result_tables import write_ranking
+
+    lap("imports")
+    results = RankedResults.of(run)
+    lap("read")
+    _ = results.certain, results.corrected_best
+    lap("statistics")
+    write_ranking(results, 15)
+    lap("tables")
+    draw(results)
+    lap("importance and pictures")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "total_s": round(sum(seconds.values()), 1), "peak_mib": round(peak)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--many", type=int, default=1000)
+    parser.add_argument("--slices", type=int, default=2500)
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--rows", type=int, default=750_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        print(json.dumps(measure(arguments.measure)))
+        return
+    figures = {}
+    with tempfile.TemporaryDirectory(prefix="rank-") as folder:
+        for name, trials, rows, epochs in (
+            ("many trials", arguments.many, arguments.slices, 12),
+            ("many rows", arguments.trials, arguments.rows, 1),  # an epoch is enough to rank by
+        ):
+            place = Path(folder) / name.replace(" ", "-")
+            # One row in six is set aside as the test set.
+            store = made_up_store(place / "store", rows * 6 // 5, seed=arguments.seed)
+            space = Space.load("default").changed({"model.weights": "random", "training.epochs": epochs})
+            run = made_up_run(place / "runs", store, trials, space=space, seed=arguments.seed)
+            command = [sys.executable, __file__, "--measure", str(run.path)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            figures[name] = {"trials": trials, "rows": rows, **json.loads(done.stdout.splitlines()[-1])}
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
