@@ -1,0 +1,54 @@
+"""A run's folder with scores written by hand, for what is told from scores and parameters alone."""
+
+from pathlib import Path
+
+import numpy as np
+import optuna
+
+from analysis.rank import RankedResults
+from benchmarks.made_up_run import quality
+from ichtune.search.run_folder import RunFolder
+from ichtune.search.study import open_study
+from ichtune.space import Space
+from ichtune.space.walks import Params
+
+ADAM = Space.parse(
+    {
+        "loss": {"choice": [{"name": "bce"}, {"name": "focal"}]},
+        "optimizer": {"name": "adam", "lr": {"loguniform": [1e-5, 1e-2]}},
+        "sampler": {"choice": ["shuffle", "oversample"]},
+        "augmentation": {"choice": ["normal", "moderate", "aggressive"]},
+    },
+    "adam",
+)
+"""A space without branches."""
+
+
+def run_by_hand(path: Path, space: Space, trials: list[tuple[Params, list[float | None]]]) -> RankedResults:
+    """The ranking of trials given by their parameters and a score an epoch, of which the second is compared."""
+    run = RunFolder.create(path, {"space": space.as_dict(), "settings": {"grace": 2}})
+    open_study(run.journal, direction="minimize" if space.direction == "min" else "maximize")
+    for number, (params, scores) in enumerate(trials):
+        folder = run.trial(f"{number:04d}")
+        recipe = {"training": {"epochs": 3}}
+        about = {"number": number, "params": params, "recipe": recipe, "recipe_hash": "", "point": None}
+        folder.begin(about)
+        for epoch, score in enumerate(scores, 1):
+            folder.add_epoch(
+                {"epoch": epoch, "diverged": bool(score == np.inf), "mean": {space.metric: score}}
+            )
+    return RankedResults.of(run)
+
+
+def drawn(space: Space, count: int, seed: int = 0) -> list[Params]:
+    """Parameters drawn from a space at random."""
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed))
+    return [space.suggest(study.ask()) for _ in range(count)]
+
+
+def searched(path: Path, space: Space, count: int, *, sign: int = 1, seed: int = 0) -> RankedResults:
+    """A search at random in which a score is a fifth of the recipe's made-up quality, but for a little noise."""
+    noise = np.random.default_rng(seed).normal(0, 0.01, count)
+    params = drawn(space, count, seed)
+    scores = [1 + sign * (quality(trial) / 5 + off) for trial, off in zip(params, noise, strict=True)]
+    return run_by_hand(path, space, [(p, [s, s]) for p, s in zip(params, scores, strict=True)])
