@@ -117,8 +117,8 @@ def _table(name: str, caption: str, results: RankedResults, rows: list[tuple[Ran
         caption=caption + "; differences to the first row, 95 % intervals by patient",
         rows=whole,
         below=_no_skill(results, splits),
-        population=population(results.store, results.run.asked["folds"]),
-        notes=[*_test_notes(held_out), *population_notes(results.store)],
+        population=population(results.splits, results.run.asked["folds"]),
+        notes=[*_test_notes(held_out), *population_notes(results.splits)],
         texts=_texts(whole, _no_skill(results, splits), splits),
     )
 

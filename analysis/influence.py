@@ -9,6 +9,7 @@ Obuchowski (Biometrics 1997, 53:567).
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
@@ -37,28 +38,45 @@ class Truth:
         codes[rows] = np.unique(self.patients[rows], return_inverse=True)[1]
         return codes
 
-    @property
+    @cached_property
     def count(self) -> int:
         """How many patients the folds validate on."""
         return int(self.codes.max()) + 1
+
+    @cached_property
+    def parts(self) -> list["Part"]:
+        """The validation part of each fold."""
+        labels = [self.labels[fold.valid] for fold in self.folds]
+        return [
+            Part(fold.valid, self.codes[fold.valid], known > 0.5, known <= 0.5)
+            for fold, known in zip(self.folds, labels, strict=True)
+        ]
+
+
+class Part(NamedTuple):
+    """The truth of n slices: their rows and patients, and which labels are known to be there or not, `[n, 6]`."""
+
+    rows: np.ndarray
+    patients: np.ndarray
+    positive: np.ndarray
+    negative: np.ndarray
 
 
 def influence(metric: str, logits: np.ndarray, truth: Truth) -> Moved:
     """A metric of out-of-fold logits `[N, 6]`, the mean over folds, and what each patient adds to it `[P]`.
 
-    `metric` is one of `evaluate`'s, also of a single label as `auc_subdural`; a fold in which it is undefined
-    leaves the mean, and with none left it is NaN.
+    The logits are taken in half precision, in which runs keep them. `metric` is one of `evaluate`'s, also of a
+    single label as `auc_subdural`; a fold in which it is undefined leaves the mean, and with none left it is NaN.
     """
-    parts = []
-    for fold in truth.folds:
-        value, slices = _of_fold(metric, logits[fold.valid].astype(np.float32), truth.labels[fold.valid])
+    values, rows = [], []
+    for part in truth.parts:
+        value, slices = _of_part(metric, logits[part.rows].astype(np.float16), part.positive, part.negative)
         if np.isfinite(value):
-            parts.append((value, np.bincount(truth.codes[fold.valid], slices, truth.count)))
-    if not parts:
+            values.append(value)
+            rows.append(np.bincount(part.patients, slices, truth.count))
+    if not values:
         return float("nan"), np.full(truth.count, np.nan)
-    return float(np.mean([value for value, _ in parts])), np.sum([row for _, row in parts], axis=0) / len(
-        parts
-    )
+    return float(np.mean(values)), np.mean(rows, axis=0)
 
 
 def is_measurable(metric: str) -> bool:
@@ -74,15 +92,17 @@ def _split(metric: str) -> tuple[str, list[int]]:
     return metric, list(range(len(LABELS)))
 
 
-def _of_fold(metric: str, logits: np.ndarray, labels: np.ndarray) -> Moved:
-    positive, negative = labels > 0.5, labels <= 0.5
+def _of_part(metric: str, logits: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> Moved:
     if metric in _OVERALL:
         return _ratio(*_OVERALL[metric](logits, positive, negative))
     name, columns = _split(metric)
     defined = [k for k in columns if positive[:, k].any() and negative[:, k].any()]
     if not defined:
         return float("nan"), np.zeros(len(logits))
-    moved = [_PER_LABEL[name](logits[:, k], positive[:, k], negative[:, k]) for k in defined]
+    moved = [
+        _PER_LABEL[name](*(np.ascontiguousarray(of[:, k]) for of in (logits, positive, negative)))
+        for k in defined
+    ]
     return float(np.mean([value for value, _ in moved])), np.mean([slices for _, slices in moved], axis=0)
 
 
@@ -122,8 +142,14 @@ def _levels(
     scores: np.ndarray, positive: np.ndarray, negative: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The place of each score among the different ones, from the lowest, and how many of each kind stand there."""
-    different, level = np.unique(scores, return_inverse=True)
-    count = len(different)
+    # The bits of a half as a whole number sort as it does, once those below 0 are turned round; 16 bits sort fast.
+    bits = scores.view(np.int16)
+    keys = np.where(bits < 0, np.int16(-(2**15)) - bits, bits)
+    order = np.argsort(keys, kind="stable")
+    ascending = keys[order]
+    level = np.empty(len(scores), np.intp)
+    level[order] = np.concatenate([[0], (ascending[1:] != ascending[:-1]).cumsum()])
+    count = level[order[-1]] + 1
     return level, np.bincount(level, positive, count), np.bincount(level, negative, count)
 
 
@@ -168,7 +194,7 @@ def _weighted_log_loss(
     logits: np.ndarray, positive: np.ndarray, negative: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     weights = (positive | negative) * np.array(CHALLENGE_WEIGHTS)
-    return (log_losses(expit(logits), positive) * weights).sum(axis=1), weights.sum(axis=1)
+    return (log_losses(expit(logits.astype(np.float32)), positive) * weights).sum(axis=1), weights.sum(axis=1)
 
 
 _PER_LABEL: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], Moved]] = {

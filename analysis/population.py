@@ -10,38 +10,40 @@ from ichtune.training.batches import Fold
 from ichtune.training.metrics import no_skill
 
 
-def population(store: SliceStore, folds: int) -> pd.DataFrame:
+def splits(store: SliceStore) -> pd.DataFrame:
+    """What `split_table` says of a store, by the name of the part."""
+    return split_table(store.table).set_index("part")
+
+
+def population(parts: pd.DataFrame, folds: int) -> pd.DataFrame:
     """A row a label: how often it stands in each split, in how many patients, and in how many folds it is defined.
 
     Columns `label`; `train_positive`, `train_prevalence`, `train_patients` (those positive) and the same of
     `test_` where there is a test set; `defined_folds`, those of the first `folds` that have a positive and a negative.
+    `parts` is what `splits` gives.
     """
-    parts = split_table(store.table).set_index("part")
-    defined = [_defined(store.labels[valid]) for _, valid in store.fold_indices()[:folds]]
     rows = []
-    for column, label in enumerate(LABELS):
+    for label in LABELS:
         row: dict[str, object] = {"label": label}
         for split in (TRAIN, TEST):
             if split in parts.index:
                 row[f"{split}_positive"] = parts.at[split, f"{label}_slices"]
                 row[f"{split}_prevalence"] = parts.at[split, f"{label}_prevalence"]
                 row[f"{split}_patients"] = parts.at[split, f"{label}_patients"]
-        rows.append(row | {"defined_folds": sum(int(fold[column]) for fold in defined)})
+        shares = [parts.at[f"fold {number}", f"{label}_prevalence"] for number in range(folds)]
+        rows.append(row | {"defined_folds": sum(0 < share < 1 for share in shares)})
     return pd.DataFrame(rows)
 
 
-def population_notes(store: SliceStore) -> list[str]:
+def population_notes(parts: pd.DataFrame) -> list[str]:
     """How many slices and patients the splits have, and how often each label stands in them, in words."""
-    parts = split_table(store.table).set_index("part")
-    splits = [split for split in (TRAIN, TEST) if split in parts.index]
+    names = [split for split in (TRAIN, TEST) if split in parts.index]
     counts = [
         f"{split}: {parts.at[split, 'slices']:,} slices of {parts.at[split, 'patients']:,} patients"
-        for split in splits
+        for split in names
     ]
-    shares = [
-        f"{label} {' / '.join(_share(parts.loc[split], label) for split in splits)}" for label in LABELS
-    ]
-    return ["; ".join(counts), f"prevalence in {' / '.join(splits)} (positive patients): {', '.join(shares)}"]
+    shares = [f"{label} {' / '.join(_share(parts.loc[split], label) for split in names)}" for label in LABELS]
+    return ["; ".join(counts), f"prevalence in {' / '.join(names)} (positive patients): {', '.join(shares)}"]
 
 
 def _share(part: pd.Series, label: str) -> str:
@@ -63,10 +65,6 @@ def no_skill_rows(store: SliceStore, folds: list[Fold]) -> dict[str, dict[str, f
 def _no_skill(train: np.ndarray, valid: np.ndarray) -> dict[str, dict[str, float]]:
     positives, known = (train == 1).sum(axis=0), (~np.isnan(train)).sum(axis=0)
     return no_skill(valid, positives / np.maximum(known, 1))
-
-
-def _defined(labels: np.ndarray) -> np.ndarray:
-    return np.any(labels > 0.5, axis=0) & np.any(labels <= 0.5, axis=0)
 
 
 def _mean(values: np.ndarray) -> float:

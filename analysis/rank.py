@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.influence import Truth, influence, is_measurable
 from analysis.knobs import idle_knobs
-from analysis.population import no_skill_rows
+from analysis.population import no_skill_rows, splits
 from analysis.ranked_trial import RankedTrial, varying_parameters
 from analysis.seed_noise import SeedNoise
 from analysis.significance import Scores
@@ -94,6 +94,11 @@ class RankedResults:
     @cached_property
     def store(self) -> SliceStore:
         return SliceStore.open(self.run.asked["data"])
+
+    @cached_property
+    def splits(self) -> pd.DataFrame:
+        """The slices and patients of the store's splits and folds, by the name of the part."""
+        return splits(self.store)
 
     @cached_property
     def truth(self) -> Truth:

@@ -27,7 +27,7 @@ def ranked_table(results: RankedResults) -> Table:
         ),
         rows=results.table,
         below=results.no_skill,
-        population=population(results.store, folds),
+        population=population(results.splits, folds),
         notes=notes(results),
         texts=ranked_texts(results),
     )
@@ -41,8 +41,8 @@ def label_table(results: RankedResults, top: int) -> Table:
         caption=f"Search {results.run.name}: the best {top} trials by label, out of fold, 95 % intervals by patient",
         rows=rows,
         below=pd.DataFrame(columns=rows.columns),
-        population=population(results.store, results.run.asked["folds"]),
-        notes=population_notes(results.store),
+        population=population(results.splits, results.run.asked["folds"]),
+        notes=population_notes(results.splits),
     )
 
 
@@ -71,7 +71,7 @@ def notes(results: RankedResults) -> list[str]:
         )
     if results.metric == "loss":
         said.append("each recipe's loss is on a scale of its own, so this order means little between losses")
-    return [*said, *population_notes(results.store), *map(provenance, results.runs)]
+    return [*said, *population_notes(results.splits), *map(provenance, results.runs)]
 
 
 def provenance(run: RunFolder) -> str:

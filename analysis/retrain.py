@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from analysis.comparison import ModelScores, Part, comparison_table, no_skill_scores, score, scored_parts
 from analysis.differences import Difference
 from analysis.model_folder import Classifier, Origin, Preprocessing, TrainedModel, write_model
-from analysis.population import population
+from analysis.population import population, splits
 from analysis.resumable import ResumableTraining
 from analysis.retrain_plan import RetrainOptions, RetrainPlan, plan
 from analysis.tables import Table, write_table
@@ -199,7 +199,7 @@ def _outcome(
 
 
 def _table(plan: RetrainPlan, made: Retrained) -> Table:
-    behind = population(plan.store, plan.experiment.folds)
+    behind = population(splits(plan.store), plan.experiment.folds)
     return Table("comparison", made.caption, made.comparison, made.no_skill, behind, made.notes)
 
 
