@@ -179,7 +179,7 @@ def phantom(
 @app.command()
 def space(
     space: Annotated[
-        str, typer.Argument(metavar="NAME|FILE", help="A preset (quick, default, full) or a YAML file.")
+        str, typer.Argument(metavar="NAME|FILE", help="A preset (quick, default, full, ablation) or a YAML file.")
     ],
 ) -> None:
     """Check a search space and print it as a tree."""

