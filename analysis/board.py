@@ -1,0 +1,20 @@
+"""A run's pictures in TensorBoard, under IMAGES beside its trials' curves."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
+
+from ichtune.search.run_folder import RunFolder
+
+
+def show_on_board(run: RunFolder, pictures: Sequence[Path]) -> None:
+    """Put PNG pictures, by their names, where `tensorboard --logdir RUN/trials` finds them; earlier ones go."""
+    for earlier in run.trials.glob("events.out.tfevents.*"):
+        earlier.unlink()
+    with SummaryWriter(str(run.trials)) as writer:
+        for file in pictures:
+            with Image.open(file) as picture:
+                writer.add_image(file.stem, np.asarray(picture.convert("RGB")), dataformats="HWC")

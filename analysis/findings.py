@@ -1,0 +1,72 @@
+"""Everything that can be told of a ranking, each part computed once: tables, importance, effects, pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.board import show_on_board
+from analysis.branches import notes
+from analysis.effects import effects
+from analysis.importance import importance
+from analysis.pictures.gallery import draw
+from analysis.population import population, population_notes
+from analysis.rank import RankedResults
+from analysis.result_tables import result_tables
+from analysis.tables import Table, write_table
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What `RUN/results` and the report of a run hold."""
+
+    results: RankedResults
+    top: int = 15
+    """How many trials are told of by label."""
+
+    @cached_property
+    def importance(self) -> pd.DataFrame:
+        return importance(self.results)
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        return effects(self.results)
+
+    @cached_property
+    def remarks(self) -> list[str]:
+        """What a reader of importance and effects is to know, also why there are none."""
+        return notes(self.results)
+
+    @cached_property
+    def tables(self) -> list[Table]:
+        """Those of the ranking, and importance and effects as far as the trials tell of them."""
+        name = self.results.run.name
+        hyper = [
+            self._table("importance", f"Search {name}: what decides of the score", self.importance),
+            self._table("effects", f"Search {name}: what each value is worth", self.effects),
+        ]
+        return result_tables(self.results, self.top) + [table for table in hyper if len(table.rows)]
+
+    def _table(self, kind: str, caption: str, rows: pd.DataFrame) -> Table:
+        behind = population(self.results.splits, self.results.run.asked["folds"])
+        said = [*self.remarks, *population_notes(self.results.splits)]
+        return Table(kind, caption, rows, pd.DataFrame(columns=rows.columns), behind, said)
+
+    def write(self) -> Sequence[Path]:
+        """Write all tables and pictures into `RUN/results`, and the pictures into TensorBoard's; gives the PNGs."""
+        folder = self.results.run.results
+        for table in self.tables:
+            write_table(folder, table)
+        by_label = next((table.rows for table in self.tables if table.name == "labels"), None)
+        files = draw(
+            self.results,
+            folder / "pictures",
+            importance=self.importance,
+            effects=self.effects,
+            by_label=by_label,
+        )
+        pictures = [file for file in files if file.suffix == ".png"]
+        show_on_board(self.results.run, pictures)
+        return pictures
