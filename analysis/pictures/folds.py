@@ -36,7 +36,8 @@ def folds(
     _draw_folds(axes, values)
     means = metric.scores([trials[place] for place in top])
     rows = np.arange(len(top))
-    if intervals is not None and np.isfinite(intervals[top]).any():
+    known = intervals is not None and bool(np.isfinite(intervals[top]).any())
+    if intervals is not None and known:
         low, high = intervals[top].T
         axes.hlines(rows, low, high, color=BLACK, lw=1.2, zorder=3, label="95 % interval")
     axes.plot(means, rows, "|", color=BLACK, ms=10, mew=2.2, zorder=4, label="mean")
@@ -45,7 +46,8 @@ def folds(
     axes.set_yticks(rows, [trial_name(trials[place]) for place in top])
     axes.set_ylim(len(top) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    axes.set(xlabel=metric.words, title=_title(len(top), values.shape[1], len(trials)))
+    axes.set_xlabel(metric.words)
+    figure.suptitle(_title(len(top), values.shape[1], len(trials), known), x=0.01, ha="left")
     figure.legend(
         loc="outside lower center", ncols=_columns(values.shape[1]), handlelength=1.6, columnspacing=1.2
     )
@@ -58,9 +60,12 @@ def _columns(count: int) -> int:
     return -(-entries // -(-entries // 8))
 
 
-def _title(top: int, count: int, trials: int) -> str:
-    best = f"The best {top} of {trials} trials" if top > 1 else "The best trial"
-    return f"{best} on {count} folds, the mean with its 95 % interval by patient"
+def _title(top: int, count: int, trials: int, known: bool) -> str:
+    best = f"All {trials} trials" if top > 1 else "The trial"
+    if top < trials:
+        best = f"The best {top} of {trials} trials" if top > 1 else f"The best of {trials} trials"
+    interval = ", the mean with its 95 % interval by patient" if known else ""
+    return f"{best} on {count} fold{'s' if count != 1 else ''}{interval}"
 
 
 def _values(trial: "RankedTrial", metric: Metric) -> np.ndarray:

@@ -12,7 +12,7 @@ from analysis.pictures.words import shortened
 
 ROW: Final = 0.27
 """Inches from one bar to the next."""
-EVERYWHERE: Final = "all trials"
+EVERYWHERE: Final = "all branches"
 
 
 @paper()

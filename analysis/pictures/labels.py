@@ -40,7 +40,7 @@ def labels(table: pd.DataFrame, names: dict[str, str]) -> Figure:
     axes.set_ylim(top=min(axes.get_ylim()[1], 1.02))
     axes.tick_params(axis="x", length=0)
     axes.grid(visible=False, axis="x")
-    axes.set(ylabel="AUC, with 95 % interval by patient", title="How well each kind is told")
+    axes.set(ylabel="AUC, with 95 % interval by patient", title="How well each kind of hemorrhage is found")
     figure.legend(loc="outside lower center", ncols=3)
     return figure
 

@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 
 TOP = 5
 """So many of the best are drawn bold, over all others."""
-MOST = 70
+MOST = 60
 """More lines than these can't be told apart; of more trials, so many are drawn, evenly over the ranks."""
 ROW = 0.52
 """Inches from one axis to the next."""
 LEFT_OUT = -0.09
 """Where lines of trials cross the axes of branches that they did not take."""
 STEPS = 8
+CROWD = 30
 SPREAD = 0.22
-"""How far lines spread at a category, as a share of its strip."""
+"""How far lines spread at a category, as a share of its strip; fewer than a crowd spread less."""
 
 
 @paper()
@@ -60,7 +61,8 @@ def parallel(trials: Sequence["RankedTrial"], knobs: Sequence[Knob]) -> Figure:
 
 def _title(drawn: int, trials: int) -> str:
     best = f", the best {TOP} bold" if drawn > TOP else ""
-    return f"{drawn} of {trials} trials, the better the darker{best}"
+    chosen = ", evenly over the ranks" if drawn == MOST < trials else ""
+    return f"{drawn} of {trials} trials{chosen}: the better the darker{best}"
 
 
 def _evenly(trials: list["RankedTrial"]) -> list["RankedTrial"]:
@@ -74,7 +76,7 @@ def _evenly(trials: list["RankedTrial"]) -> list["RankedTrial"]:
 def _places(knob: Knob, trials: Sequence["RankedTrial"], seed: int) -> np.ndarray:
     """Where the trials' lines cross a hyperparameter's axis, from 0 to 1."""
     places = knob.places(trials)
-    shift = np.random.default_rng(seed).uniform(-1, 1, len(places))
+    shift = np.random.default_rng(seed).uniform(-1, 1, len(places)) * min(len(places) / CROWD, 1)
     spread = (places + 0.5 + SPREAD * shift) / max(len(knob.categories), 1)
     crossing = spread if knob.categories else _share(knob, places)
     return np.where(np.isnan(crossing), LEFT_OUT + 0.012 * shift, crossing)

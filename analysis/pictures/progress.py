@@ -42,9 +42,17 @@ def progress(trials: Sequence["RankedTrial"]) -> Figure:
         label="best so far",
         zorder=1.8,
     )
-    axes.margins(x=0.02, y=0.12)
+    axes.margins(y=0.12)
+    margin = max(0.02 * (numbers[-1] - numbers[0]), 0.5)
+    axes.set_xlim(numbers[0] - margin, numbers[-1] + margin)
+    if np.isnan(scores).all():
+        axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    axes.set(xlabel="trial", ylabel=f"{metric.words}, mean over folds", title=_title(trials, metric))
+    axes.set(
+        xlabel="trial (at the edge: without a score)" if np.isnan(scores).any() else "trial",
+        ylabel=f"{metric.words}, mean over folds",
+        title=_title(trials, metric),
+    )
     _name_points(axes, metric, [trial for trial in ordered if trial.record.point][:MOST_NAMED])
     figure.legend(loc="outside lower center", ncols=4)
     return figure
@@ -69,6 +77,7 @@ def _draw_trials(
     style: dict[str, Any] = {
         "color": look.colour,
         "marker": look.marker,
+        "zorder": 2.2,
         "linewidths": 1 if look.marker == "x" else 0,
     }
     axes.scatter(numbers[known], scores[known], s=size, alpha=alpha, rasterized=dense, **style)

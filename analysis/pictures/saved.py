@@ -93,4 +93,6 @@ def _legend(trials: Sequence["RankedTrial"]) -> list[Patch]:
             epochs = sum(map(_spent, members))
             text = f"{look.words}: {_counted(len(members), 'trial')}, {_counted(epochs, 'epoch')}"
             found.append(Patch(facecolor=look.colour, alpha=0.85, label=text))
+    if all(_spent(trial) >= _asked(trial) for trial in trials):
+        return found
     return [*found, Patch(facecolor="none", edgecolor="0.4", hatch="////", lw=0, label="not trained")]

@@ -15,7 +15,7 @@ from ichtune.files import replacing
 WIDTH: Final = 7.0
 """Inches: a page's text width, at which all fonts have 8 points or more."""
 DPI: Final = 150
-COLOURS: Final = 64
+COLOURS: Final = 128
 """Of a PNG, which makes it a third as large."""
 SVG_DPI: Final = 110
 """Of what is pixels in an SVG."""
@@ -81,11 +81,17 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         canvas.draw()
         figure.set_layout_engine("none")  # it stays as it was laid out, and takes half the time
         with replacing(png) as file:
-            image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-            image.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
-                file, "png", dpi=(DPI, DPI)
-            )
+            _few_colours(np.asarray(canvas.buffer_rgba())).save(file, "png", dpi=(DPI, DPI))
         figure.set_dpi(SVG_DPI)
         with replacing(svg) as file:
             FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None, "Creator": None})
     return [png, svg]
+
+
+def _few_colours(pixels: np.ndarray) -> Image.Image:
+    """The picture with a palette, whose white, as in the corner, is white and not nearly so."""
+    image = Image.fromarray(pixels).convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE)
+    palette = np.array(image.getpalette()).reshape(-1, 3)
+    palette[np.asarray(image)[0, 0]] = 255
+    image.putpalette(palette.ravel().tolist())
+    return image
