@@ -1,0 +1,38 @@
+"""How trials ended, each with a look of its own."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from analysis.pictures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
+
+if TYPE_CHECKING:
+    from analysis.rank import RankedTrial
+
+
+class Look(NamedTuple):
+    """Words, colour and marker."""
+
+    words: str
+    colour: str
+    marker: str
+
+
+ENDS: Final = {
+    "last epoch": Look("all epochs", BLUE, "o"),
+    "patience": Look("out of patience", GREEN, "s"),
+    "asha": Look("stopped by ASHA", ORANGE, "^"),
+    "diverged": Look("diverged", VERMILLION, "x"),
+    "failed": Look("failed", BLACK, "P"),
+    "interrupted": Look("interrupted", PURPLE, "D"),
+}
+OTHER: Final = Look("running", GREY, "d")
+
+
+def by_end(trials: Sequence["RankedTrial"]) -> dict[Look, list["RankedTrial"]]:
+    """The trials of each end that any came to, in the order above."""
+    looks = [ENDS.get(trial.ended, OTHER) for trial in trials]
+    groups = {
+        look: [trial for trial, own in zip(trials, looks, strict=True) if own == look]
+        for look in (*ENDS.values(), OTHER)
+    }
+    return {look: members for look, members in groups.items() if members}

@@ -1,0 +1,92 @@
+"""How the best trials' scores spread over the folds."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.pictures.metric import Metric
+from analysis.pictures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, WIDTH, paper
+from analysis.pictures.words import trial_name
+
+if TYPE_CHECKING:
+    from analysis.rank import RankedTrial
+
+MOST = 15
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, "0.5")
+MARKERS = "os^Dv<>pPX"
+
+
+@paper()
+def folds(
+    trials: Sequence["RankedTrial"], intervals: np.ndarray | None = None, no_skill: float | None = None
+) -> Figure:
+    """Each fold's score, joined from trial to trial, with the mean and its interval; the best at the top.
+
+    `intervals` has a row `low, high` for each trial (NaN where it isn't known).
+    """
+    metric = Metric.of(trials)
+    top = [place for place, trial in enumerate(trials) if np.isfinite(metric.score(trial))][:MOST]
+    figure = Figure(figsize=(WIDTH, 0.24 * len(top) + 1.4))
+    axes = figure.subplots()
+    values = np.array([_values(trials[place], metric) for place in top])
+    metric.scale(axes.xaxis, values)
+    _draw_folds(axes, values)
+    means = metric.scores([trials[place] for place in top])
+    rows = np.arange(len(top))
+    known = intervals is not None and bool(np.isfinite(intervals[top]).any())
+    if intervals is not None and known:
+        low, high = intervals[top].T
+        axes.hlines(rows, low, high, color=BLACK, lw=1.2, zorder=3, label="95 % interval")
+    axes.plot(means, rows, "|", color=BLACK, ms=10, mew=2.2, zorder=4, label="mean")
+    if no_skill is not None and np.isfinite(no_skill):
+        axes.axvline(no_skill, color=BLACK, lw=1, linestyle=(0, (4, 3)), zorder=1, label="no skill")
+    axes.set_yticks(rows, [trial_name(trials[place]) for place in top])
+    axes.set_ylim(len(top) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(metric.words)
+    figure.suptitle(_title(len(top), values.shape[1], len(trials), known), x=0.01, ha="left")
+    figure.legend(
+        loc="outside lower center", ncols=_columns(values.shape[1]), handlelength=1.6, columnspacing=1.2
+    )
+    return figure
+
+
+def _columns(count: int) -> int:
+    """Of the legend: all in a row, or in several."""
+    entries = count + 3
+    return -(-entries // -(-entries // 8))
+
+
+def _title(top: int, count: int, trials: int, known: bool) -> str:
+    best = f"All {trials} trials" if top > 1 else "The trial"
+    if top < trials:
+        best = f"The best {top} of {trials} trials" if top > 1 else f"The best of {trials} trials"
+    interval = ", the mean with its 95 % interval by patient" if known else ""
+    return f"{best} on {count} fold{'s' if count != 1 else ''}{interval}"
+
+
+def _values(trial: "RankedTrial", metric: Metric) -> np.ndarray:
+    """A trial's score on each fold; NaN where it isn't defined."""
+    found = trial.best_epoch["folds"][metric.name]
+    return np.array([np.nan if value is None else value for value in found], float)
+
+
+def _draw_folds(axes: Axes, values: np.ndarray) -> None:
+    rows = np.arange(len(values))
+    for fold, scores in enumerate(values.T):
+        colour, marker = COLOURS[fold % len(COLOURS)], MARKERS[fold % len(MARKERS)]
+        axes.plot(scores, rows, color=colour, lw=1, alpha=0.35, zorder=1.5)
+        axes.plot(
+            scores,
+            rows,
+            linestyle="none",
+            marker=marker,
+            ms=4,
+            color=colour,
+            mew=0,
+            zorder=2,
+            label=f"fold {fold + 1}",
+        )

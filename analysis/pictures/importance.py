@@ -1,0 +1,80 @@
+"""Which hyperparameters mattered, beside what one that does nothing would seem to."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.pictures.style import BLACK, BLUE, VERMILLION, WIDTH, paper
+from analysis.pictures.words import shortened
+
+ROW: Final = 0.27
+"""Inches from one bar to the next."""
+EVERYWHERE: Final = "all branches"
+
+
+@paper()
+def importance(table: pd.DataFrame) -> Figure:
+    """Bars by branch, the longest first; `table` has `parameter, branch, trials, importance, deviation, chance`.
+
+    The rows of a branch share what they explain among themselves. An importance that is missing is said to be.
+    """
+    groups = [group for _, group in table.groupby(table["branch"].fillna("").astype(str), sort=False)]
+    rows = sum(len(group) + 1 for group in groups)
+    figure = Figure(figsize=(WIDTH, ROW * rows + 1.0))
+    axes = figure.subplots()
+    place, labels = 0.0, {}
+    for group in groups:
+        labels[place] = _heading(group)
+        for _, row in group.sort_values("importance", ascending=False, na_position="last").iterrows():
+            place += 1
+            labels[place] = shortened(str(row["parameter"]), 38)
+            _draw_bar(axes, place, row)
+        place += 1.3
+    axes.set_yticks(list(labels), list(labels.values()))
+    headings = {_heading(group) for group in groups}
+    for text in axes.get_yticklabels():
+        text.set_fontweight("bold" if text.get_text() in headings else "normal")
+    axes.set_ylim(place - 0.6, -0.6)
+    axes.set_xlim(left=0)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.set(xlabel="importance within the branch", title="What mattered, branch by branch")
+    _legend(figure, axes)
+    return figure
+
+
+def _heading(group: pd.DataFrame) -> str:
+    branch = group["branch"].iloc[0]
+    name = str(branch) if isinstance(branch, str) and branch else EVERYWHERE
+    return f"{shortened(name, 34)} ({group['trials'].max():.0f} trials)"
+
+
+def _draw_bar(axes: Axes, place: float, row: pd.Series) -> None:
+    if not np.isfinite(row["importance"]):
+        axes.annotate(
+            "too few trials", (0, place), (4, 0), textcoords="offset points", va="center", color="0.35"
+        )
+        return
+    axes.barh(place, row["importance"], height=0.62, color=BLUE, alpha=0.75)
+    if np.isfinite(row["deviation"]):
+        axes.errorbar(
+            row["importance"], place, xerr=_within_zero(row), color=BLACK, lw=0.9, capsize=2.5, fmt="none"
+        )
+    if np.isfinite(row["chance"]):
+        axes.vlines(row["chance"], place - 0.42, place + 0.42, color="white", lw=3.2, zorder=3)
+        axes.vlines(row["chance"], place - 0.42, place + 0.42, color=VERMILLION, lw=1.8, zorder=3.1)
+
+
+def _within_zero(row: pd.Series) -> np.ndarray:
+    """The bar's error, cut off where a share would be negative."""
+    return np.array([[min(row["deviation"], row["importance"])], [row["deviation"]]])
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    axes.barh([], [], color=BLUE, alpha=0.75, label="importance")
+    axes.errorbar([], [], xerr=[], color=BLACK, lw=0.9, capsize=2.5, fmt="none", label="± deviation")
+    axes.vlines([], 0, 1, color=VERMILLION, lw=1.8, label="what a parameter that does nothing gets")
+    figure.legend(loc="outside lower center", ncols=3)

@@ -1,0 +1,92 @@
+"""The score that a search went by, as pictures show it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axis import Axis
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from analysis.pictures.words import number
+from ichtune.labels import LABELS
+
+if TYPE_CHECKING:
+    from analysis.rank import RankedTrial
+
+WIDE = 30
+"""The ratio of the largest to the smallest loss from which on their axis is logarithmic."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric and whether more of it is better."""
+
+    name: str
+    maximised: bool
+
+    @classmethod
+    def of(cls, trials: Sequence["RankedTrial"]) -> "Metric":
+        return cls(trials[0].metric, trials[0].maximised)
+
+    @property
+    def words(self) -> str:
+        """`macro AUC`, `AUC of subdural`, `weighted log loss`."""
+        name, label = next(
+            (
+                (self.name.removesuffix(f"_{label}"), label)
+                for label in LABELS
+                if self.name.endswith(f"_{label}")
+            ),
+            (self.name, ""),
+        )
+        plain = name.replace("auc", "AUC").replace("_", " ")
+        if label:
+            return f"{plain} of {label}"
+        return (
+            f"macro {plain}" if name in ("auc", "average_precision", "f1", "precision", "recall") else plain
+        )
+
+    def score(self, trial: "RankedTrial") -> float:
+        """A trial's score; NaN where it diverged or never had one."""
+        return trial.score if not trial.diverged and np.isfinite(trial.score) else np.nan
+
+    def scores(self, trials: Sequence["RankedTrial"]) -> np.ndarray:
+        return np.array([self.score(trial) for trial in trials])
+
+    def values(self, trial: "RankedTrial") -> np.ndarray:
+        """The score at each epoch; NaN where it wasn't defined."""
+        means = [epoch["mean"][self.name] for epoch in trial.record.epochs]
+        return np.array([np.nan if value is None else value for value in means], float)
+
+    def best_so_far(self, scores: np.ndarray) -> np.ndarray:
+        """The best of the scores up to each one; NaN before the first that is defined."""
+        return np.fmax.accumulate(scores) if self.maximised else np.fmin.accumulate(scores)
+
+    def goodness(self, scores: np.ndarray) -> np.ndarray:
+        """Scores from 0 (the worst) to 1 (the best), as the axis has them."""
+        values = np.log(scores) if self.is_wide(scores) else scores
+        low, high = np.nanmin(values), np.nanmax(values)
+        share = (values - low) / (high - low) if high > low else np.where(np.isnan(values), np.nan, 1.0)
+        return share if self.maximised or high == low else 1 - share
+
+    def is_wide(self, scores: np.ndarray) -> bool:
+        """Whether scores need a logarithmic axis: losses that span decades."""
+        known = scores[np.isfinite(scores)]
+        return bool(
+            not self.maximised and len(known) and known.min() > 0 and known.max() > WIDE * known.min()
+        )
+
+    def scale(self, axis: Axis, scores: Any) -> None:
+        """Make an axis one that these scores can be read on."""
+        known = np.asarray(scores, float)
+        if self.is_wide(known):
+            logarithmic(axis, np.nanmin(known), np.nanmax(known))
+
+
+def logarithmic(axis: Axis, low: float, high: float) -> None:
+    """Make an axis logarithmic, its numbers in plain letters."""
+    (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")  # ty: ignore[missing-attribute]
+    axis.set_major_locator(LogLocator(subs=(1,) if high >= 100 * low else (1, 2, 5), numticks=6))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value)))

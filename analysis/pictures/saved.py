@@ -1,0 +1,98 @@
+"""The epochs that trials were spared by ending before their recipes' last."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from analysis.pictures.ends import ENDS, OTHER, Look
+from analysis.pictures.style import WIDTH, paper
+
+if TYPE_CHECKING:
+    from analysis.rank import RankedTrial
+
+
+def saved_share(trials: Sequence["RankedTrial"], ended: str) -> float:
+    """Of all epochs that the recipes asked for, the share that trials with this end did not train."""
+    spared = sum(_asked(trial) - _spent(trial) for trial in trials if trial.ended == ended)
+    return spared / sum(map(_asked, trials))
+
+
+@paper()
+def saved(trials: Sequence["RankedTrial"]) -> Figure:
+    """The epochs that each trial trained, most first, and hatched those it was spared."""
+    figure = Figure(figsize=(WIDTH, 3.2))
+    axes = figure.subplots()
+    order = [*ENDS.values(), OTHER]
+    blocks = sorted((-_spent(trial), order.index(_look(trial)), -_asked(trial)) for trial in trials)
+    place = 0
+    for (spent, look, asked), members in groupby(blocks):
+        count = len(list(members))
+        _draw_block(axes, place, count, -spent, -asked, order[look])
+        place += count
+    axes.set_xlim(0, len(trials))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="trials, those with the most epochs first", ylabel="epochs", title=_title(trials))
+    handles = _legend(trials)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3 if len(handles) <= 3 else 2)
+    return figure
+
+
+def _spent(trial: "RankedTrial") -> int:
+    return trial.record.epochs[-1]["epoch"]
+
+
+def _asked(trial: "RankedTrial") -> int:
+    return trial.record.recipe["training"]["epochs"]
+
+
+def _look(trial: "RankedTrial") -> Look:
+    return ENDS.get(trial.ended, OTHER)
+
+
+def _title(trials: Sequence["RankedTrial"]) -> str:
+    """`ASHA saved 62 % of 720 epochs, patience another 3 %`."""
+    shares = [
+        (who, saved_share(trials, ended)) for who, ended in (("ASHA", "asha"), ("patience", "patience"))
+    ]
+    told = [f"{who} saved {share:.0%}".replace("%", " %") for who, share in shares if share > 0]
+    return f"{' and '.join(told) or 'Nothing was saved'} of {sum(map(_asked, trials)):,} epochs"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' if count != 1 else ''}"
+
+
+def _draw_block(axes: Axes, place: int, count: int, spent: int, asked: int, look: Look) -> None:
+    """Trials that are alike, side by side as one area."""
+    axes.bar(place, spent, count, align="edge", color=look.colour, alpha=0.85, lw=0)
+    axes.bar(
+        place,
+        asked - spent,
+        count,
+        bottom=spent,
+        align="edge",
+        fc="none",
+        ec=look.colour,
+        hatch="////",
+        lw=0,
+        alpha=0.9,
+    )
+
+
+def _legend(trials: Sequence["RankedTrial"]) -> list[Patch]:
+    found = []
+    for look in [*ENDS.values(), OTHER]:
+        members = [trial for trial in trials if _look(trial) == look]
+        if members:
+            epochs = sum(map(_spent, members))
+            text = f"{look.words}: {_counted(len(members), 'trial')}, {_counted(epochs, 'epoch')}"
+            found.append(Patch(facecolor=look.colour, alpha=0.85, label=text))
+    if all(_spent(trial) >= _asked(trial) for trial in trials):
+        return found
+    return [*found, Patch(facecolor="none", edgecolor="0.4", hatch="////", lw=0, label="not trained")]
