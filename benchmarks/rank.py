@@ -32,20 +32,21 @@ def measure(run: Path) -> dict[str, Any]:
 
     import resource
 
-    from analysis.gallery import draw
-
+    from analysis.findings import Findings
     from analysis.rank import RankedResults
-    from analysis.result_tables import write_ranking
 
     lap("imports")
     results = RankedResults.of(run)
     lap("read")
     _ = results.certain, results.corrected_best
     lap("statistics")
-    write_ranking(results, 15)
+    findings = Findings(results)
+    _ = findings.importance, findings.effects
+    lap("importance and effects")
+    _ = findings.tables
     lap("tables")
-    draw(results)
-    lap("importance and pictures")
+    findings.write()
+    lap("files and pictures")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": seconds, "total_s": round(sum(seconds.values()), 1), "peak_mib": round(peak)}
 

@@ -179,7 +179,8 @@ def phantom(
 @app.command()
 def space(
     space: Annotated[
-        str, typer.Argument(metavar="NAME|FILE", help="A preset (quick, default, full, ablation) or a YAML file.")
+        str,
+        typer.Argument(metavar="NAME|FILE", help="A preset (quick, default, full, ablation) or a YAML file."),
     ],
 ) -> None:
     """Check a search space and print it as a tree."""
@@ -335,11 +336,12 @@ def _rerun(results: "RankedResults", top: int, seeds: int) -> None:
 
 def _score_test(results: "RankedResults") -> None:
     from analysis.ablation import finalists
+    from analysis.finals import score_on_test
     from analysis.held_out import HeldOut
     from ichtune.progress import progress
 
     with progress("test set", "views", console) as report:
-        HeldOut(results.run, results.store).score(finalists(results), report)
+        score_on_test(HeldOut(results.run, results.store), finalists(results), report)
 
 
 @app.command()

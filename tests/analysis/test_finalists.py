@@ -12,6 +12,7 @@ from sklearn.metrics import recall_score, roc_auc_score
 from typer.testing import CliRunner
 
 from analysis.ablation import ablation_table, ablations, finalists, test_table
+from analysis.finals import score_on_test
 from analysis.held_out import HeldOut
 from analysis.rank import RankedResults
 from analysis.seed_noise import SeedNoise
@@ -108,7 +109,7 @@ def test_before_the_test_set_was_looked_at_the_ablation_has_validation_alone(sea
 def test_the_test_set_is_scored_by_the_mean_probability_of_all_folds(run, store):
     results = RankedResults.of(run)
     held_out = HeldOut(run, store)
-    held_out.score(finalists(results))
+    score_on_test(held_out, finalists(results))
     table = ablation_table(results).rows
     trial = next(trial for trial, change in ablations(results) if change == "baseline")
     probs, labels = expit(held_out.logits(trial)[store.test].astype(float)), store.labels[store.test]
@@ -126,10 +127,10 @@ def test_the_test_set_is_scored_by_the_mean_probability_of_all_folds(run, store)
 def test_the_test_set_is_looked_at_once_and_a_second_look_is_told(run, store):
     results, held_out = RankedResults.of(run), HeldOut(run, store)
     for _ in range(2):
-        held_out.score([results.best])
+        score_on_test(held_out, [results.best])
         assert [look["trials"] for look in held_out.looks] == [[results.best.name]]
         assert not any("times" in note for note in test_table(results).notes)
-    held_out.score(results.trials)
+    score_on_test(held_out, results.trials)
     assert any("looked at 2 times" in note for note in test_table(results).notes)
 
 
@@ -137,7 +138,7 @@ def test_a_store_without_a_test_set_is_told(run, store):
     whole = SliceStore(store.path, store.info, store.hu)
     whole.table = store.table.assign(split="train")
     with pytest.raises(InputError, match=r"--test: .* has no test set"):
-        HeldOut(run, whole).score(RankedResults.of(run).trials)
+        score_on_test(HeldOut(run, whole), RankedResults.of(run).trials)
 
 
 def test_other_seeds_of_the_top_recipes_give_the_noise_floor(run):
