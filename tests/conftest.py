@@ -15,6 +15,9 @@ from ichtune.data.prepare import PrepareOptions, prepare
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
 
+# What is tested is too small for threads, which cost each step more than they save. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 SHARED = Path(os.environ.get("ICHTUNE_TEST_DATA", Path(__file__).parents[2] / "shared"))
 
 
