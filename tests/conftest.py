@@ -1,6 +1,7 @@
 """Tiny real data: DICOM files and label tables written on the spot, a store of thirty slices."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from ichtune.data.prepare import PrepareOptions, prepare
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
+
+# What is tested is too small for threads, which cost each step more than they save. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = Path(os.environ.get("ICHTUNE_TEST_DATA", Path(__file__).parents[2] / "shared"))
 
@@ -118,8 +122,15 @@ def rsna_folder(tmp_path: Path) -> Callable[..., Path]:
     return lambda **settings: write_rsna(tmp_path / "rsna", **settings)
 
 
-@pytest.fixture
-def small_store(rsna_folder: Callable[..., Path], tmp_path: Path) -> SliceStore:
-    """Thirty slices of ten patients, 32 x 32."""
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> SliceStore:
+    """Thirty slices of ten patients, 32 x 32; nobody writes into it."""
+    folder = tmp_path_factory.mktemp("prepared")
     options = PrepareOptions(size=32, folds=3, workers=1)
-    return prepare(rsna_folder(size=32), tmp_path / "small_store", options).store
+    return prepare(write_rsna(folder / "rsna", size=32), folder / "store", options).store
+
+
+@pytest.fixture
+def small_store(prepared: SliceStore, tmp_path: Path) -> SliceStore:
+    """A copy of the prepared store for one test alone."""
+    return SliceStore.open(shutil.copytree(prepared.path, tmp_path / "small_store"))

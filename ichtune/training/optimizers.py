@@ -1,20 +1,35 @@
 """A recipe's optimizer section as a torch optimizer."""
 
+import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
+import torch
 from torch import nn, optim
 
 from ichtune.config import Optimizer
 
+
+def _uncompiled(optimizer: type[optim.Optimizer]) -> type[optim.Optimizer]:
+    """The same optimizer without what torch wraps around it for `torch.compile`.
+
+    Those wrappers import the whole compiler, which takes every process that trains as long as torch itself does,
+    and nothing is compiled here.
+    """
+    names = ("add_param_group", "state_dict", "load_state_dict")
+    methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in names}
+    step = torch.no_grad()(inspect.unwrap(optimizer.step))
+    return type(optimizer.__name__, (optimizer,), {**methods, "step": step})
+
+
 # Fused halves the time of Adam's step on a CPU and is one launch on a GPU; torch offers it for these three.
 OPTIMIZERS: Final[dict[str, Callable[..., optim.Optimizer]]] = {
-    "adam": partial(optim.Adam, fused=True),
-    "adamw": partial(optim.AdamW, fused=True),
-    "radam": optim.RAdam,
-    "sgd": partial(optim.SGD, fused=True),
-    "rmsprop": optim.RMSprop,
+    "adam": partial(_uncompiled(optim.Adam), fused=True),
+    "adamw": partial(_uncompiled(optim.AdamW), fused=True),
+    "radam": _uncompiled(optim.RAdam),
+    "sgd": partial(_uncompiled(optim.SGD), fused=True),
+    "rmsprop": _uncompiled(optim.RMSprop),
 }
 
 

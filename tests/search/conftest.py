@@ -1,5 +1,8 @@
 """A search small enough for tests: thirty slices of 32 x 32 and two epochs."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from ichtune.data.store import SliceStore
@@ -32,13 +35,25 @@ def small_space() -> Space:
     return Space.parse(SMALL, "small.yaml")
 
 
+@pytest.fixture(scope="session")
+def banked(prepared: SliceStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with the features that searches in the small space ask for."""
+    store = Path(shutil.copytree(prepared.path, tmp_path_factory.mktemp("banked") / "store"))
+    build(plan(store, Space.parse(SMALL, "small.yaml"), SearchSettings(folds=3, views=2)).parts)
+    return store
+
+
 @pytest.fixture
-def small_plan(small_store: SliceStore, small_space: Space, tmp_path) -> Plan:
+def banked_store(banked: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test alone."""
+    return Path(shutil.copytree(banked, tmp_path / "banked_store"))
+
+
+@pytest.fixture
+def small_plan(banked_store: Path, small_space: Space, tmp_path: Path) -> Plan:
     """A plan whose bank is built already."""
     settings = SearchSettings(trials=4, name="try", runs=tmp_path / "runs", folds=3, views=2)
-    planned = plan(small_store.path, small_space, settings)
-    build(planned.parts)
-    return planned
+    return plan(banked_store, small_space, settings)
 
 
 @pytest.fixture

@@ -1,61 +1,32 @@
 """Recipes that break, on a real local Ray."""
 
+import os
 import pickle
-import subprocess
-import sys
+import signal
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from optuna.trial import TrialState
+from rich.console import Console
 
+from ichtune.config import Recipe
+from ichtune.search import command
 from ichtune.search.failures import Failures, is_out_of_memory
 from ichtune.search.halt import Halt
 from ichtune.search.run_folder import RunFolder
+from ichtune.search.settings import SearchSettings
 from ichtune.search.study import open_study, trial_ends
+from ichtune.space import Space
+from ichtune.training.experiment import Experiment
+from ichtune.training.results import EpochResult
 
 pytestmark = pytest.mark.timeout(240)
 
-# A search on a store whose features break in the way that a recipe's dropout asks for.
-BREAKING = """
-import sys, os
-from pathlib import Path
-import numpy as np, torch
-from rich.console import Console
-from ichtune.search import command
-from ichtune.search.settings import SearchSettings
-from ichtune.space import Space
-import ichtune.search.trial as trial
-from ichtune.training.experiment import Experiment
-
-class Breaking(Experiment):
-    def epochs(self, recipe, *, parts=1, **more):
-        kind = {0.1: "error", 0.2: "memory", 0.3: "killed"}.get(recipe.model.dropout)
-        for result in super().epochs(recipe, parts=parts, **more):
-            if result.epoch == 2:
-                if kind == "error":
-                    raise ValueError("no recipe for this")
-                if kind == "memory" and parts < 2:
-                    raise torch.OutOfMemoryError("CUDA out of memory (made up)")
-                if kind == "killed" and not KILLED.exists():
-                    KILLED.touch()
-                    os.kill(os.getpid(), 9)
-            yield result
-
-KILLED = Path(sys.argv[2]) / "killed"
-import ichtune.search.search as search
-search.Experiment = Breaking
-import cloudpickle
-cloudpickle.register_pickle_by_value(sys.modules["__main__"])
-space = Space.load(Path(sys.argv[2]) / "space.yaml")
-settings = SearchSettings(trials=4, name="run", runs=Path(sys.argv[2]), folds=2, views=1, grace=9,
-                          max_failures=1, max_concurrent=2)
-sys.exit(command.run(Path(sys.argv[1]), space, settings, Console(width=100), dry_run=False))
-"""
 SPACE = """
 model: {backbone: resnet18, weights: random, size: 32, dropout: {choice: [0.0, 0.1, 0.2, 0.3]}}
 optimizer: {name: adam, lr: 0.001}
@@ -69,31 +40,52 @@ points:
 """
 
 
-def search(store: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    (folder / "space.yaml").write_text(SPACE)
-    command = [sys.executable, "-c", BREAKING, str(store), str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+@pytest.fixture
+def breaking(tmp_path) -> type[Experiment]:
+    """An experiment that breaks in the way that a recipe's dropout asks for."""
+    killed = tmp_path / "killed"
+
+    class Breaking(Experiment):
+        def epochs(self, recipe: Recipe, *, parts: int = 1, **more: Any) -> Iterator[EpochResult]:
+            kind = {0.1: "error", 0.2: "memory", 0.3: "killed"}.get(recipe.model.dropout)
+            for result in Experiment.epochs(self, recipe, parts=parts, **more):
+                if result.epoch == 2:
+                    if kind == "error":
+                        raise ValueError("no recipe for this")
+                    if kind == "memory" and parts < 2:
+                        raise torch.OutOfMemoryError("CUDA out of memory (made up)")
+                    if kind == "killed" and not killed.exists():
+                        killed.touch()
+                        os.kill(os.getpid(), signal.SIGKILL)
+                yield result
+
+    return Breaking
 
 
 def test_a_recipe_that_breaks_is_retried_then_fails_alone_and_the_others_come_to_their_end(
-    small_store, tmp_path
+    banked_store, breaking, tmp_path, monkeypatch, capfd
 ):
-    done = search(small_store.path, tmp_path)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr("ichtune.search.search.Experiment", breaking)
+    space = Space.parse(yaml.safe_load(SPACE), "breaking.yaml")
+    settings = SearchSettings(
+        trials=4, name="run", runs=tmp_path, folds=2, views=1, grace=9, max_failures=1, max_concurrent=2
+    )
+    assert command.run(banked_store, space, settings, Console(width=100), dry_run=False) == 0
+    output, errors = capfd.readouterr()
     run = RunFolder.open(tmp_path / "run")
     ends, records = trial_ends(run), {record.number: record for record in run.trial_records()}
     assert ends == {0: "last epoch", 1: "failed", 2: "last epoch", 3: "last epoch"}
-    errors = (records[1].folder / "errors.txt").read_text()
-    assert errors.count("ValueError: no recipe for this") == 2  # the first attempt and a retry
-    assert f"{records[1].folder.name} failed: ValueError: no recipe for this" in done.stdout
-    assert "1 failed" in done.stdout
+    told = (records[1].folder / "errors.txt").read_text()
+    assert told.count("ValueError: no recipe for this") == 2  # the first attempt and a retry
+    assert f"{records[1].folder.name} failed: ValueError: no recipe for this" in output
+    assert "1 failed" in output
     assert [epoch["epoch"] for epoch in records[2].epochs] == [1, 2, 3]
     assert records[2].epochs[-1]["batch_parts"] == 2
-    assert "each of its batches now goes through in 2 parts" in done.stdout
+    assert "each of its batches now goes through in 2 parts" in output
     assert "its process was killed" in (records[3].folder / "errors.txt").read_text()
     assert [epoch["epoch"] for epoch in records[3].epochs] == [1, 2, 3]
     assert TrialState.RUNNING not in {trial.state for trial in open_study(run.journal).trials}
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in errors
 
 
 def failing(callback: Failures, name: str, error: str, tmp_path) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from ichtune.cli import app
 from ichtune.errors import InputError
 from ichtune.search.remote import Remote, below
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.study import settled_trials
 from tests.search.conftest import SMALL
-
-LAUNCH = [sys.executable, str(Path(__file__).parents[2] / "launch.py")]
 
 
 @pytest.fixture(autouse=True)
@@ -103,24 +103,22 @@ def s3(tmp_path, monkeypatch) -> Iterator[str]:
 
 @pytest.mark.timeout(240)
 def test_a_search_writes_its_run_to_s3_and_goes_on_from_there_on_a_machine_without_a_copy(
-    s3, small_store, tmp_path, monkeypatch
+    s3, banked_store, tmp_path, monkeypatch
 ):
     space = {**SMALL, "augmentation": "normal", "training": {"epochs": 2, "batch_size": 8}}
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(space))
-    given = ["--data", str(small_store.path), "--space", str(tmp_path / "small.yaml"), "--folds", "3"]
-    first = launched("--runs", s3, "--name", "try", "--trials", "2", *given)
-    assert first.returncode == 0, first.stderr
+    given = ["--data", str(banked_store), "--space", str(tmp_path / "small.yaml"), "--folds", "3"]
+    search("--runs", s3, "--name", "try", "--trials", "2", "--max-concurrent", "1", *given)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
-    again = launched("--runs", s3, "--resume", "try", "--trials", "3")
-    assert again.returncode == 0, again.stderr
-    assert "2 of 3 trials are done, going on" in again.stdout
+    again = search("--runs", s3, "--resume", "try", "--trials", "3")
+    assert "2 of 3 trials are done, going on" in again
     run = RunFolder.open(below(s3, "try"))
     assert settled_trials(run) == 3
     assert [len(record.epochs) for record in run.trial_records()] == [2] * 3
     assert (run.results / "ranked.csv").is_file()
 
 
-def launched(*options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*LAUNCH, *options], capture_output=True, text=True, timeout=200, check=False, env=dict(os.environ)
-    )
+def search(*options: str) -> str:
+    done = CliRunner().invoke(app, ["search", *options], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout

@@ -1,9 +1,12 @@
 """The whole chain by its commands, on a real local Ray."""
 
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
@@ -32,13 +35,28 @@ LAUNCH = [sys.executable, str(Path(__file__).parents[2] / "launch.py")]
 pytestmark = pytest.mark.timeout(240)
 
 
-def command(folder: Path, *more: object) -> list[str]:
+def options(folder: Path, *more: object) -> list[str]:
     given = ["--data", folder / "store", "--space", folder / "small.yaml", "--runs", folder / "runs"]
-    return LAUNCH + [str(word) for word in (*given, "--folds", 3, "--views", 2, "--max-concurrent", 1, *more)]
+    return [str(word) for word in (*given, "--folds", 3, "--views", 2, "--max-concurrent", 1, *more)]
 
 
-def launched(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+def search(options: list[str]) -> str:
+    """What a search in this process, which has imported everything already, prints until it is done."""
+    done = CliRunner().invoke(app, ["search", *options], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+@contextmanager
+def launched(options: list[str]) -> Generator[subprocess.Popen[str]]:
+    """A search in a process of its own, to be ended by a signal."""
+    command = [*LAUNCH, *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as search:
+        try:
+            yield search
+        finally:
+            search.kill()
 
 
 def wait_for_trials(run: Path, count: int) -> None:
@@ -51,17 +69,12 @@ def wait_for_trials(run: Path, count: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(prepared: SliceStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store, a space, and a finished run of five trials named `try`."""
     folder = tmp_path_factory.mktemp("search")
-    prepare(
-        write_rsna(folder / "rsna", size=32), folder / "store", PrepareOptions(size=32, folds=3, workers=1)
-    )
+    shutil.copytree(prepared.path, folder / "store")
     (folder / "small.yaml").write_text(yaml.safe_dump(SMALL))
-    done = launched(command(folder, "--trials", 5, "--name", "try", "--grace", 1))
-    assert done.returncode == 0, done.stderr
-    (folder / "output.txt").write_text(done.stdout)
-    assert "Traceback" not in done.stderr
+    (folder / "output.txt").write_text(search(options(folder, "--trials", 5, "--name", "try", "--grace", 1)))
     return folder
 
 
@@ -95,38 +108,43 @@ def test_a_run_holds_all_that_was_asked_for(folder):
     assert asked["settings"]["seed"] == 0
 
 
-def test_the_same_seed_gives_the_same_recipes_and_scores_one_trial_at_a_time(folder):
-    done = launched(command(folder, "--trials", 5, "--name", "again", "--grace", 1))
-    assert done.returncode == 0, done.stderr
-    tables = [pd.read_csv(folder / "runs" / name / "results" / "ranked.csv") for name in ("try", "again")]
-    pd.testing.assert_frame_equal(*tables)
-
-
-def test_ctrl_c_keeps_what_is_done_and_prints_the_table_so_far(folder):
-    search = subprocess.Popen(
-        command(folder, "--trials", 500, "--name", "cut"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    run = folder / "runs" / "cut"
-    try:
-        wait_for_trials(run, 5)
+@pytest.fixture(scope="module")
+def cut(folder) -> tuple[int, str, str]:
+    """How a run named `cut` ended that was to go on long after its sixth trial, and what it printed."""
+    with launched(options(folder, "--trials", 500, "--name", "cut", "--grace", 1)) as search:
+        wait_for_trials(folder / "runs" / "cut", 6)
         search.send_signal(signal.SIGINT)
         output, errors = search.communicate(timeout=60)
-    finally:
-        search.kill()
-    assert search.returncode == 130, errors
+    return search.returncode, output, errors
+
+
+def test_the_same_seed_gives_the_same_recipes_and_scores_one_trial_at_a_time(folder, cut):
+    one, other = (told(RunFolder.open(folder / "runs" / name))[:5] for name in ("try", "cut"))
+    assert one == other
+
+
+def told(run: RunFolder) -> list[tuple]:
+    """What each trial of a run tried, what came of it after each epoch, and how it ended."""
+    ends = trial_ends(run)
+    return [
+        (record.params, [epoch["folds"] for epoch in record.epochs], ends[record.number])
+        for record in run.trial_records()
+    ]
+
+
+def test_ctrl_c_keeps_what_is_done_and_prints_the_table_so_far(folder, cut):
+    code, output, errors = cut
+    assert code == 130, errors
+    assert "Traceback" not in errors
     assert "what varies" in output
+    run = folder / "runs" / "cut"
     assert TrialState.RUNNING not in [trial.state for trial in open_study(run / "study.journal").trials]
     assert (run / "results" / "ranked.csv").is_file()
 
 
-def test_a_dry_run_shows_the_plan_of_options_and_variables_and_writes_nothing(folder):
-    given = command(folder, "--name", "plan", "--dry-run")[len(LAUNCH) :]
-    done = CliRunner().invoke(app, ["search", *given], env={"ICHTUNE_TRIALS": "11"})
-    assert done.exit_code == 0, done.output
-    assert "up to 11 by tpe" in done.output
+def test_a_dry_run_shows_the_plan_of_options_and_variables_and_writes_nothing(folder, monkeypatch):
+    monkeypatch.setenv("ICHTUNE_TRIALS", "11")
+    assert "up to 11 by tpe" in search(options(folder, "--name", "plan", "--dry-run"))
     assert not (folder / "runs" / "plan").exists()
 
 
@@ -175,19 +193,11 @@ def test_a_plan_names_the_precision_that_its_bank_and_its_recipes_have(small_pla
 def resumed(folder) -> tuple[Path, str]:
     """A run of six trials whose driver was killed in the middle, and what going on with it to eight printed."""
     run = folder / "runs" / "killed"
-    search = subprocess.Popen(
-        command(folder, "--trials", 6, "--name", "killed", "--max-failures", 1), stdout=subprocess.DEVNULL
-    )
-    try:
+    with launched(options(folder, "--trials", 6, "--name", "killed", "--max-failures", 1)):
         wait_for_trials(run, 3)
-    finally:
-        search.kill()
-        search.wait()
     for stale in (run / "ray").glob("*.json"):  # Ray's own records are not what a search goes on from
         stale.write_text("{")
-    done = launched([*LAUNCH, "--runs", str(folder / "runs"), "--resume", "killed", "--trials", "8"])
-    assert done.returncode == 0, done.stderr
-    return run, done.stdout
+    return run, search(["--runs", str(folder / "runs"), "--resume", "killed", "--trials", "8"])
 
 
 def test_a_search_whose_driver_was_killed_goes_on_to_exactly_the_trials_asked_for(resumed):

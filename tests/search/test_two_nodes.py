@@ -64,6 +64,26 @@ with connected(None) as capacity:
 print(json.dumps(told))
 """
 
+# A search whose trials on images take long enough for a node to die in the midst of them, on whatever machine.
+SLOW = """
+import sys, time
+from ray import cloudpickle
+import ichtune.search.search as searching
+from ichtune.cli import main
+from ichtune.training.experiment import Experiment
+
+class Slow(Experiment):
+    def epochs(self, recipe, **more):
+        for result in super().epochs(recipe, **more):
+            if recipe.model.train == "all":
+                time.sleep(0.7)
+            yield result
+
+searching.Experiment = Slow
+cloudpickle.register_pickle_by_value(sys.modules["__main__"])
+main()
+"""
+
 # Two trials on images, one a node, and one on features.
 MIXED = SMALL | {
     "model": {
@@ -73,7 +93,7 @@ MIXED = SMALL | {
         "train": {"choice": ["all", "frozen"]},
     },
     "augmentation": "normal",
-    "training": {"epochs": 8, "batch_size": 8},
+    "training": {"epochs": 8, "batch_size": 8, "precision": "float32"},
     "points": {
         "images": {"model": {"train": "all"}},
         "more-images": {"model": {"train": "all"}, "optimizer": {"name": "sgd", "lr": 0.01}},
@@ -130,20 +150,23 @@ def tell(nodes: subprocess.Popen[str], order: str, answer: str) -> None:
     assert nodes.stdout.readline().strip() == answer
 
 
-def search(store: Path, folder: Path, *more: object) -> list[str]:
+def options(store: Path, folder: Path, *more: object) -> list[str]:
     (folder / "mixed.yaml").write_text(yaml.safe_dump(MIXED))
     given = ["--data", store, "--space", folder / "mixed.yaml", "--runs", folder / "runs", "--name", "run"]
-    return list(map(str, [*LAUNCH, *given, "--address", "auto", "--folds", 1, *more]))
+    return list(map(str, [*given, "--address", "auto", "--folds", 1, *more]))
 
 
-def test_trials_of_a_node_that_dies_go_on_elsewhere_and_no_epoch_counts_twice(cluster, small_store, tmp_path):
+def test_trials_of_a_node_that_dies_go_on_elsewhere_and_no_epoch_counts_twice(
+    cluster, banked_store, tmp_path
+):
     environment, nodes = cluster
-    command = search(small_store.path, tmp_path, "--trials", 3, "--grace", 8)
+    slow = [sys.executable, "-c", SLOW, "search"]
+    command = [*slow, *options(banked_store, tmp_path, "--trials", 3, "--grace", 8)]
     driver = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        wait_for_epochs(tmp_path / "runs" / "run" / "trials")
+        wait_for_checkpoints(tmp_path / "runs" / "run" / "trials")
         tell(nodes, "kill", "killed")
         output, errors = driver.communicate(timeout=200)
     finally:
@@ -158,18 +181,17 @@ def test_trials_of_a_node_that_dies_go_on_elsewhere_and_no_epoch_counts_twice(cl
     assert pd.read_csv(ended.results / "ranked.csv")["rank"].tolist()[:3] == [1, 2, 3]
 
 
-def wait_for_epochs(trials: Path) -> None:
-    """Wait until two trials have done two epochs; with one core a node, each is on a node of its own."""
+def wait_for_checkpoints(trials: Path) -> None:
+    """Wait until two trials have kept how far they are; with one core a node, each is on a node of its own."""
     for _ in range(1500):
-        done = [len(file.read_text().splitlines()) for file in trials.glob("*/epochs.jsonl")]
-        if sum(epochs >= 2 for epochs in done) >= 2:
+        if len(list(trials.glob("*/checkpoint.pt"))) >= 2:
             return
         time.sleep(0.1)
-    raise TimeoutError(f"{trials}: no two trials with two epochs")
+    raise TimeoutError(f"{trials}: no two trials with a checkpoint")
 
 
 def test_a_runs_folder_that_another_node_does_not_see_is_refused_with_both_remedies(
-    cluster, small_store, tmp_path
+    cluster, banked_store, tmp_path
 ):
     environment, _ = cluster
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
@@ -191,7 +213,7 @@ def test_a_runs_folder_that_another_node_does_not_see_is_refused_with_both_remed
                 break
             time.sleep(0.1)
         done = subprocess.run(
-            search(small_store.path, tmp_path, "--trials", 2),
+            [*LAUNCH, *options(banked_store, tmp_path, "--trials", 2)],
             env=environment,
             capture_output=True,
             text=True,

@@ -67,7 +67,7 @@ def nothing_left(work: Work):
 @torch.no_grad()
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])
 def test_cached_features_are_the_backbones_on_the_same_images(store, precision):
-    resnet = Model(backbone="resnet18", weights="random", size=64)
+    resnet = Model(backbone="resnet18", weights="random", size=32)
     parts = plan(store, resnet, precision=precision)
     build(parts)
     cached = FeatureSource.open(store, parts, "moderate")

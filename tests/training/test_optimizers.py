@@ -1,5 +1,8 @@
 """Optimizers step as torch's do with the recipe's settings."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn, optim
@@ -31,3 +34,21 @@ def test_an_optimizer_steps_as_torchs_plain_one(config, torchs):
             parameter.grad = parameter.detach().cos()
             optimizer.step()
     torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_no_optimizer_takes_torchs_compiler_along():
+    script = """
+import sys, torch
+from ichtune.training.optimizers import OPTIMIZERS
+for make in OPTIMIZERS.values():
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = make([weight], lr=0.1)
+    weight.grad = torch.ones(3)
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "False"
