@@ -7,11 +7,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.pictures.style import BLACK, BLUE, VERMILLION, WIDTH, paper
+from analysis.pictures.style import BLACK, BLUE, PALE, VERMILLION, WIDTH, paper
 from analysis.pictures.words import shortened
 
 ROW: Final = 0.27
 """Inches from one bar to the next."""
+ALPHA: Final = 0.75
 EVERYWHERE: Final = "all branches"
 
 
@@ -38,10 +39,14 @@ def importance(table: pd.DataFrame) -> Figure:
     for text in axes.get_yticklabels():
         text.set_fontweight("bold" if text.get_text() in headings else "normal")
     axes.set_ylim(place - 0.6, -0.6)
+    axes.margins(x=0.1)
     axes.set_xlim(left=0)
     axes.tick_params(axis="y", length=0)
     axes.grid(visible=False, axis="y")
-    axes.set(xlabel="importance within the branch", title="What mattered, branch by branch")
+    axes.set(
+        xlabel="importance: share of the score's variance within the branch",
+        title="What mattered, branch by branch",
+    )
     _legend(figure, axes)
     return figure
 
@@ -53,19 +58,27 @@ def _heading(group: pd.DataFrame) -> str:
 
 
 def _draw_bar(axes: Axes, place: float, row: pd.Series) -> None:
+    """A bar with its number behind it; pale where chance alone would do as much."""
     if not np.isfinite(row["importance"]):
-        axes.annotate(
-            "too few trials", (0, place), (4, 0), textcoords="offset points", va="center", color="0.35"
-        )
+        _write(axes, 0, place, "too few trials")
         return
-    axes.barh(place, row["importance"], height=0.62, color=BLUE, alpha=0.75)
+    above = not row["importance"] <= row["chance"]
+    axes.barh(place, row["importance"], height=0.62, color=BLUE if above else PALE, alpha=ALPHA)
+    ends = [row["importance"]]
     if np.isfinite(row["deviation"]):
-        axes.errorbar(
-            row["importance"], place, xerr=_within_zero(row), color=BLACK, lw=0.9, capsize=2.5, fmt="none"
-        )
+        error = _within_zero(row)
+        axes.errorbar(row["importance"], place, xerr=error, color=BLACK, lw=0.9, capsize=2.5, fmt="none")
+        ends.append(row["importance"] + row["deviation"])
     if np.isfinite(row["chance"]):
         axes.vlines(row["chance"], place - 0.42, place + 0.42, color="white", lw=3.2, zorder=3)
         axes.vlines(row["chance"], place - 0.42, place + 0.42, color=VERMILLION, lw=1.8, zorder=3.1)
+        ends.append(row["chance"])
+    share = f"{row['importance']:.3f}" if row["importance"] >= 0.001 else "< 0.001"
+    _write(axes, max(ends), place, share if above else f"{share}, no more than chance")
+
+
+def _write(axes: Axes, end: float, place: float, text: str) -> None:
+    axes.annotate(text, (end, place), (5, 0), textcoords="offset points", va="center", color="0.3")
 
 
 def _within_zero(row: pd.Series) -> np.ndarray:
@@ -74,7 +87,7 @@ def _within_zero(row: pd.Series) -> np.ndarray:
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
-    axes.barh([], [], color=BLUE, alpha=0.75, label="importance")
+    axes.barh([], [], color=BLUE, alpha=ALPHA, label="importance")
     axes.errorbar([], [], xerr=[], color=BLACK, lw=0.9, capsize=2.5, fmt="none", label="± deviation")
-    axes.vlines([], 0, 1, color=VERMILLION, lw=1.8, label="what a parameter that does nothing gets")
+    axes.vlines([], 0, 1, color=VERMILLION, lw=1.8, label="chance: what one that does nothing gets")
     figure.legend(loc="outside lower center", ncols=3)

@@ -32,8 +32,8 @@ def slices(
 ) -> Figure:
     """A panel for each hyperparameter, with the trials that have it and a score.
 
-    `effects` has the columns `parameter, value, effect, low, high`: what a value does to the score, all else being
-    averaged over, in the score's own unit.
+    `effects` has the columns `parameter, value, effect, low, high`: the score that a value goes with at an epoch
+    common to all trials, all else being averaged over. A category without one shows the mean of its trials.
     """
     metric = Metric.of(trials)
     scored = [trial for trial in trials if np.isfinite(metric.score(trial))]
@@ -48,6 +48,8 @@ def slices(
         _scale(axes, knob, columns)
         if effect is not None and len(effect):
             _draw_effect(axes, knob, effect)
+        elif knob.categories:
+            _draw_means(axes, knob, knob.places(scored), metric.scores(scored))
     for axes in grid.flat[len(knobs) :]:
         axes.set_visible(False)
     figure.supylabel(f"{metric.words}, mean over folds", fontsize=8)
@@ -82,8 +84,6 @@ def _draw_trials(axes: Axes, metric: Metric, knob: Knob, trials: Sequence["Ranke
             rasterized=dense,
         )
         points.set_in_layout(False)  # they lie within the axes, and to measure them takes long
-    if knob.categories:
-        _draw_means(axes, knob, knob.places(trials), metric.scores(trials))
 
 
 def _scale(axes: Axes, knob: Knob, columns: int) -> None:
@@ -130,9 +130,10 @@ def _draw_effect(axes: Axes, knob: Knob, effect: pd.DataFrame) -> None:
 def _explained(knobs: Sequence[Knob], effects: pd.DataFrame | None) -> dict[str, tuple[Artist, ...]]:
     """What the legend says of the lines and marks that are there."""
     found: dict[str, tuple[Artist, ...]] = {}
-    if any(knob.categories for knob in knobs):
+    told = set() if effects is None else set(effects["parameter"]) & {knob.name for knob in knobs}
+    if any(knob.categories and knob.name not in told for knob in knobs):
         found["mean"] = (Line2D([], [], color=BLACK, lw=1.4),)
-    if effects is not None and effects["parameter"].isin([knob.name for knob in knobs]).any():
+    if told:
         mark = Line2D([], [], color=BLACK, lw=1.4, marker="D", mfc="white", ms=4)
-        found["marginal effect, with its interval"] = (Patch(facecolor="0.82"), mark)
+        found["effect at an epoch common to all, with its interval"] = (Patch(facecolor="0.82"), mark)
     return found
