@@ -138,5 +138,6 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
     console.print(f"tables:      {files[0].parent}", soft_wrap=True, highlight=False)
     console.print(f"curves:      tensorboard --logdir {run.trials}", soft_wrap=True, highlight=False)
     console.print(f"study:       optuna-dashboard {run.journal}", soft_wrap=True, highlight=False)
+    console.print(f"report:      ichtune report {run}", soft_wrap=True, highlight=False)
     console.print(f"best model:  ichtune retrain {run}", soft_wrap=True, highlight=False)
     return code

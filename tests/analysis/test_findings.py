@@ -1,0 +1,54 @@
+"""All that is told of a ranking stands in the run's folder, and its pictures in TensorBoard."""
+
+import io
+import shutil
+
+import pandas as pd
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from analysis.findings import Findings
+from analysis.rank import RankedResults
+from ichtune.search.run_folder import RunFolder
+
+
+@pytest.fixture(scope="module")
+def written(made_up, tmp_path_factory) -> tuple[RunFolder, list]:
+    """A copy of the run, written into twice, and its pictures."""
+    folder = tmp_path_factory.mktemp("findings") / "made-up"
+    shutil.copytree(made_up[1].path, folder)
+    for _ in range(2):
+        pictures = Findings(RankedResults.of(folder)).write()
+    return RunFolder(folder), pictures
+
+
+def test_every_table_is_written_in_six_formats(written):
+    names = {file.name for file in written[0].results.iterdir() if file.is_file()}
+    tables, formats = (
+        ("ranked", "labels", "importance", "effects"),
+        ("csv", "json", "xlsx", "md", "tex", "html"),
+    )
+    assert names >= {f"{table}.{suffix}" for table in tables for suffix in formats}
+
+
+def test_importance_is_the_same_from_the_file_as_from_python(written):
+    run, _ = written
+    table = pd.read_csv(run.results / "importance.csv").fillna("")
+    again = Findings(RankedResults.of(run)).importance
+    pd.testing.assert_frame_equal(table, again, check_dtype=False)
+
+
+def test_tensorboard_reads_every_picture_back_once(written):
+    run, pictures = written
+    board = EventAccumulator(str(run.trials), size_guidance={"images": 0}).Reload()
+    assert sorted(board.Tags()["images"]) == sorted(file.stem for file in pictures)
+    for file in pictures:
+        (event,) = board.Images(file.stem)
+        with Image.open(io.BytesIO(event.encoded_image_string)) as shown, Image.open(file) as drawn:
+            assert shown.size == drawn.size
+            assert shown.convert("RGB").tobytes() == drawn.convert("RGB").tobytes()
+
+
+def test_pictures_in_tensorboard_are_no_trials(written, made_up):
+    assert len(list(written[0].trial_folders())) == len(list(made_up[1].trial_folders()))
