@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.population import population, population_notes
-from analysis.rank import RankedResults, column
+from analysis.rank import RankedResults
 from analysis.ranked_trial import recipe_text
 from analysis.tables import Table, decimals_for, shown
 from ichtune.search.run_folder import RunFolder
@@ -82,11 +82,11 @@ def provenance(run: RunFolder) -> str:
 
 def ranked_texts(results: RankedResults) -> pd.DataFrame:
     """The columns that people read, as texts; the rows of no skill stand below."""
-    decimals = {column(name): _metric_decimals(results, name) for name in BESIDE if name != results.metric}
-    decimals["score"] = score_decimals(results)
+    decimals = beside_decimals(results) | {"score": score_decimals(results)}
     rows = [_texts(results, row, decimals) for row in results.table.to_dict("records")]
     below = [_no_skill_texts(results, row, decimals) for row in results.no_skill.to_dict("records")]
-    return pd.DataFrame(rows + below).fillna("")
+    texts = pd.DataFrame(rows + below).fillna("")
+    return texts.loc[:, (texts != "").any()]  # nobody needs an empty column of notes
 
 
 def _texts(results: RankedResults, row: dict[str, Any], decimals: dict[str, int]) -> dict[str, str]:
@@ -150,8 +150,12 @@ def interval(low: Any, high: Any, decimals: int) -> str:
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 
 
-def _metric_decimals(results: RankedResults, metric: str) -> int:
-    """By the spread over folds, as the metrics beside the score have no interval here."""
+def beside_decimals(results: RankedResults) -> dict[str, int]:
+    """The metrics that stand beside the score, and how many decimals they support: by their spread over folds."""
+    return {name: _decimals(results, name) for name in BESIDE if name != results.metric}
+
+
+def _decimals(results: RankedResults, metric: str) -> int:
     spreads = [trial.best_epoch["std"][metric] for trial in results.trials]
     known = [spread for spread in spreads if spread is not None]
     return decimals_for(float(np.median(known)) / results.run.asked["folds"] ** 0.5) if known else 4

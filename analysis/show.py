@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from analysis.rank import RankedResults
-from analysis.ranked_table import interval, notes, score_decimals
+from analysis.ranked_table import beside_decimals, interval, notes, score_decimals
 from analysis.ranked_trial import RankedTrial, recipe_text
 from analysis.tables import shown
 from ichtune.search.run_folder import RunFolder
@@ -18,7 +18,6 @@ from ichtune.search.study import FAILED, repeated_trials, trial_ends
 
 MOST_ROWS = 15
 WIDE, ROOMY = 120, 100  # columns of a terminal that has room for more metrics, and for intervals
-ON_SCREEN = ("average_precision", "subset_accuracy", "weighted_log_loss")
 
 
 def print_summary(run: RunFolder, console: Console) -> None:
@@ -40,7 +39,7 @@ def print_summary(run: RunFolder, console: Console) -> None:
 
 def print_ranking(results: RankedResults, console: Console, top: int = MOST_ROWS) -> None:
     """The best trials and, under them, what no skill at all would score; as wide as the screen allows."""
-    metrics = [name for name in ON_SCREEN if name != results.metric] if console.width >= WIDE else []
+    metrics = beside_decimals(results) if console.width >= WIDE else {}
     room = results.scores is not None and console.width >= ROOMY
     several = len(results.runs) > 1
     names = " and ".join(run.name for run in results.runs)
@@ -61,7 +60,7 @@ def print_ranking(results: RankedResults, console: Console, top: int = MOST_ROWS
     table.add_section()
     for row in results.no_skill.to_dict("records"):
         before = ["", *([""] if several else []), "no skill", shown(row["score"], digits)]
-        numbers = [shown(row[name]) for name in metrics]
+        numbers = [shown(row[name], decimals) for name, decimals in metrics.items()]
         table.add_row(*before, *(["", ""] if room else []), *numbers, "", "", str(row["trial"]), style="dim")
     console.print(table)
     for note in notes(results):
@@ -93,7 +92,7 @@ def _certain_cells(row: dict[str, Any], digits: int) -> list[str]:
     return [ends.replace(" to ", "-"), interval(row["rank_low"], row["rank_high"], 0).replace(" to ", "-")]
 
 
-def _other_cells(trial: RankedTrial, metrics: list[str]) -> list[str]:
+def _other_cells(trial: RankedTrial, metrics: dict[str, int]) -> list[str]:
     mean = trial.best_epoch["mean"]
     epochs = f"{trial.best_epoch['epoch']}/{trial.record.epochs[-1]['epoch']}"
-    return [*(shown(mean[name]) for name in metrics), epochs, trial.ended]
+    return [*(shown(mean[name], decimals) for name, decimals in metrics.items()), epochs, trial.ended]

@@ -22,6 +22,9 @@ _LATEX = (
     | {"±": r"$\pm$", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
 )
 
+LONG = 40
+"""Characters of a cell beyond which it takes several lines of a page."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -161,7 +164,9 @@ def html_grid(frame: pd.DataFrame, caption: str = "", *, ranked: int | None = No
     """A table of texts as HTML, escaped; rows after the first `ranked` stand in its foot."""
 
     def row(cells: list[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+        kinds = (f'{tag} class="long"' if len(cell) > LONG else tag for cell in cells)
+        filled = (f"<{kind}>{html.escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+        return f"<tr>{''.join(filled)}</tr>"
 
     rows = [row(cells, "td") for cells in frame.to_numpy().tolist()]
     ranked = len(rows) if ranked is None else ranked
@@ -186,6 +191,7 @@ def _html(table: Table) -> str:
             "table{border-collapse:collapse;font-variant-numeric:tabular-nums}",
             "caption{text-align:left;padding:.5rem 0;font-weight:600}",
             "th,td{padding:.3rem .7rem;text-align:left;white-space:nowrap;border-bottom:1px solid #ddd}",
+            ".long{white-space:normal;min-width:22rem}",
             "thead th{border-bottom:2px solid #333}tfoot td{color:#666;font-style:italic}",
             "</style></head><body>",
             html_grid(table.human, table.caption, ranked=len(table.rows)),
