@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from analysis.findings import Findings
 from analysis.model_folder import About, Origin, Preprocessing
@@ -24,6 +25,7 @@ from analysis.report.retrained import retrained_models
 from analysis.report.searching import endings, space_of
 from analysis.report.summary import Summary
 from benchmarks.made_up_run import made_up_run
+from ichtune.cli import app
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
@@ -136,6 +138,19 @@ def test_a_single_trial_is_compared_with_nothing(alone: RunFolder, tmp_path: Pat
     assert "no point named “baseline”" in said
     page = reported(alone, tmp_path).read_text()
     assert "Nothing varied between the trials" in page
+
+
+def test_the_command_writes_the_report_and_opens_it(alone: RunFolder, monkeypatch: pytest.MonkeyPatch):
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+    done = CliRunner().invoke(app, ["report", str(alone.path), "--open"])
+    assert done.exit_code == 0, done.output
+    assert opened == [(alone.path / "report.html").as_uri()]
+    page = (alone.path / "report.html").read_text()
+    assert {path.stem for path in (alone.path / "results" / "pictures").glob("*.png")} == set(
+        re.findall(r'<figure id="picture-(\w+)">', page)
+    )
+    assert "Too little varied" in page
 
 
 def test_a_minimised_score_is_drawn_with_the_better_above(made_up: tuple[SliceStore, RunFolder]):
