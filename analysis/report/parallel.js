@@ -35,7 +35,8 @@
   }
 
   const svg = element(chart, "svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Parallel coordinates of all trials" });
-  const behind = element(svg, "g", {}), lines = element(svg, "g", {});
+  const behind = element(svg, "g", { "stroke-opacity": 0.35 });
+  const lines = element(svg, "g", { "stroke-opacity": trials.length > 200 ? 0.4 : 0.75 }); // many hide each other
   const paths = trials.map(({ places }) => {
     const line = places.map((place, axis) => `${x(axis).toFixed(1)},${y(place).toFixed(1)}`).join("L");
     return element(lines, "path", { class: "trial", stroke: colour(places.at(-1)), d: `M${line}` });
