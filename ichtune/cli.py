@@ -345,6 +345,26 @@ def _score_test(results: "RankedResults") -> None:
 
 
 @app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="Folder of a run, as runs/NAME, or its URI.")],
+    show: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+) -> None:
+    """Write all there is to tell of a run into one page, RUN/report.html, which needs no network."""
+    import webbrowser
+
+    from analysis.findings import Findings
+    from analysis.rank import RankedResults
+    from analysis.report.build import write_report
+
+    findings = Findings(RankedResults.of(run))
+    file = write_report(findings, findings.write())
+    findings.results.run.push()
+    console.print(f"report: {file}", soft_wrap=True, highlight=False)
+    if show and not webbrowser.open(file.as_uri()):
+        console.print("[bold yellow]note:[/] there is no browser to open it with", soft_wrap=True)
+
+
+@app.command()
 def retrain(
     run: Annotated[str, typer.Argument(help="Folder of a run, as runs/NAME, or its URI.")],
     rank: Annotated[int, typer.Option(min=1, help="Which recipe of the ranking.")] = 1,

@@ -1,0 +1,166 @@
+"""Puts a report together: everything that is told, one template, its style and its scripts in one file."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+
+from analysis.findings import Findings
+from analysis.held_out import HeldOut
+from analysis.population import population_notes
+from analysis.rank import RankedResults
+from analysis.report import repeat
+from analysis.report.dataset import Dataset
+from analysis.report.figures import figures
+from analysis.report.grids import Cell, Grid
+from analysis.report.parallel import parallel
+from analysis.report.retrained import RetrainedModel, retrained_models
+from analysis.report.searching import date, endings, searched_when, settings_of, space_of, space_text
+from analysis.report.summary import Summary
+from ichtune.files import replacing
+from ichtune.space import Space
+
+HERE: Final = Path(__file__).parent
+FILE: Final = "report.html"
+MOST_TRIALS: Final = 2000
+"""Trials that a page shows; the tables in the run's results have all."""
+
+
+def write_report(findings: Findings, pictures: Sequence[Path]) -> Path:
+    """Write `RUN/report.html`, which needs nothing but itself; gives the file. `pictures` are PNGs."""
+    file = findings.results.run.path / FILE
+    with replacing(file) as beside:
+        beside.write_text(report_page(findings, pictures), encoding="utf-8")
+    return file
+
+
+def report_page(findings: Findings, pictures: Sequence[Path]) -> str:
+    """The HTML of the report."""
+    results, run = findings.results, findings.results.run
+    space, (models, damaged) = space_of(run), retrained_models(run)
+    style, scripts = _inline("report.css"), [_inline("tables.js"), _inline("parallel.js")]
+    return _template().render(
+        run=run.name,
+        now=date(datetime.now()),
+        when=searched_when(run),
+        ichtune=run.asked["versions"]["ichtune"],
+        style=style,
+        scripts=scripts,
+        policy=_policy([style], scripts),
+        summary=Summary(results, models),
+        data=Dataset.of(results),
+        space_text=space_text(space),
+        settings=settings_of(run),
+        endings=endings(run),
+        tables=_tables(findings),
+        hidden=max(len(results.trials) - MOST_TRIALS, 0),
+        **_coordinates(results, space),
+        figures=figures(pictures),
+        remarks=findings.remarks,
+        models=models,
+        damaged=damaged,
+        **_repeating(results, space, models),
+    )
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("template.html.j2")
+
+
+def _inline(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def _policy(styles: list[str], scripts: list[str]) -> str:
+    """What the page may load and run: nothing from anywhere, and of scripts and styles these alone."""
+    return (
+        f"default-src 'none'; img-src data:; style-src {_hashes(styles)}; script-src {_hashes(scripts)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hashes(texts: list[str]) -> str:
+    digests = (hashlib.sha256(text.encode()).digest() for text in texts)
+    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+
+
+def _tables(findings: Findings) -> dict[str, Grid]:
+    """Every table by its name; the ranking, alone or compared, is `ranked`."""
+    results = findings.results
+    # The population stands in the report's section on the data, and remarks beside what they are about.
+    known = {*population_notes(results.splits), *findings.remarks}
+    grids = {table.name: Grid.of(table, _values(results), known) for table in findings.tables}
+    ranked = grids.get("ranked") or grids.pop("compared")
+    return grids | {"ranked": replace(ranked, rows=ranked.rows[:MOST_TRIALS])}
+
+
+def _values(results: RankedResults) -> dict[str, str]:
+    """What the ranking's columns sort by that are called otherwise than their numbers."""
+    return {
+        results.metric.replace("_", " "): "score",
+        "95 %": "score_low",
+        "folds ±": "score_std",
+        "to the best (95 %)": "difference",
+        "tied": "tied_with_best",
+        "ranks": "rank_low",
+        "other seeds": "seed_mean",
+        "seed noise": "noise_floor",
+        "labels": "defined_labels",
+        "epoch": "best_epoch",
+    }
+
+
+def _coordinates(results: RankedResults, space: Space) -> dict[str, Any]:
+    """The data of the parallel coordinates, and the table below them with a row a trial."""
+    varying = [dimension for dimension in space.dimensions if dimension.name in results.varying]
+    data = parallel(results, varying, MOST_TRIALS)
+    columns = ["rank", "trial", data["axes"][-1]["name"], *(axis["name"] for axis in data["axes"][:-1])]
+    rows = []
+    for rank, (shown, trial) in enumerate(zip(data["trials"], results.trials, strict=False), 1):
+        values = [trial.record.params.get(dimension.name) for dimension in varying]
+        score = "" if trial.score != trial.score else repr(float(trial.score))
+        rows.append(
+            [
+                Cell(str(rank), str(rank)),
+                Cell(shown["name"]),
+                Cell(shown["texts"][-1], score),
+                *(_cell(text, value) for text, value in zip(shown["texts"][:-1], values, strict=True)),
+            ]
+        )
+    caption = "Trials and what varies in them; a dash where a recipe does not have the setting"
+    return {"parallel": data if varying else None, "trials": Grid(caption, columns, rows, [], [])}
+
+
+def _cell(text: str, value: Any) -> Cell:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Cell(text, repr(value) if number else "")
+
+
+def _repeating(results: RankedResults, space: Space, models: list[RetrainedModel]) -> dict[str, Any]:
+    run, store = results.run, results.store
+    preset = repeat.preset_of(space)
+    looked = bool(HeldOut(run, store).looks)
+    return {
+        "commands": {
+            "the store, from its source": repeat.prepare_command(store.info, store.path.name),
+            "the search": repeat.search_command(run, store.path.name, preset or f"{run.name}.yaml"),
+            **{f"the model {model.label}": repeat.retrain_command(run, model) for model in models},
+            "the tables": repeat.rank_command(run, test=looked),
+            "this report": repeat.report_command(run),
+        },
+        "space_yaml": None if preset else space.to_yaml().strip(),
+        "versions": repeat.versions_of(run),
+        "search_yaml": repeat.search_yaml(run),
+    }

@@ -1,0 +1,99 @@
+"""The data that a search was made on: its splits, how often each label stands in them, and what the audit found."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.rank import RankedResults
+from analysis.report.grids import Cell, Grid
+from ichtune.data.audit import LEAK, NOTE, Finding, audit
+from ichtune.data.store import SliceStore
+from ichtune.labels import LABELS
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a report says of a store."""
+
+    facts: dict[str, str]
+    splits: Grid
+    findings: list[Finding]
+
+    @classmethod
+    def of(cls, results: RankedResults) -> "Dataset":
+        store = results.store
+        return cls(_facts(store), _splits(results.splits), [*_changed(results), *_audited(store)])
+
+
+def _facts(store: SliceStore) -> dict[str, str]:
+    info = store.info
+    window = (
+        f"{info.window[0]:g}/{info.window[1]:g} HU (centre/width) undone"
+        if info.window
+        else "none: Hounsfield units"
+    )
+    return {
+        "store": store.path.name,
+        "source format": info.format,
+        "slices": f"{info.slices:,} of {info.patients:,} patients",
+        "rejected": f"{info.rejected:,} (rejected.csv in the store gives each reason)"
+        if info.rejected
+        else "none",
+        "stored size": f"{info.size} × {info.size} pixels",
+        "window of the source": window,
+        "test set": f"{info.test_fraction:.0%} of the slices asked for, whole patients"
+        if info.test_fraction
+        else "none",
+        "folds": f"{info.folds}, by patient, stratified on the labels",
+        "seed of the splits": str(info.seed),
+        "patients": "told apart" if info.patients_known else "not named in the source",
+        "identifiers": "replaced by salted hashes" if info.hashed_ids else "as in the source",
+        "fingerprint": store.fingerprint,
+    }
+
+
+def _splits(parts: pd.DataFrame) -> Grid:
+    rows = [
+        [
+            Cell(str(part)),
+            Cell(f"{row['patients']:,}", str(row["patients"])),
+            Cell(f"{row['slices']:,}", str(row["slices"])),
+            *(_share(row, label) for label in LABELS),
+        ]
+        for part, row in parts.iterrows()
+    ]
+    note = (
+        "Of each label: its prevalence, the share of positive slices among those where it is known, and in brackets "
+        "the positive slices and in how many patients they are."
+    )
+    return Grid("Splits and prevalence", ["part", "patients", "slices", *LABELS], rows, [], [note])
+
+
+def _share(row: pd.Series, label: str) -> Cell:
+    if pd.isna(row[f"{label}_slices"]):
+        return Cell("unknown")
+    share = row[f"{label}_prevalence"]
+    return Cell(
+        f"{share:.1%} ({row[f'{label}_slices']:,.0f} in {row[f'{label}_patients']:,.0f})", repr(float(share))
+    )
+
+
+def _changed(results: RankedResults) -> list[Finding]:
+    asked = results.run.asked["fingerprint"]
+    if results.store.fingerprint == asked:
+        return []
+    return [
+        Finding(
+            LEAK,
+            f"The store is not the one that was searched on: its fingerprint is {results.store.fingerprint}, that of "
+            f"the search {asked}. What this section says may not hold for the scores.",
+        )
+    ]
+
+
+def _audited(store: SliceStore) -> list[Finding]:
+    try:
+        return audit(store)
+    except FileNotFoundError as error:
+        missing = str(error.filename).rpartition("/")[2]
+        return [Finding(NOTE, f"Not audited for leaks and copies: the store has no {missing}.")]

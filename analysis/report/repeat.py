@@ -1,0 +1,139 @@
+"""How to do all of it again: the commands with their settings, and the versions that it was done with."""
+
+import json
+import platform
+import shlex
+from collections import Counter
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from analysis.differences import flat
+from analysis.report.retrained import RetrainedModel
+from analysis.seed_noise import SeedNoise
+from ichtune.config import Recipe
+from ichtune.data.prepare import PrepareOptions
+from ichtune.data.store import StoreInfo
+from ichtune.errors import InputError
+from ichtune.search.run_folder import RunFolder
+from ichtune.search.settings import SearchSettings
+from ichtune.space import Space
+from ichtune.wording import plain
+from ichtune.yaml_text import write_yaml
+
+FLAGS: Final = {"time_budget_s": "time-budget"}
+"""Settings that the command calls otherwise."""
+RETRAIN_FLAGS: Final = {
+    "training.epochs": "epochs",
+    "training.patience": "patience",
+    "training.batch_size": "batch-size",
+    "optimizer.lr": "lr",
+    "model.size": "size",
+}
+
+
+def prepare_command(info: StoreInfo, store: str) -> str:
+    """The command that makes such a store of its source."""
+    asked = {
+        "format": info.format,
+        "size": info.size,
+        "window": "/".join(f"{edge:g}" for edge in info.window) if info.window else None,
+        "test_fraction": round(info.test_fraction, 6),
+        "folds": info.folds,
+        "seed": info.seed,
+    }
+    defaults = PrepareOptions()
+    usual = {name: getattr(defaults, name) for name in asked} | {"window": "40/80"}
+    changed = {name: value for name, value in asked.items() if value is not None and value != usual[name]}
+    return _command(
+        "ichtune", "prepare", "SOURCE", store, *_flags(changed), *(["--hash-ids"] if info.hashed_ids else [])
+    )
+
+
+def search_command(run: RunFolder, store: str, space: str) -> str:
+    """The command that searches alike; `space` is the name of a preset or a file."""
+    settings = run.asked["settings"]
+    usual = {field.name: field.default for field in fields(SearchSettings)}
+    changed = {name: value for name, value in settings.items() if name in usual and value != usual[name]}
+    asked = {"trials": settings["trials"], "seed": settings["seed"], **changed, "name": run.name}
+    return _command("ichtune", "search", "--data", store, "--space", space, *_flags(asked))
+
+
+def preset_of(space: Space) -> str | None:
+    """The name of the preset that the space is; None where it was changed or is somebody's own."""
+    try:
+        return space.name if Space.load(space.name) == space else None
+    except InputError:
+        return None
+
+
+def retrain_command(run: RunFolder, model: RetrainedModel) -> str:
+    """The command that retrains alike, from what differs between the model's recipe and the trial's."""
+    origin = model.about.origin
+    trial = json.loads((run.trial(origin.trial).path / "trial.json").read_text())
+    before, after = Recipe.parse(trial["recipe"], origin.trial), model.about.recipe
+    asked = {"rank": origin.rank, "train": after.model.train, "head": origin.head, "fold": origin.fold}
+    changed = _changed(before, after) | {"optimizer.lr": after.optimizer.lr}
+    if model.metrics["metric"] != run.asked["space"]["metric"]:
+        changed["metric"] = model.metrics["metric"]
+    flags = {RETRAIN_FLAGS[key]: value for key, value in changed.items() if key in RETRAIN_FLAGS}
+    sets = [f"--set={key}={_yaml(value)}" for key, value in changed.items() if key not in RETRAIN_FLAGS]
+    return _command(
+        "ichtune", "retrain", f"runs/{run.name}", *_flags(asked | flags | {"label": model.label}), *sets
+    )
+
+
+def rank_command(run: RunFolder, *, test: bool) -> str:
+    """The command that makes the tables, with the other seeds that were trained and, where it was, the test set."""
+    again = Counter(record["trial"] for record in SeedNoise(run).records)
+    seeds = ["--top", str(len(again)), "--seeds", str(max(again.values()))] if again else []
+    return _command("ichtune", "rank", f"runs/{run.name}", *seeds, *(["--test"] if test else []))
+
+
+def report_command(run: RunFolder) -> str:
+    return _command("ichtune", "report", f"runs/{run.name}")
+
+
+def _changed(before: Recipe, after: Recipe) -> dict[str, Any]:
+    """Settings by key; a section that became another kind, as another loss, is set as a whole."""
+    old, new = flat(before), flat(after)
+    keys = [key for key in new if key != "model.train" and old.get(key) != new[key]]
+    sections = {key.partition(".")[0] for key in keys if key.endswith(".name")}
+    parts = {key: new[key] for key in keys if key.partition(".")[0] not in sections}
+    return parts | {name: after.model_dump(mode="json")[name] for name in sorted(sections)}
+
+
+def versions_of(run: RunFolder) -> dict[str, dict[str, str]]:
+    """The versions that searched, and those that wrote the report, by name."""
+    searched = run.asked["versions"]
+    here = {name: version(name) for name in searched}
+    return {
+        "searched with": searched,
+        "reported with": {
+            "python": platform.python_version(),
+            "system": platform.platform(terse=True),
+            **here,
+        },
+    }
+
+
+def search_yaml(run: RunFolder) -> str:
+    """All that was asked, with the store by its name alone."""
+    return write_yaml(run.asked | {"data": Path(run.asked["data"]).name}).strip()
+
+
+def _flags(settings: dict[str, Any]) -> list[str]:
+    return [
+        part
+        for name, value in settings.items()
+        for part in (f"--{FLAGS.get(name, name).replace('_', '-')}", plain(value))
+    ]
+
+
+def _yaml(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, dict | list) else plain(value)
+
+
+def _command(*words: str) -> str:
+    return shlex.join(words)

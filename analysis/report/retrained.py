@@ -1,0 +1,108 @@
+"""The models that were retrained from a search, as their folders tell of them."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from analysis.model_folder import ABOUT, About
+from analysis.report.grids import Grid
+from ichtune.search.run_folder import RunFolder
+from ichtune.yaml_text import read_yaml, write_yaml
+
+
+@dataclass(frozen=True)
+class RetrainedModel:
+    """One model's folder in words and tables."""
+
+    folder: Path
+    about: About
+    metrics: dict[str, Any]
+    """What `metrics.json` holds."""
+
+    @property
+    def label(self) -> str:
+        return self.folder.name
+
+    @property
+    def scored_on_test(self) -> bool:
+        return "test" in self.metrics["parts"]
+
+    @property
+    def sentence(self) -> str:
+        """Where it comes from and how its training went."""
+        origin, epochs = self.about.origin, len(self.metrics["history"]["retrained"])
+        return (
+            f"The recipe of rank {origin.rank} ({origin.trial}) trained again with fold {origin.fold} to stop by. Its "
+            f"best epoch was {origin.epoch} of {epochs} by {self.metrics['metric'].replace('_', ' ')}."
+        )
+
+    @property
+    def differences(self) -> Grid:
+        changes = pd.DataFrame(
+            list(self.about.origin.differences.items()), columns=["what", "searched → retrained"]
+        )
+        return Grid.plain("What the retraining does otherwise than the search", changes)
+
+    @property
+    def comparison(self) -> Grid:
+        """A row a metric and part, a column a model; a dash where a model has no such number."""
+        models = self.metrics["models"]
+        rows = [
+            {"part": part, "metric": metric.replace("_", " ")}
+            | {name: _number(scores.get(part, {}).get(metric)) for name, scores in models.items()}
+            for part in self.metrics["parts"]
+            for metric in dict.fromkeys(key for scores in models.values() for key in scores.get(part, {}))
+        ]
+        return Grid.plain(
+            "The search's model, the retrained one, and no skill", pd.DataFrame(rows), self._notes()
+        )
+
+    def _notes(self) -> list[str]:
+        counts = [
+            f"{part}: {told['slices']:,} slices of {told['patients']:,} patients"
+            for part, told in self.metrics["parts"].items()
+        ]
+        trained = [
+            f"{name} {told['trained_parameters']:,}"
+            for name, told in self.metrics["models"].items()
+            if told["trained_parameters"]
+        ]
+        return ["; ".join(counts), f"numbers that were trained: {', '.join(trained)}", *self.metrics["notes"]]
+
+    @property
+    def recipe(self) -> str:
+        return write_yaml(self.about.recipe.model_dump(mode="json")).strip()
+
+    @property
+    def thresholds(self) -> str:
+        values = ", ".join(f"{label} {value:g}" for label, value in self.about.thresholds.items())
+        return f"{values} ({self.about.thresholds_chosen})"
+
+
+def retrained_models(run: RunFolder) -> tuple[list[RetrainedModel], list[str]]:
+    """The run's models by name, and a line for each folder that can't be read."""
+    models, damaged = [], []
+    for folder in _folders(run):
+        try:
+            about = About.model_validate(read_yaml(folder / ABOUT))
+            metrics = json.loads((folder / "metrics.json").read_text())
+        except (OSError, ValueError, ValidationError) as error:
+            damaged.append(f"{folder.name} can't be read: {str(error).splitlines()[0]}")
+        else:
+            models.append(RetrainedModel(folder, about, metrics))
+    return models, damaged
+
+
+def _folders(run: RunFolder) -> Iterator[Path]:
+    for file in sorted(run.path.glob(f"retrain/*/{ABOUT}")):
+        if not file.parent.name.startswith("."):
+            yield file.parent
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

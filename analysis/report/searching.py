@@ -1,0 +1,64 @@
+"""What was searched: the space and the settings in words, when it was, and what became of the trials."""
+
+import io
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+
+from analysis.report.grids import ABSENT
+from analysis.show import print_summary
+from ichtune.search.run_folder import RunFolder
+from ichtune.search.study import open_study
+from ichtune.space import Space
+from ichtune.wording import plain
+
+COLUMNS = 100
+"""Characters that a line of the tree may have."""
+
+
+def space_of(run: RunFolder) -> Space:
+    """The space that a run searched."""
+    return Space.parse(run.asked["space"], run.name)
+
+
+def space_text(space: Space) -> str:
+    """The space's tree as text."""
+    return _printed(COLUMNS, space.tree())
+
+
+def settings_of(run: RunFolder) -> dict[str, str]:
+    """The search's settings by name, those left open as a dash."""
+    settings = run.asked["settings"]
+    return {
+        name.replace("_", " "): ABSENT if value is None else plain(value) for name, value in settings.items()
+    }
+
+
+def endings(run: RunFolder) -> list[str]:
+    """What became of the trials, and a line for each that failed."""
+    stream = io.StringIO()
+    print_summary(run, Console(file=stream, width=COLUMNS))
+    return [line.strip() for line in stream.getvalue().splitlines()]
+
+
+def searched_when(run: RunFolder) -> str:
+    """`21 November 2025, 11:08 to 11:25`: from the first trial's beginning to the last one's end."""
+    trials = open_study(run.journal).get_trials(deepcopy=False)
+    first = min((trial.datetime_start for trial in trials if trial.datetime_start), default=None)
+    last = max((trial.datetime_complete for trial in trials if trial.datetime_complete), default=None)
+    if first is None or last is None:
+        return "at a time that was not recorded"
+    if date(first) == date(last):
+        return date(first)
+    return f"{date(first)} to {f'{last:%H:%M}' if first.date() == last.date() else date(last)}"
+
+
+def date(moment: datetime) -> str:
+    return f"{moment.day} {moment:%B %Y, %H:%M}"
+
+
+def _printed(width: int, thing: Any) -> str:
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(thing)
+    return "\n".join(line.rstrip() for line in stream.getvalue().rstrip().splitlines())

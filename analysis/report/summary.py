@@ -1,0 +1,366 @@
+"""What a search found, in plain sentences that follow from its numbers, and what it does not show."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+import pandas as pd
+
+from analysis.ablation import BASELINE
+from analysis.held_out import HeldOut
+from analysis.population import population
+from analysis.rank import RankedResults
+from analysis.ranked_table import interval, score_decimals
+from analysis.ranked_trial import recipe_text
+from analysis.report.metric_words import metric_meaning, metric_words
+from analysis.report.retrained import RetrainedModel
+from analysis.report.searching import space_of
+from analysis.tables import shown
+from ichtune.labels import LABELS
+
+SAMPLERS: Final = {
+    "tpe": "Optuna's TPE sampler, which learns from the trials before",
+    "random": "random sampling",
+    "grid": "going through a grid",
+    "gp": "Optuna's Gaussian process, which learns from the trials before",
+    "cmaes": "CMA-ES, which learns from the trials before",
+}
+FEW_PATIENTS: Final = 10
+"""Positive patients below which a label's score says little, whatever its interval."""
+
+
+class KeyFigure(NamedTuple):
+    """A number that stands out, with what it is and what must be said beside it."""
+
+    name: str
+    value: str
+    beside: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The ranking in words."""
+
+    results: RankedResults
+    models: list[RetrainedModel]
+
+    @property
+    def settled(self) -> bool:
+        """Whether there is a best trial at all."""
+        return math.isfinite(self.results.best.score) and not self.results.best.diverged
+
+    @property
+    def key_figures(self) -> list[KeyFigure]:
+        """What a reader in a hurry takes along."""
+        results, best = self.results, self._rows[0]
+        ends = self._interval(best)
+        figures = [
+            KeyFigure(
+                f"best {metric_words(results.metric)}",
+                self._score(best["score"]) if self.settled else "none",
+                f"95 % interval {ends}" if ends else "no interval",
+            )
+        ]
+        if self._compared:
+            figures.append(
+                KeyFigure(
+                    "less the luck of choosing", self._score(results.corrected_best), f"best of {self._count}"
+                )
+            )
+            figures.append(
+                KeyFigure(
+                    "can't be told from it", f"{self._tied} of {len(results.measured) - 1}", "other recipes"
+                )
+            )
+        way, chance = self._chance
+        figures.append(KeyFigure("no skill", self._score(chance) or "undefined", way))
+        patients = results.truth.count
+        figures.append(KeyFigure("scored on", f"{patients:,} patients", f"{self._slices:,} slices"))
+        return figures
+
+    @property
+    def found(self) -> list[str]:
+        """What was searched and what came out, a paragraph each."""
+        said = [self._searched(), self._scored()]
+        if not self.settled:
+            return [*said, "No trial has a defined score, so there is no best recipe."]
+        said += [
+            self._best(),
+            self._others(),
+            self._luck(),
+            self._baseline(),
+            self._no_skill(),
+            self._seeds(),
+        ]
+        return [sentence for sentence in [*said, self._retrained()] if sentence]
+
+    @property
+    def not_shown(self) -> list[str]:
+        """What must not be read into the numbers."""
+        said = [
+            "For research only. Nothing here is a medical device, and no number here may guide the care of a patient.",
+            self._ties_left(),
+            f"All scores are of one collection of {self.results.truth.count:,} patients. Other scanners, hospitals and "
+            "patients, and another share of hemorrhages among them, may give other scores and another order.",
+            self._test_set(),
+            self._rare(),
+            self._undefined(),
+            self._unnamed(),
+            self._losses(),
+            self._lost(),
+        ]
+        return [sentence for sentence in said if sentence]
+
+    @cached_property
+    def _rows(self) -> list[dict[str, Any]]:
+        return self.results.table.to_dict("records")
+
+    @property
+    def _count(self) -> int:
+        return len(self.results.measured)
+
+    @property
+    def _compared(self) -> bool:
+        """Whether trials could be told apart by their predictions."""
+        return self.settled and self._count > 1
+
+    @property
+    def _tied(self) -> int:
+        assert self.results.scores is not None
+        return int(self.results.scores.tied_with(0).sum()) - 1
+
+    @property
+    def _slices(self) -> int:
+        return int((self.results.truth.codes >= 0).sum())
+
+    def _score(self, value: float | None) -> str:
+        return shown(value, score_decimals(self.results))
+
+    def _interval(self, row: dict[str, Any]) -> str:
+        return interval(row["score_low"], row["score_high"], score_decimals(self.results))
+
+    def _searched(self) -> str:
+        run = self.results.run
+        space, count = space_of(run), len(self.results.trials)
+        open_settings = len(space.dimensions)
+        about = f" ({space.description[0].lower()}{space.description[1:]})" if space.description else ""
+        settings = run.asked["settings"]
+        sampler = SAMPLERS.get(settings["sampler"], settings["sampler"])
+        early = sum(trial.ended == "asha" for trial in self.results.trials)
+        stopped = f" {early} of them, behind the others, were stopped early." if early else ""
+        compared = "".join(
+            f" Those of the run {other.name} stand beside them." for other in self.results.runs[1:]
+        )
+        how_open = (
+            f"which leaves {_plural(open_settings, 'setting', 'settings')} open; the recipes were proposed by {sampler}"
+            if open_settings
+            else "which leaves nothing open"
+        )
+        tried = _plural(count, "training recipe was", "training recipes were")
+        return f"{tried} tried from the space {space.name}{about}, {how_open}.{stopped}{compared}"
+
+    def _scored(self) -> str:
+        folds, metric = self.results.run.asked["folds"], self.results.metric
+        better = "higher" if self.results.maximised else "lower"
+        how = (
+            f"as the mean over {folds} folds, each time on patients that the model had not seen"
+            if folds > 1
+            else "on one fold, on patients that the model had not seen"
+        )
+        return (
+            f"Each was scored by {metric_words(metric)} ({better} is better) {how}: {self._slices:,} slices of "
+            f"{self.results.truth.count:,} patients, all slices of a patient in the same fold. {metric_meaning(metric)}"
+        )
+
+    def _best(self) -> str:
+        trial, row = self.results.best, self._rows[0]
+        name = f"the point “{trial.record.point}”" if trial.record.point else f"trial {trial.short_name}"
+        recipe = recipe_text(trial, self.results.varying)
+        ends = self._interval(row)
+        sure = (
+            f"(95 % interval by patient {ends})"
+            if ends
+            else "(without an interval, as this metric does not follow from the predictions that were kept)"
+        )
+        told = f" Its recipe: {recipe}." if recipe else ""
+        return f"The best is {name} with {metric_words(self.results.metric)} {self._score(row['score'])} {sure}.{told}"
+
+    def _others(self) -> str:
+        if len(self.results.trials) == 1:
+            return "It is the only trial, so there is nothing to compare it with."
+        if not self._compared:
+            return "Whether the others are worse than by chance can't be told, as their predictions can't be compared."
+        others, tied = self._count - 1, self._tied
+        how = "paired by patient and corrected for all pairs that were compared"
+        if tied == 0:
+            return f"It differs from {_all(others)} by more than chance ({how})."
+        return (
+            f"{_of(tied, others)} can't be told from it on these patients ({how}): which of them is best "
+            "remains open."
+        )
+
+    def _luck(self) -> str:
+        if not self._compared:
+            return ""
+        return (
+            f"The best of {self._count} scores is partly a lucky one. Less what the choosing has added to it, "
+            f"{self._score(self.results.corrected_best)} remains."
+        )
+
+    def _baseline(self) -> str:
+        row = next((row for row in self._rows if row["point"] == BASELINE), None)
+        if row is None:
+            return f"The search has no point named “{BASELINE}” that the best could be measured against."
+        if row["rank"] == 1:
+            return "The best is the baseline itself: the search found nothing better."
+        score = f"The baseline (rank {row['rank']} of {len(self._rows)}) scores {self._score(row['score'])}"
+        if pd.isna(row["difference"]):
+            return f"{score}."
+        digits = score_decimals(self.results)
+        ends = interval(*sorted((-row["difference_low"], -row["difference_high"])), digits)
+        verdict = "within chance" if row["tied_with_best"] else "beyond chance"
+        return (
+            f"{score}; the best differs from it by {-row['difference']:+.{digits}f} (95 % {ends}), which is {verdict} "
+            "after the correction."
+        )
+
+    @property
+    def _chance(self) -> tuple[str, float]:
+        """The better way of predicting without looking, and its score."""
+        rows = self.results.no_skill.dropna(subset="score")
+        if rows.empty:
+            return "undefined", math.nan
+        row = rows.loc[rows["score"].idxmax() if self.results.maximised else rows["score"].idxmin()]
+        return str(row["trial"]), float(row["score"])
+
+    def _no_skill(self) -> str:
+        way, chance = self._chance
+        row = self._rows[0]
+        if math.isnan(chance):
+            return ""
+        name = {
+            "always negative": "calling every slice negative",
+            "prevalence": "giving every slice the prevalence",
+        }
+        said = f"Without any skill, by {name.get(way, way)}, the score is {self._score(chance)}"
+        worse_end = row["score_low"] if self.results.maximised else row["score_high"]
+        gain = row["score"] - chance if self.results.maximised else chance - row["score"]
+        margin = worse_end - chance if self.results.maximised else chance - worse_end
+        if gain <= 0:
+            return f"{said}: the best recipe is no better than that."
+        if pd.isna(worse_end):
+            return f"{said}."
+        if margin <= 0:
+            return f"{said}, which lies within the interval of the best."
+        return f"{said}, outside the interval of the best."
+
+    def _seeds(self) -> str:
+        noise = self.results.noise_floor
+        if math.isnan(noise):
+            return ""
+        return f"Two trainings of one recipe differ by up to {self._score(noise)} by their random seeds alone (95 %)."
+
+    def _retrained(self) -> str:
+        if not self.models:
+            return ""
+        names = ", ".join(model.label for model in self.models)
+        return f"{_plural(len(self.models), 'model was', 'models were')} trained again from the ranking: {names}."
+
+    def _ties_left(self) -> str:
+        if not self._compared:
+            return ""
+        if self._tied:
+            return (
+                "It does not show that the first rank is the best recipe. The order among those that can't be told "
+                "apart is chance as much as merit; more patients, not more trials, would settle it."
+            )
+        return "It does not show that no better recipe exists, as only what was tried is ranked."
+
+    def _test_set(self) -> str:
+        store = self.results.store
+        if not len(store.test):
+            return "The store has no test set: what the model does on patients that no choice was made on is unknown."
+        patients = len(set(store.patients[store.test]))
+        looks = len(HeldOut(self.results.run, store).looks)
+        scored = sum(model.scored_on_test for model in self.models)
+        size = f"The test set ({len(store.test):,} slices of {patients:,} patients)"
+        if not looks and not scored:
+            return f"{size} was not looked at: how good the best recipe is there remains to be seen."
+        by = [
+            f"{_plural(looks, 'time', 'times')} for ranked trials" if looks else "",
+            f"for {_plural(scored, 'retrained model', 'retrained models')}" if scored else "",
+        ]
+        return (
+            f"{size} was no part of the search and was scored {' and '.join(filter(None, by))}. If a choice is made by "
+            "these scores, it is a test set no more."
+        )
+
+    def _rare(self) -> str:
+        behind = population(self.results.splits, self.results.run.asked["folds"]).set_index("label")
+        rare = [
+            f"{label} ({behind.at[label, 'train_patients']:.0f})"
+            for label in LABELS
+            if pd.notna(behind.at[label, "train_patients"])
+            and behind.at[label, "train_patients"] < FEW_PATIENTS
+        ]
+        return (
+            f"Little can be said of labels with few positive patients outside the test set: {', '.join(rare)}. Their "
+            "scores, and their part in the mean, hang on single heads."
+            if rare
+            else ""
+        )
+
+    def _undefined(self) -> str:
+        folds = self.results.run.asked["folds"]
+        behind = population(self.results.splits, folds)
+        missing = [
+            f"{label} ({defined} of {folds})"
+            for label, defined in zip(behind["label"], behind["defined_folds"], strict=True)
+            if defined < folds
+        ]
+        return (
+            f"Not every fold has a positive and a negative of every label; these are scored in some folds only: "
+            f"{', '.join(missing)}."
+            if missing
+            else ""
+        )
+
+    def _unnamed(self) -> str:
+        if self.results.store.info.patients_known:
+            return ""
+        return (
+            "The source names no patients, so slices of one head may have been trained on and scored: scores and "
+            "intervals may flatter."
+        )
+
+    def _losses(self) -> str:
+        if self.results.metric != "loss":
+            return ""
+        return "The order says little between losses, as each recipe's loss is on a scale of its own."
+
+    def _lost(self) -> str:
+        ends = Counter(trial.ended for trial in self.results.trials)
+        lost = [f"{ends[kind]} {kind}" for kind in ("diverged", "failed", "interrupted") if ends[kind]]
+        return (
+            f"Not every recipe was tried to its end: of the ranked trials {', '.join(lost)}." if lost else ""
+        )
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def _all(others: int) -> str:
+    return "the other one" if others == 1 else f"all {others:,} others"
+
+
+def _of(tied: int, others: int) -> str:
+    return (
+        "The other one"
+        if others == 1
+        else f"{tied:,} of the {others:,} others"
+        if tied < others
+        else f"All {others:,} others"
+    )
