@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.differences import Difference, recipe_differences
 from analysis.held_out import HeldOut
-from analysis.influence import Truth, influence
+from analysis.influence import Measure, Truth
 from analysis.population import no_skill_rows, population, population_notes
 from analysis.rank import RankedResults
 from analysis.ranked_table import interval
@@ -136,18 +136,13 @@ def scores_on(split: Split, metric: str) -> pd.DataFrame:
         *(f"{name}_difference{end}" for end in ("", "_low", "_high")),
     ]
     numbers = np.full((len(split.logits), len(names)), np.nan)
-    moved = {
-        place: influence(metric, logits, split.truth)
-        for place, logits in enumerate(split.logits)
-        if logits is not None
-    }
-    known = [place for place, (value, _) in moved.items() if np.isfinite(value)]
+    known = {place: logits for place, logits in enumerate(split.logits) if logits is not None}
     if known:
-        values, rows = zip(*(moved[place] for place in known), strict=True)
-        scores = Scores(np.array(values), np.stack(rows))
-        numbers[known, 0], numbers[known, 1:3] = scores.values, scores.intervals()
-        if known[0] == 0:
-            numbers[known[1:], 3:] = scores.differences(0)[1:]
+        scores = Scores.of(Measure(metric, split.truth), known.values())
+        told = list(known)
+        numbers[told, 0], numbers[told, 1:3] = scores.values, scores.intervals()
+        if told[0] == 0:
+            numbers[told[1:], 3:] = scores.differences(0)[1:]
     return pd.DataFrame(numbers, columns=names)
 
 

@@ -1,14 +1,14 @@
 """Trials ranked by their score, from what a run's folder holds, with how sure that is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from analysis.influence import Truth, influence, is_measurable
+from analysis.influence import Measure, Truth, is_measurable
 from analysis.knobs import idle_knobs
 from analysis.population import no_skill_rows, splits
 from analysis.ranked_trial import RankedTrial, varying_parameters
@@ -130,6 +130,11 @@ class RankedResults:
         ]
 
     @cached_property
+    def measure(self) -> Measure:
+        """How scores follow from predictions."""
+        return Measure(self.metric, self.truth)
+
+    @cached_property
     def scores(self) -> Scores | None:
         """The scores of the `measured` trials with their errors by patient; None where there is none.
 
@@ -137,9 +142,8 @@ class RankedResults:
         """
         if not self.measured:
             return None
-        rows = [influence(self.metric, self._logits(place), self.truth)[1] for place in self.measured]
-        values = np.array([self.trials[place].score for place in self.measured])
-        return Scores(values, np.stack(rows), self.maximised)
+        found = Scores.of(self.measure, map(self._logits, self.measured))
+        return replace(found, values=np.array([self.trials[place].score for place in self.measured]))
 
     def _logits(self, place: int) -> np.ndarray:
         logits = self.trials[place].logits
@@ -232,14 +236,14 @@ class RankedResults:
     def _labels_of(self, place: int) -> Iterator[dict[str, object]]:
         logits, trial = self._logits(place), self.trials[place]
         searched = self.truth.codes >= 0
-        for column_number, label in enumerate(LABELS):
-            positive = searched & (self.truth.labels[:, column_number] == 1)
+        for place_of_label, label in enumerate(LABELS):
+            positive = searched & (self.truth.labels[:, place_of_label] == 1)
             row: dict[str, object] = {"rank": place + 1, "trial": trial.name, "label": label}
             row["positive_patients"] = len(set(self.truth.codes[positive]))
             for metric in ("auc", "average_precision"):
-                value, moved = influence(f"{metric}_{label}", logits, self.truth)
-                low, high = Scores(np.array([value]), moved[None]).intervals()[0]
-                row |= {metric: value, f"{metric}_low": low, f"{metric}_high": high}
+                scores = Scores.of(Measure(f"{metric}_{label}", self.truth), [logits])
+                low, high = scores.intervals()[0]
+                row |= {metric: scores.values[0], f"{metric}_low": low, f"{metric}_high": high}
             yield row
 
 

@@ -9,10 +9,13 @@ from analysis.population import population, population_notes
 from analysis.rank import RankedResults
 from analysis.ranked_trial import recipe_text
 from analysis.tables import Table, decimals_for, shown
+from ichtune.labels import LABELS
 from ichtune.search.run_folder import RunFolder
 
 BESIDE = ("average_precision", "subset_accuracy", "weighted_log_loss")
 """The metrics that people see beside the score."""
+FEW = 5
+"""Positive patients below which a label's part of a score is pointed at."""
 
 
 def ranked_table(results: RankedResults) -> Table:
@@ -64,6 +67,14 @@ def notes(results: RankedResults) -> list[str]:
             f"best score {shown(results.best.score, decimals)}; less what choosing the best of "
             f"{len(results.measured)} has added to it: {shown(results.corrected_best, decimals)}"
         )
+    thin = {
+        LABELS[label]: count
+        for label, count in results.measure.carriers.items()
+        if label >= 0 and count < FEW
+    }
+    if results.scores is not None and thin:
+        few = ", ".join(f"{label} ({count})" for label, count in thin.items())
+        said.append(f"few patients carry a part of this score, which is a matter of luck: {few}")
     if not np.isnan(results.noise_floor):
         said.append(
             f"two trainings of one recipe differ by up to {shown(results.noise_floor, decimals)} by their seeds alone "

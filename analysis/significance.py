@@ -4,11 +4,15 @@ Every score here comes with what each patient adds to it (`analysis.influence`).
 differences, on the same patients, follow from these alone.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.stats import t
+
+from analysis.influence import Measure
+from ichtune.training.metrics import higher_is_better
 
 CONFIDENCE = 0.95
 DRAWS_AT_ONCE = 100
@@ -21,20 +25,22 @@ class Scores:
     values: np.ndarray
     """`[T]`"""
     influence: np.ndarray
-    """What each patient adds to each score, `[T, P]`, rows that sum to 0."""
+    """What each patient adds to each score, `[T, P]`."""
+    freedom: float
+    """Degrees of freedom of their errors; below 1 nobody can tell."""
     maximised: bool = True
     """Whether more is better, as of all metrics between 0 and 1; what is minimised is a loss, of 0 and above."""
 
-    @property
-    def freedom(self) -> int:
-        """Degrees of freedom: patients less one."""
-        return max(self.influence.shape[1] - 1, 1)
+    @classmethod
+    def of(cls, measure: Measure, logits: Iterable[np.ndarray]) -> "Scores":
+        """Those of trials' logits, each `[N, 6]` and looked at one after the other."""
+        values, shares = zip(*map(measure.of, logits), strict=True)
+        return cls(np.array(values), np.stack(shares), measure.freedom, higher_is_better(measure.metric))
 
     @cached_property
     def covariance(self) -> np.ndarray:
-        """Of the scores, `[T, T]`: clustered by patient, with P / (P - 1) for the mean that was estimated."""
-        count = self.influence.shape[1]
-        return self.influence @ self.influence.T * count / max(count - 1, 1)
+        """Of the scores, `[T, T]`, clustered by patient."""
+        return self.influence @ self.influence.T
 
     @property
     def errors(self) -> np.ndarray:
@@ -42,16 +48,20 @@ class Scores:
         return np.sqrt(np.diag(self.covariance))
 
     def intervals(self, confidence: float = CONFIDENCE) -> np.ndarray:
-        """Lower and upper end for each score, `[T, 2]`, by Student's t over patients, cut off where a metric ends."""
-        half = t.ppf(0.5 + confidence / 2, self.freedom) * self.errors
+        """Lower and upper end for each score, `[T, 2]`, by Student's t, cut off where a metric ends."""
+        half = self._reach(confidence) * self.errors
         ends = np.stack([self.values - half, self.values + half], axis=1)
         return np.clip(ends, 0, 1 if self.maximised else None)
 
     def differences(self, best: int, confidence: float = CONFIDENCE) -> np.ndarray:
         """Each score less that of one of them, and the lower and the upper end of that, `[T, 3]`; paired by patient."""
-        half = t.ppf(0.5 + confidence / 2, self.freedom) * self._pair_errors[best]
+        half = self._reach(confidence) * self._pair_errors[best]
         difference = self.values - self.values[best]
         return np.stack([difference, difference - half, difference + half], axis=1)
+
+    def _reach(self, confidence: float) -> float:
+        """How many standard errors an interval reaches to each side; NaN where nobody can tell."""
+        return float(t.ppf(0.5 + confidence / 2, self.freedom)) if self.freedom >= 1 else float("nan")
 
     @cached_property
     def _pair_errors(self) -> np.ndarray:
@@ -66,6 +76,8 @@ class Scores:
     @cached_property
     def p_values(self) -> np.ndarray:
         """Of each pair's difference, two-sided and paired by patient, `[T, T]`; 1 for a pair without one."""
+        if self.freedom < 1:
+            return np.ones_like(self.covariance)
         error = self._pair_errors
         difference = np.abs(self.values[:, None] - self.values[None, :])
         known = error > 0

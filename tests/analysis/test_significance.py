@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from analysis.influence import Truth, influence
+from analysis.influence import Measure, Truth
 from analysis.significance import Scores, holm
 from ichtune.training.batches import Fold
 
@@ -23,8 +24,7 @@ def made_up(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 def auc_of(trials: list[np.ndarray], labels: np.ndarray, patients: np.ndarray, folds: list[Fold]) -> Scores:
     """The macro AUC of trials' logits."""
-    moved = [influence("auc", logits, Truth(labels, patients, folds)) for logits in trials]
-    return Scores(np.array([value for value, _ in moved]), np.stack([row for _, row in moved]))
+    return Scores.of(Measure("auc", Truth(labels, patients, folds)), trials)
 
 
 def test_the_score_is_scikit_learns_mean_over_folds_and_labels():
@@ -107,10 +107,18 @@ def test_a_recipe_that_is_truly_better_is_told_from_the_others():
 
 
 def test_rank_intervals_hold_what_the_differences_allow():
-    patients = np.array([[1.0, -1.0, 0, 0], [1.0, -1.0, 0, 0], [0, 0, 1e-3, -1e-3]]) * 1e-3
-    ranks = Scores(np.array([0.9, 0.9001, 0.5]), patients).rank_intervals()
-    assert ranks.tolist() == [[2, 2], [1, 1], [3, 3]] or ranks[2].tolist() == [3, 3]
-    assert Scores(np.array([0.7, 0.7]), np.zeros((2, 4))).rank_intervals().tolist() == [[1, 2], [1, 2]]
+    # The first two differ by a hundredth of their paired error's reach, the third by far more.
+    patients = np.array([[1.0, -1.0, 0, 0], [0, 1.0, -1.0, 0], [0, 0, 1.0, -1.0]]) * 1e-2
+    ranks = Scores(np.array([0.9, 0.9001, 0.5]), patients, freedom=20).rank_intervals()
+    assert ranks.tolist() == [[1, 2], [1, 2], [3, 3]]
+    ties = Scores(np.array([0.7, 0.7]), np.zeros((2, 4)), freedom=3).rank_intervals()
+    assert ties.tolist() == [[1, 2], [1, 2]]
+
+
+def test_where_nobody_can_tell_there_is_no_interval_and_no_difference():
+    scores = Scores(np.array([0.9, 0.5]), np.zeros((2, 4)), freedom=0)
+    assert np.isnan(scores.intervals()).all()
+    assert scores.tied_with(0).all()
 
 
 def test_what_choosing_the_best_of_copies_adds_is_taken_away():
@@ -120,11 +128,26 @@ def test_what_choosing_the_best_of_copies_adds_is_taken_away():
         influence = rng.normal(0, 0.01, (20, 100))
         influence -= influence.mean(axis=1, keepdims=True)
         scores = 0.7 + influence[:, rng.integers(0, 100, 100)].sum(axis=1)
-        found = Scores(scores, influence)
+        found = Scores(scores, influence, freedom=99)
         gains.append(scores.max() - 0.7)
         corrected.append(found.corrected_best(draws=400) - 0.7)
     assert np.mean(gains) > 0.15
     assert abs(np.mean(corrected)) < 0.4 * np.mean(gains)
+
+
+def test_intervals_hold_the_truth_also_where_few_patients_carry_a_label():
+    held, count = 0, 120
+    for seed in range(count):
+        rng = np.random.default_rng([9, seed])
+        patients = np.repeat(np.arange(50), 10)
+        sick = rng.random((50, 6)) < np.array([0.3, 0.2, 0.05, 0.1, 0.05, 0.4])
+        labels = (sick[patients] & (rng.random((500, 6)) < 0.4)).astype(float)
+        signal = 1.2 * labels + rng.normal(0, 0.9, (50, 6))[patients] + rng.normal(0, 1, labels.shape)
+        fold_of, rows = rng.permutation(np.arange(50) % 5)[patients], np.arange(500)
+        folds = [Fold(k, rows[fold_of != k], rows[fold_of == k]) for k in range(5)]
+        low, high = auc_of([signal], labels, patients, folds).intervals()[0]
+        held += low < norm.cdf(1.2 / np.sqrt(2 * (0.9**2 + 1))) < high
+    assert held >= 0.88 * count  # 0.72 of them did before shares were taken from the mean over folds
 
 
 def test_holm_as_worked_by_hand():
