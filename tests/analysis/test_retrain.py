@@ -250,7 +250,7 @@ def test_an_interrupted_retraining_goes_on_to_the_same_model(run: RunFolder, mad
 def test_a_failure_after_the_last_epoch_costs_no_epoch(run: RunFolder, monkeypatch: pytest.MonkeyPatch):
     options = RetrainOptions(rank=rank_of(run, FROZEN), epochs=1)
     with monkeypatch.context() as patch:
-        patch.delattr("analysis.retrain.write_tables")
+        patch.delattr("analysis.retrain.write_table")
         with pytest.raises(NameError):
             retrain(run, options)
     trained = []
