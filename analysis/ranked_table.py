@@ -46,7 +46,31 @@ def label_table(results: RankedResults, top: int) -> Table:
         below=pd.DataFrame(columns=rows.columns),
         population=population(results.splits, results.run.asked["folds"]),
         notes=population_notes(results.splits),
+        texts=_label_texts(results, rows),
     )
+
+
+def _label_texts(results: RankedResults, rows: pd.DataFrame) -> pd.DataFrame:
+    """The intervals beside their values, with as many digits as each supports."""
+    return pd.DataFrame(
+        {
+            "rank": str(row["rank"]),
+            "trial": results.trials[row["rank"] - 1].short_name,
+            "label": row["label"],
+            "positive patients": str(row["positive_patients"]),
+            "AUC (95 %)": _with_interval(row, "auc"),
+            "average precision (95 %)": _with_interval(row, "average_precision"),
+        }
+        for row in rows.to_dict("records")
+    )
+
+
+def _with_interval(row: dict[str, Any], metric: str) -> str:
+    """`0.79 (0.72 to 0.87)`, without the brackets where nobody can tell, `undefined` without a value."""
+    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
+    decimals = decimals_for((high - low) / 4)
+    ends = interval(low, high, decimals)
+    return f"{shown(row[metric], decimals) or 'undefined'}{f' ({ends})' if ends else ''}"
 
 
 def score_decimals(results: RankedResults) -> int:

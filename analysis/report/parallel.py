@@ -17,7 +17,7 @@ from ichtune.space.distributions import Range
 from ichtune.wording import plain
 
 FEW = 6
-"""So many different numbers of a range are drawn as categories."""
+"""A range of at most so many steps is drawn as categories."""
 DECADES = 30
 """The ratio of the highest to the lowest number from which on an axis is logarithmic."""
 
@@ -61,7 +61,7 @@ def _value(params: Mapping[str, Any], name: str) -> Any:
 def _axis(dimension: Dimension, values: list[Any]) -> dict[str, Any]:
     options = dimension.distribution
     different = {value for value in values if value is not None}
-    if isinstance(options, Range) and len(different) > FEW:
+    if isinstance(options, Range) and (options.count is None or options.count > FEW):
         return {"name": dimension.name, "texts": list(map(number_text, values)), **_numbers(values)}
     order = sorted(different) if isinstance(options, Range) else options.labels
     chosen = set(map(plain, different))
