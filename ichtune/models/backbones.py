@@ -7,16 +7,14 @@ from itertools import chain
 from typing import Literal
 
 import torch
-import torchvision
 from torch import fx, nn
-from torch.func import functional_call
 from torch.fx.experimental.optimization import fuse
-from torchvision.models import list_models
 
 from ichtune.config import Model, Precision
 from ichtune.errors import InputError
 from ichtune.models.precision import resolved
 from ichtune.models.pretrained import default_weights, pretrained
+from ichtune.models.zoo import torchvision
 from ichtune.wording import did_you_mean
 
 # The channels of two windows that fill a network's three.
@@ -31,9 +29,9 @@ def check_backbone_name(name: str) -> None:
     Raises:
         InputError: no classification network of torchvision has that name, or one that has auxiliary outputs.
     """
-    known = list_models(module=torchvision.models)
+    known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
-        if name in list_models():
+        if name in torchvision.models.list_models():
             raise InputError(f"model.backbone: {name!r} is not for classification; take one as resnet18")
         mend = did_you_mean(name, known) or "; take one as resnet18, densenet121 or efficientnet_b0"
         raise InputError(f"model.backbone: torchvision has no classification network {name!r}{mend}")
@@ -145,19 +143,17 @@ def _fold_batch_norms(network: nn.Module) -> nn.Module:
 
 
 def _width(network: nn.Module, model: Model) -> int:
-    """The number of features of an image of the model's size, told by shapes alone."""
-    tensors = chain(network.named_parameters(), network.named_buffers())
-    shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
-    image = torch.empty(1, 3, model.size, model.size, device="meta")
+    """The number of features of an image of the model's size."""
+    image = torch.zeros(1, 3, model.size, model.size)
     try:
-        features = functional_call(network.eval(), shapes, (image,))
+        with torch.no_grad():
+            return network.eval()(image).flatten(1).shape[1]
     except (RuntimeError, AssertionError, ValueError) as error:
         (fits,) = default_weights(model.backbone).transforms().crop_size
         raise InputError(
             f"model.size: {model.backbone} can't take images of {model.size} x {model.size} ({error}); "
             f"--set model.size={fits} fits"
         ) from error
-    return features.flatten(1).shape[1]
 
 
 def _last_stage(network: nn.Module) -> Iterator[nn.Module]:

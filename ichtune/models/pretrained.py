@@ -10,10 +10,10 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import nn
-from torchvision.models import WeightsEnum, get_model, get_model_weights
 
 from ichtune.config import Model
 from ichtune.errors import InputError
+from ichtune.models.zoo import torchvision
 
 # Densenets of torchvision were saved with names that its own loader changes: denselayer1.norm.1 -> .norm1
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])")
@@ -54,15 +54,15 @@ def pretrained(model: Model, *, seed: int) -> Pretrained:
     return _from_file(model.backbone, Path(model.weights))
 
 
-def default_weights(name: str) -> WeightsEnum:
+def default_weights(name: str) -> torchvision.models.WeightsEnum:
     """The newest ImageNet weights that torchvision has for a network, and how their images are prepared."""
-    return get_model_weights(name)["DEFAULT"]
+    return torchvision.models.get_model_weights(name)["DEFAULT"]
 
 
 def _imagenet(name: str) -> Pretrained:
     weights = default_weights(name)
     try:
-        network = get_model(name, weights=weights)
+        network = torchvision.models.get_model(name, weights=weights)
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         file, folder = weights.url.rpartition("/")[2], Path(torch.hub.get_dir(), "checkpoints")
         raise WeightsError(
@@ -83,7 +83,7 @@ def _random(name: str, seed: int) -> tuple[nn.Module, str]:
     """A network drawn from `seed`, and the name of the classifier that it came with."""
     with _DRAWING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would reseed the GPUs too
-        network = get_model(name, weights=None)
+        network = torchvision.models.get_model(name, weights=None)
     return network, _remove_classifier(network)
 
 

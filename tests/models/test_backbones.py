@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import urllib.error
 
 import pytest
@@ -254,3 +256,25 @@ def test_a_name_that_is_no_backbone_is_refused(name, message):
 def test_a_size_that_the_network_cannot_take_is_refused_with_one_that_fits():
     with pytest.raises(InputError, match=r"can't take images of 64 x 64 .*--set model.size=224"):
         backbone("maxvit_t")
+
+
+def test_no_backbone_takes_torchs_compiler_along_until_torchvision_asks_for_it():
+    script = """
+import sys, torch
+from ichtune.config import Model
+from ichtune.models.backbones import build_backbone
+backbone = build_backbone(Model(backbone="resnet18", weights="random", size=32), seed=0)
+images = torch.rand(2, 3, 32, 32)
+with torch.no_grad():
+    backbone(images)
+backbone.set_trained("all")
+backbone.train()(images).sum().backward()
+print("torch._dynamo" in sys.modules)
+asked = sys.modules["torchvision.ops.roi_align"].is_compile_supported("cpu")
+from torch._dynamo.utils import is_compile_supported
+print(asked == is_compile_supported("cpu"))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["False", "True"]
