@@ -22,6 +22,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SHARED = Path(os.environ.get("ICHTUNE_TEST_DATA", Path(__file__).parents[2] / "shared"))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of the longest time limits first, so that none of them is left to the end of a run on several cores."""
+    longest: dict[Path, float] = {}
+    for item in items:
+        for mark in item.iter_markers("timeout"):
+            longest[item.path] = max(longest.get(item.path, 0), *mark.args)
+    items.sort(key=lambda item: -longest.get(item.path, 0))
+
+
 @pytest.fixture(scope="session")
 def ct_ich() -> Path:
     """The real CT-ICH slices."""

@@ -258,7 +258,7 @@ def test_a_size_that_the_network_cannot_take_is_refused_with_one_that_fits():
         backbone("maxvit_t")
 
 
-def test_no_backbone_takes_torchs_compiler_along_until_torchvision_asks_for_it():
+def test_no_backbone_takes_torchs_compiler_along():
     script = """
 import sys, torch
 from ichtune.config import Model
@@ -270,11 +270,8 @@ with torch.no_grad():
 backbone.set_trained("all")
 backbone.train()(images).sum().backward()
 print("torch._dynamo" in sys.modules)
-asked = sys.modules["torchvision.ops.roi_align"].is_compile_supported("cpu")
-from torch._dynamo.utils import is_compile_supported
-print(asked == is_compile_supported("cpu"))
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout.split() == ["False", "True"]
+    assert done.stdout.strip() == "False"

@@ -95,7 +95,14 @@ def test_a_search_ranks_its_trials_on_the_screen_and_in_tables(folder):
     assert table["rank"].tolist()[:5] == [1, 2, 3, 4, 5]
     assert (table["score"][:5].diff()[1:] <= 0).all()
     assert table["trial"].tolist()[5:] == ["always negative", "prevalence"]
-    assert {path.suffix for path in (run / "results").iterdir()} == {".csv", ".md", ".tex", ".html", ".json", ".xlsx"}
+    assert {path.suffix for path in (run / "results").iterdir()} == {
+        ".csv",
+        ".md",
+        ".tex",
+        ".html",
+        ".json",
+        ".xlsx",
+    }
     assert f"tensorboard --logdir {run / 'trials'}" in (folder / "output.txt").read_text().replace("\n", "")
 
 

@@ -30,8 +30,8 @@ NODES = f"""
 import sys
 import psutil
 from ray.cluster_utils import Cluster
-# A dead node is missed after two seconds.
-checks = dict(health_check_initial_delay_ms=0, health_check_period_ms=500, health_check_failure_threshold=4)
+# A dead node is missed after five seconds; a living one may be slow.
+checks = dict(health_check_initial_delay_ms=0, health_check_period_ms=500, health_check_failure_threshold=10)
 cluster = Cluster(initialize_head=True, head_node_args=dict(
     num_cpus=1, node_ip_address={ADDRESSES[0]!r}, include_dashboard=False, _system_config=checks))
 other = cluster.add_node(num_cpus=1, node_ip_address={ADDRESSES[1]!r}, include_dashboard=False)
@@ -64,22 +64,25 @@ with connected(None) as capacity:
 print(json.dumps(told))
 """
 
-# A search whose trials on images take long enough for a node to die in the midst of them, on whatever machine.
-SLOW = """
-import sys, time
+# A search whose trials on images wait after their first epoch, for a node to die in the midst of them.
+WAITING = """
+import os, sys, time
+from pathlib import Path
 from ray import cloudpickle
 import ichtune.search.search as searching
 from ichtune.cli import main
 from ichtune.training.experiment import Experiment
 
-class Slow(Experiment):
+class Waiting(Experiment):
+    signal = Path(os.environ["GO_ON"])
+
     def epochs(self, recipe, **more):
         for result in super().epochs(recipe, **more):
-            if recipe.model.train == "all":
-                time.sleep(0.7)
             yield result
+            while recipe.model.train == "all" and not self.signal.exists():
+                time.sleep(0.1)
 
-searching.Experiment = Slow
+searching.Experiment = Waiting
 cloudpickle.register_pickle_by_value(sys.modules["__main__"])
 main()
 """
@@ -160,14 +163,18 @@ def test_trials_of_a_node_that_dies_go_on_elsewhere_and_no_epoch_counts_twice(
     cluster, banked_store, tmp_path
 ):
     environment, nodes = cluster
-    slow = [sys.executable, "-c", SLOW, "search"]
-    command = [*slow, *options(banked_store, tmp_path, "--trials", 3, "--grace", 8)]
+    waiting = [sys.executable, "-c", WAITING, "search"]
     driver = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*waiting, *options(banked_store, tmp_path, "--trials", 3, "--grace", 8)],
+        env=environment | {"GO_ON": str(tmp_path / "go-on")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         wait_for_checkpoints(tmp_path / "runs" / "run" / "trials")
         tell(nodes, "kill", "killed")
+        (tmp_path / "go-on").touch()
         output, errors = driver.communicate(timeout=200)
     finally:
         driver.kill()
