@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.board import show_on_board
-from analysis.branches import notes
-from analysis.effects import effects
-from analysis.importance import importance
+from analysis.hyperparameters.branches import notes
+from analysis.hyperparameters.effects import effects
+from analysis.hyperparameters.importance import importance
 from analysis.pictures.gallery import draw
 from analysis.population import population, population_notes
 from analysis.rank import RankedResults

@@ -390,8 +390,8 @@ def retrain(
     """Train a recipe of a search again with its backbone unfrozen; gives a model and its comparison."""
     import pandas as pd
 
-    from analysis.retrain import train as train_model
-    from analysis.retrain_plan import RetrainOptions, plan
+    from analysis.retraining.plan import RetrainOptions, plan
+    from analysis.retraining.train import train as train_model
     from analysis.show import print_comparison
     from ichtune.progress import progress
     from ichtune.search.command import parse_changes

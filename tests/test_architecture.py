@@ -71,7 +71,7 @@ def test_imports_run_downhill():
 
 
 def test_ray_is_imported_where_searches_and_retraining_run_alone():
-    home = ("ichtune.search.", "analysis.retrain", "benchmarks.")
+    home = ("ichtune.search.", "analysis.retraining.train", "benchmarks.")
     strangers = {name for name in importers("ray") if not f"{name}.".startswith(home)}
     assert not strangers
 

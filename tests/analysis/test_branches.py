@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.branches import Rung, branches, branches_of, notes, place
-from analysis.effects import effects
-from analysis.importance import importance
+from analysis.hyperparameters.branches import Rung, branches, branches_of, notes, place
+from analysis.hyperparameters.effects import effects
+from analysis.hyperparameters.importance import importance
 from analysis.rank import RankedResults
 from ichtune.data.store import SliceStore
 from ichtune.search.run_folder import RunFolder

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.effects import effects
+from analysis.hyperparameters.effects import effects
 from ichtune.space import Space
 from tests.analysis.run_by_hand import ADAM, run_by_hand, searched
 

@@ -11,8 +11,8 @@ from optuna.distributions import FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator
 from sklearn.ensemble import RandomForestRegressor
 
-from analysis.importance import importance
-from analysis.marginals import Leaves
+from analysis.hyperparameters.importance import importance
+from analysis.hyperparameters.marginals import Leaves
 from ichtune.space import Space
 from tests.analysis.run_by_hand import ADAM, run_by_hand, searched
 

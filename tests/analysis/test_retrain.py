@@ -12,11 +12,11 @@ from filelock import FileLock
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
-from analysis.comparison import scored_parts
 from analysis.model_folder import TrainedModel
 from analysis.rank import RankedResults
-from analysis.retrain import Retrained, retrain, train
-from analysis.retrain_plan import RetrainOptions, plan
+from analysis.retraining.comparison import scored_parts
+from analysis.retraining.plan import RetrainOptions, plan
+from analysis.retraining.train import Retrained, retrain, train
 from ichtune.data.prepare import PrepareOptions, prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
@@ -250,7 +250,7 @@ def test_an_interrupted_retraining_goes_on_to_the_same_model(run: RunFolder, mad
 def test_a_failure_after_the_last_epoch_costs_no_epoch(run: RunFolder, monkeypatch: pytest.MonkeyPatch):
     options = RetrainOptions(rank=rank_of(run, FROZEN), epochs=1)
     with monkeypatch.context() as patch:
-        patch.delattr("analysis.retrain.write_table")
+        patch.delattr("analysis.retraining.train.write_table")
         with pytest.raises(NameError):
             retrain(run, options)
     trained = []

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestRegressor
 
-from analysis.branches import Branch, branches
-from analysis.marginals import Leaves
+from analysis.hyperparameters.branches import Branch, branches
+from analysis.hyperparameters.marginals import Leaves
 from analysis.rank import RankedResults
 from ichtune.space.distributions import Choice, Range
 
@@ -21,8 +21,8 @@ def importance(results: RankedResults, *, seed: int = 0) -> pd.DataFrame:
     `deviation` the standard deviation over forests, each with a seed and a shuffling of its own. `chance` is the most
     that any forest gave to a copy of the hyperparameter whose values were shuffled among the trials: an importance
     that is not above it says nothing. Scores are those of one epoch for all trials, and hyperparameters of a branch
-    are told within its trials; `analysis.branches.notes` tells which branches are refused. What is missing to 1 in a
-    branch is decided by interactions, by the hyperparameters of its options, and by noise.
+    are told within its trials; `branches.notes` tells which branches are refused. What is missing to 1 in
+    a branch is decided by interactions, by the hyperparameters of its options, and by noise.
 
     The same fANOVA as Optuna's, but a logarithmic range is even in ratios and not in differences, impossible mixtures
     of options are not averaged over, and a thousand trials take seconds.

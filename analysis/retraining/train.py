@@ -16,12 +16,19 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
-from analysis.comparison import ModelScores, Part, comparison_table, no_skill_scores, score, scored_parts
 from analysis.differences import Difference
 from analysis.model_folder import Classifier, Origin, Preprocessing, TrainedModel, write_model
 from analysis.population import population, splits
-from analysis.resumable import ResumableTraining
-from analysis.retrain_plan import RetrainOptions, RetrainPlan, plan
+from analysis.retraining.comparison import (
+    ModelScores,
+    Part,
+    comparison_table,
+    no_skill_scores,
+    score,
+    scored_parts,
+)
+from analysis.retraining.plan import RetrainOptions, RetrainPlan, plan
+from analysis.retraining.resumable import ResumableTraining
 from analysis.tables import Table, write_table
 from ichtune.errors import InputError
 from ichtune.files import replacing

@@ -8,8 +8,8 @@ import pandas as pd
 from scipy.stats import t
 from sklearn.ensemble import RandomForestRegressor
 
-from analysis.branches import Branch, branches
-from analysis.marginals import Leaves
+from analysis.hyperparameters.branches import Branch, branches
+from analysis.hyperparameters.marginals import Leaves
 from analysis.rank import RankedResults
 from ichtune.space.distributions import Choice, Range
 from ichtune.wording import plain
