@@ -190,11 +190,12 @@ def _texts(rows: pd.DataFrame, below: pd.DataFrame, splits: list[Split]) -> pd.D
 
 
 def _cell(row: dict[str, Any], name: str, decimals: int) -> str:
-    """`0.713 (+0.010, -0.021 to 0.041)`; of the first row its own interval."""
+    """`0.713 (+0.010, -0.021 to 0.041)`; of the first row its own interval, and nothing of what does not vary."""
     value = shown(row[name], decimals)
     difference = row.get(f"{name}_difference", np.nan)
-    if not np.isnan(difference):
-        ends = interval(row[f"{name}_difference_low"], row[f"{name}_difference_high"], decimals)
-        return f"{value} ({difference:+.{decimals}f}, {ends})"
-    ends = interval(row.get(f"{name}_low", np.nan), row.get(f"{name}_high", np.nan), decimals)
-    return f"{value} ({ends})" if ends else value
+    compared = not np.isnan(difference)
+    part = f"{name}_difference" if compared else name
+    low, high = row.get(f"{part}_low", np.nan), row.get(f"{part}_high", np.nan)
+    moved = f"{difference:+.{decimals}f}" if compared and difference else ""
+    beside = ", ".join(filter(None, [moved, interval(low, high, decimals) if low < high else ""]))
+    return f"{value} ({beside})" if beside else value

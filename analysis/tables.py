@@ -83,7 +83,8 @@ def rounded(table: pd.DataFrame) -> pd.DataFrame:
 def write_table(folder: Path, table: Table) -> list[Path]:
     """Write the table's .csv, .md, .tex, .html, .json and .xlsx; gives the files.
 
-    The population and the notes stand in all but the CSV, which would no longer be one table.
+    The population and the notes stand in all but the CSV, which would no longer be one table; the population has
+    one of its own, population.csv.
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
@@ -96,6 +97,8 @@ def write_table(folder: Path, table: Table) -> list[Path]:
     for suffix, text in texts.items():
         with replacing(folder / f"{table.name}.{suffix}") as file:
             file.write_text(text)
+    with replacing(folder / "population.csv") as file:
+        table.population.to_csv(file, index=False)
     with replacing(folder / f"{table.name}.xlsx") as file:
         _workbook(table).save(file)
     return [folder / f"{table.name}.{suffix}" for suffix in (*texts, "xlsx")]

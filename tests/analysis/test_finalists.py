@@ -183,7 +183,13 @@ def test_the_command_reruns_scores_and_writes_all_tables(run):
     done = CliRunner().invoke(app, ["rank", str(run.path), "--seeds", "2", "--test", "--top", "2"])
     assert done.exit_code == 0, done.output
     assert "by their seeds alone" in done.output
-    assert {file.stem for file in run.results.iterdir()} == {"ranked", "labels", "ablation", "test"}
+    assert {file.stem for file in run.results.iterdir()} == {
+        "ranked",
+        "labels",
+        "ablation",
+        "test",
+        "population",
+    }
     ablation = pd.read_csv(run.results / "ablation.csv")
     assert ablation["change"].tolist()[-2:] == ["always negative", "prevalence"]
     assert ablation["test_auc"].tolist()[-2:] == [0.5, 0.5]

@@ -77,6 +77,10 @@ def test_population_and_notes_stand_in_every_table(written, suffix):
     assert "luck" in written[suffix]
 
 
+def test_the_csv_has_the_population_in_a_file_of_its_own(files):
+    pd.testing.assert_frame_equal(pd.read_csv(files[".csv"].parent / "population.csv"), POPULATION)
+
+
 def test_latex_takes_the_table(files, tmp_path):
     if shutil.which("pdflatex") is None:
         pytest.skip("needs pdflatex")
