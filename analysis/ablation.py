@@ -1,7 +1,7 @@
 """What one change to the baseline does, on validation and on the test set, and what the finalists score there."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ class Split:
     name: str
     truth: Truth
     logits: Sequence[np.ndarray | None]
+    recorded: Sequence[Mapping[str, float | None]] | None = None
+    """The scores that the search recorded, of logits that it kept in half precision."""
 
 
 def finalists(results: RankedResults) -> list[RankedTrial]:
@@ -104,7 +106,8 @@ def _table(name: str, caption: str, results: RankedResults, rows: list[tuple[Ran
     trials = [trial for trial, _ in rows]
     held_out = HeldOut(results.run, results.store)
     on_test = [held_out.logits(trial) for trial in trials]
-    splits = [Split(VALIDATION, results.truth, [trial.logits for trial in trials])]
+    recorded = [trial.best_epoch["mean"] for trial in trials]
+    splits = [Split(VALIDATION, results.truth, [trial.logits for trial in trials], recorded)]
     if any(logits is not None for logits in on_test):
         splits.insert(0, Split(TEST, held_out.truth, on_test))
     front = pd.DataFrame(
@@ -140,6 +143,10 @@ def scores_on(split: Split, metric: str) -> pd.DataFrame:
     if known:
         scores = Scores.of(Measure(metric, split.truth), known.values())
         told = list(known)
+        if split.recorded is not None:
+            scores = replace(
+                scores, values=np.array([split.recorded[place][metric] for place in told], float)
+            )
         numbers[told, 0], numbers[told, 1:3] = scores.values, scores.intervals()
         if told[0] == 0:
             numbers[told[1:], 3:] = scores.differences(0)[1:]
@@ -183,19 +190,31 @@ def _texts(rows: pd.DataFrame, below: pd.DataFrame, splits: list[Split]) -> pd.D
         for split in splits:
             for metric, title in METRICS.items():
                 name = f"{split.name}_{metric}"
-                width = (rows[f"{name}_high"] - rows[f"{name}_low"]).median() / 4
-                cells[f"{split.name} {title}"] = _cell(row, name, decimals_for(float(width)))
+                cells[f"{split.name} {title}"] = _cell(
+                    row, name, _decimals(rows, name), _decimals(rows, f"{name}_difference")
+                )
         texts.append(cells)
     return pd.DataFrame(texts)
 
 
-def _cell(row: dict[str, Any], name: str, decimals: int) -> str:
-    """`0.713 (+0.010, -0.021 to 0.041)`; of the first row its own interval, and nothing of what does not vary."""
+def _decimals(rows: pd.DataFrame, name: str) -> int:
+    """How many decimals the intervals of a column support, at most four."""
+    width = (rows[f"{name}_high"] - rows[f"{name}_low"]).replace(0, np.nan).median()
+    return min(decimals_for(float(width) / 4), 4)
+
+
+def _cell(row: dict[str, Any], name: str, decimals: int, finer: int) -> str:
+    """`0.713 (+0.0100, -0.0214 to 0.0414)`; of the first row its own interval, and nothing of what does not vary."""
     value = shown(row[name], decimals)
     difference = row.get(f"{name}_difference", np.nan)
-    compared = not np.isnan(difference)
-    part = f"{name}_difference" if compared else name
-    low, high = row.get(f"{part}_low", np.nan), row.get(f"{part}_high", np.nan)
-    moved = f"{difference:+.{decimals}f}" if compared and difference else ""
-    beside = ", ".join(filter(None, [moved, interval(low, high, decimals) if low < high else ""]))
+    if np.isnan(difference):
+        beside = _ends(row, name, decimals)
+    else:
+        moved = f"{difference:+.{finer}f}" if difference else ""
+        beside = ", ".join(filter(None, [moved, _ends(row, f"{name}_difference", finer)]))
     return f"{value} ({beside})" if beside else value
+
+
+def _ends(row: dict[str, Any], name: str, decimals: int) -> str:
+    low, high = row.get(f"{name}_low", np.nan), row.get(f"{name}_high", np.nan)
+    return interval(low, high, decimals) if low < high else ""

@@ -1,5 +1,6 @@
 """A run's pictures in TensorBoard, under IMAGES beside its trials' curves."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from ichtune.search.run_folder import RunFolder
 
 
 def show_on_board(run: RunFolder, pictures: Sequence[Path]) -> None:
-    """Put PNG pictures, by their names, where `tensorboard --logdir RUN/trials` finds them; earlier ones go."""
-    for earlier in run.trials.glob("events.out.tfevents.*"):
-        earlier.unlink()
-    with SummaryWriter(str(run.trials)) as writer:
+    """Put PNG pictures, by their names, where `tensorboard --logdir RUN/trials` finds them; earlier ones go.
+
+    They are a run of TensorBoard's own beside the trials, as of more than forty runs it shows only those ticked.
+    """
+    folder = run.trials / "pictures"
+    shutil.rmtree(folder, ignore_errors=True)
+    with SummaryWriter(str(folder)) as writer:
         for file in pictures:
             with Image.open(file) as picture:
                 writer.add_image(file.stem, np.asarray(picture.convert("RGB")), dataformats="HWC")

@@ -169,7 +169,7 @@ class RunFolder:
 
     def trial_folders(self) -> Iterator["TrialFolder"]:
         """Every trial that began, by number."""
-        yield from (self.trial(path.name) for path in sorted(self.trials.iterdir()) if path.is_dir())
+        yield from (self.trial(path.name) for path in sorted(self.trials.glob("[0-9]*")))
 
     def trial_records(self) -> Iterator["TrialRecord"]:
         """Every trial that finished at least one epoch, by number."""

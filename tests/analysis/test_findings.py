@@ -41,7 +41,7 @@ def test_importance_is_the_same_from_the_file_as_from_python(written):
 
 def test_tensorboard_reads_every_picture_back_once(written):
     run, pictures = written
-    board = EventAccumulator(str(run.trials), size_guidance={"images": 0}).Reload()
+    board = EventAccumulator(str(run.trials / "pictures"), size_guidance={"images": 0}).Reload()
     assert sorted(board.Tags()["images"]) == sorted(file.stem for file in pictures)
     for file in pictures:
         (event,) = board.Images(file.stem)
