@@ -15,7 +15,7 @@ from analysis.rank import RankedResults
 from analysis.ranked_table import interval
 from analysis.ranked_trial import RankedTrial
 from analysis.significance import Scores
-from analysis.tables import Table, decimals_for, shown
+from analysis.tables import Table, decimals_between, shown
 from ichtune.config import Recipe, effective
 
 BASELINE = "baseline"
@@ -198,9 +198,7 @@ def _texts(rows: pd.DataFrame, below: pd.DataFrame, splits: list[Split]) -> pd.D
 
 
 def _decimals(rows: pd.DataFrame, name: str) -> int:
-    """How many decimals the intervals of a column support, at most four."""
-    width = (rows[f"{name}_high"] - rows[f"{name}_low"]).replace(0, np.nan).median()
-    return min(decimals_for(float(width) / 4), 4)
+    return decimals_between(rows[f"{name}_low"], rows[f"{name}_high"])
 
 
 def _cell(row: dict[str, Any], name: str, decimals: int, finer: int) -> str:

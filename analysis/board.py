@@ -14,11 +14,12 @@ from ichtune.search.run_folder import RunFolder
 def show_on_board(run: RunFolder, pictures: Sequence[Path]) -> None:
     """Put PNG pictures, by their names, where `tensorboard --logdir RUN/trials` finds them; earlier ones go.
 
-    They are a run of TensorBoard's own beside the trials, as of more than forty runs it shows only those ticked.
+    They are a run of their own beside the trials, as TensorBoard shows of more than forty runs only those ticked,
+    and one group, which it opens as a whole.
     """
     folder = run.trials / "pictures"
     shutil.rmtree(folder, ignore_errors=True)
     with SummaryWriter(str(folder)) as writer:
         for file in pictures:
             with Image.open(file) as picture:
-                writer.add_image(file.stem, np.asarray(picture.convert("RGB")), dataformats="HWC")
+                writer.add_image(f"search/{file.stem}", np.asarray(picture.convert("RGB")), dataformats="HWC")

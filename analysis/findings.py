@@ -15,7 +15,7 @@ from analysis.pictures.gallery import draw
 from analysis.population import population, population_notes
 from analysis.rank import RankedResults
 from analysis.result_tables import result_tables
-from analysis.tables import Table, write_table
+from analysis.tables import Table, decimals_between, decimals_for, rounded, write_table
 
 
 @dataclass(frozen=True)
@@ -42,17 +42,23 @@ class Findings:
     @cached_property
     def tables(self) -> list[Table]:
         """Those of the ranking, and importance and effects as far as the trials tell of them."""
-        name = self.results.run.name
-        hyper = [
-            self._table("importance", f"Search {name}: what decides of the score", self.importance),
-            self._table("effects", f"Search {name}: what each value is worth", self.effects),
-        ]
-        return result_tables(self.results, self.top) + [table for table in hyper if len(table.rows)]
+        name, told = self.results.run.name, []
+        if len(self.importance):
+            certain = decimals_for(float(self.importance["deviation"].median()))
+            caption = f"Search {name}: what decides of the score"
+            told.append(self._table("importance", caption, self.importance, certain))
+        if len(self.effects):
+            certain = decimals_between(self.effects["low"], self.effects["high"])
+            caption = f"Search {name}: what each value is worth"
+            told.append(self._table("effects", caption, self.effects, certain))
+        return result_tables(self.results, self.top) + told
 
-    def _table(self, kind: str, caption: str, rows: pd.DataFrame) -> Table:
+    def _table(self, kind: str, caption: str, rows: pd.DataFrame, decimals: int) -> Table:
         behind = population(self.results.splits, self.results.run.asked["folds"])
         said = [*self.remarks, *population_notes(self.results.splits)]
-        return Table(kind, caption, rows, pd.DataFrame(columns=rows.columns), behind, said)
+        numbers = rows.select_dtypes("float").columns
+        texts = rounded(rows, dict.fromkeys(numbers, decimals))
+        return Table(kind, caption, rows, pd.DataFrame(columns=rows.columns), behind, said, texts)
 
     def write(self) -> Sequence[Path]:
         """Write all tables and pictures into `RUN/results`, and the pictures into TensorBoard's; gives the PNGs."""

@@ -8,12 +8,14 @@ import pandas as pd
 from analysis.population import population, population_notes
 from analysis.rank import RankedResults
 from analysis.ranked_trial import recipe_text
-from analysis.tables import Table, decimals_for, shown
+from analysis.tables import Table, decimals_between, decimals_for, shown
 from ichtune.labels import LABELS
 from ichtune.search.run_folder import RunFolder
 
 BESIDE = ("average_precision", "subset_accuracy", "weighted_log_loss")
 """The metrics that people see beside the score."""
+UNSURE = 2
+"""Decimals of a label's score that nobody can tell the error of."""
 FEW = 5
 """Positive patients below which a label's part of a score is pointed at."""
 
@@ -68,7 +70,7 @@ def _label_texts(results: RankedResults, rows: pd.DataFrame) -> pd.DataFrame:
 def _with_interval(row: dict[str, Any], metric: str) -> str:
     """`0.79 (0.72 to 0.87)`, without the brackets where nobody can tell, `undefined` without a value."""
     low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    decimals = decimals_for((high - low) / 4)
+    decimals = decimals_for((high - low) / 4) if high > low else UNSURE
     ends = interval(low, high, decimals)
     return f"{shown(row[metric], decimals) or 'undefined'}{f' ({ends})' if ends else ''}"
 
@@ -76,6 +78,11 @@ def _with_interval(row: dict[str, Any], metric: str) -> str:
 def score_decimals(results: RankedResults) -> int:
     """How many decimals the scores' errors support."""
     return decimals_for(float(np.median(results.scores.errors)) if results.scores else float("nan"))
+
+
+def difference_decimals(results: RankedResults) -> int:
+    """How many decimals the paired differences support, which is often more than the scores do."""
+    return decimals_between(results.certain["difference_low"], results.certain["difference_high"])
 
 
 def notes(results: RankedResults) -> list[str]:
@@ -118,13 +125,16 @@ def provenance(run: RunFolder) -> str:
 def ranked_texts(results: RankedResults) -> pd.DataFrame:
     """The columns that people read, as texts; the rows of no skill stand below."""
     decimals = beside_decimals(results) | {"score": score_decimals(results)}
-    rows = [_texts(results, row, decimals) for row in results.table.to_dict("records")]
+    finer = difference_decimals(results)
+    rows = [_texts(results, row, decimals, finer) for row in results.table.to_dict("records")]
     below = [_no_skill_texts(results, row, decimals) for row in results.no_skill.to_dict("records")]
     texts = pd.DataFrame(rows + below).fillna("")
     return texts.loc[:, (texts != "").any()]  # nobody needs an empty column of notes
 
 
-def _texts(results: RankedResults, row: dict[str, Any], decimals: dict[str, int]) -> dict[str, str]:
+def _texts(
+    results: RankedResults, row: dict[str, Any], decimals: dict[str, int], finer: int
+) -> dict[str, str]:
     digits, trial = decimals["score"], results.trials[row["rank"] - 1]
     told = row["rank_low"] == row["rank_low"]
     beside = {
@@ -141,7 +151,7 @@ def _texts(results: RankedResults, row: dict[str, Any], decimals: dict[str, int]
         "folds ±": shown(row["score_std"], digits),
         "to the best (95 %)": ""
         if not told or row["rank"] == 1
-        else f"{row['difference']:+.{digits}f} ({interval(row['difference_low'], row['difference_high'], digits)})",
+        else f"{row['difference']:+.{finer}f} ({interval(row['difference_low'], row['difference_high'], finer)})",
         "tied": "yes" if told and row["tied_with_best"] else "",
         "ranks": interval(row["rank_low"], row["rank_high"], 0) if told else "",
         **_seed_texts(row, digits),
@@ -169,11 +179,10 @@ def _no_skill_texts(results: RankedResults, row: dict[str, Any], decimals: dict[
         if name != "score"
     }
     return {
-        "trial": "no skill",
+        "trial": f"no skill: {row['trial']}",
         results.metric.replace("_", " "): shown(row["score"], decimals["score"]),
         **beside,
         "labels": shown(row["defined_labels"], 1).removesuffix(".0"),
-        "recipe": str(row["trial"]),
     }
 
 

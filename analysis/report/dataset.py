@@ -56,8 +56,7 @@ def _splits(parts: pd.DataFrame) -> Grid:
     rows = [
         [
             Cell(str(part)),
-            Cell(f"{row['patients']:,}", str(row["patients"])),
-            Cell(f"{row['slices']:,}", str(row["slices"])),
+            *(Cell(f"{row[count]:,.0f}", str(row[count])) for count in ("patients", "slices")),
             *(_share(row, label) for label in LABELS),
         ]
         for part, row in parts.iterrows()

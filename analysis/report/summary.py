@@ -12,7 +12,7 @@ from analysis.ablation import BASELINE
 from analysis.held_out import HeldOut
 from analysis.population import population
 from analysis.rank import RankedResults
-from analysis.ranked_table import interval, score_decimals
+from analysis.ranked_table import difference_decimals, interval, score_decimals
 from analysis.ranked_trial import recipe_text
 from analysis.report.metric_words import metric_meaning, metric_words
 from analysis.report.retrained import RetrainedModel
@@ -218,7 +218,7 @@ class Summary:
         score = f"The baseline (rank {row['rank']} of {len(self._rows)}) scores {self._score(row['score'])}"
         if pd.isna(row["difference"]):
             return f"{score}."
-        digits = score_decimals(self.results)
+        digits = difference_decimals(self.results)
         ends = interval(*sorted((-row["difference_low"], -row["difference_high"])), digits)
         verdict = "within chance" if row["tied_with_best"] else "beyond chance"
         return (

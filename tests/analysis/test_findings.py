@@ -42,9 +42,9 @@ def test_importance_is_the_same_from_the_file_as_from_python(written):
 def test_tensorboard_reads_every_picture_back_once(written):
     run, pictures = written
     board = EventAccumulator(str(run.trials / "pictures"), size_guidance={"images": 0}).Reload()
-    assert sorted(board.Tags()["images"]) == sorted(file.stem for file in pictures)
+    assert sorted(board.Tags()["images"]) == sorted(f"search/{file.stem}" for file in pictures)
     for file in pictures:
-        (event,) = board.Images(file.stem)
+        (event,) = board.Images(f"search/{file.stem}")
         with Image.open(io.BytesIO(event.encoded_image_string)) as shown, Image.open(file) as drawn:
             assert shown.size == drawn.size
             assert shown.convert("RGB").tobytes() == drawn.convert("RGB").tobytes()

@@ -35,7 +35,15 @@ from ichtune.yaml_text import write_yaml
 from tests.analysis.chromium import Chromium, find_chromium
 
 NASTY = "<script>alert(1)</script> & \"quotes\" 'é' </script>"
-IMPORTANCE = pd.DataFrame({"parameter": ["loss", "sampler"], "trials": [60, 60], "importance": [0.61, 0.02]})
+IMPORTANCE = pd.DataFrame(
+    {
+        "parameter": ["loss", "sampler"],
+        "trials": [60, 60],
+        "importance": [0.61, 0.02],
+        "deviation": [0.03, 0.02],
+        "chance": [0.05, 0.05],
+    }
+)
 
 
 class Told(Findings):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from openpyxl import load_workbook
 
-from analysis.tables import Table, decimals_for, shown, write_table
+from analysis.tables import Table, decimals_between, decimals_for, shown, write_table
 
 TABLE = pd.DataFrame(
     {
@@ -97,3 +97,7 @@ def test_latex_takes_the_table(files, tmp_path):
 )
 def test_decimals_end_with_the_second_digit_of_the_error(error, decimals):
     assert decimals_for(error) == decimals
+
+
+def test_intervals_without_width_do_not_decide_the_decimals():
+    assert decimals_between(pd.Series([0.70, 0.5, 0.5]), pd.Series([0.74, 0.5, 0.5])) == 3
