@@ -24,6 +24,11 @@ _LATEX = (
 
 LONG = 40
 """Characters of a cell beyond which it takes several lines of a page."""
+WIDE = 9
+"""Columns from which on a table is printed across the page."""
+PRINTED = 30
+"""Lines of a table that LaTeX gets: what a page holds."""
+_PARAGRAPH = r">{\raggedright\arraybackslash}p{7cm}"
 
 
 @dataclass(frozen=True)
@@ -142,36 +147,47 @@ def _markdown(table: Table) -> str:
 
 
 def _latex(table: Table) -> str:
-    def escaped(text: str) -> str:
-        return "".join(_LATEX.get(character, character) for character in text)
-
-    def grid(frame: pd.DataFrame, ranked: int) -> list[str]:
-        rows = [" & ".join(map(escaped, cells)) + r" \\" for cells in frame.to_numpy().tolist()]
-        below = [r"\midrule", *rows[ranked:]] if rows[ranked:] else []
-        return [
-            r"\resizebox{\linewidth}{!}{%",
-            rf"\begin{{tabular}}{{{'l' * len(frame.columns)}}}",
-            r"\toprule",
-            " & ".join(map(escaped, frame.columns)) + r" \\",
-            r"\midrule",
-            *rows[:ranked],
-            *below,
-            r"\bottomrule",
-            r"\end{tabular}}",
-        ]
-
+    # A page is too narrow for many columns, whose rows then take two lines.
+    wide = len(table.human.columns) >= WIDE
+    kind, most = ("sidewaystable", PRINTED // 2) if wide else ("table", PRINTED)
+    count = len(table.rows)
+    printed = table.human.drop(index=range(most, count))
+    cut = [f"the first {most} of {count} rows; all stand in {table.name}.csv"] if count > most else []
     lines = [
-        "% needs \\usepackage{booktabs,graphicx}",
-        r"\begin{table}",
-        rf"\caption{{{escaped(table.caption)}}}",
-        *grid(table.human, len(table.rows)),
-        r"\par\medskip",
-        *(rf"{escaped(note)}\par" for note in table.notes),
+        r"% needs \usepackage{array,booktabs,graphicx,rotating}",
+        rf"\begin{{{kind}}}",
+        rf"\caption{{{_tex(table.caption)}}}",
+        *_latex_grid(printed.loc[:, (printed != "").any()], min(most, count), r"\linewidth"),
+        r"\par\medskip\footnotesize",
+        *(rf"{_tex(note)}\par" for note in [*cut, *table.notes]),
         r"\medskip",
-        *grid(rounded(table.population), len(table.population)),
-        r"\end{table}",
+        *_latex_grid(
+            rounded(table.population), len(table.population), r"0.6\linewidth" if wide else r"\linewidth"
+        ),
+        rf"\end{{{kind}}}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _latex_grid(frame: pd.DataFrame, ranked: int, width: str) -> list[str]:
+    rows = [" & ".join(map(_tex, cells)) + r" \\" for cells in frame.to_numpy().tolist()]
+    columns = (_PARAGRAPH if frame[name].str.len().max() > LONG else "l" for name in frame.columns)
+    return [
+        rf"\resizebox{{{width}}}{{!}}{{%",
+        rf"\begin{{tabular}}{{{''.join(columns)}}}",
+        r"\toprule",
+        " & ".join(map(_tex, frame.columns)) + r" \\",
+        r"\midrule",
+        *rows[:ranked],
+        *([r"\midrule"] if len(rows) > ranked else []),
+        *rows[ranked:],
+        r"\bottomrule",
+        r"\end{tabular}}",
+    ]
+
+
+def _tex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
 
 
 def html_grid(frame: pd.DataFrame, caption: str = "", *, ranked: int | None = None) -> str:

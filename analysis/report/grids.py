@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.tables import Table, rounded
+from analysis.tables import WIDE, Table, rounded
 
 ABSENT = "–"
 """What stands where there can't be a value."""
-WIDE = 9
-"""Columns from which on a table is printed across the page."""
 
 
 class Cell(NamedTuple):

@@ -84,12 +84,23 @@ def test_the_csv_has_the_population_in_a_file_of_its_own(files):
 def test_latex_takes_the_table(files, tmp_path):
     if shutil.which("pdflatex") is None:
         pytest.skip("needs pdflatex")
-    before = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}"
+    before = r"\documentclass{article}\usepackage{array,booktabs,graphicx,rotating}\begin{document}"
     text = before + files[".tex"].read_text() + r"\end{document}"
     (tmp_path / "paper.tex").write_text(text)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_latex_gets_the_rows_that_a_page_holds_and_says_so(tmp_path):
+    long = pd.DataFrame({"rank": range(1, 61), "trial": [f"trial{n}" for n in range(1, 61)], "note": ""})
+    made = Table("ranked", "sixty", long, BELOW[["trial"]], POPULATION)
+    text = next(f for f in write_table(tmp_path, made) if f.suffix == ".tex").read_text()
+    assert "30 & trial30" in text
+    assert "31 & trial31" not in text
+    assert "always negative" in text
+    assert "the first 30 of 60 rows" in text
+    assert "& note" not in text
 
 
 @pytest.mark.parametrize(
