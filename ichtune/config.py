@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -28,6 +29,12 @@ def _no_truth_value(value: object) -> object:
     return value
 
 
+def _not_all_zero(weights: tuple[float, ...]) -> tuple[float, ...]:
+    if not any(weights):
+        raise ValueError(f"must be above 0 for a label at least, got {shown(list(weights))}")
+    return weights
+
+
 Number = Annotated[float, BeforeValidator(_no_truth_value)]
 Whole = Annotated[int, BeforeValidator(_no_truth_value)]
 Positive = Annotated[Number, Field(gt=0)]
@@ -40,6 +47,7 @@ Level = Literal["normal", "moderate", "aggressive"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 Precision = Literal["bfloat16", "float32"]
 PerLabel = Annotated[tuple[NonNegative, ...], Field(min_length=len(LABELS), max_length=len(LABELS))]
+LabelWeights = Annotated[PerLabel, AfterValidator(_not_all_zero)]
 
 # The scores that a search may go by, and which way is better; `ichtune.training.metrics` computes them.
 METRIC_DIRECTIONS: Final[dict[str, Literal["max", "min"]]] = {
@@ -94,7 +102,7 @@ class BCE(Section):
     name: Literal["bce"] = "bce"
     pos_weight: Literal["balanced"] | PerLabel | None = None
     """`balanced` is negatives/positives of each label in the fold's training part."""
-    label_weights: PerLabel | None = None
+    label_weights: LabelWeights | None = None
 
 
 class Focal(Section):
@@ -102,12 +110,12 @@ class Focal(Section):
     gamma: NonNegative = 2.0
     alpha: Annotated[Number, Field(ge=0, le=1)] | None = 0.25
     """Weight of the positives; the negatives' is 1 - alpha."""
-    label_weights: PerLabel | None = None
+    label_weights: LabelWeights | None = None
 
 
 class MSE(Section):
     name: Literal["mse"] = "mse"
-    label_weights: PerLabel | None = None
+    label_weights: LabelWeights | None = None
 
 
 Loss = Annotated[BCE | Focal | MSE, Field(discriminator="name")]

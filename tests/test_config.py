@@ -69,6 +69,10 @@ def test_a_single_window_needs_no_list():
             {"optimizer": {"name": "sgd", "nesterov": True, "momentum": 0}},
             "optimizer: nesterov needs a momentum above 0, got momentum=0",
         ),
+        (
+            {"loss": {"name": "bce", "label_weights": [0] * 6}},
+            "loss.label_weights: must be above 0 for a label at least, got [0, 0, 0, 0, 0, 0]",
+        ),
         ({"training": {"epochs": 1.5}}, "training.epochs: must be a whole number, got 1.5"),
         ({"training": {"epochs": float("inf")}}, "training.epochs: must be finite, got inf"),
         (
