@@ -1,6 +1,8 @@
-"""Words for messages: values as a person writes them in YAML, and the name that was probably meant."""
+"""Words for messages: values as a person writes them in YAML, the name that was probably meant, commands to paste."""
 
+import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
@@ -46,3 +48,9 @@ def unknown_key(key: object, place: str, known: Iterable[str]) -> str:
     inside = f" in {place}" if place else ""
     mend = did_you_mean(key, known) or (f"; known are {', '.join(known)}" if known else "")
     return f"unknown key {str(key)!r}{inside}{mend}"
+
+
+def pasteable(*words: object) -> str:
+    """A command as it can be pasted into a shell, by way of uv where that runs this process."""
+    through = ["uv", "run"] if os.environ.get("UV") else []
+    return shlex.join([*through, *map(str, words)])

@@ -17,6 +17,7 @@ from ichtune.search.search import Plan, plan, search
 from ichtune.search.settings import SearchSettings
 from ichtune.search.study import settled_trials
 from ichtune.space import Space
+from ichtune.wording import pasteable
 from ichtune.yaml_text import parse_yaml_value
 
 OK, NOTHING_USABLE, INTERRUPTED_CODE = 0, 1, 130
@@ -59,11 +60,14 @@ def resume(
     done = settled_trials(folder)
     if done >= planned.settings.trials:
         console.print(
-            f"{folder}: all {done} trials are done; --trials {done + 30}, say, goes on with more",
+            escape(f"{folder}: all {done} trials are done; to go on with more:"),
             soft_wrap=True,
+            highlight=False,
         )
+        _tell("", f"{_resume_command(folder)} --trials {done + 30}", console)
         return finish(folder, console, stopped=None)
-    console.print(f"{folder}: {done} of {planned.settings.trials} trials are done, going on", soft_wrap=True)
+    going_on = f"{folder}: {done} of {planned.settings.trials} trials are done, going on"
+    console.print(escape(going_on), soft_wrap=True, highlight=False)
     return _run(planned, console, dry_run=dry_run)
 
 
@@ -73,20 +77,28 @@ def _run(planned: Plan, console: Console, *, dry_run: bool) -> int:
         return OK
     try:
         finished = search(planned, console)
-    except KeyboardInterrupt:  # before the trials, which end by themselves
-        return _interrupted_early(RunFolder.at(planned.run), console)
+    except KeyboardInterrupt:  # before the trials, which end by themselves, or at once
+        return _interrupted(RunFolder.at(planned.run), planned.settings.trials, console)
     return finish(finished.run, console, stopped=finished.stopped)
 
 
-def _interrupted_early(run: RunFolder, console: Console) -> int:
-    console.print("[bold red]stopped:[/] interrupted before the first trial")
-    if (run.path / "search.yaml").is_file():
-        console.print(f"go on with:  {_resume_command(run)}", soft_wrap=True, highlight=False)
+def _interrupted(run: RunFolder, asked: int, console: Console) -> int:
+    begun = (run.path / "search.yaml").is_file()
+    done = settled_trials(run) if begun else 0
+    where = f"with {done} of {asked} trials done" if done else "before the first trial was done"
+    console.print(f"[bold red]stopped:[/] interrupted {where}")
+    if begun:
+        _tell("go on with:", _resume_command(run), console)
     return INTERRUPTED_CODE
 
 
 def _resume_command(run: RunFolder) -> str:
-    return f"ichtune search --runs {run.runs} --resume {run.name}"
+    return pasteable("ichtune", "search", "--runs", run.runs, "--resume", run.name)
+
+
+def _tell(what: str, command: str, console: Console) -> None:
+    """A line that says what a command is for; the command can be pasted as it stands."""
+    console.print(escape(f"{what:<12} {command}".strip()), soft_wrap=True, highlight=False)
 
 
 def print_plan(plan: Plan, console: Console) -> None:
@@ -118,15 +130,26 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
     """Rank what there is, and say where it stands and what comes next; gives the exit code."""
+    from analysis.show import print_summary
+
+    try:
+        print_summary(run, console)
+        if stopped:
+            console.print(f"[bold red]stopped:[/] {escape(stopped)}", soft_wrap=True, highlight=False)
+            _tell("go on with:", _resume_command(run), console)
+        code = {None: OK, INTERRUPTED: INTERRUPTED_CODE}.get(stopped, NOTHING_USABLE)
+        return _rank(run, console, code)
+    except KeyboardInterrupt:
+        console.print("[bold red]stopped:[/] interrupted while ranking; the trials are kept")
+        _tell("rank them:", pasteable("ichtune", "rank", run), console)
+        return INTERRUPTED_CODE
+
+
+def _rank(run: RunFolder, console: Console, code: int) -> int:
     from analysis.rank import RankedResults
     from analysis.result_tables import write_ranking
-    from analysis.show import MOST_ROWS, print_ranking, print_summary
+    from analysis.show import MOST_ROWS, print_ranking
 
-    print_summary(run, console)
-    if stopped:
-        console.print(f"[bold red]stopped:[/] {escape(stopped)}", soft_wrap=True, highlight=False)
-        console.print(f"go on with:  {_resume_command(run)}", soft_wrap=True, highlight=False)
-    code = {None: OK, INTERRUPTED: INTERRUPTED_CODE}.get(stopped, NOTHING_USABLE)
     try:
         results = RankedResults.of(run)
     except InputError as error:
@@ -135,9 +158,9 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
     print_ranking(results, console)
     files = write_ranking(results, MOST_ROWS)
     run.push()
-    console.print(f"tables:      {files[0].parent}", soft_wrap=True, highlight=False)
-    console.print(f"curves:      tensorboard --logdir {run.trials}", soft_wrap=True, highlight=False)
-    console.print(f"study:       optuna-dashboard {run.journal}", soft_wrap=True, highlight=False)
-    console.print(f"report:      ichtune report {run}", soft_wrap=True, highlight=False)
-    console.print(f"best model:  ichtune retrain {run}", soft_wrap=True, highlight=False)
+    _tell("tables:", str(files[0].parent), console)
+    _tell("curves:", pasteable("tensorboard", "--logdir", run.trials), console)
+    _tell("study:", f"{run.journal} (a journal of Optuna's)", console)
+    _tell("report:", pasteable("ichtune", "report", run), console)
+    _tell("best model:", pasteable("ichtune", "retrain", run), console)
     return code

@@ -1,7 +1,9 @@
 """What ends a search before its time: Ctrl-C, or something that would break every trial alike."""
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
@@ -14,10 +16,15 @@ from ichtune.search.study import INTERRUPTED
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+ONE_PRESS_S = 1.0
+"""A launcher may send a key's signal on to a process that has had it already."""
+
+
 class Halt(Stopper):
     """Ray asks it whether to stop; what has been asked for stays with this process, whatever Ray pickles."""
 
     _reasons: ClassVar[list[str]] = []
+    _asked = 0.0
 
     @property
     def reason(self) -> str | None:
@@ -36,7 +43,7 @@ class Halt(Stopper):
 
     @contextmanager
     def listening(self) -> Generator[None]:
-        """Take Ctrl-C or SIGTERM as a request to end cleanly, and a second one as an order to end at once.
+        """Take Ctrl-C or SIGTERM as a request to end cleanly, and a later one as an order to end at once.
 
         Signals reach the main thread alone, so elsewhere they are left as they are.
         """
@@ -52,6 +59,10 @@ class Halt(Stopper):
                 signal.signal(number, handler)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
-        if self._reasons:
+        now = time.monotonic()
+        if not self._reasons:
+            self.request(INTERRUPTED)
+            self._asked = now
+            os.write(2, b"\nending: what is done is kept; Ctrl-C again ends at once\n")  # safe in a handler
+        elif now - self._asked > ONE_PRESS_S:
             raise KeyboardInterrupt
-        self.request(INTERRUPTED)

@@ -133,9 +133,10 @@ def search(plan: Plan, console: Console) -> Finished:
         check_storage(run, plan.store)
         build_bank(plan, capacity, console)
         banked = time.monotonic()
-        view = SearchView(
-            Board(plan.settings.trials, plan.space.metric, plan.space.direction == "max"), run, console
-        )
+        board = Board(plan.settings.trials, plan.space.metric, plan.space.direction == "max")
+        if plan.resumed:
+            board.remember(run)
+        view = SearchView(board, run, console)
         stack.callback(view.close)
         stopped = run_trials(_job(plan, run), plan.space, plan.settings, run, capacity, [view])
         run.write_times(

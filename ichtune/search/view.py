@@ -16,7 +16,7 @@ from rich.text import Text
 from ichtune.search.disk import DISK_FULL
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.searcher import OBJECTIVE
-from ichtune.search.study import FROM_SCHEDULER
+from ichtune.search.study import FROM_SCHEDULER, INTERRUPTED, settled_trials, trial_ends
 
 LOG_EVERY_S = 15.0
 
@@ -31,6 +31,19 @@ class Board:
         self.ends: Counter[str] = Counter()
         self.epochs = 0
         self.best: tuple[float, str] | None = None
+        self.before = 0
+        """Trials that had ended when a search went on."""
+
+    def remember(self, run: RunFolder) -> None:
+        """Take what a run has of an earlier search."""
+        if not settled_trials(run):
+            return
+        self.ends = Counter(end for end in trial_ends(run).values() if end != INTERRUPTED)
+        self.before = self.done
+        for record in run.trial_records():
+            for epoch in record.epochs:
+                if not epoch.get("diverged") and self._is_better(epoch[OBJECTIVE]):
+                    self.best = (epoch[OBJECTIVE], record.folder.name)
 
     @property
     def done(self) -> int:
@@ -41,11 +54,13 @@ class Board:
         self.running[name] = f"epoch {result['epoch']}, {self.metric} {result[OBJECTIVE]:.4f}"
         self.epochs += 1
         value = result[OBJECTIVE]
-        better = self.best is None or (value > self.best[0] if self.maximised else value < self.best[0])
-        if not better or result.get("diverged"):
+        if result.get("diverged") or not self._is_better(value):
             return False
         before, self.best = self.best, (value, name)
         return before is None or before[1] != name
+
+    def _is_better(self, value: float) -> bool:
+        return self.best is None or (value > self.best[0] if self.maximised else value < self.best[0])
 
     def finish(self, name: str, how: str) -> None:
         self.running.pop(name, None)
@@ -57,9 +72,10 @@ class Board:
 
     def left(self) -> str:
         """Time left at the pace so far, in words."""
-        if not self.done:
+        ended = self.done - self.before
+        if not ended:
             return "?"
-        seconds = self.seconds / self.done * (self.trials - self.done)
+        seconds = self.seconds / ended * (self.trials - self.done)
         return f"{seconds / 60:.0f} min" if seconds > 120 else f"{seconds:.0f} s"
 
     def counts(self) -> str:
@@ -139,7 +155,7 @@ class SearchView(Callback):
         head.add_row(
             Text(f"{board.done} of {board.trials} trials", "bold"),
             ProgressBar(total=board.trials, completed=board.done, width=30),
-            f"{60 * board.done / max(board.seconds, 1e-9):.0f} trials/min",
+            f"{60 * (board.done - board.before) / max(board.seconds, 1e-9):.0f} trials/min",
             f"{board.left()} left",
         )
         lines = [head, Text(board.counts())]

@@ -1,10 +1,16 @@
-"""What a person reads when a search is cut short before it has begun."""
+"""What a person reads when a search is cut short."""
 
+import signal
+from pathlib import Path
+
+import pytest
 from rich.console import Console
 
 from ichtune.search import command
+from ichtune.search.halt import INTERRUPTED, Halt
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.search import asked
+from ichtune.wording import pasteable
 
 
 def test_an_interrupt_before_the_first_trial_says_how_to_go_on(small_plan, monkeypatch):
@@ -16,5 +22,52 @@ def test_an_interrupt_before_the_first_trial_says_how_to_go_on(small_plan, monke
     console = Console(record=True, width=200)
     assert command._run(small_plan, console, dry_run=False) == 130
     text = console.export_text()
-    assert "interrupted before the first trial" in text
+    assert "interrupted before the first trial was done" in text
     assert f"--runs {small_plan.settings.runs} --resume {small_plan.settings.name}" in text
+
+
+def test_an_interrupt_at_once_says_how_many_trials_are_done(small_plan, monkeypatch):
+    def interrupted(plan, console):
+        RunFolder.create(plan.run, asked(plan))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "search", interrupted)
+    monkeypatch.setattr(command, "settled_trials", lambda run: 2)
+    console = Console(record=True, width=200)
+    assert command._run(small_plan, console, dry_run=False) == 130
+    assert "interrupted with 2 of 4 trials done" in console.export_text()
+
+
+def test_an_interrupt_of_the_ranking_says_that_the_trials_are_kept(small_job, monkeypatch):
+    def interrupted(run, console):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("analysis.show.print_summary", interrupted)
+    console = Console(record=True, width=200)
+    assert command.finish(small_job[1], console, stopped=None) == 130
+    text = console.export_text()
+    assert "the trials are kept" in text
+    assert f"ichtune rank {small_job[1]}" in text
+
+
+def test_a_second_signal_within_one_press_of_a_key_is_the_same_one():
+    halt = Halt()
+    with halt.listening():
+        for _ in range(2):  # as from a launcher that sends it on
+            signal.raise_signal(signal.SIGINT)
+        assert halt.reason == INTERRUPTED
+        halt._asked -= 2
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(("uv", "before"), [("/usr/bin/uv", "uv run "), ("", "")])
+def test_commands_can_be_pasted(monkeypatch, uv, before):
+    monkeypatch.setenv("UV", uv)
+    assert pasteable("ichtune", "rank", Path("runs/a [b] *")) == f"{before}ichtune rank 'runs/a [b] *'"
+
+
+def test_brackets_in_a_name_are_printed(small_job):
+    console = Console(record=True, width=200)
+    command._tell("rank them:", "runs/[red]", console)
+    assert "runs/[red]" in console.export_text()
