@@ -61,8 +61,8 @@ class Findings:
         return Table(kind, caption, rows, pd.DataFrame(columns=rows.columns), behind, said, texts)
 
     def write(self) -> Sequence[Path]:
-        """Write all tables and pictures into `RUN/results`, and the pictures into TensorBoard's; gives the PNGs."""
-        folder = self.results.run.results
+        """Write tables and pictures into the ranking's folder, and pictures into TensorBoard's; gives the PNGs."""
+        folder = self.results.folder
         for table in self.tables:
             write_table(folder, table)
         by_label = next((table.rows for table in self.tables if table.name == "labels"), None)

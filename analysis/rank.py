@@ -73,6 +73,8 @@ class RankedResults:
         """
         runs = tuple(_opened(place) for place in (run, compare) if place is not None)
         for other in runs[1:]:
+            if other.path == runs[0].path:
+                raise InputError(f"--compare: {other} is the same run; name another one over the same store")
             _refuse_other_data(runs[0], other)
         asked_metric = metric or runs[0].asked["space"]["metric"]
         results = cls(runs, f"{asked_metric}_{label}" if label else asked_metric)
@@ -86,6 +88,12 @@ class RankedResults:
     def run(self) -> RunFolder:
         """The run, or the first of those compared: what is written goes into its folder."""
         return self.runs[0]
+
+    @property
+    def folder(self) -> Path:
+        """Where tables go: the run's results, or below them where the ranking is by another metric than the search."""
+        own = self.metric == self.run.asked["space"]["metric"]
+        return self.run.results if own else self.run.results / self.metric
 
     @property
     def maximised(self) -> bool:

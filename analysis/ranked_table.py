@@ -18,6 +18,8 @@ UNSURE = 2
 """Decimals of a label's score that nobody can tell the error of."""
 FEW = 5
 """Positive patients below which a label's part of a score is pointed at."""
+RETOLD = 5
+"""Recipes whose other seeds are told of in words."""
 
 
 def ranked_table(results: RankedResults) -> Table:
@@ -92,7 +94,7 @@ def notes(results: RankedResults) -> list[str]:
         tied = int(results.scores.tied_with(0).sum()) - 1
         said.append(
             f"{tied} of the other {len(results.measured) - 1} trials can't be told from the best (paired by patient, "
-            "Holm's correction over all pairs)"
+            "Holm's correction over all pairs; an interval of one difference that leaves 0 out is not enough)"
         )
         said.append(
             f"best score {shown(results.best.score, decimals)}; less what choosing the best of "
@@ -106,14 +108,27 @@ def notes(results: RankedResults) -> list[str]:
     if results.scores is not None and thin:
         few = ", ".join(f"{label} ({count})" for label, count in thin.items())
         said.append(f"few patients carry a part of this score, which is a matter of luck: {few}")
-    if not np.isnan(results.noise_floor):
-        said.append(
-            f"two trainings of one recipe differ by up to {shown(results.noise_floor, decimals)} by their seeds alone "
-            "(95 %)"
-        )
+    said += _seed_notes(results, decimals)
     if results.metric == "loss":
         said.append("each recipe's loss is on a scale of its own, so this order means little between losses")
     return [*said, *population_notes(results.splits), *map(provenance, results.runs)]
+
+
+def _seed_notes(results: RankedResults, decimals: int) -> list[str]:
+    """What other seeds made of the best recipes; nothing before `--seeds`."""
+    if np.isnan(results.noise_floor):
+        return []
+    again = results.table.dropna(subset="seeds").head(RETOLD)
+    told = [
+        f"{results.trials[row['rank'] - 1].short_name} {row['seed_mean']:.{decimals}f} (in the search "
+        f"{shown(row['score'], decimals)})"
+        for row in again.to_dict("records")
+    ]
+    return [
+        f"mean of {again['seeds'].max():.0f} other seeds: {', '.join(told)}",
+        f"two trainings of one recipe differ by up to {shown(results.noise_floor, decimals)} by their seeds alone "
+        "(95 %)",
+    ]
 
 
 def provenance(run: RunFolder) -> str:

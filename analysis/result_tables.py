@@ -18,5 +18,5 @@ def result_tables(results: RankedResults, top: int) -> list[Table]:
 
 
 def write_ranking(results: RankedResults, top: int) -> list[Path]:
-    """Write all tables into the run's results, in six formats; gives the files."""
-    return [file for table in result_tables(results, top) for file in write_table(results.run.results, table)]
+    """Write all tables into the ranking's folder, in six formats; gives the files."""
+    return [file for table in result_tables(results, top) for file in write_table(results.folder, table)]

@@ -39,11 +39,12 @@ class SeedNoise:
     def floor(self, metric: str) -> float:
         """The difference that two trainings of one recipe with different seeds stay below 95 times in 100.
 
-        From the deviations pooled over the recipes, by Student's t; NaN where no recipe has two seeds.
+        From the deviations pooled over the recipes, by Student's t. All recipes are trained with the same seeds, whose
+        luck they share: degrees of freedom are the seeds, less one. NaN where no recipe has two seeds.
         """
         known = self.table(metric).dropna()
-        freedom = (known["seeds"] - 1).sum()
-        if not freedom:
+        if known.empty:
             return float("nan")
-        variance = ((known["seeds"] - 1) * known["seed_std"] ** 2).sum() / freedom
-        return float(t.ppf(0.5 + CONFIDENCE / 2, freedom) * np.sqrt(2 * variance))
+        weights = known["seeds"] - 1
+        variance = (weights * known["seed_std"] ** 2).sum() / weights.sum()
+        return float(t.ppf(0.5 + CONFIDENCE / 2, weights.max()) * np.sqrt(2 * variance))

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from analysis.ablation import test_table
 from analysis.rank import RankedResults
 from analysis.ranked_table import beside_decimals, interval, notes, score_decimals
 from analysis.ranked_trial import RankedTrial, recipe_text
@@ -17,7 +18,7 @@ from ichtune.search.run_folder import RunFolder
 from ichtune.search.study import FAILED, repeated_trials, trial_ends
 
 MOST_ROWS = 15
-WIDE, ROOMY = 120, 100  # columns of a terminal that has room for more metrics, and for intervals
+WIDE, ROOMY = 120, 100  # columns of a terminal that has room for more metrics, and for how trials ended
 
 
 def print_summary(run: RunFolder, console: Console) -> None:
@@ -40,13 +41,20 @@ def print_summary(run: RunFolder, console: Console) -> None:
 def print_ranking(results: RankedResults, console: Console, top: int = MOST_ROWS) -> None:
     """The best trials and, under them, what no skill at all would score; as wide as the screen allows."""
     metrics = beside_decimals(results) if console.width >= WIDE else {}
-    room = results.scores is not None and console.width >= ROOMY
+    certainty, room = results.scores is not None, console.width >= ROOMY
     several = len(results.runs) > 1
     names = " and ".join(run.name for run in results.runs)
     title = f"{names}: {results.metric} on {results.run.asked['folds']} folds, mean ± deviation"
     table = Table(box=box.SIMPLE, title=escape(title), pad_edge=False, collapse_padding=True)
-    heads = ["", *(["run"] if several else []), "trial", results.metric, *(["95 %", "ranks"] if room else [])]
-    for head in (*heads, *(name.replace("_", "\n") for name in metrics), "epoch", "ended"):
+    heads = [
+        "",
+        *(["run"] if several else []),
+        "trial",
+        results.metric,
+        *(["95 %", "ranks"] if certainty else []),
+    ]
+    heads += [*(name.replace("_", "\n") for name in metrics), *(["epoch", "ended"] if room else [])]
+    for head in heads:
         table.add_column(head, no_wrap=True)
     table.add_column("what varies")
     digits = score_decimals(results)
@@ -54,19 +62,39 @@ def print_ranking(results: RankedResults, console: Console, top: int = MOST_ROWS
     for rank, trial in enumerate(results.trials[:top], 1):
         cells = [escape(trial.run.name)] if several else []
         cells += [escape(trial.short_name), _score_cell(trial, digits)]
-        cells += _certain_cells(certain[rank - 1], digits) if room else []
-        cells += [*_other_cells(trial, metrics), escape(recipe_text(trial, results.varying))]
+        cells += _certain_cells(certain[rank - 1], digits) if certainty else []
+        cells += [*_other_cells(trial, metrics, ends=room), escape(recipe_text(trial, results.varying))]
         table.add_row(str(rank), *cells, style="bold" if rank == 1 else "")
     table.add_section()
     for row in results.no_skill.to_dict("records"):
         before = ["", *([""] if several else []), "no skill", shown(row["score"], digits)]
         numbers = [shown(row[name], decimals) for name, decimals in metrics.items()]
-        table.add_row(*before, *(["", ""] if room else []), *numbers, "", "", str(row["trial"]), style="dim")
+        gaps = [["", ""] if certainty else [], ["", ""] if room else []]
+        table.add_row(*before, *gaps[0], *numbers, *gaps[1], str(row["trial"]), style="dim")
     console.print(table)
     for note in notes(results):
         console.print(escape(note), highlight=False, soft_wrap=True)
     if len(results.trials) > top:
         console.print(f"... and {len(results.trials) - top} more in the tables", highlight=False)
+
+
+def print_test(results: RankedResults, console: Console) -> None:
+    """What the best trial and the baseline score on the test set, a column each."""
+    found = test_table(results)
+    if found is None:
+        console.print(
+            "the best trial's model was not kept, so it has no score on the test set", soft_wrap=True
+        )
+        return
+    table = Table(box=box.SIMPLE, title=escape(found.caption), pad_edge=False)
+    for head in ("", *found.human["change"]):
+        table.add_column(escape(head))
+    for name in found.human.columns.drop("change"):
+        table.add_row(name, *map(escape, found.human[name]))
+    console.print(table)
+    for note in found.notes:
+        if note not in notes(results):
+            console.print(escape(note), highlight=False, soft_wrap=True)
 
 
 def print_comparison(table: pd.DataFrame, console: Console) -> None:
@@ -92,7 +120,10 @@ def _certain_cells(row: dict[str, Any], digits: int) -> list[str]:
     return [ends.replace(" to ", "-"), interval(row["rank_low"], row["rank_high"], 0).replace(" to ", "-")]
 
 
-def _other_cells(trial: RankedTrial, metrics: dict[str, int]) -> list[str]:
+def _other_cells(trial: RankedTrial, metrics: dict[str, int], *, ends: bool) -> list[str]:
     mean = trial.best_epoch["mean"]
     epochs = f"{trial.best_epoch['epoch']}/{trial.record.epochs[-1]['epoch']}"
-    return [*(shown(mean[name], decimals) for name, decimals in metrics.items()), epochs, trial.ended]
+    return [
+        *(shown(mean[name], decimals) for name, decimals in metrics.items()),
+        *([epochs, trial.ended] if ends else []),
+    ]

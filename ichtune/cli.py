@@ -310,7 +310,7 @@ def rank(
     """Rank a run's trials: on the screen, and as tables in RUN/results."""
     from analysis.rank import RankedResults
     from analysis.result_tables import write_ranking
-    from analysis.show import print_ranking
+    from analysis.show import print_ranking, print_test
 
     results = RankedResults.of(run, metric=metric, label=label, compare=compare)
     if seeds is not None:
@@ -318,8 +318,10 @@ def rank(
     if test:
         _score_test(results)
     print_ranking(results, console, top)
+    if test:
+        print_test(results, console)
     files = write_ranking(results, top)
-    console.print(f"tables: {files[0].parent}", soft_wrap=True, highlight=False)
+    console.print(f"tables: {escape(str(files[0].parent))}", soft_wrap=True, highlight=False)
     results.run.push()
 
 
@@ -359,7 +361,7 @@ def report(
     findings = Findings(RankedResults.of(run))
     file = write_report(findings, findings.write())
     findings.results.run.push()
-    console.print(f"report: {file}", soft_wrap=True, highlight=False)
+    console.print(f"report: {escape(str(file))}", soft_wrap=True, highlight=False)
     if show and not webbrowser.open(file.as_uri()):
         console.print("[bold yellow]note:[/] there is no browser to open it with", soft_wrap=True)
 
@@ -421,7 +423,7 @@ def retrain(
     for note in made.notes:
         console.print(f"[bold yellow]note:[/] {escape(note)}", soft_wrap=True)
     planned.run.push()
-    console.print(f"model: {made.folder}", soft_wrap=True, highlight=False)
+    console.print(f"model: {escape(str(made.folder))}", soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from ichtune.search.run_folder import RunFolder
 from ichtune.training.batches import Source
 from ichtune.training.fit import fit
 from ichtune.training.losses import make_loss
-from ichtune.training.metrics import THRESHOLD
+from ichtune.training.metrics import THRESHOLD, higher_is_better
 
 VERSIONS: Final = ("ichtune", "torch", "torchvision", "monai", "albumentations", "numpy")
 
@@ -200,9 +200,20 @@ def _outcome(
         no_skill=comparison_table(no_skill, parts),
         caption=f"{trained}. Changed: {'; '.join(map(str, plan.differences))}.",
         differences=plan.differences,
-        notes=[*plan.notes, *plan.searched.departures(searched)],
+        notes=[*plan.notes, *plan.searched.departures(searched), *_setback(plan, searched, retrained)],
         scores=models | no_skill,
     )
+
+
+def _setback(plan: RetrainPlan, searched: ModelScores, retrained: ModelScores) -> list[str]:
+    """That the retrained model is the worse one in validation, where it is."""
+    before, after = (model.parts["validation"][plan.metric] for model in (searched, retrained))
+    if not (after < before if higher_is_better(plan.metric) else after > before):
+        return []
+    return [
+        f"the retrained model is worse than the {plan.searched.name} one in validation, {plan.metric} {after:.4f} "
+        f"and not {before:.4f}; more --epochs or a lower --lr may mend that"
+    ]
 
 
 def _table(plan: RetrainPlan, made: Retrained) -> Table:

@@ -174,15 +174,16 @@ def test_the_noise_floor_as_worked_by_hand(run):
     ]
     (run.path / "seeds.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     pooled = np.sqrt((0.01**2 * 2 + 0.02**2 * 2) / 2)
-    assert SeedNoise(run).floor("auc") == pytest.approx(
-        4.302653 * np.sqrt(2) * pooled
-    )  # t for 2 degrees of freedom
+    # Student's t for one degree of freedom, as both recipes have the same two seeds
+    assert SeedNoise(run).floor("auc") == pytest.approx(12.706205 * np.sqrt(2) * pooled)
 
 
 def test_the_command_reruns_scores_and_writes_all_tables(run):
     done = CliRunner().invoke(app, ["rank", str(run.path), "--seeds", "2", "--test", "--top", "2"])
     assert done.exit_code == 0, done.output
     assert "by their seeds alone" in done.output
+    assert "mean of 2 other seeds: " in done.output
+    assert "test AUC" in done.output
     assert {file.stem for file in run.results.iterdir()} == {
         "ranked",
         "labels",

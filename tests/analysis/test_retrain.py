@@ -282,6 +282,13 @@ def test_a_recipe_that_was_searched_unfrozen_has_its_record_and_no_test_values(r
     assert any("kept the heads alone" in note for note in made.notes)
 
 
+def test_a_model_that_became_worse_says_so(run: RunFolder):
+    made = retrain(run, RetrainOptions(rank=rank_of(run, FROZEN), lr=1.0, epochs=1))
+    before, after = made.comparison["validation_weighted_log_loss"]
+    assert after > before
+    assert any("worse than the frozen one in validation" in note for note in made.notes)
+
+
 def test_a_training_that_diverges_at_once_says_so(run: RunFolder):
     with pytest.raises(InputError, match=r"diverged in epoch 1.*a lower --lr than 1e30"):
         retrain(run, RetrainOptions(rank=rank_of(run, FROZEN), lr=1e30, epochs=1))
