@@ -16,6 +16,7 @@ from ichtune.search.study import INTERRUPTED
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+ENDING = "ending: what is done is kept; Ctrl-C again ends at once"
 ONE_PRESS_S = 1.0
 """A launcher may send a key's signal on to a process that has had it already."""
 
@@ -63,6 +64,7 @@ class Halt(Stopper):
         if not self._reasons:
             self.request(INTERRUPTED)
             self._asked = now
-            os.write(2, b"\nending: what is done is kept; Ctrl-C again ends at once\n")  # safe in a handler
+            if not os.isatty(2):  # a terminal has the view, which tells it
+                os.write(2, f"{ENDING}\n".encode())  # safe in a handler
         elif now - self._asked > ONE_PRESS_S:
             raise KeyboardInterrupt

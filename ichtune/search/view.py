@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ichtune.search.disk import DISK_FULL
+from ichtune.search.halt import ENDING, Halt
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.searcher import OBJECTIVE
 from ichtune.search.study import FROM_SCHEDULER, INTERRUPTED, settled_trials, trial_ends
@@ -91,7 +92,9 @@ class SearchView(Callback):
     def __init__(self, board: Board, run: RunFolder, console: Console) -> None:
         self.board, self.run, self.console = board, run, console
         self.live = (
-            Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+            Live(get_renderable=self._panel, console=console, refresh_per_second=4, transient=True)
+            if console.is_terminal
+            else None
         )
         self.last_line = 0.0
 
@@ -136,11 +139,11 @@ class SearchView(Callback):
     def close(self) -> None:
         if self.live:
             self.live.stop()
+            if Halt().reason:  # Ray takes some seconds to end
+                self.console.print(ENDING, style="bold red", highlight=False)
 
     def _refresh(self) -> None:
-        if self.live:
-            self.live.update(self._panel())
-        elif time.monotonic() - self.last_line > LOG_EVERY_S:
+        if not self.live and time.monotonic() - self.last_line > LOG_EVERY_S:
             board = self.board
             self._line(f"{board.done} of {board.trials} trials: {board.counts()}, {board.left()} left")
 
@@ -159,6 +162,8 @@ class SearchView(Callback):
             f"{board.left()} left",
         )
         lines = [head, Text(board.counts())]
+        if Halt().reason:
+            lines.append(Text(ENDING, "bold red"))
         if board.best:
             value, name = board.best
             lines.append(Text.assemble("best ", (f"{board.metric} {value:.4f}", "bold green"), f"  {name}"))
