@@ -109,12 +109,13 @@ def print_plan(plan: Plan, console: Console) -> None:
     missing = f", {plan.missing_rows:,} still to compute" if plan.missing_rows else ", all computed"
     views = f"{sum(part.count for part in plan.parts):,} views in {len(plan.parts)} parts{missing}"
     precisions = ", ".join(dict.fromkeys(part.key.precision for part in plan.parts))
+    folds = f"{settings.folds} folds" if settings.folds > 1 else "one fold"
     size = sum(part.count * part.width * 2 for part in plan.parts) / 2**20
     table = Table.grid(padding=(0, 2))
     for name, text in {
         "data": f"{plan.store.path} ({len(plan.store.train):,} slices to search on, {plan.store.fingerprint})",
         "space": f"{space.name}, {combinations}, by {space.metric}",
-        "trials": f"up to {settings.trials} by {settings.sampler}, each on {settings.folds} folds; "
+        "trials": f"up to {settings.trials} by {settings.sampler}, each on {folds}; "
         f"ASHA from epoch {settings.grace}, one in {settings.reduction:g} goes on",
         "resources": f"{settings.cpus_per_trial:g} CPU a trial, on "
         + (f"the Ray cluster at {settings.address}" if settings.address else "a local Ray of its own"),

@@ -31,6 +31,7 @@ from ichtune.training.bank_build import build
 from ichtune.training.bank_plan import plan_parts
 from ichtune.training.experiment import Experiment, folds_of
 
+LONGEST_NAME = 255
 VERSIONS = ("ichtune", "ray", "optuna", "torch", "torchvision", "monai", "albumentations", "numpy")
 
 
@@ -66,6 +67,10 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
     name = settings.name or f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}"
     if Path(name).name != name or name in (".", ".."):
         raise InputError(f"--name: {name!r} must be a plain folder name, without a path")
+    if len(name.encode()) > LONGEST_NAME:
+        raise InputError(
+            f"--name: must be of at most {LONGEST_NAME} bytes, as file systems have it, got {len(name.encode())}"
+        )
     space = _for_this_machine(space, settings)
     settings = replace(settings, name=name, trials=_trials(space, settings))
     make_sampler(settings.sampler, settings.seed, space)
