@@ -158,7 +158,7 @@ def test_no_skill_stands_beside_the_models(made: Retrained, store: SliceStore):
 
 
 def test_the_table_lies_in_the_models_folder(made: Retrained):
-    assert (made.folder / "comparison.md").read_text().count("retrained") == 1
+    assert (made.folder / "comparison.md").read_text().count("| retrained |") == 1
     assert {file.name for file in made.folder.iterdir()} >= {
         "weights.safetensors",
         "model.yaml",
