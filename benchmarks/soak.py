@@ -21,9 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -154,18 +152,14 @@ class Attack:
                 file.write(bytes(2**20))
 
 
-def scores_alone(experiment: Experiment, recipes: list[dict[str, Any]]) -> list[list[float | None]]:
-    """Each recipe's AUC after each epoch, without Ray."""
-    torch.set_num_threads(1)
-    trained = []
-    for recipe in recipes:
-        results = experiment.epochs(Recipe.model_validate(recipe), device=torch.device("cpu"), threads=1)
-        trained.append([])
-        for result in results:
-            trained[-1].append(epoch_record(result, seconds=0)["mean"]["auc"])
-            if result.diverged:
-                break
-    return trained
+def scores_alone(experiment: Experiment, recipe: dict[str, Any]) -> list[float | None]:
+    """A recipe's AUC after each epoch, without Ray."""
+    scores = []
+    for result in experiment.epochs(Recipe.model_validate(recipe), device=torch.device("cpu"), threads=1):
+        scores.append(epoch_record(result, seconds=0)["mean"]["auc"])
+        if result.diverged:
+            break
+    return scores
 
 
 def count_wrong(run: RunFolder, records: list[TrialRecord]) -> int:
@@ -174,19 +168,13 @@ def count_wrong(run: RunFolder, records: list[TrialRecord]) -> int:
     settings = SearchSettings(name="alone", runs=run.path, folds=asked["folds"], views=SETTINGS["views"])  # ty: ignore[invalid-argument-type]
     planned = searching.plan(asked["data"], Space.parse(asked["space"], run.name), settings)
     experiment = Experiment(planned.store.path, planned.parts, asked["folds"], asked["settings"]["seed"])
-    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        halves = [
-            pool.submit(scores_alone, experiment, [record.recipe for record in records[first::2]])
-            for first in range(2)
-        ]
-        alone = [half.result() for half in halves]
+    torch.set_num_threads(1)
     wrong = 0
-    for number, record in enumerate(records):
-        expected = alone[number % 2][number // 2]
+    for record in records:
         got = [epoch["mean"]["auc"] for epoch in record.epochs]
         wrong += any(
             (a is None) != (b is None) or (a is not None and b is not None and abs(a - b) > 1e-9)
-            for a, b in zip(got, expected, strict=False)
+            for a, b in zip(got, scores_alone(experiment, record.recipe), strict=False)
         )
     return wrong
 

@@ -1,15 +1,24 @@
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 from typer.testing import CliRunner
 
-from ichtune.cli import app
+from ichtune.cli import app, main
 
 
-def ichtune(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "ichtune.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+@pytest.fixture
+def ichtune(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
+    """Runs a command as `ichtune` does, without another process's imports: exit code, output, errors."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["ichtune", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    return run
 
 
 def test_help_imports_nothing_heavy():
@@ -28,13 +37,13 @@ def test_every_command_has_a_help_page():
         assert "Usage:" in shown.output
 
 
-def test_prepare_and_inspect_show_the_splits(rsna_folder, tmp_path):
-    made = ichtune("prepare", rsna_folder(), tmp_path / "store", "--size", 32, "--folds", 3)
-    assert made.returncode == 0, made.stderr
-    assert "30 slices of 10 patients" in made.stdout
-    shown = ichtune("inspect", tmp_path / "store")
-    assert shown.returncode == 0, shown.stderr
-    assert "None of the 10 patients stands in two splits or folds" in shown.stdout
+def test_prepare_and_inspect_show_the_splits(ichtune, rsna_folder, tmp_path):
+    code, output, errors = ichtune("prepare", rsna_folder(), tmp_path / "store", "--size", 32, "--folds", 3)
+    assert code == 0, errors
+    assert "30 slices of 10 patients" in output
+    code, output, errors = ichtune("inspect", tmp_path / "store")
+    assert code == 0, errors
+    assert "None of the 10 patients stands in two splits or folds" in output
     assert (tmp_path / "store" / "inspect.png").is_file()
 
 
@@ -47,20 +56,20 @@ def test_prepare_and_inspect_show_the_splits(rsna_folder, tmp_path):
         (["inspect", "{tmp}"], "not a finished slice store"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_code_2(tmp_path, arguments, message):
-    run = ichtune(*(argument.format(tmp=tmp_path) for argument in arguments))
-    assert run.returncode == 2
-    assert run.stderr.startswith("error: ")
-    assert message in run.stderr
-    assert len(run.stderr.splitlines()) == 1
+def test_wrong_input_is_one_line_and_exit_code_2(ichtune, tmp_path, arguments, message):
+    code, _, errors = ichtune(*(argument.format(tmp=tmp_path) for argument in arguments))
+    assert code == 2
+    assert errors.startswith("error: ")
+    assert message in errors
+    assert len(errors.splitlines()) == 1
 
 
-def test_too_many_rejections_are_summed_up_with_exit_code_1(rsna_folder, tmp_path):
+def test_too_many_rejections_are_summed_up_with_exit_code_1(ichtune, rsna_folder, tmp_path):
     root = rsna_folder()
     for path in sorted((root / "stage_2_train").iterdir())[:5]:
         path.write_text("no image")
-    run = ichtune("prepare", root, tmp_path / "store", "--size", 32)
-    assert run.returncode == 1
-    assert "5 rejected" in run.stdout
-    assert "not a DICOM file" in run.stdout
-    assert "more than --max-rejected 0.05 allows" in run.stderr
+    code, output, errors = ichtune("prepare", root, tmp_path / "store", "--size", 32)
+    assert code == 1
+    assert "5 rejected" in output
+    assert "not a DICOM file" in output
+    assert "more than --max-rejected 0.05 allows" in errors

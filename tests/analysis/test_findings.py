@@ -18,8 +18,9 @@ def written(made_up, tmp_path_factory) -> tuple[RunFolder, list]:
     """A copy of the run, written into twice, and its pictures."""
     folder = tmp_path_factory.mktemp("findings") / "made-up"
     shutil.copytree(made_up[1].path, folder)
+    findings = Findings(RankedResults.of(folder))
     for _ in range(2):
-        pictures = Findings(RankedResults.of(folder)).write()
+        pictures = findings.write()
     return RunFolder(folder), pictures
 
 
