@@ -5,7 +5,6 @@ import time
 from dataclasses import replace
 
 import pytest
-import ray
 
 from ichtune.errors import InputError
 from ichtune.search.cluster import Capacity, connected
@@ -55,18 +54,3 @@ def test_fewer_trials_at_once_take_nothing_from_what_a_cluster_has():
 def test_a_cluster_without_cores_needs_to_be_told_how_far_to_grow():
     with pytest.raises(InputError, match="--max-concurrent"):
         offered(Capacity(nodes=1, cpus=0, gpus=0), JOINED)
-
-
-def test_a_ray_of_its_own_listens_on_loopback_alone_and_has_no_dashboard():
-    psutil = pytest.importorskip("psutil", reason="needs psutil, of the development dependencies")
-    with connected(None, cpus=1):
-        ray.get(ray.remote(lambda: None).remote())
-        this = psutil.Process()
-        listening = [
-            (process.name(), connection.laddr.ip)
-            for process in (this, *this.children(recursive=True))
-            for connection in process.net_connections(kind="inet")
-            if connection.status == psutil.CONN_LISTEN
-        ]
-    assert {ip.removeprefix("::ffff:") for _, ip in listening} == {"127.0.0.1"}
-    assert not [name for name, _ in listening if "dashboard" in name.lower()]
