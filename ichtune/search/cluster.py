@@ -35,7 +35,7 @@ class Capacity:
 
 
 @contextmanager
-def connected(address: str | None, *, cpus: int | None = None) -> Generator[Capacity]:
+def connected(address: str | None) -> Generator[Capacity]:
     """A Ray to work with: without an address a local one of its own, bound to loopback, ended at the end.
 
     Raises:
@@ -45,7 +45,7 @@ def connected(address: str | None, *, cpus: int | None = None) -> Generator[Capa
     if address is None:
         with _on_loopback():
             # "local" starts a Ray even where another cluster is running on this machine.
-            start(address="local", num_cpus=cpus, include_dashboard=False)
+            start(address="local", include_dashboard=False)
     else:
         try:
             _check_answers(address)

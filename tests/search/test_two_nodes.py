@@ -53,7 +53,7 @@ LOCAL = """
 import json
 from ichtune.search.cluster import connected
 import psutil, ray
-with connected(None, cpus=1):
+with connected(None):
     ray.get(ray.remote(lambda: None).remote())
     here = psutil.Process()
     listening = [
