@@ -184,16 +184,15 @@ def _test_notes(held_out: HeldOut) -> list[str]:
 
 
 def _texts(rows: pd.DataFrame, below: pd.DataFrame, splits: list[Split]) -> pd.DataFrame:
+    names = {
+        f"{split.name}_{metric}": f"{split.name} {METRICS[metric]}" for split in splits for metric in METRICS
+    }
+    places = {name: (_decimals(rows, name), _decimals(rows, f"{name}_difference")) for name in names}
     texts: list[dict[str, str]] = []
     for row in [*rows.to_dict("records"), *below.to_dict("records")]:
-        cells = {"change": str(row["change"]) if row["trial"] != "no skill" else f"no skill: {row['change']}"}
-        for split in splits:
-            for metric, title in METRICS.items():
-                name = f"{split.name}_{metric}"
-                cells[f"{split.name} {title}"] = _cell(
-                    row, name, _decimals(rows, name), _decimals(rows, f"{name}_difference")
-                )
-        texts.append(cells)
+        change = str(row["change"]) if row["trial"] != "no skill" else f"no skill: {row['change']}"
+        cells = {title: _cell(row, name, *places[name]) for name, title in names.items()}
+        texts.append({"change": change, **cells})
     return pd.DataFrame(texts)
 
 

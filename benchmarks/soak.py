@@ -2,9 +2,10 @@
 
     python benchmarks/soak.py [--data STORE] [--trials 500] [--every 20] [--seed 0]
 
-Every few seconds something bad happens: the driver is killed (and the run resumed), a trial's process is killed, or,
-where the rights to mount one are there, the run's small disk is filled (and emptied again). All the while one recipe
-in eight raises an exception at its first attempt, and one in ten has a learning rate that makes it diverge.
+Every few seconds something bad happens, in turn: a trial's process is killed, the driver is killed (and the run
+resumed), a trial's process again, and, where the rights to mount one are there, the run's small disk is filled (and
+emptied again). All the while one recipe in eight raises an exception at its first attempt, and one in ten has a
+learning rate that makes it diverge; the first two recipes are of these.
 
 Prints JSON: what happened how often, and what is left of it. `trials` and `distinct` must be what was asked for,
 `running` 0; `wrong` counts trials of which an epoch's score is not that of the same recipe trained alone, without
@@ -22,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +59,28 @@ SPACE = {
     },
     "augmentation": {"choice": ["normal", "moderate"]},
     "training": {"epochs": 6},
+    "points": {
+        "shaky": {"model": {"dropout": 0.0}},
+        "diverging": {"model": {"dropout": 0.3}, "optimizer": {"name": "sgd", "lr": 5e37}},
+    },
 }
+SHAKY = 0.6 / 8
+"""A dropout below it makes a recipe raise an exception: one in eight of the space, and its point."""
 SETTINGS = {"folds": 3, "views": 2, "sampler": "random", "max_concurrent": 2, "name": NAME}
+
+
+PACE_S = 0.25
+"""Seconds that an epoch takes at least, so that harm finds a trial at work also where heads train in no time."""
 
 
 class Shaky(Experiment):
     """Raises an exception at the first attempt of one recipe in eight."""
 
     def epochs(self, recipe: Recipe, **more: Any) -> Iterator[EpochResult]:
-        name = recipe_hash(recipe)
-        mark = self.store.parent / "shaken" / name
+        mark = self.store.parent / "shaken" / recipe_hash(recipe)
         for result in super().epochs(recipe, **more):
-            if name[0] in "07" and result.epoch == 2 and not mark.exists():
+            time.sleep(PACE_S)
+            if recipe.model.dropout < SHAKY and result.epoch == 2 and not mark.exists():
                 mark.touch()
                 raise RuntimeError("shaken, once")
             yield result
@@ -90,8 +102,9 @@ class Attack:
 
     def __init__(self, store: Path, runs: Path, trials: int, every: float, seed: int, disk: bool) -> None:
         self.command = [sys.executable, __file__, "--drive", store, runs, trials]
-        self.runs, self.every, self.disk = runs, every, disk
+        self.runs, self.every = runs, every
         self.rng = random.Random(seed)
+        self.kinds = cycle(["process killed", "driver killed", "process killed", *["disk full"] * disk])
         self.done: Counter[str] = Counter()
         self.lives: list[list[float]] = []
 
@@ -108,43 +121,46 @@ class Attack:
 
     def _harm(self, driver: psutil.Popen) -> bool:
         """Harm the driver's search until it ends; whether that was for what was done to it."""
-        before = self._begun()
-        due = float("inf")
+        before, kind, due = self._begun(), next(self.kinds), float("inf")
         while driver.poll() is None:
             time.sleep(0.5)
             with suppress(psutil.NoSuchProcess):
-                self.lives[-1].append(driver.memory_info().rss / 2**20)
+                rss = driver.memory_info().rss
+                self.lives[-1] += [rss / 2**20] if rss else []  # a process that has ended has none
             if due == float("inf") and self._begun() > before:
-                due = time.monotonic() + self.every * self.rng.uniform(0.5, 1.5)  # it has got somewhere
-            if time.monotonic() < due:
+                due = self._next()  # it has got somewhere
+            if time.monotonic() < due or not self._strike(kind, driver):
                 continue
-            kind = self.rng.choice(
-                ["driver killed", "process killed", "process killed"] + ["disk full"] * self.disk
-            )
             self.done[kind] += 1
-            if kind == "driver killed":
-                driver.kill()
+            if kind != "process killed":
                 return True
-            if kind == "disk full":
-                self._fill()
-                driver.wait()
-                return True
-            self._kill_a_trial(driver)
-            due = time.monotonic() + self.every * self.rng.uniform(0.5, 1.5)
+            kind, due = next(self.kinds), self._next()
         return False
+
+    def _next(self) -> float:
+        return time.monotonic() + self.every * self.rng.uniform(0.5, 1.5)
+
+    def _strike(self, kind: str, driver: psutil.Popen) -> bool:
+        """Do a harm; whether it met anything: no trial may be training at this moment."""
+        if kind == "process killed":
+            return self._kill_a_trial(driver)
+        if kind == "driver killed":
+            driver.kill()
+        else:
+            self._fill()
+        return True
 
     def _begun(self) -> int:
         return len(list((self.runs / NAME / "trials").glob("*/trial.json")))
 
-    def _kill_a_trial(self, driver: psutil.Popen) -> None:
+    def _kill_a_trial(self, driver: psutil.Popen) -> bool:
         with suppress(psutil.NoSuchProcess):
-            trials = [
-                p
-                for p in driver.children(recursive=True)
-                if "train" in " ".join(p.cmdline()).partition("ray::")[2]
-            ]
-            if trials:
-                self.rng.choice(trials).kill()
+            family = driver.children(recursive=True)
+            training = [p for p in family if "train" in " ".join(p.cmdline()).partition("ray::")[2]]
+            if training:
+                self.rng.choice(training).kill()
+                return True
+        return False
 
     def _fill(self) -> None:
         with suppress(OSError), open(self.runs / BALLAST, "wb", buffering=0) as file:

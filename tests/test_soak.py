@@ -22,9 +22,12 @@ def test_a_search_whose_driver_and_trials_are_killed_ends_with_exactly_its_trial
         pytest.skip("needs psutil, of the development dependencies")
     source = write_rsna(tmp_path / "rsna", size=64, patients=12)
     prepare(source, tmp_path / "store", PrepareOptions(size=64, folds=3, workers=1))
-    command = [sys.executable, SOAK, "--data", tmp_path / "store", "--trials", 8, "--every", 2, "--seed", 5]
+    command = [sys.executable, SOAK, "--data", tmp_path / "store", "--trials", 8, "--every", 1, "--seed", 5]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=410, check=False)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     figures = json.loads(done.stdout[done.stdout.index("{") :])
     assert figures["trials"] == figures["distinct"] == figures["folders"] == 8
     assert figures["running"] == figures["wrong"] == 0
+    assert {"process killed", "driver killed"} <= figures["harm"].keys()
+    assert figures["exceptions"] >= 1
+    assert figures["ends"]["diverged"] >= 1
