@@ -16,8 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ichtune.data.dicom import CTSlice, Rejected, read_dicom
-from ichtune.data.images import is_image, read_image
+from ichtune.data.formats.dicom import read_dicom
+from ichtune.data.formats.image import is_image, read_image
+from ichtune.data.formats.slice import CTSlice, Rejected
 from ichtune.data.pixels import resize, square
 from ichtune.data.windows import Window
 

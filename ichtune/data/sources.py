@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ichtune.data.dicom import looks_like_dicom
-from ichtune.data.images import is_image
+from ichtune.data.formats.dicom import looks_like_dicom
+from ichtune.data.formats.image import is_image
 from ichtune.data.label_tables import (
     read_csv,
     read_header,

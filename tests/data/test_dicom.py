@@ -8,7 +8,8 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.pixels import apply_rescale
 
-from ichtune.data.dicom import Rejected, read_dicom
+from ichtune.data.formats.dicom import read_dicom
+from ichtune.data.formats.slice import Rejected
 from tests.conftest import write_dicom
 
 VALUES = np.array([[-1000, -5, 0], [40, 80, 1500]], np.int16)
@@ -141,7 +142,7 @@ def test_a_codec_that_is_not_installed_is_named_with_the_extra_that_brings_it(tm
     ds["PixelData"].is_undefined_length = True
     ds.save_as(tmp_path / "a.dcm")
     script = (
-        "import sys; from pathlib import Path; from ichtune.data.dicom import read_dicom\n"
+        "import sys; from pathlib import Path; from ichtune.data.formats.dicom import read_dicom\n"
         "for codec in ('pylibjpeg', 'gdcm', 'jpeg_ls'): sys.modules[codec] = None\n"
         f"read_dicom(Path({str(tmp_path / 'a.dcm')!r}))"
     )

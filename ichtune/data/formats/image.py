@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ichtune.data.dicom import CTSlice, Rejected
+from ichtune.data.formats.slice import CTSlice, Rejected
 from ichtune.data.windows import Window, undo_window
 
 

@@ -1,0 +1,88 @@
+"""One CT slice out of one DICOM file: its Hounsfield units and the identifiers that splits need, nothing else."""
+
+import warnings
+from pathlib import Path
+
+import pydicom
+from pydicom import config
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from ichtune.data.formats.ct_header import refuse_what_is_no_ct_slice
+from ichtune.data.formats.elements import text
+from ichtune.data.formats.hounsfield import hounsfield
+from ichtune.data.formats.slice import CTSlice, Rejected, first_line
+from ichtune.data.formats.stored_values import stored_values
+
+NO_DICOM = "not a DICOM file (no DICM header, and no image without it)"
+
+# The identifiers of RSNA 2019 (ID_...) are no valid UIDs: pydicom would warn for each file.
+config.settings.reading_validation_mode = config.IGNORE
+
+
+def read_dicom(path: Path) -> CTSlice:
+    """The slice in a DICOM file.
+
+    Raises:
+        Rejected: the file is no DICOM, no single grey CT slice, cut short, or in a codec that isn't installed.
+        OSError: the file can't be opened.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom's remarks on harmless faults would flood the screen
+        ds = _dataset(path)
+        try:
+            return _ct_slice(ds)
+        except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+            raise Rejected(f"a value in its header can't be read: {first_line(error)}") from error
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Whether the file has the prefix of DICOM's part 10 (`DICM` after 128 bytes)."""
+    with open(path, "rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def _ct_slice(ds: Dataset) -> CTSlice:
+    refuse_what_is_no_ct_slice(ds)
+    return CTSlice(
+        hu=hounsfield(stored_values(ds), ds),
+        patient_id=text(ds, "PatientID"),
+        study_id=text(ds, "StudyInstanceUID"),
+        series_id=text(ds, "SeriesInstanceUID"),
+        z_mm=_z_mm(ds),
+    )
+
+
+def _dataset(path: Path) -> Dataset:
+    try:
+        try:
+            return pydicom.dcmread(path)
+        except InvalidDicomError:
+            return _dataset_without_prefix(path)
+    except (OSError, Rejected):
+        raise
+    except Exception as error:
+        raise Rejected(f"not a readable DICOM file: {first_line(error)}") from error
+
+
+def _dataset_without_prefix(path: Path) -> Dataset:
+    """Old files lack the part 10 header; anything else without it is no DICOM."""
+    try:
+        ds = pydicom.dcmread(path, force=True)
+        is_image = "Rows" in ds and "PixelData" in ds
+    except Exception as error:
+        raise Rejected(NO_DICOM) from error
+    if not is_image:
+        raise Rejected(NO_DICOM)
+    if "TransferSyntaxUID" not in ds.file_meta:
+        implicit, _little_endian = ds.original_encoding
+        ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    return ds
+
+
+def _z_mm(ds: Dataset) -> float:
+    try:
+        return float(text(ds, "ImagePositionPatient").split("\\")[2])
+    except (IndexError, ValueError):
+        return float("nan")
