@@ -1,17 +1,21 @@
 """One CT slice out of one DICOM file: its Hounsfield units and the identifiers that splits need, nothing else."""
 
 import warnings
+import zlib
+from io import BytesIO
 from pathlib import Path
 
 import pydicom
 from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.filereader import read_dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ichtune.data.formats.ct_header import refuse_what_is_no_ct_slice
-from ichtune.data.formats.elements import text
+from ichtune.data.formats.elements import finite, text
 from ichtune.data.formats.hounsfield import hounsfield
+from ichtune.data.formats.size import MAX_BYTES, read_bounded
 from ichtune.data.formats.slice import CTSlice, Rejected, first_line
 from ichtune.data.formats.stored_values import stored_values
 
@@ -25,15 +29,18 @@ def read_dicom(path: Path) -> CTSlice:
     """The slice in a DICOM file.
 
     Raises:
-        Rejected: the file is no DICOM, no single grey CT slice, cut short, or in a codec that isn't installed.
+        Rejected: the file is no DICOM, no single grey axial CT slice in Hounsfield units, too large for one, cut
+            short, or in a codec that isn't installed.
         OSError: the file can't be opened.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's remarks on harmless faults would flood the screen
-        ds = _dataset(path)
+        ds = _dataset(read_bounded(path))
         try:
             return _ct_slice(ds)
-        except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        except Rejected:
+            raise
+        except Exception as error:  # whatever a damaged value makes pydicom raise
             raise Rejected(f"a value in its header can't be read: {first_line(error)}") from error
 
 
@@ -54,22 +61,24 @@ def _ct_slice(ds: Dataset) -> CTSlice:
     )
 
 
-def _dataset(path: Path) -> Dataset:
+def _dataset(content: bytes) -> Dataset:
     try:
+        if DeflatedExplicitVRLittleEndian.encode() in content:
+            _refuse_deflate_bomb(content)
         try:
-            return pydicom.dcmread(path)
+            return pydicom.dcmread(BytesIO(content))
         except InvalidDicomError:
-            return _dataset_without_prefix(path)
-    except (OSError, Rejected):
+            return _dataset_without_prefix(content)
+    except Rejected:
         raise
     except Exception as error:
         raise Rejected(f"not a readable DICOM file: {first_line(error)}") from error
 
 
-def _dataset_without_prefix(path: Path) -> Dataset:
+def _dataset_without_prefix(content: bytes) -> Dataset:
     """Old files lack the part 10 header; anything else without it is no DICOM."""
     try:
-        ds = pydicom.dcmread(path, force=True)
+        ds = pydicom.dcmread(BytesIO(content), force=True)
         is_image = "Rows" in ds and "PixelData" in ds
     except Exception as error:
         raise Rejected(NO_DICOM) from error
@@ -81,8 +90,25 @@ def _dataset_without_prefix(path: Path) -> Dataset:
     return ds
 
 
+def _refuse_deflate_bomb(content: bytes) -> None:
+    """pydicom inflates a deflated data set whole, however large it becomes (PS3.5 A.5)."""
+    file = BytesIO(content)
+    file.seek(132 if content[128:132] == b"DICM" else 0)
+    meta = read_dataset(file, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    deflated, size = file.read(), 0
+    while deflated and not inflater.eof:
+        size += len(inflater.decompress(deflated, 1 << 20))
+        deflated = inflater.unconsumed_tail
+        if size > MAX_BYTES:
+            raise Rejected(
+                f"its deflated data grow to more than {MAX_BYTES >> 20} MiB, which no CT slice has"
+            )
+
+
 def _z_mm(ds: Dataset) -> float:
-    try:
-        return float(text(ds, "ImagePositionPatient").split("\\")[2])
-    except (IndexError, ValueError):
-        return float("nan")
+    position = text(ds, "ImagePositionPatient").split("\\")
+    z = finite(position[2]) if len(position) == 3 else None
+    return float("nan") if z is None else z

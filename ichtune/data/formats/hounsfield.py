@@ -3,23 +3,45 @@
 import numpy as np
 from pydicom.dataset import Dataset
 
-from ichtune.data.formats.elements import count, text
+from ichtune.data.formats.elements import count, decimal
+from ichtune.data.formats.slice import Rejected
+from ichtune.data.pixels import AIR_HU
+
+# What a CT slice can hold: scanners fill what they don't see down to -2,000 below an intercept of -1,024, and
+# extended scales end below 32,000.
+LOWEST_HU, HIGHEST_HU = -3100, 32000
+STRAY = 0.01  # the share of a slice beyond these that is cut off rather than refused
+NONE = 2**32  # no 16-bit number
+TOP_OF_CT = 3095  # what 12 bits hold; padding is above it, or no higher than air
 
 
 def hounsfield(stored: np.ndarray, ds: Dataset) -> np.ndarray:
-    slope, intercept = float(text(ds, "RescaleSlope")), float(text(ds, "RescaleIntercept"))
+    """HU (int16, the shape of `stored`): stored value x slope + intercept (PS3.3 C.11.1.1.2).
+
+    Also for MONOCHROME1, which says how to display the values after the window, not what they are. Padding becomes
+    air; what int16 can't hold is cut off.
+
+    Raises:
+        Rejected: slope or intercept is impossible, or the values are those of no CT.
+    """
+    slope, intercept = decimal(ds, "RescaleSlope"), decimal(ds, "RescaleIntercept")
+    if slope <= 0:
+        raise Rejected(f"RescaleSlope is {slope:g}, not above zero")
+    padding = _padding(stored, ds, slope, intercept)
     bits, unsigned = count(ds, "BitsStored"), count(ds, "PixelRepresentation") == 0
-    if text(ds, "PhotometricInterpretation") == "MONOCHROME1":
-        stored = (2**bits - 1 if unsigned else -1) - stored.astype(np.int32)
     if bits == 12 and unsigned and intercept > -100:
         stored = unwrap_12_bits(stored.astype(np.int32))
-    lowest, highest = int(stored.min()) + intercept, int(stored.max()) + intercept
-    limits = np.iinfo(np.int16)
-    if slope == 1 and intercept.is_integer() and limits.min <= lowest and highest <= limits.max:
+    lowest, highest = (int(end) * slope + intercept for end in (stored.min(), stored.max()))
+    if lowest < LOWEST_HU or highest > HIGHEST_HU:
+        hu = _unusual(stored, padding, slope, intercept, full_width=bits == 16 == stored.itemsize * 8)
+    elif slope == 1 and abs(intercept) < 2**15 and intercept == int(intercept):
         hu = stored.astype(np.int16)  # the usual case: what wraps around here wraps back by the sum
         hu += np.int16(intercept)
-        return hu
-    return np.clip(np.rint(stored * slope + intercept), limits.min, limits.max).astype(np.int16)
+    else:
+        hu = np.rint(stored * slope + intercept).astype(np.int16)
+    if padding is not None:
+        hu[padding] = AIR_HU
+    return hu
 
 
 def unwrap_12_bits(values: np.ndarray) -> np.ndarray:
@@ -28,3 +50,53 @@ def unwrap_12_bits(values: np.ndarray) -> np.ndarray:
     RSNA 2019 has some thousand of them: nothing in a head lies above 3,095 HU, so what is stored there is air.
     """
     return (values + 1000) % 4096 - 1000
+
+
+def _padding(stored: np.ndarray, ds: Dataset, slope: float, intercept: float) -> np.ndarray | None:
+    """Where the padding lies that the header declares (PS3.3 C.7.5.1.1.2); None where there is none.
+
+    A declared value that is also a tissue's (0 with an intercept of 0, say) is left alone: it would make holes.
+    """
+    if (value := count(ds, "PixelPaddingValue", missing=NONE)) == NONE:
+        return None
+    limit = count(ds, "PixelPaddingRangeLimit", missing=value)
+    low, high = sorted((_as_stored(value, ds), _as_stored(limit, ds)))
+    if high * slope + intercept <= AIR_HU:
+        return stored <= high  # lossy compression scatters padding downwards too
+    return (stored >= low) & (stored <= high) if low * slope + intercept > TOP_OF_CT else None
+
+
+def _as_stored(value: int, ds: Dataset) -> int:
+    """A padding value as the pixels have it, in BitsStored and with their sign, whichever its own element declares."""
+    bits = count(ds, "BitsStored")
+    value %= 2**bits
+    return value - 2**bits if count(ds, "PixelRepresentation") == 1 and value >= 2 ** (bits - 1) else value
+
+
+def _unusual(
+    stored: np.ndarray, padding: np.ndarray | None, slope: float, intercept: float, *, full_width: bool
+) -> np.ndarray:
+    """HU of a slice that has values beyond what CT has; `full_width` is 16 bits, all stored."""
+    hu = stored * slope + intercept
+    beyond = _beyond(hu, padding)
+    if full_width and beyond.any():
+        # Signed values declared unsigned, or the reverse. Certain only where it makes all of them possible.
+        reread = stored.astype(np.int16 if stored.dtype.kind == "u" else np.uint16) * slope + intercept
+        if not _beyond(reread, padding).any():
+            hu, beyond = reread, np.zeros_like(beyond)
+    if len(fill := np.unique(hu[beyond])) == 1 and fill[0] < LOWEST_HU and beyond.mean() <= 0.5:
+        # One value alone, far below all others, is padding that the header doesn't declare.
+        hu[beyond] = AIR_HU
+    elif beyond.mean() > STRAY:
+        low, high = hu[beyond].min(), hu[beyond].max()
+        raise Rejected(
+            f"{beyond.mean():.0%} of its values are those of no CT ({low:,.0f} to {high:,.0f} HU): "
+            "its pixel format, slope or intercept is wrong"
+        )
+    limits = np.iinfo(np.int16)
+    return np.clip(np.rint(hu), limits.min, limits.max).astype(np.int16)
+
+
+def _beyond(hu: np.ndarray, padding: np.ndarray | None) -> np.ndarray:
+    beyond = (hu < LOWEST_HU) | (hu > HIGHEST_HU)
+    return beyond if padding is None else beyond & ~padding

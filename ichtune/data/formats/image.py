@@ -1,11 +1,13 @@
 """One CT slice out of an 8-bit PNG or JPEG that a display window made."""
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from ichtune.data.formats.size import read_bounded, refuse_size
 from ichtune.data.formats.slice import CTSlice, Rejected
 from ichtune.data.windows import Window, undo_window
 
@@ -19,17 +21,20 @@ def read_image(path: Path, window: Window) -> CTSlice:
     """The slice in an 8-bit image, its grey values taken back to HU (int16 [H, W]).
 
     Raises:
-        Rejected: the file is no image, cut short, in colour, or of more than 8 bits (whose HU nobody can tell).
+        Rejected: the file is no image, cut short, too large, in colour, or of more than 8 bits (whose HU nobody
+            can tell).
         OSError: the file can't be opened.
     """
     return CTSlice(hu=undo_window(_grey(path), window))
 
 
 def _grey(path: Path) -> np.ndarray:
-    with open(path, "rb") as file, warnings.catch_warnings():
+    content = read_bounded(path)
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are no matter here
         try:
-            image = Image.open(file)
+            image = Image.open(BytesIO(content), formats=("PNG", "JPEG"))
+            refuse_size(image.height, image.width)
             image.load()
         except UnidentifiedImageError as error:
             raise Rejected("not a readable PNG or JPEG image") from error

@@ -2,20 +2,34 @@
 
 import numpy as np
 from pydicom.dataset import Dataset
+from pydicom.pixels import get_decoder
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
+from ichtune.data.formats.compressed import refuse_other_size
 from ichtune.data.formats.elements import count
 from ichtune.data.formats.slice import Rejected, first_line
 
 
 def stored_values(ds: Dataset) -> np.ndarray:
+    """A file's stored values [H, W]: those of pydicom's decoder, bits beyond BitsStored removed, signs extended.
+
+    The header is one that `refuse_what_is_no_ct_slice` has let pass.
+
+    Raises:
+        Rejected: the pixel data is cut short, damaged, larger than the header says, or in a codec that isn't installed.
+    """
     if (plain := _plain_values(ds)) is not None:
         return plain
+    if (lacking := _no_codec(ds) or _cut_short(ds)) is not None:
+        raise Rejected(lacking)
     try:
+        refuse_other_size(ds)
         stored = ds.pixel_array
+    except Rejected:
+        raise
     except Exception as error:
-        raise Rejected(_why_not_decoded(ds, error)) from error
-    if stored.ndim != 2:
+        raise Rejected(f"pixel data can't be decoded: {first_line(error)}") from error
+    if stored.ndim != 2 or stored.shape != (count(ds, "Rows"), count(ds, "Columns")):
         raise Rejected(f"not one slice: its pixels have the shape {stored.shape}")
     return stored
 
@@ -23,25 +37,39 @@ def stored_values(ds: Dataset) -> np.ndarray:
 def _plain_values(ds: Dataset) -> np.ndarray | None:
     """Uncompressed 16-bit values as they lie in the file, in a third of the time that pydicom's decoder takes.
 
-    None for everything else, which is left to pydicom.
+    None for everything else, which is left to pydicom; so is a value that doesn't fit in BitsStored: the bits above
+    hold an overlay, or a sign that isn't extended (PS3.5 8.1.1).
     """
     if ds.file_meta.get("TransferSyntaxUID") not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
         return None
     shape, bits, pixels = (count(ds, "Rows"), count(ds, "Columns")), count(ds, "BitsStored"), ds.PixelData
-    if count(ds, "BitsAllocated") != 16 or bits not in (12, 16) or len(pixels) != shape[0] * shape[1] * 2:
+    if count(ds, "BitsAllocated") != 16 or len(pixels) != shape[0] * shape[1] * 2:
         return None
-    values = np.frombuffer(pixels, "<u2" if count(ds, "PixelRepresentation") == 0 else "<i2").reshape(shape)
-    if bits == 12 and (values.min() < -2048 or values.max() > 4095):
-        return None  # something else lies in the upper four bits, which pydicom takes away
+    unsigned = count(ds, "PixelRepresentation") == 0
+    values = np.frombuffer(pixels, "<u2" if unsigned else "<i2").reshape(shape)
+    lowest, highest = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    if bits < 16 and (values.min() < lowest or values.max() > highest):
+        return None
     return values
 
 
-def _why_not_decoded(ds: Dataset, error: Exception) -> str:
-    syntax = ds.file_meta.TransferSyntaxUID if "TransferSyntaxUID" in ds.file_meta else None
-    if syntax is not None and syntax.is_compressed and "missing dependencies" in str(error):
-        return f"its codec ({syntax.name}) is not installed: pip install 'ichtune[dicom]'"
-    rows, columns, bits = (count(ds, tag) for tag in ("Rows", "Columns", "BitsAllocated"))
-    due, found = rows * columns * bits // 8, len(ds.PixelData or b"")
-    if found < due and not (syntax is not None and syntax.is_compressed):
-        return f"cut short: {found:,} bytes of pixel data where {due:,} are due"
-    return f"pixel data can't be decoded: {first_line(error)}"
+def _cut_short(ds: Dataset) -> str | None:
+    """Why uncompressed pixel data is too short for the header; known before an array of that size is made."""
+    syntax = ds.file_meta.get("TransferSyntaxUID")
+    if syntax is not None and syntax.is_compressed and not syntax.is_deflated:
+        return None
+    due = count(ds, "Rows") * count(ds, "Columns") * count(ds, "BitsAllocated") // 8
+    found = len(ds.PixelData or b"")
+    return f"cut short: {found:,} bytes of pixel data where {due:,} are due" if found < due else None
+
+
+def _no_codec(ds: Dataset) -> str | None:
+    """Which codec is lacking, where the pixel data needs one that isn't installed."""
+    syntax = ds.file_meta.get("TransferSyntaxUID")
+    if syntax is None or not syntax.is_encapsulated:
+        return None
+    try:
+        installed = get_decoder(syntax).is_available
+    except NotImplementedError:
+        return f"its codec ({syntax.name}) is not supported"
+    return None if installed else f"its codec ({syntax.name}) is not installed: pip install 'ichtune[dicom]'"
