@@ -20,6 +20,7 @@ from ichtune.data.formats.slice import CTSlice, Rejected, first_line
 from ichtune.data.formats.stored_values import stored_values
 
 NO_DICOM = "not a DICOM file (no DICM header, and no image without it)"
+_DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 
 # The identifiers of RSNA 2019 (ID_...) are no valid UIDs: pydicom would warn for each file.
 config.settings.reading_validation_mode = config.IGNORE
@@ -63,7 +64,7 @@ def _ct_slice(ds: Dataset) -> CTSlice:
 
 def _dataset(content: bytes) -> Dataset:
     try:
-        if DeflatedExplicitVRLittleEndian.encode() in content:
+        if _DEFLATED in content[: _meta_end(content)]:
             _refuse_deflate_bomb(content)
         try:
             return pydicom.dcmread(BytesIO(content))
@@ -88,6 +89,23 @@ def _dataset_without_prefix(content: bytes) -> Dataset:
         implicit, _little_endian = ds.original_encoding
         ds.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     return ds
+
+
+def _meta_end(content: bytes) -> int:
+    """Where the file meta information ends (PS3.10 7.1), or the whole length where it isn't written as it should be.
+
+    Searching the pixels too for the name of a transfer syntax would take as long as reading them.
+    """
+    at = 132 if content[128:132] == b"DICM" else 0
+    while content[at : at + 2] == b"\x02\0":
+        vr = content[at + 4 : at + 6]
+        if not (vr.isalpha() and vr.isupper()):
+            return len(content)
+        if vr in (b"OB", b"OW", b"UN", b"UT", b"SQ"):
+            at += 12 + int.from_bytes(content[at + 8 : at + 12], "little")
+        else:
+            at += 8 + int.from_bytes(content[at + 6 : at + 8], "little")
+    return at
 
 
 def _refuse_deflate_bomb(content: bytes) -> None:

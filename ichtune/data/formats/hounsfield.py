@@ -79,15 +79,17 @@ def _unusual(
     """HU of a slice that has values beyond what CT has; `full_width` is 16 bits, all stored."""
     hu = stored * slope + intercept
     beyond = _beyond(hu, padding)
-    if full_width and beyond.any():
+    fill = np.unique(hu[beyond])
+    if len(fill) == 1 and fill[0] < LOWEST_HU and beyond.mean() <= 0.5:
+        # One value alone, far below all others, is padding that the header doesn't declare.
+        hu[beyond] = AIR_HU
+        beyond = _beyond(hu, padding)
+    elif full_width and (stored.dtype.kind == "u" or beyond.mean() > 0.5):
         # Signed values declared unsigned, or the reverse. Certain only where it makes all of them possible.
         reread = stored.astype(np.int16 if stored.dtype.kind == "u" else np.uint16) * slope + intercept
         if not _beyond(reread, padding).any():
             hu, beyond = reread, np.zeros_like(beyond)
-    if len(fill := np.unique(hu[beyond])) == 1 and fill[0] < LOWEST_HU and beyond.mean() <= 0.5:
-        # One value alone, far below all others, is padding that the header doesn't declare.
-        hu[beyond] = AIR_HU
-    elif beyond.mean() > STRAY:
+    if beyond.mean() > STRAY:
         low, high = hu[beyond].min(), hu[beyond].max()
         raise Rejected(
             f"{beyond.mean():.0%} of its values are those of no CT ({low:,.0f} to {high:,.0f} HU): "
