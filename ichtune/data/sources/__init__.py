@@ -9,12 +9,12 @@ from ichtune.data.sources.ct_ich import open_ct_ich
 from ichtune.data.sources.folder import only_csv
 from ichtune.data.sources.images import open_images
 from ichtune.data.sources.rsna import open_rsna
-from ichtune.data.sources.source import Source
+from ichtune.data.sources.source import NothingUsable, Source
 from ichtune.data.windows import Window
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
 
-__all__ = ["SOURCES", "Source", "open_source"]
+__all__ = ["SOURCES", "NothingUsable", "Source", "open_source"]
 
 
 SOURCES: dict[str, Callable[[Path, Path | None, Window], Source]] = {

@@ -1,7 +1,6 @@
 """What is in a source's folder: its files, and the CSV with its labels."""
 
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from ichtune.errors import InputError
 
 
 def only_csv(root: Path) -> Path:
-    """The labels file that stands in a source's folder: its only CSV, sample submissions left aside."""
+    """The labels file in a source's folder: its only CSV, sample submissions left aside."""
     found = sorted(path for path in root.glob("*.csv") if "sample_submission" not in path.name)
     long = [path for path in found if {"id", "label"} <= set(read_header(path))]
     for candidates in (found, long):
@@ -41,11 +40,3 @@ def files_below(folder: Path) -> Iterator[str]:
                         yield name
         except PermissionError:
             raise InputError(f"{folder / below}: the folder can't be read; check its permissions") from None
-
-
-def without_suffix(file: str) -> str:
-    return re.sub(r"\.(png|jpe?g|dcm|dicom|ima)$", "", file, flags=re.IGNORECASE)
-
-
-def stem(file: str) -> str:
-    return without_suffix(file.rpartition("/")[2])

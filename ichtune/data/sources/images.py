@@ -2,25 +2,28 @@
 
 from pathlib import Path
 
+import pandas as pd
+
+from ichtune.data.columns import FILE_COLUMNS, ID_COLUMNS, PATIENT_COLUMNS, SERIES_COLUMNS, STUDY_COLUMNS
 from ichtune.data.images import is_image
 from ichtune.data.label_tables import read_csv
-from ichtune.data.sources.folder import files_below, only_csv, stem, without_suffix
-from ichtune.data.sources.source import Source
+from ichtune.data.matching import Matches, tidy
+from ichtune.data.name_fits import without_suffix
+from ichtune.data.sources.folder import files_below, only_csv
+from ichtune.data.sources.source import Source, match_files
 from ichtune.data.sources.wide import from_wide
 from ichtune.data.windows import Window
 from ichtune.errors import InputError
 
-FILE_COLUMNS = ("file", "filename", "filepath", "path", "image", "imagepath", "imagefile")
-ID_COLUMNS = ("id", "imageid", "sliceid", "sopinstanceuid", "slice", "name")
-PATIENT_COLUMNS = ("patientid", "patient", "patientnumber", "subject", "subjectid", "case", "caseid")
+IDS = {"patient_id": PATIENT_COLUMNS, "study_id": STUDY_COLUMNS, "series_id": SERIES_COLUMNS}
 
 
 def open_images(root: Path, labels: Path | None, window: Window) -> Source:
     """Any folder of PNG, JPEG or DICOM with a CSV: a file or id column, labels, maybe patients."""
     table_path = labels or only_csv(root)
     table = read_csv(table_path)
-    key = next((name for name in (*FILE_COLUMNS, *ID_COLUMNS) if name in table.columns), None)
-    if key is None:
+    keys = [name for name in (*FILE_COLUMNS, *ID_COLUMNS) if name in table.columns]
+    if not keys:
         raise InputError(
             f"{table_path}: no column says which image a row is about; name it file or id; "
             f"it has {', '.join(table.columns)}"
@@ -28,28 +31,32 @@ def open_images(root: Path, labels: Path | None, window: Window) -> Source:
     found = [name for name in files_below(root) if is_image(name) or _may_be_dicom(name)]
     if not found:
         raise InputError(f"{root}: no PNG, JPEG or DICOM files here")
-    by_name = _unique_names(found)
-    named = table[key].str.strip().str.replace("\\", "/").str.removeprefix("./")
-    table = table.assign(file=[by_name.get(name, name) for name in named], slice_id=named.map(without_suffix))
-    patient = next((name for name in PATIENT_COLUMNS if name in table.columns), None)
-    if patient:
-        table["patient_id"] = table[patient].str.strip()
-    return from_wide("images", root, table, found, table_path, window)
+    key, names, matches = _match_by_first_key(table, keys, root, found)
+    table = table.assign(name=names, slice_id=names.map(without_suffix))
+    used = [key]
+    for column, synonyms in IDS.items():
+        given = next((name for name in synonyms if name in table.columns and name != key), None)
+        if given is None:
+            continue
+        used.append(given)
+        if (table[given].str.strip() != "").any():  # else it is as if there were no such column
+            table[column] = table[given].str.strip()
+    return from_wide("images", root, table, found, matches, table_path, window, used)
 
 
-def _unique_names(files: list[str]) -> dict[str, str]:
-    """Files by every name that a table may use (without suffix, base name, its stem), where unique."""
-    names: dict[str, str] = {}
-    ambiguous: set[str] = set()
-    for file in files:
-        for name in {without_suffix(file), file.rpartition("/")[2], stem(file)} - {file}:
-            if name in names:
-                ambiguous.add(name)
-            names[name] = file
-    for name in ambiguous:
-        del names[name]
-    return names
+def _match_by_first_key(
+    table: pd.DataFrame, keys: list[str], root: Path, found: list[str]
+) -> tuple[str, pd.Series, Matches]:
+    """The first column whose names fit any file; the first of all where none does."""
+    tried = []
+    for key in keys:
+        names = table[key].map(tidy)
+        matches = match_files(names, root, found)
+        if matches.files or matches.undecided:
+            return key, names, matches
+        tried.append((key, names, matches))
+    return tried[0]
 
 
 def _may_be_dicom(file: str) -> bool:
-    return file.lower().endswith((".dcm", ".dicom", ".ima")) or "." not in file.rpartition("/")[2]
+    return file.lower().strip().endswith((".dcm", ".dicom", ".ima")) or "." not in file.rpartition("/")[2]
