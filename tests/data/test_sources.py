@@ -267,3 +267,9 @@ def test_a_row_that_names_no_image_is_rejected_by_its_line(tmp_path):
     write_images(tmp_path, ["a.png"])
     (tmp_path / "labels.csv").write_text("file,any\na.png,1\n\n ,0\n")
     assert set(reasons(opened(tmp_path))) == {"line 4"}
+
+
+def test_folders_that_only_the_table_knows_stay_out_of_the_slice_ids(tmp_path):
+    write_images(tmp_path, ["imgs/a.png"])
+    (tmp_path / "labels.csv").write_text("file,any\n/home/jane doe/ct/imgs/a.png,1\n")
+    assert opened(tmp_path).entries[["file", "slice_id"]].to_numpy().tolist() == [["imgs/a.png", "imgs/a"]]

@@ -8,7 +8,7 @@ from ichtune.data.columns import FILE_COLUMNS, ID_COLUMNS, PATIENT_COLUMNS, SERI
 from ichtune.data.images import is_image
 from ichtune.data.label_tables import read_csv
 from ichtune.data.matching import Matches, tidy
-from ichtune.data.name_fits import without_suffix
+from ichtune.data.name_fits import Step, without_suffix
 from ichtune.data.sources.folder import files_below, only_csv
 from ichtune.data.sources.source import Source, match_files
 from ichtune.data.sources.wide import from_wide
@@ -32,7 +32,9 @@ def open_images(root: Path, labels: Path | None, window: Window) -> Source:
     if not found:
         raise InputError(f"{root}: no PNG, JPEG or DICOM files here")
     key, names, matches = _match_by_first_key(table, keys, root, found)
-    table = table.assign(name=names, slice_id=names.map(without_suffix))
+    # Where the table's folders were left away (a home folder, say), they stay out of the ids as well.
+    ids = [matches.files[n] if matches.steps.get(n) is Step.PREFIX else n for n in names]
+    table = table.assign(name=names, slice_id=list(map(without_suffix, ids)))
     used = [key]
     for column, synonyms in IDS.items():
         given = next((name for name in synonyms if name in table.columns and name != key), None)
