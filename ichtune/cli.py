@@ -73,6 +73,7 @@ def _fail(message: str, code: int) -> None:
 
 @app.command()
 def prepare(
+    context: typer.Context,
     source: Annotated[Path, typer.Argument(help="Folder of DICOM files or images.")],
     store: Annotated[Path, typer.Argument(help="Folder to be made; the search reads it.")],
     labels: Annotated[
@@ -87,6 +88,10 @@ def prepare(
         float, typer.Option(min=0, max=0.5, help="Share of the slices to test on.")
     ] = 0.2,
     folds: Annotated[int, typer.Option(min=2, max=20, help="Folds over what is not in the test set.")] = 5,
+    all_test: Annotated[
+        bool,
+        typer.Option("--all-test", help="Test slices alone, without folds: an external set, or one patient."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the splits.")] = 0,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Reading processes (default: one a core).")
@@ -105,6 +110,9 @@ def prepare(
     from ichtune.data.windows import Window
     from ichtune.progress import progress
 
+    if all_test and (divided := _given(context) & {"test_fraction", "folds"}):
+        named = " and ".join(f"--{name.replace('_', '-')}" for name in sorted(divided, reverse=True))
+        raise InputError(f"--all-test makes a store without folds, so leave out {named}")
     options = preparation.PrepareOptions(
         labels=labels,
         format=format.value,
@@ -117,6 +125,7 @@ def prepare(
         hash_ids=hash_ids,
         max_rejected=max_rejected,
         overwrite=overwrite,
+        all_test=all_test,
     )
     try:
         with progress("reading", "slices", console) as report:
@@ -126,6 +135,9 @@ def prepare(
     except preparation.TooManyRejected as error:
         print_rejected(error.rejected, console)
         _fail(str(error), 1)
+    except preparation.NotPrepared as error:
+        print_rejected(error.rejected, console)
+        raise
     except KeyboardInterrupt:
         _fail("interrupted; run the same command again and it goes on where it was", 130)
     print_rejected(made.rejected, console)

@@ -47,9 +47,34 @@ def test_prepare_and_inspect_show_the_splits(ichtune, rsna_folder, tmp_path):
     assert (tmp_path / "store" / "inspect.png").is_file()
 
 
+def test_a_store_of_test_slices_alone_is_inspected_and_no_search_runs_on_it(ichtune, rsna_folder, tmp_path):
+    store = tmp_path / "store"
+    code, output, errors = ichtune("prepare", rsna_folder(patients=1), store, "--size", 32, "--all-test")
+    assert code == 0, errors
+    assert "3 slices of 1 patients" in output
+    code, output, errors = ichtune("inspect", store)
+    assert code == 0, errors
+    assert "None of the 1 patients stands in two splits or folds" in output
+    code, _, errors = ichtune("search", "--data", store, "--dry-run")
+    assert code == 2
+    assert "holds test slices alone" in errors
+    assert "`ichtune prepare` without --all-test" in errors
+
+
+def test_too_few_patients_end_it_with_what_was_rejected_and_exit_code_2(ichtune, rsna_folder, tmp_path):
+    root = rsna_folder(patients=1, slices=30)
+    (root / "stage_2_train" / "ID_000000000.dcm").write_text("no image")
+    code, output, errors = ichtune("prepare", root, tmp_path / "store", "--size", 32)
+    assert code == 2
+    assert "not a DICOM file" in output
+    assert "--all-test" in errors
+    assert "store.partial/rejected.csv" in errors
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["prepare", "{tmp}", "{tmp}/store", "--all-test", "--folds", "3"], "so leave out --folds"),
         (["prepare", "{tmp}/gone", "{tmp}/store"], "gone: no such folder to prepare from"),
         (["prepare", "{tmp}", "{tmp}/store"], "no CSV with labels here; name it with --labels"),
         (["prepare", "{tmp}", "{tmp}/store", "--window", "foggy"], "window 'foggy' is neither C/W"),

@@ -46,7 +46,7 @@ def _facts(store: SliceStore) -> dict[str, str]:
         else "none",
         "folds": f"{info.folds}, by patient, stratified on the labels",
         "seed of the splits": str(info.seed),
-        "patients": "told apart" if info.patients_known else "not named in the source",
+        "patients": "told apart" if info.patients_known else "not all named in the source",
         "identifiers": "replaced by salted hashes" if info.hashed_ids else "as in the source",
         "fingerprint": store.fingerprint,
     }

@@ -331,8 +331,8 @@ class Summary:
         if self.results.store.info.patients_known:
             return ""
         return (
-            "The source names no patients, so slices of one head may have been trained on and scored: scores and "
-            "intervals may flatter."
+            "The source doesn't name every patient, so slices of one head may have been trained on and scored: "
+            "scores and intervals may flatter."
         )
 
     def _losses(self) -> str:

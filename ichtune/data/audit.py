@@ -32,7 +32,11 @@ def audit(store: SliceStore) -> list[Finding]:
     ]
     if not store.info.patients_known:
         findings.append(
-            Finding(NOTE, "No patient was named: every image counts as its own, so leaks can't be ruled out.")
+            Finding(
+                NOTE,
+                "Not every slice names its patient; for those that don't, the study, series or slice counts as one, "
+                "so leaks can't be ruled out.",
+            )
         )
     return sorted(findings, key=lambda finding: (LEAK, NOTE, OK).index(finding.level))
 

@@ -11,6 +11,7 @@ from ichtune.data.splits import split_table
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
 
+_PARTICULARS = r"'[^']*'|\"[^\"]*\"|[\d,]+"
 _COLOURS = {LEAK: "bold red", NOTE: "yellow", OK: "green"}
 
 
@@ -52,8 +53,8 @@ def print_rejected(rejected: pd.DataFrame, console: Console, *, most: int = 12) 
     table.add_column("", justify="right")
     table.add_column("reason")
     table.add_column("first file", overflow="fold")
-    # Numbers within a reason (bytes, frames) would make each one a kind of its own.
-    kinds = rejected.groupby(rejected["reason"].str.replace(r"[\d,]+", "#", regex=True), sort=False)
+    # Names and numbers within a reason (files, bytes, frames) would make each one a kind of its own.
+    kinds = rejected.groupby(rejected["reason"].str.replace(_PARTICULARS, "#", regex=True), sort=False)
     for _, group in sorted(kinds, key=lambda kind: -len(kind[1]))[:most]:
         table.add_row(f"{len(group):,}", escape(group["reason"].iloc[0]), escape(group["file"].iloc[0]))
     console.print(table)

@@ -1,49 +1,59 @@
 """Label tables as people keep them: found, read and checked before any image is opened."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from ichtune.data.columns import LabelColumn, label_columns, label_of, plain
 from ichtune.errors import InputError
 from ichtune.labels import ANY, LABELS, SUBTYPES
 
-_TRUE = {"1", "1.0", "true", "yes"}
-_FALSE = {"0", "0.0", "false", "no"}
-
-
-def plain(name: str) -> str:
-    """A column's name without what people vary: case, spaces, underscores, hyphens."""
-    return re.sub(r"[\s_\-]+", "", name).lower()
+_TRUE = {"true", "yes"}
+_FALSE = {"false", "no"}
+_UNKNOWN = {"", "nan", "na", "n/a", "null"}
+_NO_LABEL = -1  # a cell that says neither yes nor no
 
 
 def read_csv(path: Path, *, nrows: int | None = None) -> pd.DataFrame:
-    """The table in a CSV file, every value a string, columns named `plain`ly.
+    """The table in a CSV file, every value a string, columns named `plain`ly; row `i` is the file's line `i + 2`.
 
     Raises:
         InputError: the file is missing, empty, no text, or has two columns of one name.
     """
+    table = _parsed(path, nrows)
+    if (table.iloc[:, 0] == "").any():
+        table = table[(table != "").any(axis=1)]
+    if table.empty:
+        raise InputError(f"{path}: the labels file has a header but no rows")
+    names = pd.Index([plain(str(column)) for column in table.columns])
+    if not names.is_unique:
+        twice = names[names.duplicated()][0]
+        raise InputError(
+            f"{path}: two columns are named {twice!r} (case, spaces and underscores don't count)"
+        )
+    return table.set_axis(names, axis=1)
+
+
+def _parsed(path: Path, nrows: int | None) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path}: no such labels file; name it with --labels")
     try:
         table = pd.read_csv(
-            path, dtype=str, encoding="utf-8-sig", keep_default_na=False, sep=_separator(path), nrows=nrows
+            path,
+            dtype=str,
+            encoding="utf-8-sig",
+            keep_default_na=False,
+            sep=_separator(path),
+            nrows=nrows,
+            skip_blank_lines=False,  # else the lines that messages name would be others
         )
     except pd.errors.EmptyDataError:
         raise InputError(f"{path}: the labels file is empty") from None
     except (UnicodeDecodeError, pd.errors.ParserError) as error:
         raise InputError(f"{path}: not a readable CSV file: {error}") from None
-    if table.empty:
-        raise InputError(f"{path}: the labels file has a header but no rows")
-    table.columns = [plain(str(column)) for column in table.columns]
-    if not table.columns.is_unique:
-        twice = table.columns[table.columns.duplicated()][0]
-        raise InputError(
-            f"{path}: two columns are named {twice!r} (case, spaces and underscores don't count)"
-        )
-    return table
+    return table.fillna("")
 
 
 def read_header(path: Path) -> list[str]:
@@ -52,6 +62,11 @@ def read_header(path: Path) -> list[str]:
         return list(read_csv(path, nrows=1).columns)
     except InputError:
         return []
+
+
+def original_names(path: Path) -> dict[str, str]:
+    """A CSV file's own column names by their `plain` ones."""
+    return {plain(str(name)): str(name).strip() for name in _parsed(path, nrows=0).columns}
 
 
 def require_columns(table: pd.DataFrame, needed: Iterable[str], path: Path) -> None:
@@ -65,12 +80,21 @@ def require_columns(table: pd.DataFrame, needed: Iterable[str], path: Path) -> N
 
 def label_values(text: pd.Series) -> pd.Series:
     """0 and 1 as float32, NaN for an empty cell, -1 for what is no label."""
-    words = text.str.strip().str.lower()
-    values = pd.Series(np.float32(-1), index=text.index)
-    values[words.isin(_TRUE)] = 1
-    values[words.isin(_FALSE)] = 0
-    values[words.isin(("", "nan", "na"))] = np.nan
-    return values
+    meaning = {word: _label_value(word) for word in text.unique()}
+    return text.map(meaning).astype(np.float32)
+
+
+def _label_value(word: str) -> float:
+    word = word.strip().lower()
+    if word in _UNKNOWN:
+        return np.nan
+    if word in _TRUE or word in _FALSE:
+        return float(word in _TRUE)
+    try:
+        number = float(word)
+    except ValueError:
+        return _NO_LABEL
+    return number if number in (0, 1) else _NO_LABEL
 
 
 def read_long(path: Path) -> tuple[pd.DataFrame, pd.Series]:
@@ -86,17 +110,25 @@ def read_long(path: Path) -> tuple[pd.DataFrame, pd.Series]:
     require_columns(table, ("id", "label"), path)
     parts = table["id"].str.strip().str.rpartition("_")
     rows = pd.DataFrame(
-        {"slice_id": parts[0], "kind": parts[2].str.lower(), "value": label_values(table["label"])}
+        {"slice_id": parts[0], "kind": _kinds(parts[2]), "value": label_values(table["label"])}
     )
     if not rows["kind"].isin(LABELS).any():
         raise InputError(
             f"{path}: no ID ends in a label such as ID_..._{ANY}; is it RSNA's long label table?"
         )
-    # Rows that stand twice with the same value say the same thing once.
-    rows = rows.drop_duplicates(ignore_index=True)
-    wrong = _wrong_rows(rows)
+    # Rows that are there twice with the same value say the same thing once.
+    rows = rows.drop_duplicates()
+    wrong = _wrong_rows(rows, table["label"])
     wide = rows[~rows["slice_id"].isin(wrong.index)].pivot(index="slice_id", columns="kind", values="value")
     return wide.reindex(columns=list(LABELS)).astype(np.float32), wrong
+
+
+def _kinds(words: pd.Series) -> pd.Series:
+    """The labels that the rows of a long table are about; a word that names none stays as it is."""
+    found = {word: label_of(plain(word)) for word in words.unique()}
+    return words.map(
+        {word: column.label if column and not column.negated else word for word, column in found.items()}
+    )
 
 
 def read_wide(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.Series]:
@@ -105,44 +137,55 @@ def read_wide(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.Series]
     Raises:
         InputError: there is no label column at all.
     """
-    present = {label: label_values(table[label]) for label in SUBTYPES if label in table.columns}
-    whole, inverted = _any_column(table)
-    if whole:
-        values = label_values(table[whole])
-        present[ANY] = values.where(values < 0, 1 - values) if inverted else values
-    if not present:
+    columns = label_columns(table.columns)
+    if not columns:
         raise InputError(
             f"{path}: no label column; it needs {', '.join(SUBTYPES)} or a binary one named any, "
             f"hemorrhage or label; it has {', '.join(table.columns)}"
         )
-    labels = pd.DataFrame(present, index=table.index).reindex(columns=list(LABELS)).astype(np.float32)
-    unreadable = (labels == -1).any(axis=1)
+    values = {column: _column_values(table, column) for column in columns}
+    labels, reasons = _merged(values, table.index)
     known = labels[list(SUBTYPES)]
-    if ANY not in present:
+    if all(column.label != ANY for column in columns):
         # A slice without any of the subtypes is negative only if all of them are known.
         labels[ANY] = known.max(axis=1).where((known.max(axis=1) == 1) | known.notna().all(axis=1))
-    reasons = pd.Series("", index=table.index)
-    reasons[labels.isna().all(axis=1)] = "no label: all its label cells are empty"
+    reasons[labels.isna().all(axis=1) & (reasons == "")] = "no label: all its label cells are empty"
     reasons[(known.max(axis=1) == 1) & (labels[ANY] == 0)] = (
         "contradictory labels: a subtype is 1 but any is 0"
     )
-    reasons[unreadable] = "a label that is neither 0 nor 1"
+    for column, found in values.items():
+        for row in found.index[found == _NO_LABEL]:
+            reasons[row] = _not_a_label(column.name, table[column.name][row], row)
     return labels, reasons[reasons != ""]
 
 
-def _any_column(table: pd.DataFrame) -> tuple[str | None, bool]:
-    """The column that tells whether there is any hemorrhage, and whether it says so the other way round."""
-    for name in ("any", "anyhemorrhage", "hemorrhage", "haemorrhage", "ich", "label", "target", "class"):
-        if name in table.columns:
-            return name, False
-    for name in ("nohemorrhage", "nohaemorrhage"):
-        if name in table.columns:
-            return name, True
-    return None, False
+def _column_values(table: pd.DataFrame, column: LabelColumn) -> pd.Series:
+    values = label_values(table[column.name])
+    return values.where(values < 0, 1 - values) if column.negated else values
 
 
-def _wrong_rows(rows: pd.DataFrame) -> pd.Series:
-    """Why a slice's rows of the long table can't be used, by slice id."""
+def _merged(values: dict[LabelColumn, pd.Series], index: pd.Index) -> tuple[pd.DataFrame, pd.Series]:
+    """LABELS' columns, several of one label made one where they agree, and the rows where they don't."""
+    labels = pd.DataFrame(np.nan, index=index, columns=list(LABELS), dtype=np.float32)
+    reasons = pd.Series("", index=index, dtype=object)
+    first: dict[str, LabelColumn] = {}
+    for column, found in values.items():
+        before = labels[column.label]
+        differ = before.notna() & found.notna() & (before != found)
+        labels[column.label] = before.fillna(found)
+        if differ.any():
+            other = first[column.label].name
+            reasons[differ] = f"contradictory labels: {other} and {column.name} don't say the same"
+        first.setdefault(column.label, column)
+    return labels, reasons
+
+
+def _not_a_label(column: str, value: str, row: int) -> str:
+    return f"a label that is neither 0 nor 1: {column} is {value!r} (line {row + 2:,})"
+
+
+def _wrong_rows(rows: pd.DataFrame, text: pd.Series) -> pd.Series:
+    """Why a slice's rows of the long table can't be used, by slice id; `text` has their labels as written."""
     reasons: dict[str, str] = {}
     foreign = rows[~rows["kind"].isin(LABELS)]
     for slice_id, kind in zip(foreign["slice_id"], foreign["kind"], strict=True):
@@ -152,10 +195,10 @@ def _wrong_rows(rows: pd.DataFrame) -> pd.Series:
         reasons[str(slice_id)] = f"incomplete labels: {count} of {len(LABELS)} rows in the CSV"
     twice = rows[rows.duplicated(["slice_id", "kind"])]
     for slice_id, kind in zip(twice["slice_id"], twice["kind"], strict=True):
-        reasons[slice_id] = f"contradictory labels: {kind} stands in the CSV with different values"
+        reasons[slice_id] = f"contradictory labels: {kind} is in the CSV with different values"
     bad = rows[~rows["value"].isin((0, 1))]
-    for slice_id, kind in zip(bad["slice_id"], bad["kind"], strict=True):
-        reasons[slice_id] = f"a label that is neither 0 nor 1: {kind}"
+    for row, slice_id, kind in zip(bad.index, bad["slice_id"], bad["kind"], strict=True):
+        reasons[slice_id] = _not_a_label(kind, text[row], row)
     subtype = rows[rows["kind"].isin(SUBTYPES) & (rows["value"] == 1)]["slice_id"]
     none = rows[(rows["kind"] == ANY) & (rows["value"] == 0)]["slice_id"]
     for slice_id in set(subtype) & set(none) - set(reasons):

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ichtune.data.patients import settle_patients
 from ichtune.data.reading import CHUNK, Reader, read_in_order
-from ichtune.data.sources import Source, open_source
-from ichtune.data.splits import assign_splits
+from ichtune.data.sources import NothingUsable, Source, open_source
+from ichtune.data.splits import SplitPlan, assign_splits, check_patients
 from ichtune.data.staging import Staging
 from ichtune.data.store import COLUMNS, VERSION, SliceStore, StoreInfo, fingerprint, write_info
 from ichtune.data.windows import WINDOWS, Window
@@ -39,6 +40,24 @@ class PrepareOptions:
     hash_ids: bool = False
     max_rejected: float = 0.05
     overwrite: bool = False
+    all_test: bool = False
+    """Test slices alone; `test_fraction` and `folds` don't matter then."""
+
+    @property
+    def split_plan(self) -> SplitPlan:
+        """How the slices are to be divided."""
+        if self.all_test:
+            return SplitPlan.all_test(self.seed)
+        return SplitPlan(self.test_fraction, self.folds, self.seed)
+
+
+class NotPrepared(InputError):
+    """No store can be made of a source; `rejected` (`file, reason`) has what was unusable until then."""
+
+    def __init__(self, message: str, rejected: pd.DataFrame, kept: Path) -> None:
+        self.rejected = rejected
+        listed = f"; the {len(rejected):,} rejected until then are listed in {kept}" if len(rejected) else ""
+        super().__init__(f"{message}{listed}")
 
 
 class TooManyRejected(Exception):
@@ -67,22 +86,30 @@ def prepare(source: Path, store: Path, options: PrepareOptions, progress: Progre
 
     Raises:
         InputError: a source, labels file or option that can't be used, or a finished store without `overwrite`.
+        NotPrepared: an InputError after slices were rejected: none is left, or too few patients for the splits.
         TooManyRejected: more than `max_rejected` of the slices can't be used.
         OSError: the disk is full or a folder can't be written; what is done stays for the next run.
     """
     _check_target(store, options.overwrite)
-    opened = open_source(source, labels=options.labels, kind=options.format, window=options.window)
-    total = len(opened.entries) + len(opened.rejected)
     work = store.with_name(store.name + ".partial")
+    try:
+        opened = open_source(source, labels=options.labels, kind=options.format, window=options.window)
+    except NothingUsable as error:
+        raise _not_prepared(error, error.rejected, work) from None
+    total = len(opened.entries) + len(opened.rejected)
     _check_rejected(opened.rejected, total, options.max_rejected, work)
+    _check_named_patients(opened, options.split_plan, work)
     staging = Staging.begin(work, options.size, _plan(opened, options))
     _read_all(opened, staging, options.workers or os.cpu_count() or 1, progress)
     rejected = _all_rejected(opened, staging)
     _check_rejected(rejected, total, options.max_rejected, work)
-    _write_tables(opened, staging, rejected, options)
+    try:
+        notes = _write_tables(opened, staging, rejected, options)
+    except InputError as error:
+        raise _not_prepared(error, rejected, work) from None
     staging.finish()
     staging.move_to(store)
-    return Prepared(SliceStore.open(store), rejected, opened.notes)
+    return Prepared(SliceStore.open(store), rejected, (*notes, *opened.notes))
 
 
 def _check_target(store: Path, overwrite: bool) -> None:
@@ -98,9 +125,29 @@ def _check_target(store: Path, overwrite: bool) -> None:
 
 def _check_rejected(rejected: pd.DataFrame, total: int, limit: float, work: Path) -> None:
     if len(rejected) > limit * total:
-        work.mkdir(parents=True, exist_ok=True)
-        rejected.to_csv(work / "rejected.csv", index=False)
-        raise TooManyRejected(rejected, total, limit, work / "rejected.csv")
+        raise TooManyRejected(rejected, total, limit, _keep_rejected(rejected, work))
+
+
+def _check_named_patients(source: Source, plan: SplitPlan, work: Path) -> None:
+    """Refuse splits that the patients named in the table can't fill, before any image is read."""
+    patients = source.entries["patient_id"]
+    if (patients == "").any():
+        return
+    try:
+        check_patients(settle_patients(source.entries).ids.nunique(), plan)
+    except InputError as error:
+        raise _not_prepared(error, source.rejected, work) from None
+
+
+def _not_prepared(error: InputError, rejected: pd.DataFrame, work: Path) -> NotPrepared:
+    kept = _keep_rejected(rejected, work) if len(rejected) else work
+    return NotPrepared(str(error), rejected, kept)
+
+
+def _keep_rejected(rejected: pd.DataFrame, work: Path) -> Path:
+    work.mkdir(parents=True, exist_ok=True)
+    rejected.to_csv(work / "rejected.csv", index=False)
+    return work / "rejected.csv"
 
 
 def _plan(source: Source, options: PrepareOptions) -> dict[str, object]:
@@ -141,13 +188,18 @@ def _all_rejected(source: Source, staging: Staging) -> pd.DataFrame:
     ).sort_values("file", ignore_index=True)
 
 
-def _write_tables(source: Source, staging: Staging, rejected: pd.DataFrame, options: PrepareOptions) -> None:
+def _write_tables(
+    source: Source, staging: Staging, rejected: pd.DataFrame, options: PrepareOptions
+) -> tuple[str, ...]:
+    """Write all but the pixels; gives what is to be said of the patients."""
     slices, digests = _slices(source, staging)
-    split, fold = _stable_splits(slices, options)
+    patients = settle_patients(slices)
+    slices = slices.assign(patient_id=patients.ids)
+    plan = options.split_plan
+    split, fold = _stable_splits(slices, plan)
     slices = slices.assign(split=split, fold=fold.astype(np.int16))
     for label in LABELS:
         slices[label] = slices[label].astype("Int8")
-    patients = slices["patient_id"].nunique()
     if options.hash_ids:
         slices, rejected = _hashed(slices, rejected)
     slices = slices[list(COLUMNS)]
@@ -159,44 +211,40 @@ def _write_tables(source: Source, staging: Staging, rejected: pd.DataFrame, opti
         StoreInfo(
             version=VERSION,
             slices=len(slices),
-            patients=patients,
+            patients=patients.ids.nunique(),
             rejected=len(rejected),
             size=options.size,
             format=source.format,
             window=tuple(source.window) if source.has_images else None,
-            test_fraction=options.test_fraction,
-            folds=options.folds,
-            seed=options.seed,
+            test_fraction=plan.test_fraction,
+            folds=plan.folds,
+            seed=plan.seed,
             hashed_ids=options.hash_ids,
-            patients_known=source.patients_known,
+            patients_known=patients.known,
             fingerprint=fingerprint(slices, digests),
         ),
     )
+    return patients.notes
 
 
 def _slices(source: Source, staging: Staging) -> tuple[pd.DataFrame, np.ndarray]:
-    """A row a slice with what the labels file and the images' headers told, and the pixels' digests."""
+    """A row a slice with what the labels file and the images' headers say, and the pixels' digests."""
     reads = pd.DataFrame([vars(read) for read in staging.reads() if not read.reason])
     if reads.empty:
         raise InputError(f"{source.root}: not one slice could be read")
     slices = source.entries.iloc[reads["entry"]].reset_index(drop=True)
     for column in ("patient_id", "study_id", "series_id"):
         slices[column] = slices[column].where(slices[column] != "", reads[column])
-    slices["patient_id"] = slices["patient_id"].where(slices["patient_id"] != "", slices["slice_id"])
     slices["z_mm"] = slices["z_mm"].fillna(reads["z_mm"].astype(float))
     return slices, reads["digest"].to_numpy(np.uint64)
 
 
-def _stable_splits(slices: pd.DataFrame, options: PrepareOptions) -> tuple[np.ndarray, np.ndarray]:
+def _stable_splits(slices: pd.DataFrame, plan: SplitPlan) -> tuple[np.ndarray, np.ndarray]:
     """Splits from rows in the order of their identifiers, so that file names and their order don't matter."""
     order = slices.sort_values(["patient_id", "slice_id"]).index.to_numpy()
     split, fold = np.empty(len(slices), object), np.empty(len(slices), int)
     split[order], fold[order] = assign_splits(
-        slices["patient_id"].to_numpy()[order],
-        slices[list(LABELS)].to_numpy(float)[order],
-        test_fraction=options.test_fraction,
-        folds=options.folds,
-        seed=options.seed,
+        slices["patient_id"].to_numpy()[order], slices[list(LABELS)].to_numpy(float)[order], plan
     )
     return split, fold
 

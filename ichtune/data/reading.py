@@ -71,8 +71,8 @@ class Reader:
 
     def _read(self, entry: int, file: str, pixels: np.ndarray) -> Read:
         found = read_file(self.root / file, self.window)
-        if self.needs_patient and not found.patient_id:
-            raise Rejected("no PatientID: without it no side of a split is the right one")
+        if self.needs_patient and not (found.patient_id or found.study_id or found.series_id):
+            raise Rejected("no PatientID, study or series: without any no side of a split is the right one")
         pixels[:] = resize(square(found.hu), self.size)
         digest = int.from_bytes(hashlib.sha256(pixels.data).digest()[:8], "little")
         z_mm = None if np.isnan(found.z_mm) else found.z_mm

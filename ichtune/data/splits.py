@@ -1,6 +1,7 @@
 """Test set and folds by patient, stratified on the label combinations, and the tables that show them."""
 
 import warnings
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -12,47 +13,97 @@ from ichtune.labels import LABELS
 TRAIN, TEST = "train", "test"
 
 
-def assign_splits(
-    patients: np.ndarray, labels: np.ndarray, *, test_fraction: float, folds: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+@dataclass(frozen=True)
+class SplitPlan:
+    """How slices are divided: a test set of whole patients, and folds over the others."""
+
+    test_fraction: float
+    folds: int
+    seed: int
+
+    @classmethod
+    def all_test(cls, seed: int) -> "SplitPlan":
+        """Everything is test set, and there is no fold."""
+        return cls(1.0, 0, seed)
+
+    @property
+    def is_all_test(self) -> bool:
+        """Whether there is nothing to train on."""
+        return self.folds == 0
+
+
+def assign_splits(patients: np.ndarray, labels: np.ndarray, plan: SplitPlan) -> tuple[np.ndarray, np.ndarray]:
     """Which split (`train` or `test`) and which fold (0-based, -1 in the test set) each slice belongs to.
 
     Split by patient: neighbouring slices of one head leak. The answer depends on the rows' content and the seed
-    alone if the rows come in a fixed order.
+    alone if the rows come in a fixed order. The test fraction is of the slices, met as closely as whole patients
+    allow.
 
     Args:
         patients: patient of each slice, [N].
         labels: [N, 6], NaN where unknown.
-        test_fraction: of the slices, 0 for no test set; met as closely as whole patients allow.
-        folds: number of folds over what is not in the test set.
+        plan: test fraction (0 for no test set), folds and seed.
 
     Raises:
         InputError: fewer patients than the folds and the test set need.
     """
+    fold = np.full(len(patients), -1)
+    if plan.is_all_test:
+        return np.full(len(patients), TEST, dtype=object), fold
+    check_patients(len(np.unique(patients)), plan)
     combination = _combinations(labels)
     split = np.full(len(patients), TRAIN, dtype=object)
-    parts = Fraction(test_fraction).limit_denominator(20)
+    parts = _test_parts(plan)
     if parts > 0:
-        groups = _grouped_folds(patients, combination, parts.denominator, seed, what="the test fraction")
+        groups = _grouped_folds(patients, combination, parts.denominator, plan.seed)
         split[groups < parts.numerator] = TEST
     train = split == TRAIN
-    fold = np.full(len(patients), -1)
-    fold[train] = _grouped_folds(patients[train], combination[train], folds, seed, what="--folds")
+    if (left := len(np.unique(patients[train]))) < plan.folds:
+        raise InputError(
+            f"--folds {plan.folds} needs {plan.folds} patients, but {left} of {len(np.unique(patients))} are left "
+            f"beside the test set; {_fewer(len(np.unique(patients)), plan)}"
+        )
+    fold[train] = _grouped_folds(patients[train], combination[train], plan.folds, plan.seed)
     return split, fold
 
 
-def _grouped_folds(
-    patients: np.ndarray, classes: np.ndarray, folds: int, seed: int, *, what: str
-) -> np.ndarray:
+def check_patients(count: int, plan: SplitPlan) -> None:
+    """Raises InputError where so few patients can't have this test set and these folds."""
+    if plan.is_all_test:
+        return
+    if count == 1:
+        raise InputError(
+            "there is only one patient, and folds need two or more; --all-test makes a store of test slices alone"
+        )
+    needed = {
+        f"--folds {plan.folds}": plan.folds,
+        f"--test-fraction {plan.test_fraction:g}": _test_parts(plan).denominator if plan.test_fraction else 0,
+    }
+    for option, patients in needed.items():
+        if count < patients:
+            raise InputError(
+                f"{option} needs {patients} patients, but there are only {count} patients; {_fewer(count, plan)}"
+            )
+
+
+def _test_parts(plan: SplitPlan) -> Fraction:
+    return Fraction(plan.test_fraction).limit_denominator(20)
+
+
+def _fewer(count: int, plan: SplitPlan) -> str:
+    """What can be done with so few patients."""
+    without_test = f"--test-fraction 0 --folds {min(plan.folds, count)}"
+    alone = "or --all-test if they are a test set"
+    if count < 3 or not plan.test_fraction:
+        return f"ask for fewer --folds, as by {without_test}, {alone}"
+    one_patient = f"--test-fraction {1 / count:.4f} --folds {min(plan.folds, count - 1)}"
+    return f"ask for fewer --folds or another --test-fraction, as by {one_patient} or {without_test}, {alone}"
+
+
+def _grouped_folds(patients: np.ndarray, classes: np.ndarray, folds: int, seed: int) -> np.ndarray:
     # Two seconds to import, which every process that merely opens a store would pay.
     from sklearn.model_selection import StratifiedGroupKFold
 
-    count = len(np.unique(patients))
-    if count < folds:
-        raise InputError(
-            f"{what} needs {folds} groups of patients, but there are only {count} patients; "
-            "ask for fewer --folds or another --test-fraction"
-        )
     answer = np.full(len(patients), -1)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():

@@ -106,6 +106,11 @@ def folds_of(store: SliceStore, count: int) -> Sequence[Fold]:
     Raises:
         InputError: the store has fewer.
     """
+    if not store.info.folds:
+        raise InputError(
+            f"{store.path}: holds test slices alone (made with --all-test), so nothing can be trained on it; "
+            "`ichtune prepare` without --all-test makes a store with folds"
+        )
     if not 1 <= count <= store.info.folds:
         raise InputError(
             f"--folds: {store.path} has {store.info.folds} folds, so take 1 to {store.info.folds}, got {count}; "

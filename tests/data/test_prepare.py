@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 from PIL import Image
 
-from ichtune.data.prepare import PrepareOptions, TooManyRejected, prepare
+from ichtune.data.prepare import NotPrepared, PrepareOptions, TooManyRejected, prepare
 from ichtune.data.store import COLUMNS, SliceStore
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
@@ -255,3 +256,74 @@ def test_a_store_of_real_ct_ich_slices_is_whole(ct_ich, tmp_path):
     assert isinstance(store, SliceStore)
     assert (len(store), store.info.patients) == (1879, 61)
     assert np.nansum(store.labels, axis=0).tolist() == [135, 34, 7, 5, 23, 200]
+
+
+def write_labeled(root: Path, patients: list[str], **tags: object) -> Path:
+    """DICOM slices, three for each of these PatientIDs, each patient with a study, beside a table without patients."""
+    root.mkdir()
+    rows = []
+    for number, patient in enumerate(patients):
+        for part in range(3):
+            ids = {"PatientID": patient, "StudyInstanceUID": f"1.2.{number + 1}", **tags}
+            write_dicom(root / f"s{number}_{part}.dcm", head((16, 16), 10 * number + part), **ids)
+            rows.append(f"s{number}_{part},{number % 2}\n")
+    (root / "labels.csv").write_text("id,any\n" + "".join(rows))
+    return root
+
+
+def test_slices_without_a_patient_id_are_grouped_by_their_study(tmp_path):
+    made = prepare(write_labeled(tmp_path / "set", [""] * 6), tmp_path / "store", options(test_fraction=0))
+    assert made.store.info.patients == 6
+    assert not made.store.info.patients_known
+    assert made.store.table.groupby("study_id")["fold"].nunique().max() == 1
+    assert "18 slices name no patient: their study counts as the patient" in made.notes[0]
+
+
+def test_an_rsna_like_set_without_patient_ids_is_grouped_by_study_as_well(rsna_folder, tmp_path):
+    root = rsna_folder(patients=6)
+    for path in (root / "stage_2_train").iterdir():
+        ds = pydicom.dcmread(path)
+        ds.PatientID = ""
+        ds.save_as(path)
+    info = prepare(root, tmp_path / "store", options(test_fraction=0)).store.info
+    assert (info.patients, info.patients_known) == (6, False)
+
+
+def test_images_without_any_patient_say_that_leaks_cannot_be_ruled_out(tmp_path):
+    (tmp_path / "images").mkdir()
+    for number in range(3):
+        Image.fromarray(np.full((16, 16), number, np.uint8)).save(tmp_path / "images" / f"{number}.png")
+    (tmp_path / "images" / "labels.csv").write_text("id,any,patient\n0,1,\n1,0,\n2,0,\n")
+    made = prepare(tmp_path / "images", tmp_path / "store", options(test_fraction=0))
+    assert not made.store.info.patients_known
+    assert "Leaks can't be ruled out" in made.notes[0]
+
+
+def test_one_patient_makes_a_store_of_test_slices_alone(tmp_path):
+    root = write_labeled(tmp_path / "set", ["P1"])
+    store = prepare(root, tmp_path / "store", options(all_test=True)).store
+    assert (store.info.patients, store.info.folds, store.info.test_fraction) == (1, 0, 1.0)
+    assert set(store.table["split"]) == {"test"}
+    assert (len(store.train), len(store.test), store.fold_indices()) == (0, 3, [])
+
+
+def test_what_stops_it_after_reading_comes_with_what_was_rejected_and_fitting_advice(tmp_path):
+    root = write_labeled(tmp_path / "set", ["P1"])
+    (root / "s0_1.dcm").write_text("no image")
+    with pytest.raises(
+        NotPrepared, match=r"only one patient.*--all-test makes a store of test slices"
+    ) as told:
+        prepare(root, tmp_path / "store", SMALL)
+    kept = pd.read_csv(tmp_path / "store.partial" / "rejected.csv")
+    assert kept["file"].tolist() == told.value.rejected["file"].tolist() == ["s0_1.dcm"]
+    assert "store.partial/rejected.csv" in str(told.value)
+
+
+def test_patients_named_in_the_table_are_counted_before_anything_is_read(tmp_path):
+    root = write_labeled(tmp_path / "set", ["P1", "P2"])
+    rows = [f"s{number}_{part},{number},p\n" for number in range(2) for part in range(3)]
+    (root / "labels.csv").write_text("id,any,patient\n" + "".join(rows))
+    seen: list[int] = []
+    with pytest.raises(NotPrepared, match="only one patient"):
+        prepare(root, tmp_path / "store", SMALL, lambda done, total, rejected: seen.append(done))
+    assert not seen

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 from PIL import Image
 
@@ -49,9 +50,7 @@ def test_the_same_rsna_rows_twice_count_once_and_different_ones_reject_the_slice
     pd.concat([table, other]).to_csv(tmp_path / "labels.csv", index=False)
     source = opened(tmp_path)
     assert source.entries["slice_id"].tolist() == ["ID_a", "ID_c"]
-    assert reasons(source) == {
-        "ID_b.dcm": "contradictory labels: any stands in the CSV with different values"
-    }
+    assert reasons(source) == {"ID_b.dcm": "contradictory labels: any is in the CSV with different values"}
 
 
 def test_files_without_labels_and_labels_without_files_are_named(tmp_path):
@@ -97,7 +96,10 @@ def test_a_binary_label_becomes_any_and_the_subtypes_stay_missing(tmp_path):
     source = opened(tmp_path)
     assert source.entries["any"].tolist() == [1, 0]
     assert source.entries[list(LABELS[:5])].isna().all(axis=None)
-    assert "The labels are binary" in source.notes[0]
+    assert source.notes[:2] == (
+        "Columns read under another name: hemorrhage as any.",
+        "The labels are binary: only 'any' is known, the five subtypes are missing values.",
+    )
 
 
 def test_any_follows_from_the_subtypes_where_it_has_no_column(tmp_path):
@@ -107,14 +109,6 @@ def test_any_follows_from_the_subtypes_where_it_has_no_column(tmp_path):
         "a.png,0,0,0,1,0\nb.png,0,0,0,0,0\nc.png,0,,0,0,0\n"
     )
     np.testing.assert_array_equal(opened(tmp_path).entries["any"], [1, 0, np.nan])
-
-
-def test_without_a_patient_column_the_source_says_that_leaks_cannot_be_ruled_out(tmp_path):
-    write_images(tmp_path, ["a.png"])
-    (tmp_path / "labels.csv").write_text("id,any\na,1\n")
-    source = opened(tmp_path)
-    assert not source.patients_known
-    assert "Leaks can't be ruled out" in source.notes[0]
 
 
 def test_images_are_found_by_path_name_or_stem(tmp_path):
@@ -170,3 +164,112 @@ def test_a_csv_that_is_missing_or_not_the_only_one_is_asked_for(tmp_path):
 def test_a_folder_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         opened(tmp_path / "gone")
+
+
+def test_with_copies_in_old_the_labels_go_to_the_files_that_the_table_names(tmp_path):
+    write_images(tmp_path, ["im3.png", "im4.png", "old/im3.png"])
+    (tmp_path / "labels.csv").write_text("file,any\nim3.png,1\nim4.png,0\n")
+    source = opened(tmp_path)
+    assert source.entries["file"].tolist() == ["im3.png", "im4.png"]
+    assert reasons(source) == {"old/im3.png": "another file of this name, 'im3.png', has its labels"}
+
+
+def test_a_name_that_fits_an_image_and_its_mask_is_rejected_with_both(tmp_path):
+    write_images(tmp_path, ["images/im3.png", "masks/im3.png", "images/im4.png"])
+    (tmp_path / "labels.csv").write_text("file,any\nim3.png,1\nim4.png,0\n")
+    source = opened(tmp_path)
+    assert source.entries["file"].tolist() == ["images/im4.png"]
+    assert set(reasons(source)) == {"images/im3.png", "masks/im3.png"}
+    assert "fits 2 files: 'images/im3.png', 'masks/im3.png'" in reasons(source)["images/im3.png"]
+
+
+def test_all_of_head_ct_is_found_by_its_numbers(tmp_path):
+    # Kaggle's head-ct-hemorrhage: ids 0 to 199, files 000.png to 199.png, a blank before the column's name.
+    write_images(tmp_path, [f"head_ct/{number:03d}.png" for number in range(200)])
+    rows = "".join(f"{number},{int(number < 100)}\n" for number in range(200))
+    (tmp_path / "labels.csv").write_text("id, hemorrhage\n" + rows)
+    source = opened(tmp_path)
+    assert source.rejected.empty
+    assert source.entries["file"].tolist() == [f"head_ct/{number:03d}.png" for number in range(200)]
+    assert source.entries["any"].tolist() == [1] * 100 + [0] * 100
+    assert "100 names as numbers (0 is head_ct/000.png)" in source.notes[-1]
+
+
+def test_slices_are_found_by_their_sop_instance_uid(tmp_path):
+    for number in range(3):
+        path = write_dicom(tmp_path / f"CT{number}.dcm", head((8, 8), 0), SOPInstanceUID=f"1.2.840.{number}")
+        assert pydicom.dcmread(path).SOPInstanceUID == f"1.2.840.{number}"
+    (tmp_path / "labels.csv").write_text("SOPInstanceUID,any\n1.2.840.2,1\n1.2.840.0,0\n1.2.840.1,0\n")
+    entries = opened(tmp_path).entries
+    assert entries[["file", "slice_id", "any"]].to_numpy().tolist() == [
+        ["CT0.dcm", "1.2.840.0", 0],
+        ["CT1.dcm", "1.2.840.1", 0],
+        ["CT2.dcm", "1.2.840.2", 1],
+    ]
+
+
+def test_one_slice_id_in_two_folders_is_one_slice_if_it_is_a_copy_and_else_none(tmp_path):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        write_dicom(tmp_path / folder / "ID_same.dcm", head((8, 8), 0), SOPInstanceUID="1.2")
+        write_dicom(tmp_path / folder / "ID_other.dcm", head((8, 8), ord(folder)), SOPInstanceUID="1.3")
+    long_table({"ID_same": (0,) * 6, "ID_other": (0,) * 6}).to_csv(tmp_path / "labels.csv", index=False)
+    source = opened(tmp_path)
+    assert source.entries["file"].tolist() == ["a/ID_same.dcm"]
+    assert set(reasons(source)) == {"a/ID_other.dcm", "b/ID_other.dcm"}
+    assert "another file of the same name: 1 (the first: b/ID_same.dcm)" in source.notes[-1]
+
+
+def test_two_formats_of_one_slice_are_never_two_slices_of_one_id(tmp_path):
+    write_images(tmp_path, ["a.png", "a.jpg", "b.png"])
+    (tmp_path / "labels.csv").write_text("file,any\na.png,1\na.jpg,1\nb.png,0\n")
+    source = opened(tmp_path)
+    assert source.entries["slice_id"].tolist() == ["b"]
+    assert reasons(source)["a.png"] == "two files of one slice id, 'a': 'a.jpg', 'a.png'"
+
+
+def test_abbreviations_and_hematomas_are_labels_and_other_columns_are_listed(tmp_path):
+    write_images(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "labels.csv").write_text(
+        "file,patient,ICH,epidural_hematoma,IPH,IVH,SAH,SDH,Midline Shift\n"
+        "a.png,1,1,1,0,0,0,0,5\nb.png,2,0,0,0,0,0,0,\n"
+    )
+    source = opened(tmp_path)
+    assert source.entries[list(LABELS)].to_numpy().tolist() == [[1, 0, 0, 0, 0, 1], [0] * 6]
+    assert "Columns not understood, and not used: Midline Shift." in source.notes
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("file,any,ICH\na.png,1,0\nb.png,0,0\n", "any and ich don't say the same"),
+        ("file,any,Normal\na.png,1,1\nb.png,0,1\n", "any and normal don't say the same"),
+        ("file,any,SDH\n\na.png,0,1\nb.png,0,0\n", "a subtype is 1 but any is 0"),
+        ("file,any\n\na.png,maybe\nb.png,0\n", "a label that is neither 0 nor 1: any is 'maybe' (line 3)"),
+    ],
+)
+def test_a_row_that_contradicts_itself_or_is_no_label_is_rejected_alone(tmp_path, text, reason):
+    write_images(tmp_path, ["a.png", "b.png"])
+    (tmp_path / "labels.csv").write_text(text)
+    source = opened(tmp_path)
+    assert source.entries["file"].tolist() == ["b.png"]
+    assert reason in reasons(source)["a.png"]
+
+
+def test_where_nothing_matches_both_ways_of_naming_are_shown(tmp_path):
+    write_images(tmp_path, ["imgs/scan001.png"])
+    (tmp_path / "labels.csv").write_text("id,any\nbrain1,1\n")
+    with pytest.raises(InputError, match=r"names its images as 'brain1', the folder as 'imgs/scan001\.png'"):
+        opened(tmp_path)
+
+
+def test_a_row_that_names_no_image_is_rejected_by_its_line(tmp_path):
+    write_images(tmp_path, ["a.png"])
+    (tmp_path / "labels.csv").write_text("file,any\na.png,1\n\n ,0\n")
+    assert set(reasons(opened(tmp_path))) == {"line 4"}
+
+
+def test_folders_that_only_the_table_knows_stay_out_of_the_slice_ids(tmp_path):
+    write_images(tmp_path, ["imgs/a.png"])
+    (tmp_path / "labels.csv").write_text("file,any\n/home/jane doe/ct/imgs/a.png,1\n")
+    assert opened(tmp_path).entries[["file", "slice_id"]].to_numpy().tolist() == [["imgs/a.png", "imgs/a"]]

@@ -1,0 +1,83 @@
+"""Whose head each slice shows: by patient where one is named, else by study or series, and one spelling for each."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final
+
+import pandas as pd
+
+FALLBACKS: Final = {"study_id": "study", "series_id": "series"}
+
+
+@dataclass(frozen=True)
+class Patients:
+    """The patient of each slice, whether all of them were named, and what the user should know of it."""
+
+    ids: pd.Series
+    known: bool
+    notes: tuple[str, ...]
+
+
+def settle_patients(slices: pd.DataFrame) -> Patients:
+    """The patients of slices by what was read of them: `slice_id, patient_id, study_id, series_id`.
+
+    A slice without a patient has that of its study's other slices, else its study or series counts as the patient,
+    at last the slice itself. Ids that differ by case, blanks or punctuation alone are one patient: to take one
+    person for two would leak, to take two for one costs little.
+    """
+    named, notes = _one_spelling(slices["patient_id"].str.strip())
+    by_study = _patients_of_studies(named, slices["study_id"])
+    ids = named.where(named != "", slices["study_id"].map(lambda study: by_study.get(study, "")))
+    known = bool((ids != "").all())
+    for column, what in FALLBACKS.items():
+        missing = (ids == "") & (slices[column] != "")
+        if missing.any():
+            notes.append(_guess(missing.sum(), what, slices.loc[missing, column].nunique()))
+        ids = ids.where(~missing, slices[column])
+    if (alone := ids == "").any():
+        notes.append(
+            f"{alone.sum():,} of {len(slices):,} slices have no patient, in the table or in their files: each counts "
+            "as its own, so slices of one head may be on both sides of a split. Leaks can't be ruled out, and scores "
+            "may be too good."
+        )
+    return Patients(ids.where(~alone, slices["slice_id"]), known, tuple(notes))
+
+
+def _guess(slices: int, what: str, count: int) -> str:
+    return (
+        f"{slices:,} slices name no patient: their {what} counts as the patient "
+        f"({count:,} in all). Leaks can't be ruled out: a patient with two of "
+        "them may be on both sides of a split."
+    )
+
+
+def _patients_of_studies(patients: pd.Series, studies: pd.Series) -> dict[str, str]:
+    """The patient of each study that has exactly one."""
+    both = pd.DataFrame({"patient": patients, "study": studies})
+    both = both[(both != "").all(axis=1)].drop_duplicates()
+    single = both[~both["study"].duplicated(keep=False)]
+    return dict(zip(single["study"], single["patient"], strict=True))
+
+
+def _one_spelling(ids: pd.Series) -> tuple[pd.Series, list[str]]:
+    """Each patient's ids by the first of their spellings, and a note where there are several."""
+    spellings: dict[str, list[str]] = {}
+    for written in sorted(ids.unique()):
+        spellings.setdefault(_key(written), []).append(written)
+    several = [group for group in spellings.values() if len(group) > 1]
+    if not several:
+        return ids, []
+    shown = "; ".join(" = ".join(map(repr, group)) for group in several[:5])
+    more = f"; and {len(several) - 5} more" if len(several) > 5 else ""
+    note = (
+        f"Patient ids that differ by case, blanks or punctuation alone count as one patient: {shown}{more}. "
+        "If they are different people, give them other ids."
+    )
+    return ids.map({written: group[0] for group in spellings.values() for written in group}), [note]
+
+
+def _key(written: str) -> str:
+    text = unicodedata.normalize("NFKC", written).casefold()
+    text = re.sub(r"^(\d+)\.0+$", r"\1", text)  # a number that a spreadsheet wrote
+    return re.sub(r"[\W_]+", "", text) or text

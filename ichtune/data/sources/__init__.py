@@ -1,0 +1,54 @@
+"""Where slices come from, a module a layout: RSNA's DICOM folder, CT-ICH's images, any images with a CSV."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ichtune.data.label_tables import read_csv, read_header
+from ichtune.data.sources.ct_ich import open_ct_ich
+from ichtune.data.sources.folder import only_csv
+from ichtune.data.sources.images import open_images
+from ichtune.data.sources.rsna import open_rsna
+from ichtune.data.sources.source import NothingUsable, Source
+from ichtune.data.windows import Window
+from ichtune.errors import InputError
+from ichtune.labels import LABELS
+
+__all__ = ["SOURCES", "NothingUsable", "Source", "open_source"]
+
+
+SOURCES: dict[str, Callable[[Path, Path | None, Window], Source]] = {
+    "rsna": open_rsna,
+    "ct-ich": open_ct_ich,
+    "images": open_images,
+}
+
+
+def open_source(root: Path, *, labels: Path | None, kind: str, window: Window) -> Source:
+    """The source at `root`, of the given kind or (`auto`) of the kind that its layout shows.
+
+    Raises:
+        InputError: no such folder, no source in it, or a labels file that is missing, empty or of other columns.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder to prepare from")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise InputError(f"{root}: the folder can't be read; check its permissions")
+    if kind == "auto":
+        kind = _kind_by_layout(root, labels)
+    return SOURCES[kind](root, labels, window)
+
+
+def _kind_by_layout(root: Path, labels: Path | None) -> str:
+    if (root / "Patients_CT").is_dir():
+        return "ct-ich"
+    try:
+        table = labels or only_csv(root)
+    except InputError:
+        return "images"
+    return "rsna" if {"id", "label"} <= set(read_header(table)) and _ends_in_label(table) else "images"
+
+
+def _ends_in_label(table: Path) -> bool:
+    first = str(read_csv(table, nrows=1)["id"].iloc[0])
+    return first.rpartition("_")[2].strip().lower() in LABELS

@@ -1,0 +1,112 @@
+"""What a layout gives: every slice that is to be read, with its labels, before the first image is opened."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ichtune.data.formats.image import is_image
+from ichtune.data.matching import Matches, match
+from ichtune.data.name_fits import without_suffix
+from ichtune.data.sources.headers import same_bytes, uids
+from ichtune.data.windows import Window
+from ichtune.errors import InputError
+from ichtune.labels import LABELS
+
+NO_FILE = "labels without a file: the CSV names it, the folder doesn't have it"
+NO_LABELS = "a file without labels: the CSV has no row for it"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is to be read, settled before the first image is opened.
+
+    `entries` has a row a slice, sorted by `file` (relative to `root`): `file, slice_id, patient_id, study_id,
+    series_id, z_mm` (empty or NaN where the image's own header says it) and the six labels (float32).
+    `rejected` has `file, reason` for what the labels alone rule out.
+    """
+
+    format: str
+    root: Path
+    entries: pd.DataFrame
+    rejected: pd.DataFrame
+    window: Window
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def has_images(self) -> bool:
+        """Whether any entry is a windowed 8-bit image rather than a DICOM file."""
+        return self.entries["file"].map(is_image).any()
+
+
+class NothingUsable(InputError):
+    """A source without a single slice that could be read; `rejected` says why (`file, reason`)."""
+
+    def __init__(self, message: str, rejected: pd.DataFrame) -> None:
+        super().__init__(message)
+        self.rejected = rejected
+
+
+def match_files(names: Iterable[str], root: Path, files: Iterable[str]) -> Matches:
+    """The files below `root` that a table's names mean."""
+    names = list(dict.fromkeys(names))
+    return match(
+        names, sorted(files), same_bytes=partial(same_bytes, root), uids=partial(uids, root, names=set(names))
+    )
+
+
+def reasons_without_labels(matches: Matches, files: Iterable[str]) -> dict[str, str]:
+    """Why files that have no labels have none, by file."""
+    owners = {_base_name(file): file for file in matches.files.values()}
+    done = {*matches.files.values(), *matches.unclear, *matches.copies}
+    return {
+        file: f"another file of this name, {owner!r}, has its labels"
+        if (owner := owners.get(_base_name(file)))
+        else NO_LABELS
+        for file in sorted(files)
+        if file not in done
+    }
+
+
+def make_source(
+    kind: str,
+    root: Path,
+    entries: pd.DataFrame,
+    reasons: dict[str, str],
+    window: Window,
+    notes: Iterable[str] = (),
+) -> Source:
+    """The source of these entries, less those of one slice id in several files.
+
+    Raises:
+        NothingUsable: no entry is left.
+    """
+    twice = entries[entries["slice_id"].duplicated(keep=False)]
+    for slice_id, files in twice.groupby("slice_id")["file"]:
+        shown = ", ".join(map(repr, sorted(files)[:2]))
+        reasons |= dict.fromkeys(files, f"two files of one slice id, {slice_id!r}: {shown}")
+    entries = entries.drop(index=twice.index)
+    rejected = pd.DataFrame(sorted(reasons.items()), columns=["file", "reason"], dtype=str)
+    if entries.empty:
+        raise NothingUsable(f"{root}: no image here has usable labels{_example(reasons)}", rejected)
+    blank = {"patient_id": "", "study_id": "", "series_id": "", "z_mm": np.nan}
+    missing = {name: value for name, value in blank.items() if name not in entries.columns}
+    columns = ["file", "slice_id", *blank, *LABELS]
+    ordered = entries.assign(**missing)[columns].sort_values("file", ignore_index=True)
+    return Source(kind, root, ordered, rejected, window, tuple(notes))
+
+
+def _example(reasons: dict[str, str]) -> str:
+    """The table's and the folder's own way of naming, side by side, where that is what went wrong."""
+    lost = [name for name, why in reasons.items() if why.startswith(NO_FILE)]
+    spare = [name for name, why in reasons.items() if why == NO_LABELS]
+    if lost and spare:
+        return f": the CSV names its images as {lost[0]!r}, the folder as {spare[0]!r}"
+    return next((f" (the first: {file}: {why})" for file, why in reasons.items()), "")
+
+
+def _base_name(file: str) -> str:
+    return without_suffix(file.rpartition("/")[2])

@@ -1,0 +1,62 @@
+"""A source from a table with a row a slice and a column a label."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from ichtune.data.columns import describe_columns, label_columns
+from ichtune.data.label_tables import original_names, read_wide
+from ichtune.data.matching import Matches
+from ichtune.data.sources.source import NO_FILE, Source, make_source, reasons_without_labels
+from ichtune.data.windows import Window
+from ichtune.labels import SUBTYPES
+
+NO_NAME = "labels without a file: the cell that should name it is empty"
+IDENTITY = ("slice_id", "patient_id", "study_id", "series_id", "z_mm")
+
+
+def from_wide(
+    kind: str,
+    root: Path,
+    table: pd.DataFrame,
+    found: list[str],
+    matches: Matches,
+    table_path: Path,
+    window: Window,
+    used: Iterable[str],
+) -> Source:
+    """The slices of a table whose column `name` says which of the files `found` each row is about.
+
+    Columns of IDENTITY are taken as they are; `used` are the table's columns that these and `name` come from.
+    """
+    values, wrong = read_wide(table, table_path)
+    entries = pd.concat([table[["name", *(c for c in IDENTITY if c in table.columns)]], values], axis=1)
+    entries.insert(0, "file", [matches.files.get(name, name) for name in table["name"]])
+    reasons = {file: str(wrong[row]) for row, file in entries["file"][wrong.index].items() if file}
+    entries = entries.drop(index=wrong.index).drop_duplicates(ignore_index=True)
+    entries = entries[entries["name"].isin(list(matches.files))]
+    if "patient_id" in entries.columns:
+        reasons |= dict.fromkeys(
+            entries.loc[entries["patient_id"] == "", "file"], "no patient: its cell is empty"
+        )
+    twice = entries["file"][entries["file"].duplicated(keep=False)]
+    reasons |= dict.fromkeys(twice, "contradictory labels: it is in the CSV with different values")
+    reasons |= _without_files(table, matches, reasons)
+    reasons |= reasons_without_labels(matches, set(found) - set(reasons))
+    labels = label_columns(table.columns)
+    notes = describe_columns(original_names(table_path), labels, used)
+    if values[list(SUBTYPES)].isna().all(axis=None):
+        notes.append("The labels are binary: only 'any' is known, the five subtypes are missing values.")
+    notes += matches.note(table_path.name)
+    return make_source(kind, root, entries[~entries["file"].isin(list(reasons))], reasons, window, notes)
+
+
+def _without_files(table: pd.DataFrame, matches: Matches, reasons: dict[str, str]) -> dict[str, str]:
+    """Why rows have no file, by their name or by the file that they would have had."""
+    lost = {name for name in table["name"] if name not in matches.files and name not in matches.undecided}
+    without = {
+        name: f"{NO_FILE}; {reasons[name]}" if name in reasons else NO_FILE for name in lost if name != ""
+    }
+    nameless = table.index[table["name"] == ""]
+    return without | {f"line {row + 2}": NO_NAME for row in nameless} | matches.unclear
