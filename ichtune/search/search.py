@@ -16,7 +16,8 @@ from ichtune.errors import InputError
 from ichtune.models.precision import resolved
 from ichtune.progress import progress
 from ichtune.search.bank_tasks import compute_on
-from ichtune.search.cluster import Capacity, connected
+from ichtune.search.capacity import Capacity, offered
+from ichtune.search.cluster import connected
 from ichtune.search.remote import below
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.samplers import make_sampler
@@ -151,23 +152,6 @@ def search(plan: Plan, console: Console) -> Finished:
         if run.remote:
             run.remote.pull(run.path)  # the trials of other machines
     return Finished(run, stopped)
-
-
-def offered(found: Capacity, settings: SearchSettings) -> Capacity:
-    """What a search may count on: of a cluster that grows with its load, at least what is asked of it.
-
-    Raises:
-        InputError: a cluster without cores for trials, and nothing that says how far it is to grow.
-    """
-    if settings.address and settings.max_concurrent:
-        gpus = settings.gpus_per_trial or 0.0
-        return found.grown_for(settings.max_concurrent, cpus=settings.cpus_per_trial, gpus=gpus)
-    if not found.cpus:
-        raise InputError(
-            f"--address: the cluster at {settings.address} has no cores for trials yet; --max-concurrent, with "
-            "--gpus-per-trial for GPUs, says how far it is to grow"
-        )
-    return found
 
 
 def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:

@@ -9,7 +9,7 @@ from optuna.samplers import BaseSampler
 from ray import tune
 from ray.tune import Callback
 
-from ichtune.search.cluster import Capacity
+from ichtune.search.capacity import Capacity, concurrent_trials, trial_resources
 from ichtune.search.disk import is_disk_full
 from ichtune.search.failures import Failures
 from ichtune.search.halt import Halt
@@ -24,23 +24,6 @@ from ichtune.search.study import is_settled
 from ichtune.search.trial import SearchTrial, TrialJob, trial_folder_name
 from ichtune.space import Space
 from ichtune.space.walks import only, reachable
-
-
-def trial_resources(settings: SearchSettings, capacity: Capacity) -> dict[str, float]:
-    """What each trial takes of the cluster."""
-    gpus = settings.gpus_per_trial
-    if gpus is None:
-        gpus = 0.25 if capacity.gpus else 0.0
-    return {"cpu": settings.cpus_per_trial, "gpu": gpus}
-
-
-def concurrent_trials(settings: SearchSettings, capacity: Capacity) -> int:
-    """How many trials run at once."""
-    resources = trial_resources(settings, capacity)
-    fit = capacity.cpus / resources["cpu"] if resources["cpu"] else float("inf")
-    if resources["gpu"]:
-        fit = min(fit, capacity.gpus / resources["gpu"])
-    return max(1, min(int(fit), settings.max_concurrent or int(fit), settings.trials))
 
 
 def run_trials(
