@@ -103,7 +103,7 @@ def refuse_what_fits_nowhere(settings: SearchSettings, capacity: Capacity) -> No
         )
         if not fits
     ] or ["--cpus-per-trial", "--gpus-per-trial"]
-    where = f"the cluster at {settings.address}" if settings.address else "a local Ray"
+    where = f"the cluster at {settings.address}" if settings.address else "this machine's own Ray"
     growing = "; for a cluster that grows, --max-concurrent says how far" if settings.address else ""
     raise InputError(
         f"{fixes[0]}: a trial must fit on one machine, got {_count(cpus, 'core')} and {_count(gpus, 'GPU')} for "

@@ -115,7 +115,7 @@ def _bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> li
 
 @dataclass(frozen=True)
 class Finished:
-    """A search that has ended, by itself or (`stopped`) by Ctrl-C or for a reason in words."""
+    """A search that has ended, by itself or (`stopped`) by a signal, its time budget or for a reason in words."""
 
     run: RunFolder
     stopped: str | None
