@@ -18,6 +18,9 @@ from ichtune.search.run_folder import RunFolder
 from ichtune.search.study import FAILED, repeated_trials, trial_ends
 
 MOST_ROWS = 15
+NO_SCORE = (
+    "no trial has a score: each diverged, or its metric was undefined; lower learning rates may mend that"
+)
 WIDE, ROOMY = 120, 100  # columns of a terminal that has room for more metrics, and for how trials ended
 
 

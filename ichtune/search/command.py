@@ -122,7 +122,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     missing = f", {plan.missing_rows:,} still to compute" if plan.missing_rows else ", all computed"
     views = f"{sum(part.count for part in plan.parts):,} views in {len(plan.parts)} parts{missing}"
     precisions = ", ".join(dict.fromkeys(part.key.precision for part in plan.parts))
-    folds = f"{settings.folds} folds" if settings.folds > 1 else "one fold"
+    folds = f"{plan.folds} folds" if plan.folds > 1 else "one fold"
     size = sum(part.count * part.width * 2 for part in plan.parts) / 2**20
     table = Table.grid(padding=(0, 2))
     for name, text in {
@@ -173,7 +173,7 @@ def _in_words(stopped: str, run: RunFolder) -> str:
 def _rank(run: RunFolder, console: Console, code: int) -> int:
     from analysis.rank import RankedResults
     from analysis.result_tables import write_ranking
-    from analysis.show import MOST_ROWS, print_ranking
+    from analysis.show import MOST_ROWS, NO_SCORE, print_ranking
 
     try:
         results = RankedResults.of(run)
@@ -183,9 +183,13 @@ def _rank(run: RunFolder, console: Console, code: int) -> int:
     print_ranking(results, console)
     files = write_ranking(results, MOST_ROWS)
     run.push()
+    if not results.usable:
+        console.print(NO_SCORE, style="bold red", soft_wrap=True, highlight=False)
     _tell("tables:", str(files[0].parent), console)
     _tell("curves:", pasteable("tensorboard", "--logdir", run.trials), console)
     _tell("study:", f"{run.journal} (a journal of Optuna's)", console)
     _tell("report:", pasteable("ichtune", "report", run), console)
+    if not results.usable:
+        return code or NOTHING_USABLE
     _tell("best model:", pasteable("ichtune", "retrain", run), console)
     return code

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil  # Ray brings it along
 import ray
-from ray._private import ray_constants, worker
+from ray._private import ray_constants, utils, worker
 from ray._private.authentication.authentication_token_setup import AuthenticationTokenLoader, Config
 from ray._private.node import Node
 
@@ -99,17 +99,23 @@ def shielded() -> Generator[None]:
     """Processes that start here don't hear what ends a search: the search ends them when it has kept what is done.
 
     Batch systems signal a whole group, and a Ray that loses its own processes waits for them for a minute. What comes
-    in the meantime reaches this process afterwards, by its own handlers, which Ray would replace.
+    in the meantime reaches this process's own handlers afterwards.
     """
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGTERM)
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SHIELDED)
+    heard: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():  # others neither set handlers nor run them
+        for number in SHIELDED:
+            handlers[number] = signal.signal(number, lambda number, _: heard.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SHIELDED)  # which new processes take over
     try:
-        yield
+        with _instead(utils, "set_sigterm_handler", lambda handler: None):  # Ray's own would exit on the spot
+            yield
     finally:
-        if main:
-            signal.signal(signal.SIGTERM, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    for number in heard:
+        signal.raise_signal(number)
 
 
 def _end() -> None:

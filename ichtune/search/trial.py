@@ -14,7 +14,7 @@ from ichtune.config import recipe_hash
 from ichtune.search.disk import DISK_FULL, is_disk_full
 from ichtune.search.failures import is_out_of_memory
 from ichtune.search.run_folder import ENDED, RunFolder, slug
-from ichtune.search.searcher import OBJECTIVE
+from ichtune.search.searcher import OBJECTIVE, SCORED
 from ichtune.search.study import INTERRUPTED
 from ichtune.search.tensorboard import TrialBoard
 from ichtune.space import Space
@@ -126,15 +126,16 @@ class _TrialRun:
         if self.best.update(result.epoch, result.mean(metric)):
             self.folder.keep_best(heads_of(result), self._out_of_fold(result))
         ended = self._why_ended(result)
-        value = worst(metric) if result.diverged or np.isnan(self.best.value) else self.best.value
+        scored = not (result.diverged or np.isnan(self.best.value))
+        told = {OBJECTIVE: self.best.value if scored else worst(metric), SCORED: scored}
         record = epoch_record(result, seconds=time.monotonic() - begun)
-        self.folder.add_epoch({**record, "batch_parts": self.parts, OBJECTIVE: value, ENDED: ended})
+        self.folder.add_epoch({**record, "batch_parts": self.parts, **told, ENDED: ended})
         self.board.add(result.epoch, {"best_so_far": self.best.value, **scalars(result)})
         self._checkpoint(result, ended)
         self.last = result
         return {
             "epoch": result.epoch,
-            OBJECTIVE: value,
+            **told,
             "diverged": result.diverged,
             **({ENDED: ended, "done": True} if ended else {}),
         }
