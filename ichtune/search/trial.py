@@ -187,13 +187,20 @@ def heads_of(result: EpochResult) -> dict[str, torch.Tensor]:
 
 
 def epoch_record(result: EpochResult, *, seconds: float) -> dict[str, Any]:
-    """An epoch as plain data: means and deviations over folds, each fold's values, and what proves the knobs acted."""
+    """An epoch as plain data: means and deviations over folds, each fold's values, and what proves the knobs acted.
+
+    Once a fold has diverged, the others' mean is no score of the recipe: there is none.
+    """
     folds = {**result.metrics, "train_loss": result.train_loss}
     return {
         "epoch": result.epoch,
         "diverged": result.diverged,
-        "mean": {name: _finite(_nan_mean(values)) for name, values in folds.items()},
-        "std": {name: _finite(_nan_std(values)) for name, values in folds.items()},
+        "mean": {
+            name: None if result.diverged else _finite(_nan_mean(values)) for name, values in folds.items()
+        },
+        "std": {
+            name: None if result.diverged else _finite(_nan_std(values)) for name, values in folds.items()
+        },
         "folds": {name: [_finite(value) for value in values] for name, values in folds.items()},
         "lr": result.lr.tolist(),
         "mean_lr": result.mean_lr.tolist(),
@@ -205,8 +212,8 @@ def epoch_record(result: EpochResult, *, seconds: float) -> dict[str, Any]:
 
 
 def scalars(result: EpochResult) -> dict[str, float]:
-    """An epoch's means over folds by TensorBoard tag."""
-    valid = {f"valid/{name}": _nan_mean(values) for name, values in result.metrics.items()}
+    """An epoch's means over folds by TensorBoard tag; no scores once a fold has diverged."""
+    valid = {f"valid/{name}": result.mean(name) for name in result.metrics}
     return valid | {
         "train/loss": _nan_mean(result.train_loss),
         "train/lr": float(result.mean_lr.mean()),
