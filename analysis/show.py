@@ -18,9 +18,6 @@ from ichtune.search.run_folder import RunFolder
 from ichtune.search.study import FAILED, repeated_trials, trial_ends
 
 MOST_ROWS = 15
-NO_SCORE = (
-    "no trial has a score: each diverged, or its metric was undefined; lower learning rates may mend that"
-)
 WIDE, ROOMY = 120, 100  # columns of a terminal that has room for more metrics, and for how trials ended
 
 
@@ -79,6 +76,13 @@ def print_ranking(results: RankedResults, console: Console, top: int = MOST_ROWS
         console.print(escape(note), highlight=False, soft_wrap=True)
     if len(results.trials) > top:
         console.print(f"... and {len(results.trials) - top} more in the tables", highlight=False)
+
+
+def no_score(results: RankedResults) -> str:
+    """Why there is no best trial, where none has a score."""
+    if all(trial.diverged for trial in results.trials):
+        return "no trial has a score, as all of them diverged; a lower learning rate may help"
+    return f"no trial has a score: {results.metric} is undefined on every fold, or the trial diverged"
 
 
 def print_test(results: RankedResults, console: Console) -> None:

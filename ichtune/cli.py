@@ -313,7 +313,7 @@ def rank(
     """Rank a run's trials: on the screen, and as tables in RUN/results."""
     from analysis.rank import RankedResults
     from analysis.result_tables import write_ranking
-    from analysis.show import NO_SCORE, print_ranking, print_test
+    from analysis.show import no_score, print_ranking, print_test
 
     results = RankedResults.of(run, metric=metric, label=label, compare=compare)
     if seeds is not None:
@@ -327,7 +327,7 @@ def rank(
     console.print(f"tables: {escape(str(files[0].parent))}", soft_wrap=True, highlight=False)
     results.run.push()
     if not results.usable:
-        _fail(NO_SCORE, 1)
+        _fail(no_score(results), 1)
 
 
 def _rerun(results: "RankedResults", top: int, seeds: int) -> None:

@@ -115,8 +115,8 @@ def offered(found: Capacity, settings: SearchSettings) -> Capacity:
     """What a search may count on: of a cluster that grows with its load, at least what is asked of it.
 
     Raises:
-        InputError: no machine has room for a trial, and nothing says how far the cluster is to grow; or Ray gives out no
-            such shares.
+        InputError: no machine has room for a trial, and nothing says how far the cluster is to grow; or Ray knows no
+            such share of a machine.
     """
     refuse_impossible_shares(settings)
     if settings.address and settings.max_concurrent:

@@ -173,7 +173,7 @@ def _in_words(stopped: str, run: RunFolder) -> str:
 def _rank(run: RunFolder, console: Console, code: int) -> int:
     from analysis.rank import RankedResults
     from analysis.result_tables import write_ranking
-    from analysis.show import MOST_ROWS, NO_SCORE, print_ranking
+    from analysis.show import MOST_ROWS, no_score, print_ranking
 
     try:
         results = RankedResults.of(run)
@@ -184,7 +184,7 @@ def _rank(run: RunFolder, console: Console, code: int) -> int:
     files = write_ranking(results, MOST_ROWS)
     run.push()
     if not results.usable:
-        console.print(NO_SCORE, style="bold red", soft_wrap=True, highlight=False)
+        console.print(no_score(results), style="bold red", soft_wrap=True, highlight=False)
     _tell("tables:", str(files[0].parent), console)
     _tell("curves:", pasteable("tensorboard", "--logdir", run.trials), console)
     _tell("study:", f"{run.journal} (a journal of Optuna's)", console)

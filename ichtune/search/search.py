@@ -18,7 +18,7 @@ from ichtune.errors import InputError
 from ichtune.models.precision import resolved
 from ichtune.progress import progress
 from ichtune.search.bank_tasks import compute_on
-from ichtune.search.capacity import Capacity, offered
+from ichtune.search.capacity import Capacity, offered, trial_resources
 from ichtune.search.cluster import connected
 from ichtune.search.remote import below
 from ichtune.search.run_folder import RunFolder
@@ -164,6 +164,10 @@ def search(plan: Plan, console: Console) -> Finished:
         if plan.resumed:
             run.write_asked(asked(plan))
         check_storage(run, plan.store)
+        if not capacity.has_room_for(*trial_resources(plan.settings, capacity).values()):
+            console.print(
+                "no machine that is there now has room for a trial: waiting for the cluster to grow"
+            )
         build_bank(plan, capacity, console)
         banked = time.monotonic()
         board = Board(plan.settings.trials, plan.space.metric, plan.space.direction == "max")
