@@ -123,6 +123,11 @@ class RankedResults:
         return sorted(self._found, key=lambda trial: trial.order)
 
     @property
+    def usable(self) -> bool:
+        """Whether any trial ended sound with a score; if not, there is no best one."""
+        return any(not trial.diverged and np.isfinite(trial.score) for trial in self.trials)
+
+    @property
     def best(self) -> RankedTrial:
         return self.trials[0]
 

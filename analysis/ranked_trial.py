@@ -48,9 +48,9 @@ class RankedTrial:
 
     @property
     def score(self) -> float:
-        """The metric's mean over folds; NaN where it never was defined."""
+        """The metric's mean over folds; NaN where it never was defined, or only when the training had diverged."""
         value = self.best_epoch["mean"][self.metric]
-        return np.nan if value is None else value
+        return np.nan if value is None or self.best_epoch["diverged"] else value
 
     @property
     def diverged(self) -> bool:

@@ -35,7 +35,7 @@ def rerun(results: RankedResults, top: int, seeds: int, report: Report = lambda 
     if missing:
         plan = resume(results.run, {})
         build(plan.parts)
-        experiment = Experiment(plan.store.path, plan.parts, plan.settings.folds, plan.settings.seed)
+        experiment = Experiment(plan.store.path, plan.parts, plan.folds, plan.settings.seed)
         with open(results.run.path / FILE, "a") as file:
             for number, (trial, seed) in enumerate(missing, len(wanted) - len(missing)):
                 report(number, len(wanted), "")

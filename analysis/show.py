@@ -78,6 +78,13 @@ def print_ranking(results: RankedResults, console: Console, top: int = MOST_ROWS
         console.print(f"... and {len(results.trials) - top} more in the tables", highlight=False)
 
 
+def no_score(results: RankedResults) -> str:
+    """Why there is no best trial, where none has a score."""
+    if all(trial.diverged for trial in results.trials):
+        return "no trial has a score, as all of them diverged; a lower learning rate may help"
+    return f"no trial has a score: {results.metric} is undefined on every fold, or the trial diverged"
+
+
 def print_test(results: RankedResults, console: Console) -> None:
     """What the best trial and the baseline score on the test set, a column each."""
     found = test_table(results)

@@ -217,7 +217,10 @@ def search(
     address: Annotated[
         str | None, _env("address", help="Ray cluster to join (default: a local Ray).")
     ] = None,
-    folds: Annotated[int, _env("folds", min=1, help="Folds that each trial is scored on.")] = 5,
+    folds: Annotated[
+        int | None,
+        _env("folds", min=1, help="Folds that each trial is scored on (default: all of the store's)."),
+    ] = None,
     sampler: Annotated[str, _env("sampler", help="tpe, random, grid, gp or cmaes.")] = "tpe",
     max_epochs: Annotated[
         int | None, _env("max-epochs", min=1, help="In place of the space's epochs.")
@@ -322,7 +325,7 @@ def rank(
     """Rank a run's trials: on the screen, and as tables in RUN/results."""
     from analysis.rank import RankedResults
     from analysis.result_tables import write_ranking
-    from analysis.show import print_ranking, print_test
+    from analysis.show import no_score, print_ranking, print_test
 
     results = RankedResults.of(run, metric=metric, label=label, compare=compare)
     if seeds is not None:
@@ -335,6 +338,8 @@ def rank(
     files = write_ranking(results, top)
     console.print(f"tables: {escape(str(files[0].parent))}", soft_wrap=True, highlight=False)
     results.run.push()
+    if not results.usable:
+        _fail(no_score(results), 1)
 
 
 def _rerun(results: "RankedResults", top: int, seeds: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import ray
 
-from ichtune.search.cluster import Capacity
+from ichtune.search.capacity import Capacity
 from ichtune.training.bank_build import Work, compute_chunk
 
 AHEAD = 2  # tasks that wait for each one at work: a large store has thousands of chunks

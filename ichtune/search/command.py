@@ -9,13 +9,15 @@ from rich.table import Table
 
 from ichtune.data.demo import demo_store
 from ichtune.errors import InputError
-from ichtune.search.halt import INTERRUPTED
+from ichtune.search.capacity import Capacity, offered
+from ichtune.search.cluster import connected
+from ichtune.search.halt import BUDGET, interruptible
 from ichtune.search.remote import below
 from ichtune.search.resume import resume as resumed
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.search import Plan, plan, search
 from ichtune.search.settings import SearchSettings
-from ichtune.search.study import settled_trials
+from ichtune.search.study import INTERRUPTED, settled_trials
 from ichtune.space import Space
 from ichtune.wording import pasteable
 from ichtune.yaml_text import parse_yaml_value
@@ -72,14 +74,25 @@ def resume(
 
 
 def _run(planned: Plan, console: Console, *, dry_run: bool) -> int:
-    print_plan(planned, console)
-    if dry_run:
-        return OK
-    try:
-        finished = search(planned, console)
-    except KeyboardInterrupt:  # before the trials, which end by themselves, or at once
-        return _interrupted(RunFolder.at(planned.run), planned.settings.trials, console)
-    return finish(finished.run, console, stopped=finished.stopped)
+    with interruptible():
+        if not planned.settings.address:
+            offered(Capacity.here(), planned.settings)  # which refuses trials that would wait for ever
+        print_plan(planned, console)
+        if dry_run:
+            _check_cluster(planned.settings)
+            return OK
+        try:
+            finished = search(planned, console)
+        except KeyboardInterrupt:  # before the trials, which end by themselves, or at once
+            return _interrupted(RunFolder.at(planned.run), planned.settings.trials, console)
+        return finish(finished.run, console, stopped=finished.stopped)
+
+
+def _check_cluster(settings: SearchSettings) -> None:
+    """Refuse what the cluster that a search is to join has no room for; nothing is run there."""
+    if settings.address:
+        with connected(settings.address) as capacity:
+            offered(capacity, settings)
 
 
 def _interrupted(run: RunFolder, asked: int, console: Console) -> int:
@@ -109,7 +122,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     missing = f", {plan.missing_rows:,} still to compute" if plan.missing_rows else ", all computed"
     views = f"{sum(part.count for part in plan.parts):,} views in {len(plan.parts)} parts{missing}"
     precisions = ", ".join(dict.fromkeys(part.key.precision for part in plan.parts))
-    folds = f"{settings.folds} folds" if settings.folds > 1 else "one fold"
+    folds = f"{plan.folds} folds" if plan.folds > 1 else "one fold"
     size = sum(part.count * part.width * 2 for part in plan.parts) / 2**20
     table = Table.grid(padding=(0, 2))
     for name, text in {
@@ -136,9 +149,10 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
     try:
         print_summary(run, console)
         if stopped:
-            console.print(f"[bold red]stopped:[/] {escape(stopped)}", soft_wrap=True, highlight=False)
+            reason = escape(_in_words(stopped, run))
+            console.print(f"[bold red]stopped:[/] {reason}", soft_wrap=True, highlight=False)
             _tell("go on with:", _resume_command(run), console)
-        code = {None: OK, INTERRUPTED: INTERRUPTED_CODE}.get(stopped, NOTHING_USABLE)
+        code = {None: OK, BUDGET: OK, INTERRUPTED: INTERRUPTED_CODE}.get(stopped, NOTHING_USABLE)
         return _rank(run, console, code)
     except KeyboardInterrupt:
         console.print("[bold red]stopped:[/] interrupted while ranking; the trials are kept")
@@ -146,10 +160,20 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
         return INTERRUPTED_CODE
 
 
+def _in_words(stopped: str, run: RunFolder) -> str:
+    if stopped != BUDGET:
+        return stopped
+    asked = run.asked["settings"]
+    return (
+        f"the time budget of {asked['time_budget_s']:g} s ended the search, with {settled_trials(run)} of "
+        f"{asked['trials']} trials done"
+    )
+
+
 def _rank(run: RunFolder, console: Console, code: int) -> int:
     from analysis.rank import RankedResults
     from analysis.result_tables import write_ranking
-    from analysis.show import MOST_ROWS, print_ranking
+    from analysis.show import MOST_ROWS, no_score, print_ranking
 
     try:
         results = RankedResults.of(run)
@@ -159,9 +183,13 @@ def _rank(run: RunFolder, console: Console, code: int) -> int:
     print_ranking(results, console)
     files = write_ranking(results, MOST_ROWS)
     run.push()
+    if not results.usable:
+        console.print(no_score(results), style="bold red", soft_wrap=True, highlight=False)
     _tell("tables:", str(files[0].parent), console)
     _tell("curves:", pasteable("tensorboard", "--logdir", run.trials), console)
     _tell("study:", f"{run.journal} (a journal of Optuna's)", console)
     _tell("report:", pasteable("ichtune", "report", run), console)
+    if not results.usable:
+        return code or NOTHING_USABLE
     _tell("best model:", pasteable("ichtune", "retrain", run), console)
     return code

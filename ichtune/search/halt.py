@@ -1,4 +1,4 @@
-"""What ends a search before its time: Ctrl-C, or something that would break every trial alike."""
+"""What ends a search before its time: a signal, its time budget, or something that would break every trial alike."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from ichtune.search.study import INTERRUPTED
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-
+BUDGET = "time budget"
 ENDING = "ending: what is done is kept; Ctrl-C again ends at once"
 ONE_PRESS_S = 1.0
 """A launcher may send a key's signal on to a process that has had it already."""
@@ -26,6 +26,10 @@ class Halt(Stopper):
 
     _reasons: ClassVar[list[str]] = []
     _asked = 0.0
+
+    def __init__(self, time_budget_s: float | None = None) -> None:
+        """The budget is counted from when Ray asks for the first time."""
+        self._budget_s, self._deadline = time_budget_s, float("inf")
 
     @property
     def reason(self) -> str | None:
@@ -40,6 +44,11 @@ class Halt(Stopper):
         return False
 
     def stop_all(self) -> bool:
+        now = time.monotonic()
+        if self._budget_s is not None:
+            self._deadline = min(self._deadline, now + self._budget_s)
+        if now >= self._deadline and not self._reasons:
+            self.request(BUDGET)
         return bool(self._reasons)
 
     @contextmanager
@@ -68,3 +77,28 @@ class Halt(Stopper):
                 os.write(2, f"{ENDING}\n".encode())  # safe in a handler
         elif now - self._asked > ONE_PRESS_S:
             raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptible() -> Generator[None]:
+    """Take SIGTERM, which batch systems send, as Ctrl-C is taken: as a KeyboardInterrupt.
+
+    A launcher may send on what its process has had already, so that a signal right after the first is the same one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    last = float("-inf")
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal last
+        before, last = last, time.monotonic()
+        if last - before > ONE_PRESS_S:
+            raise KeyboardInterrupt
+
+    handlers = {number: signal.signal(number, interrupt) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,6 +1,7 @@
 """A search from its data to its ranking."""
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -8,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from ichtune.config import LEVELS
@@ -16,7 +18,8 @@ from ichtune.errors import InputError
 from ichtune.models.precision import resolved
 from ichtune.progress import progress
 from ichtune.search.bank_tasks import compute_on
-from ichtune.search.cluster import Capacity, connected
+from ichtune.search.capacity import Capacity, offered, trial_resources
+from ichtune.search.cluster import connected
 from ichtune.search.remote import below
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.samplers import make_sampler
@@ -29,9 +32,13 @@ from ichtune.space import Space
 from ichtune.training.bank import BankPart, is_finished
 from ichtune.training.bank_build import build
 from ichtune.training.bank_plan import plan_parts
+from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of
+from ichtune.training.metrics import is_defined
 
 LONGEST_NAME = 255
+FALLBACK = "weighted_log_loss"
+"""A metric that needs no label to be both positive and negative."""
 VERSIONS = ("ichtune", "ray", "optuna", "torch", "torchvision", "monai", "albumentations", "numpy")
 
 
@@ -44,6 +51,11 @@ class Plan:
     settings: SearchSettings
     parts: tuple[BankPart, ...]
     resumed: bool = False
+
+    @property
+    def folds(self) -> int:
+        """How many folds of the store each trial is scored on."""
+        return self.settings.folds or self.store.info.folds
 
     @property
     def run(self) -> str:
@@ -63,7 +75,8 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
         InputError: a store, space, metric, backbone or setting that can't be used, or a run name that is taken.
     """
     store = SliceStore.open(Path(data).absolute())
-    folds_of(store, settings.folds)
+    folds = store.info.folds if settings.folds is None else settings.folds
+    _refuse_undefined(space.metric, store, folds_of(store, folds))
     name = settings.name or f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}"
     if Path(name).name != name or name in (".", ".."):
         raise InputError(f"--name: {name!r} must be a plain folder name, without a path")
@@ -72,10 +85,25 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
             f"--name: must be of at most {LONGEST_NAME} bytes, as file systems have it, got {len(name.encode())}"
         )
     space = _for_this_machine(space, settings)
-    settings = replace(settings, name=name, trials=_trials(space, settings))
+    settings = replace(settings, name=name, folds=folds, trials=_trials(space, settings))
     make_sampler(settings.sampler, settings.seed, space)
     RunFolder.at(below(settings.runs, name)).refuse_if_taken()
     return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)))
+
+
+def _refuse_undefined(metric: str, store: SliceStore, folds: Sequence[Fold]) -> None:
+    if any(is_defined(metric, store.labels[fold.valid]) for fold in folds):
+        return
+    if is_defined(FALLBACK, np.concatenate([store.labels[fold.valid] for fold in folds])):
+        raise InputError(
+            f"{store.path}: {metric} is undefined on every fold that trials are scored on ({len(folds)} of "
+            f"{store.info.folds}), as no fold's validation part has both a slice with and one without any hemorrhage; "
+            f"search by another metric (--set metric={FALLBACK}), on more --folds, or on a store with both"
+        )
+    raise InputError(
+        f"{store.path}: no slice of the folds that trials are scored on ({len(folds)} of {store.info.folds}) has a "
+        "known label, so there is nothing to search by; prepare the store with a table that has labels for them"
+    )
 
 
 def plan_again(store: SliceStore, space: Space, settings: SearchSettings) -> Plan:
@@ -114,7 +142,7 @@ def _bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> li
 
 @dataclass(frozen=True)
 class Finished:
-    """A search that has ended, by itself or (`stopped`) by Ctrl-C or for a reason in words."""
+    """A search that has ended, by itself or (`stopped`) by a signal, its time budget or for a reason in words."""
 
     run: RunFolder
     stopped: str | None
@@ -136,6 +164,10 @@ def search(plan: Plan, console: Console) -> Finished:
         if plan.resumed:
             run.write_asked(asked(plan))
         check_storage(run, plan.store)
+        if not capacity.has_room_for(*trial_resources(plan.settings, capacity).values()):
+            console.print(
+                "no machine that is there now has room for a trial: waiting for the cluster to grow"
+            )
         build_bank(plan, capacity, console)
         banked = time.monotonic()
         board = Board(plan.settings.trials, plan.space.metric, plan.space.direction == "max")
@@ -153,23 +185,6 @@ def search(plan: Plan, console: Console) -> Finished:
     return Finished(run, stopped)
 
 
-def offered(found: Capacity, settings: SearchSettings) -> Capacity:
-    """What a search may count on: of a cluster that grows with its load, at least what is asked of it.
-
-    Raises:
-        InputError: a cluster without cores for trials, and nothing that says how far it is to grow.
-    """
-    if settings.address and settings.max_concurrent:
-        gpus = settings.gpus_per_trial or 0.0
-        return found.grown_for(settings.max_concurrent, cpus=settings.cpus_per_trial, gpus=gpus)
-    if not found.cpus:
-        raise InputError(
-            f"--address: the cluster at {settings.address} has no cores for trials yet; --max-concurrent, with "
-            "--gpus-per-trial for GPUs, says how far it is to grow"
-        )
-    return found
-
-
 def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
     """Compute what the feature bank lacks."""
     if plan.missing_rows:
@@ -178,7 +193,7 @@ def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
 
 
 def _job(plan: Plan, run: RunFolder) -> TrialJob:
-    experiment = Experiment(plan.store.path, plan.parts, plan.settings.folds, plan.settings.seed)
+    experiment = Experiment(plan.store.path, plan.parts, plan.folds, plan.settings.seed)
     return TrialJob(experiment, plan.space, run, threads=max(1, int(plan.settings.cpus_per_trial)))
 
 
@@ -187,7 +202,7 @@ def asked(plan: Plan) -> dict[str, Any]:
     return {
         "data": str(plan.store.path),
         "fingerprint": plan.store.fingerprint,
-        "folds": plan.settings.folds,
+        "folds": plan.folds,
         "space": plan.space.as_dict(),
         # Where it is the folder itself knows; a URI might hold credentials besides.
         "settings": {name: value for name, value in plan.settings.as_dict().items() if name != "runs"},

@@ -31,6 +31,8 @@ from ichtune.space import Space
 
 OBJECTIVE = "objective"
 """The reported value that is searched for: the best mean over folds so far, always finite."""
+SCORED = "scored"
+"""Whether that value was computed, or stands in for one that is undefined."""
 MOST_REPEATS = 100
 """So many known recipes in a row, and the space is taken to hold no others."""
 

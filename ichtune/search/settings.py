@@ -17,7 +17,8 @@ class SearchSettings:
     """Folder of all runs: a path, or a URI such as `s3://bucket/runs`."""
     address: str | None = None
     """Of a Ray cluster; None is a local Ray of its own."""
-    folds: int = 5
+    folds: int | None = None
+    """None is all that the store has."""
     sampler: str = "tpe"
     grace: int = 2
     """Epochs before ASHA may stop a trial."""

@@ -14,7 +14,7 @@ from ichtune.config import recipe_hash
 from ichtune.search.disk import DISK_FULL, is_disk_full
 from ichtune.search.failures import is_out_of_memory
 from ichtune.search.run_folder import ENDED, RunFolder, slug
-from ichtune.search.searcher import OBJECTIVE
+from ichtune.search.searcher import OBJECTIVE, SCORED
 from ichtune.search.study import INTERRUPTED
 from ichtune.search.tensorboard import TrialBoard
 from ichtune.space import Space
@@ -126,15 +126,16 @@ class _TrialRun:
         if self.best.update(result.epoch, result.mean(metric)):
             self.folder.keep_best(heads_of(result), self._out_of_fold(result))
         ended = self._why_ended(result)
-        value = worst(metric) if result.diverged or np.isnan(self.best.value) else self.best.value
+        scored = not (result.diverged or np.isnan(self.best.value))
+        told = {OBJECTIVE: self.best.value if scored else worst(metric), SCORED: scored}
         record = epoch_record(result, seconds=time.monotonic() - begun)
-        self.folder.add_epoch({**record, "batch_parts": self.parts, OBJECTIVE: value, ENDED: ended})
+        self.folder.add_epoch({**record, "batch_parts": self.parts, **told, ENDED: ended})
         self.board.add(result.epoch, {"best_so_far": self.best.value, **scalars(result)})
         self._checkpoint(result, ended)
         self.last = result
         return {
             "epoch": result.epoch,
-            OBJECTIVE: value,
+            **told,
             "diverged": result.diverged,
             **({ENDED: ended, "done": True} if ended else {}),
         }
@@ -186,13 +187,20 @@ def heads_of(result: EpochResult) -> dict[str, torch.Tensor]:
 
 
 def epoch_record(result: EpochResult, *, seconds: float) -> dict[str, Any]:
-    """An epoch as plain data: means and deviations over folds, each fold's values, and what proves the knobs acted."""
+    """An epoch as plain data: means and deviations over folds, each fold's values, and what proves the knobs acted.
+
+    Once a fold has diverged, the others' mean is no score of the recipe: there is none.
+    """
     folds = {**result.metrics, "train_loss": result.train_loss}
     return {
         "epoch": result.epoch,
         "diverged": result.diverged,
-        "mean": {name: _finite(_nan_mean(values)) for name, values in folds.items()},
-        "std": {name: _finite(_nan_std(values)) for name, values in folds.items()},
+        "mean": {
+            name: None if result.diverged else _finite(_nan_mean(values)) for name, values in folds.items()
+        },
+        "std": {
+            name: None if result.diverged else _finite(_nan_std(values)) for name, values in folds.items()
+        },
         "folds": {name: [_finite(value) for value in values] for name, values in folds.items()},
         "lr": result.lr.tolist(),
         "mean_lr": result.mean_lr.tolist(),
@@ -204,8 +212,8 @@ def epoch_record(result: EpochResult, *, seconds: float) -> dict[str, Any]:
 
 
 def scalars(result: EpochResult) -> dict[str, float]:
-    """An epoch's means over folds by TensorBoard tag."""
-    valid = {f"valid/{name}": _nan_mean(values) for name, values in result.metrics.items()}
+    """An epoch's means over folds by TensorBoard tag; no scores once a fold has diverged."""
+    valid = {f"valid/{name}": result.mean(name) for name in result.metrics}
     return valid | {
         "train/loss": _nan_mean(result.train_loss),
         "train/lr": float(result.mean_lr.mean()),

@@ -9,10 +9,10 @@ from optuna.samplers import BaseSampler
 from ray import tune
 from ray.tune import Callback
 
-from ichtune.search.cluster import Capacity
+from ichtune.search.capacity import Capacity, concurrent_trials, trial_resources
 from ichtune.search.disk import is_disk_full
 from ichtune.search.failures import Failures
-from ichtune.search.halt import Halt
+from ichtune.search.halt import BUDGET, Halt
 from ichtune.search.recovery import recover
 from ichtune.search.run_folder import RunFolder
 from ichtune.search.samplers import first_trials, make_sampler
@@ -26,23 +26,6 @@ from ichtune.space import Space
 from ichtune.space.walks import only, reachable
 
 
-def trial_resources(settings: SearchSettings, capacity: Capacity) -> dict[str, float]:
-    """What each trial takes of the cluster."""
-    gpus = settings.gpus_per_trial
-    if gpus is None:
-        gpus = 0.25 if capacity.gpus else 0.0
-    return {"cpu": settings.cpus_per_trial, "gpu": gpus}
-
-
-def concurrent_trials(settings: SearchSettings, capacity: Capacity) -> int:
-    """How many trials run at once."""
-    resources = trial_resources(settings, capacity)
-    fit = capacity.cpus / resources["cpu"] if resources["cpu"] else float("inf")
-    if resources["gpu"]:
-        fit = min(fit, capacity.gpus / resources["gpu"])
-    return max(1, min(int(fit), settings.max_concurrent or int(fit), settings.trials))
-
-
 def run_trials(
     job: TrialJob,
     space: Space,
@@ -53,7 +36,7 @@ def run_trials(
 ) -> str | None:
     """Run a search's trials to their end, from wherever it stands; what became of them is in the run's folder.
 
-    Returns what ended them before their time, if anything did: `INTERRUPTED`, or a reason in words.
+    Returns what ended them before their time, if anything did: `INTERRUPTED`, `BUDGET`, or a reason in words.
     """
     missing = settings.trials - recover(run)
     if missing <= 0:
@@ -70,7 +53,7 @@ def run_trials(
     scheduler.remember(filter(is_settled, searcher.study.get_trials(deepcopy=False)))
     for params, point in first_trials(settings.sampler, space):
         searcher.enqueue(params, point)
-    halt = Halt()
+    halt = Halt(settings.time_budget_s)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(SearchTrial, job=job), trial_resources(settings, capacity)),
         tune_config=tune.TuneConfig(
@@ -78,7 +61,6 @@ def run_trials(
             scheduler=scheduler,
             num_samples=missing,
             max_concurrent_trials=concurrent_trials(settings, capacity),
-            time_budget_s=settings.time_budget_s,
             reuse_actors=True,
             trial_name_creator=lambda trial: trial_folder_name(trial.config),
             trial_dirname_creator=lambda trial: trial_folder_name(trial.config),
@@ -105,7 +87,8 @@ def run_trials(
         finally:
             with suppress(OSError):  # without a disk the study can't be told; `recover` tells it later
                 searcher.end_what_runs()
-    return halt.reason
+    all_done = sum(map(is_settled, searcher.study.get_trials(deepcopy=False))) >= settings.trials
+    return None if all_done and halt.reason == BUDGET else halt.reason
 
 
 def _sampler(settings: SearchSettings, space: Space, trials: int) -> BaseSampler:

@@ -16,7 +16,7 @@ from rich.text import Text
 from ichtune.search.disk import DISK_FULL
 from ichtune.search.halt import ENDING, Halt
 from ichtune.search.run_folder import RunFolder
-from ichtune.search.searcher import OBJECTIVE
+from ichtune.search.searcher import OBJECTIVE, SCORED
 from ichtune.search.study import FROM_SCHEDULER, INTERRUPTED, settled_trials, trial_ends
 
 LOG_EVERY_S = 15.0
@@ -43,7 +43,7 @@ class Board:
         self.before = self.done
         for record in run.trial_records():
             for epoch in record.epochs:
-                if not epoch.get("diverged") and self._is_better(epoch[OBJECTIVE]):
+                if _is_scored(epoch) and self._is_better(epoch[OBJECTIVE]):
                     self.best = (epoch[OBJECTIVE], record.folder.name)
 
     @property
@@ -52,10 +52,11 @@ class Board:
 
     def take(self, name: str, result: dict[str, Any]) -> bool:
         """Take a trial's epoch; True if it is the new best one."""
-        self.running[name] = f"epoch {result['epoch']}, {self.metric} {result[OBJECTIVE]:.4f}"
-        self.epochs += 1
         value = result[OBJECTIVE]
-        if result.get("diverged") or not self._is_better(value):
+        score = f"{value:.4f}" if _is_scored(result) else "undefined"
+        self.running[name] = f"epoch {result['epoch']}, {self.metric} {score}"
+        self.epochs += 1
+        if not _is_scored(result) or not self._is_better(value):
             return False
         before, self.best = self.best, (value, name)
         return before is None or before[1] != name
@@ -84,6 +85,11 @@ class Board:
         ended = self.done - stopped - failed
         text = f"{ended} done, {stopped} stopped early, {len(self.running)} running"
         return f"{text}, {failed} failed" if failed else text
+
+
+def _is_scored(epoch: dict[str, Any]) -> bool:
+    """Whether an epoch's objective was computed; runs of before that was written down only say of what diverged."""
+    return epoch.get(SCORED, not epoch.get("diverged"))
 
 
 class SearchView(Callback):

@@ -64,6 +64,13 @@ def higher_is_better(metric: str) -> bool:
     return metric not in LOWER_IS_BETTER
 
 
+def is_defined(metric: str, labels: np.ndarray) -> bool:
+    """Whether predictions have a value of a metric at all against these labels `[N, 6]`, whatever they are."""
+    if metric == "loss":
+        return not np.isnan(labels).all()
+    return bool(np.isfinite(evaluate(np.full(labels.shape, 0.5), labels)[metric]))
+
+
 def worst(metric: str) -> float:
     """The worst finite value of a metric, to report in place of one that is not finite."""
     return 0.0 if higher_is_better(metric) else _WORST_LOSS

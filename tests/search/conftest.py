@@ -60,5 +60,5 @@ def small_plan(banked_store: Path, small_space: Space, tmp_path: Path) -> Plan:
 def small_job(small_plan: Plan) -> tuple[TrialJob, RunFolder]:
     """What the trials of a new run are given, and the run."""
     run = RunFolder.create(small_plan.run, asked(small_plan))
-    experiment = Experiment(small_plan.store.path, small_plan.parts, small_plan.settings.folds, seed=0)
+    experiment = Experiment(small_plan.store.path, small_plan.parts, small_plan.folds, seed=0)
     return TrialJob(experiment, small_plan.space, run, threads=1), run

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from ichtune.errors import InputError
-from ichtune.search.cluster import Capacity, connected
-from ichtune.search.search import offered
+from ichtune.search.capacity import Capacity, offered
+from ichtune.search.cluster import connected
 from ichtune.search.settings import SearchSettings
 
 JOINED = SearchSettings(address="auto")

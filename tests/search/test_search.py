@@ -1,16 +1,19 @@
 """The whole chain by its commands, on a real local Ray."""
 
+import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 from optuna.trial import TrialState
@@ -50,22 +53,36 @@ def search(options: list[str]) -> str:
 
 @contextmanager
 def launched(options: list[str]) -> Generator[subprocess.Popen[str]]:
-    """A search in a process of its own, to be ended by a signal."""
-    command = [*LAUNCH, *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as search:
+    """A search in a process group of its own, to be ended by a signal."""
+    command, pipe = [*LAUNCH, *options], subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as search:
         try:
             yield search
         finally:
             search.kill()
 
 
+def end(search: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str, str]:
+    """How a search ends, within seconds and with all of its processes, when its whole group is sent a signal."""
+    family = psutil.Process(search.pid).children(recursive=True)
+    assert "raylet" in {process.name() for process in family}
+    os.killpg(search.pid, number)
+    output, errors = search.communicate(timeout=30)
+    assert not [process for process in family if process.is_running()]
+    return search.returncode, output, errors
+
+
 def wait_for_trials(run: Path, count: int) -> None:
     """Wait until so many trials of a search have begun."""
+    wait_for(lambda: len(list((run / "trials").glob("*/epochs.jsonl"))) >= count)
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
     for _ in range(1200):
-        if len(list((run / "trials").glob("*/epochs.jsonl"))) >= count:
+        if happened():
             return
         time.sleep(0.1)
-    raise TimeoutError(f"{run}: no {count} trials in two minutes")
+    raise TimeoutError("not in two minutes")
 
 
 @pytest.fixture(scope="module")
@@ -117,12 +134,10 @@ def test_a_run_holds_all_that_was_asked_for(folder):
 
 @pytest.fixture(scope="module")
 def cut(folder) -> tuple[int, str, str]:
-    """How a run named `cut` ended that was to go on long after its sixth trial, and what it printed."""
+    """How a run named `cut` ended that a batch system stopped after its sixth trial, and what it printed."""
     with launched(options(folder, "--trials", 500, "--name", "cut", "--grace", 1)) as search:
         wait_for_trials(folder / "runs" / "cut", 6)
-        search.send_signal(signal.SIGINT)
-        output, errors = search.communicate(timeout=60)
-    return search.returncode, output, errors
+        return end(search, signal.SIGTERM)
 
 
 def test_the_same_seed_gives_the_same_recipes_and_scores_one_trial_at_a_time(folder, cut):
@@ -139,14 +154,49 @@ def told(run: RunFolder) -> list[tuple]:
     ]
 
 
-def test_ctrl_c_keeps_what_is_done_and_prints_the_table_so_far(folder, cut):
+def test_sigterm_to_a_group_keeps_what_is_done_and_prints_the_table_so_far(folder, cut):
     code, output, errors = cut
     assert code == 130, errors
     assert "Traceback" not in errors
     assert "what varies" in output
     run = folder / "runs" / "cut"
+    assert f"--runs {folder / 'runs'} --resume cut" in output
     assert TrialState.RUNNING not in [trial.state for trial in open_study(run / "study.journal").trials]
     assert (run / "results" / "ranked.csv").is_file()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_group_while_the_bank_is_built_ends_in_seconds_too(folder, number):
+    name = f"bank-{number.name}"
+    given = options(folder, "--name", name, "--views", 400, "--seed", int(number))
+    with launched(given) as search:
+        wait_for((folder / "runs" / name / "search.yaml").is_file)
+        time.sleep(2)  # by then the bank's tasks have begun
+        code, output, errors = end(search, number)
+    assert code == 130, errors
+    assert "Traceback" not in errors
+    assert f"--resume {name}" in output
+
+
+def test_a_search_whose_trials_all_diverge_fails_and_offers_no_model(folder):
+    diverging = ["--set", "optimizer={name: sgd, lr: 1e+38}", "--name", "diverging", "--trials", "2"]
+    done = CliRunner().invoke(app, ["search", *options(folder, *diverging)], catch_exceptions=False)
+    assert done.exit_code == 1, done.output
+    assert "no trial has a score" in done.stdout
+    assert "undefined ±" in done.stdout
+    assert "best so far" not in done.stdout
+    assert "retrain" not in done.stdout
+    table = pd.read_csv(folder / "runs" / "diverging" / "results" / "ranked.csv")
+    assert table.loc[table["ended"] == "diverged", ["score", "auc", "f1", "score_std"]].isna().all(axis=None)
+
+
+def test_a_time_budget_says_that_it_ended_the_search_and_how_to_go_on(folder):
+    shutil.copytree(folder / "runs" / "try", folder / "runs" / "limited")
+    more = ["--resume", "limited", "--trials", "500", "--time-budget", "3"]
+    told = search(["--runs", str(folder / "runs"), *more])
+    assert re.search(r"the time budget of 3 s ended the search, with \d+ of 500 trials done", told)
+    assert f"go on with:  ichtune search --runs {folder / 'runs'} --resume limited" in told
+    assert "what varies" in told
 
 
 def test_a_dry_run_shows_the_plan_of_options_and_variables_and_writes_nothing(folder, monkeypatch):

@@ -1,0 +1,135 @@
+"""What a Ray offers to trials, and whether one of its machines has room for a trial at all."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from math import ceil, isfinite
+
+from ray._private.resource_and_label_spec import ResourceAndLabelSpec
+
+from ichtune.errors import InputError
+from ichtune.search.settings import SearchSettings
+
+FINEST = 1e-4
+"""Ray counts parts of a core or a GPU in these."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a cluster offers to trials."""
+
+    nodes: int
+    cpus: int
+    gpus: int
+    cores_per_gpu: int = 1
+    """On the node that has the fewest: a task that asks for more would wait for ever."""
+    each: tuple[tuple[int, int], ...] = ()
+    """The cores and GPUs of every node."""
+
+    @classmethod
+    def of(cls, nodes: Iterable[Mapping[str, float]]) -> "Capacity":
+        """The sum of what the nodes have. GPUs of a node without cores don't count, as every task takes a core."""
+        each = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes]
+        each = [(cores, gpus if cores else 0) for cores, gpus in each]
+        shares = [cores // gpus for cores, gpus in each if gpus]
+        return cls(
+            nodes=len(each),
+            cpus=sum(cores for cores, _ in each),
+            gpus=sum(gpus for _, gpus in each),
+            cores_per_gpu=max(1, min(shares, default=1)),
+            each=tuple(each),
+        )
+
+    @classmethod
+    def here(cls) -> "Capacity":
+        """What a local Ray will have, as Ray counts it (cgroups, CUDA_VISIBLE_DEVICES); starts none."""
+        found = ResourceAndLabelSpec().resolve(is_head=True, node_ip_address="127.0.0.1")
+        return cls.of([found.to_resource_dict()])
+
+    def grown_for(self, trials: int, *, cpus: float, gpus: float) -> "Capacity":
+        """At least what so many trials take at once: an autoscaler brings machines for what waits, not before."""
+        return replace(
+            self, cpus=max(self.cpus, ceil(trials * cpus)), gpus=max(self.gpus, ceil(trials * gpus))
+        )
+
+    def has_room_for(self, cpus: float, gpus: float) -> bool:
+        """Whether a single node has so many cores and GPUs."""
+        return any(cpus <= cores and gpus <= cards for cores, cards in self.each)
+
+    def __str__(self) -> str:
+        kinds = {node: self.each.count(node) for node in sorted(set(self.each), reverse=True)}
+        return ", ".join(
+            f"{_count(count, 'machine')} with {_count(cores, 'core')} and {_count(gpus, 'GPU')}"
+            for (cores, gpus), count in kinds.items()
+        )
+
+
+def trial_resources(settings: SearchSettings, capacity: Capacity) -> dict[str, float]:
+    """What each trial takes of the cluster."""
+    gpus = settings.gpus_per_trial
+    if gpus is None:
+        gpus = 0.25 if capacity.gpus else 0.0
+    return {"cpu": settings.cpus_per_trial, "gpu": gpus}
+
+
+def concurrent_trials(settings: SearchSettings, capacity: Capacity) -> int:
+    """How many trials run at once."""
+    resources = trial_resources(settings, capacity)
+    fit = capacity.cpus / resources["cpu"] if resources["cpu"] else float("inf")
+    if resources["gpu"]:
+        fit = min(fit, capacity.gpus / resources["gpu"])
+    return max(1, min(int(fit), settings.max_concurrent or int(fit), settings.trials))
+
+
+def refuse_impossible_shares(settings: SearchSettings) -> None:
+    """Raise an InputError for a number of cores or GPUs that Ray gives to no task."""
+    gpus = settings.gpus_per_trial or 0.0
+    for flag, value in (("--cpus-per-trial", settings.cpus_per_trial), ("--gpus-per-trial", gpus)):
+        if not isfinite(value) or value < 0 or abs(value / FINEST - round(value / FINEST)) > FINEST:
+            raise InputError(f"{flag}: must be a multiple of {FINEST:g}, as Ray counts, got {value:g}")
+    if gpus > 1 and gpus != int(gpus):
+        raise InputError(f"--gpus-per-trial: must be a part of one GPU or a whole number, got {gpus:g}")
+
+
+def refuse_what_fits_nowhere(settings: SearchSettings, capacity: Capacity) -> None:
+    """Raise an InputError where no machine has room for a trial, which would wait for ever."""
+    cpus, gpus = trial_resources(settings, capacity).values()
+    if capacity.has_room_for(cpus, gpus):
+        return
+    fixes = [
+        flag
+        for flag, fits in (
+            ("--cpus-per-trial", capacity.has_room_for(cpus, 0)),
+            ("--gpus-per-trial", capacity.has_room_for(0, gpus)),
+        )
+        if not fits
+    ] or ["--cpus-per-trial", "--gpus-per-trial"]
+    where = f"the cluster at {settings.address}" if settings.address else "this machine's own Ray"
+    growing = "; for a cluster that grows, --max-concurrent says how far" if settings.address else ""
+    raise InputError(
+        f"{fixes[0]}: a trial must fit on one machine, got {_count(cpus, 'core')} and {_count(gpus, 'GPU')} for "
+        f"each, and {where} has {capacity}; lower {' or '.join(fixes)}{growing}"
+    )
+
+
+def offered(found: Capacity, settings: SearchSettings) -> Capacity:
+    """What a search may count on: of a cluster that grows with its load, at least what is asked of it.
+
+    Raises:
+        InputError: no machine has room for a trial, and nothing says how far the cluster is to grow; or Ray knows no
+            such share of a machine.
+    """
+    refuse_impossible_shares(settings)
+    if settings.address and settings.max_concurrent:
+        gpus = settings.gpus_per_trial or 0.0
+        return found.grown_for(settings.max_concurrent, cpus=settings.cpus_per_trial, gpus=gpus)
+    if settings.address and not found.cpus:
+        raise InputError(
+            f"--address: the cluster at {settings.address} has no cores for trials yet; --max-concurrent, with "
+            "--gpus-per-trial for GPUs, says how far it is to grow"
+        )
+    refuse_what_fits_nowhere(settings, found)
+    return found
+
+
+def _count(number: float, what: str) -> str:
+    return f"{number:g} {what}{'' if number == 1 else 's'}"
