@@ -17,8 +17,8 @@ from analysis.significance import Scores
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.study import trial_ends
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import trial_ends
 from ichtune.training.experiment import folds_of
 from ichtune.training.metrics import higher_is_better
 from ichtune.wording import not_one_of

@@ -10,7 +10,7 @@ from analysis.rank import RankedResults
 from analysis.ranked_trial import recipe_text
 from analysis.tables import Table, decimals_between, decimals_for, shown
 from ichtune.labels import LABELS
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 
 BESIDE = ("average_precision", "subset_accuracy", "weighted_log_loss")
 """The metrics that people see beside the score."""

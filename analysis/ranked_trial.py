@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ichtune.errors import InputError
-from ichtune.search.run_folder import RunFolder, TrialRecord
+from ichtune.runs.folder import RunFolder, TrialRecord
 from ichtune.training.metrics import higher_is_better
 
 DIVERGED = "diverged"

@@ -14,8 +14,8 @@ from analysis.rank import RankedResults
 from analysis.ranked_table import beside_decimals, interval, notes, score_decimals
 from analysis.ranked_trial import RankedTrial, recipe_text
 from analysis.tables import shown
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.study import FAILED, repeated_trials, trial_ends
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import FAILED, repeated_trials, trial_ends
 
 MOST_ROWS = 15
 WIDE, ROOMY = 120, 100  # columns of a terminal that has room for more metrics, and for how trials ended

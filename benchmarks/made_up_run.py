@@ -17,12 +17,12 @@ from scipy.special import expit
 from ichtune.config import Recipe, recipe_hash
 from ichtune.data.store import SliceStore, StoreInfo, write_info
 from ichtune.labels import LABELS
-from ichtune.search.run_folder import ENDED, RunFolder
+from ichtune.runs.folder import ENDED, RunFolder
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.samplers import make_sampler
 from ichtune.search.scheduler import Halving
 from ichtune.search.search import Plan, asked
 from ichtune.search.searcher import OBJECTIVE, StudySearcher
-from ichtune.search.settings import SearchSettings
 from ichtune.search.trial import epoch_record, trial_folder_name
 from ichtune.search.tuner import first_trials, max_epochs
 from ichtune.space import Space

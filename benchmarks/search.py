@@ -45,9 +45,9 @@ from rich.console import Console
 from ichtune.config import Recipe
 from ichtune.data.demo import demo_store
 from ichtune.data.store import SliceStore
-from ichtune.search.run_folder import RunFolder, TrialRecord
+from ichtune.runs.folder import RunFolder, TrialRecord
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.search import plan
-from ichtune.search.settings import SearchSettings
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment
 

@@ -36,10 +36,10 @@ from rich.console import Console
 import ichtune.search.search as searching
 from ichtune.config import Recipe, recipe_hash
 from ichtune.data.demo import demo_store
+from ichtune.runs.folder import RunFolder, TrialRecord
+from ichtune.runs.settings import SearchSettings
+from ichtune.runs.study import open_study, settled_trials, trial_ends
 from ichtune.search import command
-from ichtune.search.run_folder import RunFolder, TrialRecord
-from ichtune.search.settings import SearchSettings
-from ichtune.search.study import open_study, settled_trials, trial_ends
 from ichtune.search.trial import epoch_record
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment

@@ -16,8 +16,8 @@ from ichtune.config import Recipe
 from ichtune.data.prepare import PrepareOptions
 from ichtune.data.store import StoreInfo
 from ichtune.errors import InputError
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.settings import SearchSettings
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.settings import SearchSettings
 from ichtune.space import Space
 from ichtune.wording import plain
 from ichtune.yaml_text import write_yaml

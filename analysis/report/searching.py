@@ -8,8 +8,8 @@ from rich.console import Console
 
 from analysis.report.grids import ABSENT
 from analysis.show import print_summary
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.study import open_study
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import open_study
 from ichtune.space import Space
 from ichtune.wording import plain
 

@@ -16,7 +16,7 @@ from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.models.heads import Network
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, open_store

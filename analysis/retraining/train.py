@@ -35,7 +35,7 @@ from ichtune.files import replacing
 from ichtune.labels import LABELS
 from ichtune.models.heads import Network
 from ichtune.progress import Report
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 from ichtune.training.batches import Source
 from ichtune.training.fit import fit
 from ichtune.training.losses import make_loss

@@ -9,13 +9,13 @@ from rich.table import Table
 
 from ichtune.data.demo import demo_store
 from ichtune.errors import InputError
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.remote import below
+from ichtune.runs.settings import SearchSettings
+from ichtune.runs.study import settled_trials
 from ichtune.search.halt import INTERRUPTED
-from ichtune.search.remote import below
 from ichtune.search.resume import resume as resumed
-from ichtune.search.run_folder import RunFolder
 from ichtune.search.search import Plan, plan, search
-from ichtune.search.settings import SearchSettings
-from ichtune.search.study import settled_trials
 from ichtune.space import Space
 from ichtune.wording import pasteable
 from ichtune.yaml_text import parse_yaml_value

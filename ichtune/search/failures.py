@@ -10,10 +10,10 @@ from ray import cloudpickle
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from ichtune.runs.folder import RunFolder, TrialFolder
+from ichtune.runs.study import INTERRUPTED
 from ichtune.search.disk import DISK_FULL
 from ichtune.search.halt import Halt
-from ichtune.search.run_folder import RunFolder, TrialFolder
-from ichtune.search.study import INTERRUPTED
 
 ALIKE = 3
 """So many trials that fail in the same way before any has worked, and no other will do better."""

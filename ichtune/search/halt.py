@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from ray.tune import Stopper
 
-from ichtune.search.study import INTERRUPTED
+from ichtune.runs.study import INTERRUPTED
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -5,9 +5,8 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ichtune.search.run_folder import RunFolder, TrialRecord
-from ichtune.search.searcher import OBJECTIVE
-from ichtune.search.study import (
+from ichtune.runs.folder import RunFolder, TrialRecord
+from ichtune.runs.study import (
     CONTINUES,
     ENDED,
     INTERRUPTED,
@@ -19,6 +18,7 @@ from ichtune.search.study import (
     open_study,
     run_number,
 )
+from ichtune.search.searcher import OBJECTIVE
 
 
 def recover(run: RunFolder) -> int:

@@ -7,9 +7,9 @@ from typing import Any
 
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.search import Plan, plan_again
-from ichtune.search.settings import SearchSettings
 from ichtune.space import Space
 
 FREE = (

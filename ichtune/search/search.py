@@ -15,12 +15,12 @@ from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.models.precision import resolved
 from ichtune.progress import progress
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.remote import below
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.bank_tasks import compute_on
 from ichtune.search.cluster import Capacity, connected
-from ichtune.search.remote import below
-from ichtune.search.run_folder import RunFolder
 from ichtune.search.samplers import make_sampler
-from ichtune.search.settings import SearchSettings
 from ichtune.search.storage import check_storage
 from ichtune.search.trial import TrialJob
 from ichtune.search.tuner import run_trials

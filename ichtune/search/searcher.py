@@ -11,8 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from ichtune.config import recipe_hash
-from ichtune.search.disk import DISK_FULL
-from ichtune.search.study import (
+from ichtune.runs.study import (
     CONTINUES,
     ENDED,
     FAILED,
@@ -27,6 +26,7 @@ from ichtune.search.study import (
     open_study,
     run_number,
 )
+from ichtune.search.disk import DISK_FULL
 from ichtune.space import Space
 
 OBJECTIVE = "objective"

@@ -11,11 +11,11 @@ import torch
 from ray.tune import Trainable
 
 from ichtune.config import recipe_hash
+from ichtune.runs.folder import ENDED, RunFolder, slug
+from ichtune.runs.study import INTERRUPTED
 from ichtune.search.disk import DISK_FULL, is_disk_full
 from ichtune.search.failures import is_out_of_memory
-from ichtune.search.run_folder import ENDED, RunFolder, slug
 from ichtune.search.searcher import OBJECTIVE
-from ichtune.search.study import INTERRUPTED
 from ichtune.search.tensorboard import TrialBoard
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment, folds_of, open_store

@@ -13,11 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import FROM_SCHEDULER, INTERRUPTED, settled_trials, trial_ends
 from ichtune.search.disk import DISK_FULL
 from ichtune.search.halt import ENDING, Halt
-from ichtune.search.run_folder import RunFolder
 from ichtune.search.searcher import OBJECTIVE
-from ichtune.search.study import FROM_SCHEDULER, INTERRUPTED, settled_trials, trial_ends
 
 LOG_EVERY_S = 15.0
 

@@ -7,8 +7,8 @@ import optuna
 
 from analysis.rank import RankedResults
 from benchmarks.made_up_run import quality
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.study import open_study
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import open_study
 from ichtune.space import Space
 from ichtune.space.walks import Params
 

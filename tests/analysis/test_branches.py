@@ -10,7 +10,7 @@ from analysis.hyperparameters.effects import effects
 from analysis.hyperparameters.importance import importance
 from analysis.rank import RankedResults
 from ichtune.data.store import SliceStore
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 from ichtune.search.searcher import OBJECTIVE
 from ichtune.space import Space
 from ichtune.space.distributions import Choice, Range

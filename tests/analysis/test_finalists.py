@@ -21,12 +21,12 @@ from ichtune.cli import app
 from ichtune.data.prepare import PrepareOptions, prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.samplers import first_trials, make_sampler
 from ichtune.search.search import asked
 from ichtune.search.search import plan as plan_search
 from ichtune.search.searcher import StudySearcher
-from ichtune.search.settings import SearchSettings
 from ichtune.search.trial import TrialJob, _TrialRun
 from ichtune.space import Space
 from ichtune.training.bank_build import build

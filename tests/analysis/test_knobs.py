@@ -10,7 +10,7 @@ from analysis.knobs import idle_knobs
 from analysis.rank import RankedResults
 from analysis.ranked_trial import RankedTrial
 from ichtune.config import Recipe
-from ichtune.search.run_folder import TrialRecord
+from ichtune.runs.folder import TrialRecord
 
 
 def trial(number: int, *, rates=(1e-3, 1e-3), mix=0.1, losses=None, **recipe) -> RankedTrial:

@@ -32,7 +32,7 @@ from analysis.pictures.words import number, shortened, strips, wrapped
 from analysis.rank import RankedResults
 from benchmarks.made_up_run import made_up_run, made_up_store
 from ichtune.labels import LABELS
-from ichtune.search.run_folder import TrialRecord
+from ichtune.runs.folder import TrialRecord
 from ichtune.space import Space
 
 NINE = ("progress", "curves", "slices", "parallel", "importance", "labels", "folds", "saved", "reliability")

@@ -29,7 +29,7 @@ from ichtune.cli import app
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.yaml_text import write_yaml
 from tests.analysis.chromium import Chromium, find_chromium

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ichtune.data.store import SliceStore
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.search import Plan, asked, plan
-from ichtune.search.settings import SearchSettings
 from ichtune.search.trial import TrialJob
 from ichtune.space import Space
 from ichtune.training.bank_build import build

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ichtune.runs.folder import RunFolder
 from ichtune.search import command
 from ichtune.search.halt import INTERRUPTED, Halt
-from ichtune.search.run_folder import RunFolder
 from ichtune.search.search import asked
 from ichtune.wording import pasteable
 

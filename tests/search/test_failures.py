@@ -15,12 +15,12 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from ichtune.config import Recipe
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.settings import SearchSettings
+from ichtune.runs.study import open_study, trial_ends
 from ichtune.search import command
 from ichtune.search.failures import Failures, is_out_of_memory
 from ichtune.search.halt import Halt
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.settings import SearchSettings
-from ichtune.search.study import open_study, trial_ends
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment
 from ichtune.training.results import EpochResult

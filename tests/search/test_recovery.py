@@ -6,10 +6,10 @@ import pytest
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
+from ichtune.runs.folder import RunFolder, TrialFolder
+from ichtune.runs.study import open_study, settled_trials, trial_ends
 from ichtune.search.recovery import recover
-from ichtune.search.run_folder import RunFolder, TrialFolder
 from ichtune.search.searcher import StudySearcher
-from ichtune.search.study import open_study, settled_trials, trial_ends
 
 ASKED = 5
 

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from ichtune.cli import app
 from ichtune.errors import InputError
-from ichtune.search.remote import Remote, below
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.study import settled_trials
+from ichtune.runs.remote import Remote, below
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import settled_trials
 from tests.search.conftest import SMALL
 
 

@@ -21,12 +21,12 @@ from ichtune.cli import app
 from ichtune.data.prepare import PrepareOptions, prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.settings import SearchSettings
+from ichtune.runs.study import open_study, settled_trials, trial_ends
 from ichtune.search.command import resume as resume_command
 from ichtune.search.resume import resume
-from ichtune.search.run_folder import RunFolder
 from ichtune.search.search import Plan, plan
-from ichtune.search.settings import SearchSettings
-from ichtune.search.study import open_study, settled_trials, trial_ends
 from ichtune.space import Space
 from tests.conftest import write_rsna
 from tests.search.conftest import SMALL

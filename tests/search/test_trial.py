@@ -10,7 +10,7 @@ from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ichtune.search.run_folder import RunFolder, TrialFolder, TrialRecord
+from ichtune.runs.folder import RunFolder, TrialFolder, TrialRecord
 from ichtune.search.trial import SearchTrial, TrialJob, trial_folder_name
 from ichtune.training.experiment import folds_of, open_store
 

@@ -16,8 +16,8 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.study import open_study
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import open_study
 from tests.search.conftest import SMALL
 
 pytestmark = pytest.mark.timeout(300)

@@ -24,7 +24,7 @@ from safetensors.torch import save
 
 from ichtune.errors import InputError
 from ichtune.files import replacing
-from ichtune.search.remote import Remote, is_uri
+from ichtune.runs.remote import Remote, is_uri
 
 ENDED = "ended"
 """Key of an epoch's record that tells why the trial ended with it; absent while it goes on."""

@@ -8,7 +8,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from ichtune.search.run_folder import ENDED, RunFolder
+from ichtune.runs.folder import ENDED, RunFolder
 
 STUDY = "search"
 RAY_TRIAL, RECIPE, POINT = "ray_trial", "recipe", "point"
