@@ -49,7 +49,7 @@ Precision = Literal["bfloat16", "float32"]
 PerLabel = Annotated[tuple[NonNegative, ...], Field(min_length=len(LABELS), max_length=len(LABELS))]
 LabelWeights = Annotated[PerLabel, AfterValidator(_not_all_zero)]
 
-# The scores that a search may go by, and which way is better; `ichtune.training.metrics` computes them.
+# The scores that a search may go by, and which way is better; `ichtune.metrics` computes them.
 METRIC_DIRECTIONS: Final[dict[str, Literal["max", "min"]]] = {
     "auc": "max",
     "average_precision": "max",

@@ -78,14 +78,14 @@ def _share(row: pd.Series, label: str) -> Cell:
 
 
 def _changed(results: RankedResults) -> list[Finding]:
-    asked = results.run.asked["fingerprint"]
-    if results.store.fingerprint == asked:
+    searched = results.run.request.fingerprint
+    if results.store.fingerprint == searched:
         return []
     return [
         Finding(
             LEAK,
             f"The store is not the one that was searched on: its fingerprint is {results.store.fingerprint}, that of "
-            f"the search {asked}. What this section says may not hold for the scores.",
+            f"the search {searched}. What this section says may not hold for the scores.",
         )
     ]
 

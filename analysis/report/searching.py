@@ -17,11 +17,6 @@ COLUMNS = 100
 """Characters that a line of the tree may have."""
 
 
-def space_of(run: RunFolder) -> Space:
-    """The space that a run searched."""
-    return Space.parse(run.asked["space"], run.name)
-
-
 def space_text(space: Space) -> str:
     """The space's tree as text."""
     return _printed(COLUMNS, space.tree())
@@ -29,7 +24,7 @@ def space_text(space: Space) -> str:
 
 def settings_of(run: RunFolder) -> dict[str, str]:
     """The search's settings by name, those left open as a dash."""
-    settings = run.asked["settings"]
+    settings = {name: value for name, value in run.request.settings.as_dict().items() if name != "runs"}
     return {
         name.replace("_", " "): ABSENT if value is None else plain(value) for name, value in settings.items()
     }

@@ -9,11 +9,11 @@ from rich.table import Table
 
 from ichtune.data.demo import demo_store
 from ichtune.errors import InputError
-from ichtune.runs.folder import RunFolder
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import REQUEST, RunFolder
 from ichtune.runs.remote import below
 from ichtune.runs.settings import SearchSettings
 from ichtune.runs.study import settled_trials
-from ichtune.search.halt import INTERRUPTED
 from ichtune.search.resume import resume as resumed
 from ichtune.search.search import Plan, plan, search
 from ichtune.space import Space
@@ -83,7 +83,7 @@ def _run(planned: Plan, console: Console, *, dry_run: bool) -> int:
 
 
 def _interrupted(run: RunFolder, asked: int, console: Console) -> int:
-    begun = (run.path / "search.yaml").is_file()
+    begun = (run.path / REQUEST).is_file()
     done = settled_trials(run) if begun else 0
     where = f"with {done} of {asked} trials done" if done else "before the first trial was done"
     console.print(f"[bold red]stopped:[/] interrupted {where}")
@@ -138,7 +138,7 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
         if stopped:
             console.print(f"[bold red]stopped:[/] {escape(stopped)}", soft_wrap=True, highlight=False)
             _tell("go on with:", _resume_command(run), console)
-        code = {None: OK, INTERRUPTED: INTERRUPTED_CODE}.get(stopped, NOTHING_USABLE)
+        code = {None: OK, TrialEnd.INTERRUPTED: INTERRUPTED_CODE}.get(stopped, NOTHING_USABLE)
         return _rank(run, console, code)
     except KeyboardInterrupt:
         console.print("[bold red]stopped:[/] interrupted while ranking; the trials are kept")

@@ -7,6 +7,9 @@ from ichtune.space.places import Place
 from ichtune.space.walks import Params, default_params, named
 from ichtune.wording import plain, shown, unknown_key
 
+BASELINE = "baseline"
+"""The name of the point that changes are measured from."""
+
 
 def point_params(tree: Mapping[str, Node], changes: object) -> Params:
     """The parameters of the space's defaults with `changes`, nested as a recipe is.

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from ichtune.cli import app
 from ichtune.errors import InputError
-from ichtune.runs.remote import Remote, below
 from ichtune.runs.folder import RunFolder
+from ichtune.runs.remote import Remote, below
 from ichtune.runs.study import settled_trials
 from tests.search.conftest import SMALL
 
