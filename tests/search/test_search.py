@@ -134,7 +134,7 @@ def told(run: RunFolder) -> list[tuple]:
     """What each trial of a run tried, what came of it after each epoch, and how it ended."""
     ends = trial_ends(run)
     return [
-        (record.params, [epoch["folds"] for epoch in record.epochs], ends[record.number])
+        (record.params, [epoch.folds for epoch in record.epochs], ends[record.number])
         for record in run.trial_records()
     ]
 
@@ -217,8 +217,8 @@ def test_a_search_whose_driver_was_killed_goes_on_to_exactly_the_trials_asked_fo
     records = list(run.trial_records())
     assert len(records) == len({record.recipe_hash for record in records}) == 8
     for record in records:
-        assert [epoch["epoch"] for epoch in record.epochs] == list(range(1, len(record.epochs) + 1))
-    assert run.asked["settings"]["max_failures"] == 1
+        assert [epoch.epoch for epoch in record.epochs] == list(range(1, len(record.epochs) + 1))
+    assert run.request.settings.max_failures == 1
 
 
 def test_a_finished_search_is_only_ranked_when_it_is_resumed(folder):
