@@ -22,7 +22,7 @@ class Dataset:
     @classmethod
     def of(cls, results: RankedResults) -> "Dataset":
         store = results.store
-        return cls(_facts(store), _splits(results.splits), [*_audited(store)])
+        return cls(_facts(store), _splits(results.splits), _audited(store))
 
 
 def _facts(store: SliceStore) -> dict[str, str]:

@@ -23,7 +23,7 @@ from analysis.report.figures import figures
 from analysis.report.parallel import parallel
 from analysis.report.repeat import prepare_command, rank_command, retrain_command, search_command
 from analysis.report.retrained import retrained_models
-from analysis.report.searching import endings, space_of
+from analysis.report.searching import endings
 from analysis.report.summary import Summary
 from benchmarks.made_up_run import made_up_run
 from ichtune.cli import app
@@ -180,7 +180,7 @@ def test_diverged_trials_are_told_of_and_have_no_place_on_the_axis_of_scores(mad
 
 def test_axes_follow_the_space(made_up: tuple[SliceStore, RunFolder]):
     results = RankedResults.of(made_up[1])
-    data = parallel(results, space_of(made_up[1]).dimensions, 60)
+    data = parallel(results, made_up[1].request.space.dimensions, 60)
     axes = {axis["name"]: dict(reversed(tick) for tick in axis["ticks"]) for axis in data["axes"]}
     assert axes["sampler"] == {"shuffle": 0.25, "oversample": 0.75}
     rates = axes["optimizer.adam.lr"]  # logarithmic, so decades are as far from each other everywhere
