@@ -50,13 +50,14 @@ class EpochRecord:
         Raises:
             KeyError, TypeError, ValueError: it is no such record.
         """
-        known = {name: data[name] for name in _FIELDS if name in data}
+        known: dict[str, Any] = {name: data[name] for name in _FIELDS if name in data}
         known |= {name: _by_name(known[name]) for name in ("mean", "std")}
         known["folds"] = {name: _floats(values) for name, values in data["folds"].items()}
         known["class_mix"] = [_floats(shares) for shares in data["class_mix"]]
         known["grad_norm"] = _floats(data["grad_norm"])
-        ended = data.get("ended")
-        return cls(**known | {"ended": None if ended is None else TrialEnd(ended)})
+        if known.get("ended") is not None:
+            known["ended"] = TrialEnd(known["ended"])
+        return cls(**known)
 
     def to_json(self) -> str:
         return json.dumps(without_nan(vars(self)))
