@@ -17,9 +17,8 @@ from analysis.ranked_trial import RankedTrial
 from analysis.significance import Scores
 from analysis.tables import Table, decimals_between, shown
 from ichtune.config import Recipe, effective
+from ichtune.space.points import BASELINE
 
-BASELINE = "baseline"
-"""The name of the point that changes are measured from."""
 METRICS = {
     "auc": "AUC",
     "subset_accuracy": "accuracy",
@@ -83,7 +82,7 @@ def test_table(results: RankedResults) -> Table | None:
 
 
 def _recipe(trial: RankedTrial) -> Recipe:
-    return effective(Recipe.parse(trial.record.recipe, trial.name))
+    return effective(trial.record.recipe)
 
 
 def _one_change(differences: list[Difference]) -> str:
@@ -106,7 +105,7 @@ def _table(name: str, caption: str, results: RankedResults, rows: list[tuple[Ran
     trials = [trial for trial, _ in rows]
     held_out = HeldOut(results.run, results.store)
     on_test = [held_out.logits(trial) for trial in trials]
-    recorded = [trial.best_epoch["mean"] for trial in trials]
+    recorded = [trial.best_epoch.mean for trial in trials]
     splits = [Split(VALIDATION, results.truth, [trial.logits for trial in trials], recorded)]
     if any(logits is not None for logits in on_test):
         splits.insert(0, Split(TEST, held_out.truth, on_test))
@@ -120,7 +119,7 @@ def _table(name: str, caption: str, results: RankedResults, rows: list[tuple[Ran
         caption=caption + "; differences to the first row, 95 % intervals by patient",
         rows=whole,
         below=_no_skill(results, splits),
-        population=population(results.splits, results.run.asked["folds"]),
+        population=population(results.splits, results.run.request.folds),
         notes=[*_test_notes(held_out), *population_notes(results.splits)],
         texts=_texts(whole, _no_skill(results, splits), splits),
     )

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 
 
 def show_on_board(run: RunFolder, pictures: Sequence[Path]) -> None:

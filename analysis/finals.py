@@ -9,7 +9,6 @@ from scipy.special import expit, logit
 from analysis.held_out import HeldOut
 from analysis.ranked_trial import RankedTrial
 from analysis.searched import SearchedModel, searched_experiment
-from ichtune.config import Recipe
 from ichtune.errors import InputError
 from ichtune.models.heads import HeadStack, Network
 from ichtune.progress import Report
@@ -38,14 +37,14 @@ def score_on_test(held_out: HeldOut, trials: Sequence[RankedTrial], report: Repo
 
 def is_scorable(trial: RankedTrial) -> bool:
     """Whether the search kept the trial's whole model: that of a trained backbone it did not."""
-    frozen = trial.record.recipe["model"]["train"] == "frozen"
+    frozen = trial.record.recipe.model.train == "frozen"
     return frozen and (trial.record.folder / "best.safetensors").is_file()
 
 
 def _predicted(trial: RankedTrial, report: Report) -> np.ndarray:
     """The logit of the mean probability of the trial's models of all folds, float64 `[n, 6]`."""
-    recipe = Recipe.parse(trial.record.recipe, trial.name)
-    experiment = searched_experiment(trial.run.asked, recipe)
+    recipe = trial.record.recipe
+    experiment = searched_experiment(trial.run.request, recipe)
     store = open_store(experiment.store)
     build(experiment.parts, progress=report)
     source = experiment.features(recipe.model_copy(update={"augmentation": "normal"}))

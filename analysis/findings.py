@@ -54,7 +54,7 @@ class Findings:
         return result_tables(self.results, self.top) + told
 
     def _table(self, kind: str, caption: str, rows: pd.DataFrame, decimals: int) -> Table:
-        behind = population(self.results.splits, self.results.run.asked["folds"])
+        behind = population(self.results.splits, self.results.run.request.folds)
         said = [*self.remarks, *population_notes(self.results.splits)]
         numbers = rows.select_dtypes("float").columns
         texts = rounded(rows, dict.fromkeys(numbers, decimals))

@@ -13,7 +13,7 @@ from analysis.influence import Truth
 from analysis.ranked_trial import RankedTrial
 from ichtune.data.store import SliceStore
 from ichtune.files import replacing
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 from ichtune.training.batches import Fold
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from scipy.special import expit, logit
 
 from ichtune.labels import CHALLENGE_WEIGHTS, LABELS
+from ichtune.metrics import THRESHOLD, log_losses
 from ichtune.training.batches import Fold
-from ichtune.training.metrics import THRESHOLD, log_losses
 
 Moved = tuple[float, np.ndarray]
 """A score, and how much each slice or each patient moves it."""

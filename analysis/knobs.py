@@ -17,7 +17,7 @@ def idle_knobs(trials: Sequence[RankedTrial]) -> list[str]:
     - Another trial has the same recipe but for its seed, under another name or another spelling.
     - Another recipe trained exactly alike: all its training losses are the same numbers.
     """
-    recipes = [Recipe.parse(trial.record.recipe, trial.name) for trial in trials]
+    recipes = [trial.record.recipe for trial in trials]
     notes = zip(
         map(_schedule, trials, recipes),
         _sampler(trials, recipes),
@@ -31,7 +31,7 @@ def idle_knobs(trials: Sequence[RankedTrial]) -> list[str]:
 def _schedule(trial: RankedTrial, recipe: Recipe) -> str:
     if isinstance(recipe.schedule, Constant) or len(trial.record.epochs) < 2 or trial.diverged:
         return ""
-    rates = {rate for epoch in trial.record.epochs for rate in (*epoch["lr"], *epoch["mean_lr"])}
+    rates = {rate for epoch in trial.record.epochs for rate in (*epoch.lr, *epoch.mean_lr)}
     lowest, highest = min(rates), max(rates)
     if highest - lowest > 1e-9 * highest:
         return ""
@@ -39,7 +39,7 @@ def _schedule(trial: RankedTrial, recipe: Recipe) -> str:
 
 
 def _sampler(trials: Sequence[RankedTrial], recipes: Sequence[Recipe]) -> list[str]:
-    mixes = [np.array(trial.record.epochs[0]["class_mix"], float) for trial in trials]
+    mixes = [np.array(trial.record.epochs[0].class_mix) for trial in trials]
     plain = next(
         (mix for mix, recipe in zip(mixes, recipes, strict=True) if recipe.sampler == "shuffle"), None
     )
@@ -64,7 +64,7 @@ def _same_recipe(trials: Sequence[RankedTrial], recipes: Sequence[Recipe]) -> li
 
 
 def _same_training(trials: Sequence[RankedTrial], recipes: Sequence[Recipe]) -> list[str]:
-    losses = [[epoch["folds"]["train_loss"] for epoch in trial.record.epochs] for trial in trials]
+    losses = [[epoch.folds["train_loss"] for epoch in trial.record.epochs] for trial in trials]
     begins = ["" if trial.diverged else repr(of[0]) for trial, of in zip(trials, losses, strict=True)]
 
     def say(pair: tuple[int, int], name: str) -> str:

@@ -6,8 +6,8 @@ import pandas as pd
 from ichtune.data.splits import TEST, TRAIN, split_table
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
+from ichtune.metrics import no_skill
 from ichtune.training.batches import Fold
-from ichtune.training.metrics import no_skill
 
 
 def splits(store: SliceStore) -> pd.DataFrame:

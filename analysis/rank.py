@@ -17,10 +17,11 @@ from analysis.significance import Scores
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.study import trial_ends
+from ichtune.metrics import higher_is_better
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import trial_ends
 from ichtune.training.experiment import folds_of
-from ichtune.training.metrics import higher_is_better
 from ichtune.wording import not_one_of
 
 TABLE_METRICS = (
@@ -76,7 +77,7 @@ class RankedResults:
             if other.path == runs[0].path:
                 raise InputError(f"--compare: {other} is the same run; name another one over the same store")
             _refuse_other_data(runs[0], other)
-        asked_metric = metric or runs[0].asked["space"]["metric"]
+        asked_metric = metric or runs[0].request.space.metric
         results = cls(runs, f"{asked_metric}_{label}" if label else asked_metric)
         for folder in runs:
             if not any(trial.run is folder for trial in results._found):
@@ -92,7 +93,7 @@ class RankedResults:
     @property
     def folder(self) -> Path:
         """Where tables go: the run's results, or below them where the ranking is by another metric than the search."""
-        own = self.metric == self.run.asked["space"]["metric"]
+        own = self.metric == self.run.request.space.metric
         return self.run.results if own else self.run.results / self.metric
 
     @property
@@ -101,7 +102,7 @@ class RankedResults:
 
     @cached_property
     def store(self) -> SliceStore:
-        return SliceStore.open(self.run.asked["data"])
+        return self.run.request.open_store()
 
     @cached_property
     def splits(self) -> pd.DataFrame:
@@ -111,7 +112,7 @@ class RankedResults:
     @cached_property
     def truth(self) -> Truth:
         """What the predictions are measured by."""
-        return Truth(self.store.labels, self.store.patients, folds_of(self.store, self.run.asked["folds"]))
+        return Truth(self.store.labels, self.store.patients, folds_of(self.store, self.run.request.folds))
 
     @cached_property
     def _found(self) -> list[RankedTrial]:
@@ -222,7 +223,7 @@ class RankedResults:
             "trial": trial.name,
             "point": trial.record.point or "",
             "score": trial.score,
-            "score_std": _number(trial.best_epoch["std"][self.metric]),
+            "score_std": trial.best_epoch.std[self.metric],
         }
 
     @cached_property
@@ -266,18 +267,14 @@ def column(metric: str) -> str:
 
 
 def _back(trial: RankedTrial, note: str) -> dict[str, object]:
-    mean = trial.best_epoch["mean"]
+    mean = trial.best_epoch.mean
     return {
-        **{column(name): _number(mean.get(name)) for name in (*TABLE_METRICS, "defined_labels")},
-        "best_epoch": trial.best_epoch["epoch"],
-        "last_epoch": trial.record.epochs[-1]["epoch"],
+        **{column(name): mean.get(name, np.nan) for name in (*TABLE_METRICS, "defined_labels")},
+        "best_epoch": trial.best_epoch.epoch,
+        "last_epoch": trial.record.last.epoch,
         "ended": trial.ended,
         "note": note,
     }
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else value
 
 
 def _opened(run: RunFolder | str | Path) -> RunFolder:
@@ -285,14 +282,14 @@ def _opened(run: RunFolder | str | Path) -> RunFolder:
 
 
 def _trials(run: RunFolder, metric: str) -> Iterator[RankedTrial]:
-    ends, searched = trial_ends(run), run.asked["space"]["metric"]
+    ends, searched = trial_ends(run), run.request.space.metric
     for record in run.trial_records():
-        yield RankedTrial(run, record, metric, searched, ends.get(record.number, "running"))
+        yield RankedTrial(run, record, metric, searched, ends.get(record.number, TrialEnd.RUNNING))
 
 
 def _refuse_other_data(run: RunFolder, other: RunFolder) -> None:
     for what, name in (("store", "fingerprint"), ("number of folds", "folds")):
-        ours, theirs = run.asked[name], other.asked[name]
+        ours, theirs = getattr(run.request, name), getattr(other.request, name)
         if ours != theirs:
             raise InputError(
                 f"--compare: {other} was scored on another {what} than {run} ({theirs}, not {ours}), so their scores "
@@ -301,9 +298,7 @@ def _refuse_other_data(run: RunFolder, other: RunFolder) -> None:
 
 
 def _check_metric(trial: RankedTrial, metric: str, label: str | None) -> None:
-    recorded = [
-        name for name in trial.record.epochs[0]["mean"] if name not in ("defined_labels", "train_loss")
-    ]
+    recorded = [name for name in trial.record.epochs[0].mean if name not in ("defined_labels", "train_loss")]
     if metric not in recorded:
         raise InputError(f"--metric: {not_one_of(metric, recorded)}")
     if label is None:

@@ -10,7 +10,7 @@ from analysis.rank import RankedResults
 from analysis.ranked_trial import recipe_text
 from analysis.tables import Table, decimals_between, decimals_for, shown
 from ichtune.labels import LABELS
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 
 BESIDE = ("average_precision", "subset_accuracy", "weighted_log_loss")
 """The metrics that people see beside the score."""
@@ -24,7 +24,7 @@ RETOLD = 5
 
 def ranked_table(results: RankedResults) -> Table:
     """The ranking with its no-skill rows, its population and what must be said about it."""
-    folds = results.run.asked["folds"]
+    folds = results.run.request.folds
     names = " and ".join(run.name for run in results.runs)
     return Table(
         name="compared" if len(results.runs) > 1 else "ranked",
@@ -48,7 +48,7 @@ def label_table(results: RankedResults, top: int) -> Table:
         caption=f"Search {results.run.name}: the best {top} trials by label, out of fold, 95 % intervals by patient",
         rows=rows,
         below=pd.DataFrame(columns=rows.columns),
-        population=population(results.splits, results.run.asked["folds"]),
+        population=population(results.splits, results.run.request.folds),
         notes=population_notes(results.splits),
         texts=_label_texts(results, rows),
     )
@@ -133,8 +133,8 @@ def _seed_notes(results: RankedResults, decimals: int) -> list[str]:
 
 def provenance(run: RunFolder) -> str:
     """What it takes to make the numbers again."""
-    asked = run.asked
-    return f"run {run.name}: seed {asked['settings']['seed']}, store {asked['fingerprint']}"
+    request = run.request
+    return f"run {run.name}: seed {request.settings.seed}, store {request.fingerprint}"
 
 
 def ranked_texts(results: RankedResults) -> pd.DataFrame:
@@ -215,6 +215,6 @@ def beside_decimals(results: RankedResults) -> dict[str, int]:
 
 
 def _decimals(results: RankedResults, metric: str) -> int:
-    spreads = [trial.best_epoch["std"][metric] for trial in results.trials]
-    known = [spread for spread in spreads if spread is not None]
-    return decimals_for(float(np.median(known)) / results.run.asked["folds"] ** 0.5) if known else 4
+    spreads = [trial.best_epoch.std[metric] for trial in results.trials]
+    known = [spread for spread in spreads if spread == spread]
+    return decimals_for(float(np.median(known)) / results.run.request.folds**0.5) if known else 4

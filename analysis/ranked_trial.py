@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ichtune.errors import InputError
-from ichtune.search.run_folder import RunFolder, TrialRecord
-from ichtune.training.metrics import higher_is_better
-
-DIVERGED = "diverged"
+from ichtune.metrics import higher_is_better
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.records import EpochRecord, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,7 @@ class RankedTrial:
     """What it is ranked by."""
     searched: str
     """The metric that the search went by, which chose the epoch that was kept."""
-    ended: str
-    """Why it ended: `last epoch`, `patience`, `asha`, `diverged`, `failed`, `interrupted`, or `running`."""
+    ended: TrialEnd
 
     @property
     def name(self) -> str:
@@ -36,25 +35,18 @@ class RankedTrial:
         return self.record.point or f"{self.record.number:04d}"
 
     @cached_property
-    def best_epoch(self) -> dict[str, Any]:
-        """The record of the epoch that the search kept, its best; the first where the score never was defined."""
-        sign = 1 if higher_is_better(self.searched) else -1
-        sound = [epoch for epoch in self.record.epochs if not epoch["diverged"]]
-        defined = [epoch for epoch in sound if epoch["mean"][self.searched] is not None]
-        return max(
-            defined or self.record.epochs[:1],
-            key=lambda epoch: sign * (epoch["mean"][self.searched] or 0),
-        )
+    def best_epoch(self) -> EpochRecord:
+        """The epoch that the search kept, its best; the first where the score never was defined."""
+        return self.record.best_epoch(self.searched)
 
     @property
     def score(self) -> float:
         """The metric's mean over folds; NaN where it never was defined, or only when the training had diverged."""
-        value = self.best_epoch["mean"][self.metric]
-        return np.nan if value is None or self.best_epoch["diverged"] else value
+        return np.nan if self.best_epoch.diverged else self.best_epoch.mean[self.metric]
 
     @property
     def diverged(self) -> bool:
-        return self.ended == DIVERGED
+        return self.ended == TrialEnd.DIVERGED
 
     @property
     def order(self) -> tuple[bool, bool, float]:

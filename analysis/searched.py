@@ -1,10 +1,8 @@
 """The model that a search had of a trial's fold: its head and its scores, put together from what the run kept."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +16,7 @@ from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.models.heads import HeadStack, Network
 from ichtune.progress import Report
+from ichtune.runs.request import SearchRequest
 from ichtune.training.bank_build import build
 from ichtune.training.bank_plan import plan_parts
 from ichtune.training.batches import Fold
@@ -70,19 +69,15 @@ class SearchedModel:
     @property
     def recorded(self) -> dict[str, float]:
         """The fold's validation metrics as the search wrote them down."""
-        folds = self.trial.best_epoch["folds"]
-        return {name: _number(values[self.fold.index]) for name, values in folds.items()}
+        folds = self.trial.best_epoch.folds
+        return {name: values[self.fold.index] for name, values in folds.items()}
 
     @property
     def history(self) -> list[dict[str, Any]]:
         """A record an epoch: `epoch`, `train_loss`, and the fold's metrics as `validation`."""
-        records = []
-        for epoch in self.trial.record.epochs:
-            valid = {name: values[self.fold.index] for name, values in epoch["folds"].items()}
-            records.append(
-                {"epoch": epoch["epoch"], "train_loss": valid.pop("train_loss"), "validation": valid}
-            )
-        return records
+        kept = ("epoch", "train_loss", "validation")
+        whole = (epoch.of_fold(self.fold.index) for epoch in self.trial.record.epochs)
+        return [{name: epoch[name] for name in kept} for epoch in whole]
 
     def scores(self, parts: list[Part], device: torch.device, report: Report) -> ModelScores:
         """Of a frozen backbone on all parts; else the recorded ones, which are of the validation part alone.
@@ -90,7 +85,7 @@ class SearchedModel:
         The frozen backbone's features come from the bank, and are computed where it lacks them.
         """
         if not self.frozen:
-            return ModelScores(self.trial.best_epoch["trained_parameters"], {"validation": self.recorded})
+            return ModelScores(self.trial.best_epoch.trained_parameters, {"validation": self.recorded})
         build(self.experiment.parts, progress=report)
         source = self.experiment.features(self.recipe.model_copy(update={"augmentation": "normal"}))
         network = Network(None, HeadStack(source.width, [self.fold.index], seed=0)).to(device)
@@ -119,27 +114,17 @@ class SearchedModel:
         )
 
 
-def searched_experiment(asked: Mapping[str, Any], recipe: Recipe) -> Experiment:
+def searched_experiment(request: SearchRequest, recipe: Recipe) -> Experiment:
     """The search's experiment, with what of the bank it takes to score its model of a frozen backbone.
 
     Raises:
         InputError: the store is gone, or not the one that was searched on.
     """
-    store = open_store(Path(asked["data"]))
-    if store.fingerprint != asked["fingerprint"]:
-        raise InputError(
-            f"{store.path}: not the store that was searched on (its fingerprint is {store.fingerprint}, that of the "
-            f"search {asked['fingerprint']}); prepare that one there again, or search on this one"
-        )
-    seed, parts = asked["settings"]["seed"], []
+    store, seed, parts = request.open_store(), request.settings.seed, []
     if recipe.model.train == "frozen":
         precision = recipe.training.precision
         parts = plan_parts(store, [recipe.model], ["normal"], views=1, seed=seed, precision=precision)
-    return Experiment(store.path, tuple(parts), asked["folds"], seed)
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+    return Experiment(store.path, tuple(parts), request.folds, seed)
 
 
 def _close(one: float, other: float) -> bool:

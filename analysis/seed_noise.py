@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import t
 
 from analysis.significance import CONFIDENCE
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 
 FILE = "seeds.jsonl"
 

@@ -9,13 +9,12 @@ import torch
 from analysis.rank import RankedResults
 from analysis.ranked_trial import RankedTrial
 from analysis.seed_noise import FILE, SeedNoise
-from ichtune.config import Recipe
 from ichtune.progress import Report
+from ichtune.runs.records import best_of, without_nan
 from ichtune.search.resume import resume
-from ichtune.search.trial import epoch_record
 from ichtune.training.bank_build import build
 from ichtune.training.experiment import Experiment
-from ichtune.training.stopping import BestEpoch
+from ichtune.training.session import TrainingSession
 
 
 def rerun(results: RankedResults, top: int, seeds: int, report: Report = lambda *_: None) -> SeedNoise:
@@ -47,20 +46,17 @@ def rerun(results: RankedResults, top: int, seeds: int, report: Report = lambda 
 
 def other_seeds(trial: RankedTrial, count: int) -> Iterator[int]:
     """The seeds that follow the trial's own."""
-    own = trial.record.recipe["training"]["seed"]
+    own = trial.record.recipe.training.seed
     return ((own + more) % 2**32 for more in range(1, count + 1))
 
 
 def _train(experiment: Experiment, trial: RankedTrial, seed: int) -> dict[str, Any]:
-    recipe = Recipe.parse(trial.record.recipe, trial.name)
+    recipe = trial.record.recipe
     recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": seed})})
-    best = BestEpoch(trial.searched, recipe.training.patience)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kept: dict[str, Any] | None = None
-    for result in experiment.epochs(recipe, device=device, threads=torch.get_num_threads()):
-        if best.update(result.epoch, result.mean(trial.searched)) or kept is None:
-            kept = epoch_record(result, seconds=0)
-        if result.diverged or best.out_of_patience or result.epoch >= trial.record.epochs[-1]["epoch"]:
-            break
-    assert kept is not None
-    return {"trial": trial.name, "seed": seed, "epoch": kept["epoch"], "mean": kept["mean"]}
+    session = TrainingSession(
+        trial.searched, epochs=trial.record.last.epoch, patience=recipe.training.patience
+    )
+    results = experiment.epochs(recipe, device=device, threads=torch.get_num_threads())
+    kept = best_of([epoch.record for epoch in session.run(results)], trial.searched)
+    return {"trial": trial.name, "seed": seed, "epoch": kept.epoch, "mean": without_nan(kept.mean)}

@@ -14,8 +14,9 @@ from analysis.rank import RankedResults
 from analysis.ranked_table import beside_decimals, interval, notes, score_decimals
 from analysis.ranked_trial import RankedTrial, recipe_text
 from analysis.tables import shown
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.study import FAILED, repeated_trials, trial_ends
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import repeated_trials, trial_ends
 
 MOST_ROWS = 15
 WIDE, ROOMY = 120, 100  # columns of a terminal that has room for more metrics, and for how trials ended
@@ -25,14 +26,21 @@ def print_summary(run: RunFolder, console: Console) -> None:
     """What became of the trials in one line, and a line for each that failed."""
     ends = trial_ends(run)
     counts = Counter(ends.values())
-    kinds = {"done": counts["last epoch"] + counts["patience"], "stopped early": counts["asha"]}
-    kinds |= {kind: counts[kind] for kind in ("failed", "diverged", "interrupted") if counts[kind]}
+    kinds = {
+        "done": counts[TrialEnd.LAST_EPOCH] + counts[TrialEnd.PATIENCE],
+        "stopped early": counts[TrialEnd.ASHA],
+    }
+    kinds |= {
+        kind: counts[kind]
+        for kind in (TrialEnd.FAILED, TrialEnd.DIVERGED, TrialEnd.INTERRUPTED)
+        if counts[kind]
+    }
     text = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     if repeats := repeated_trials(run):
         text += f"; {repeats} more proposals were recipes tried before, whose results they took"
     console.print(f"{len(ends)} trials: {text}", highlight=False, soft_wrap=True)
     for folder in run.trial_folders():
-        if ends.get(folder.number) == FAILED:
+        if ends.get(folder.number) == TrialEnd.FAILED:
             console.print(
                 f"  {folder.path.name} failed: {escape(folder.last_error())}", highlight=False, soft_wrap=True
             )
@@ -44,7 +52,7 @@ def print_ranking(results: RankedResults, console: Console, top: int = MOST_ROWS
     certainty, room = results.scores is not None, console.width >= ROOMY
     several = len(results.runs) > 1
     names = " and ".join(run.name for run in results.runs)
-    title = f"{names}: {results.metric} on {results.run.asked['folds']} folds, mean ± deviation"
+    title = f"{names}: {results.metric} on {results.run.request.folds} folds, mean ± deviation"
     table = Table(box=box.SIMPLE, title=escape(title), pad_edge=False, collapse_padding=True)
     heads = [
         "",
@@ -116,7 +124,7 @@ def print_comparison(table: pd.DataFrame, console: Console) -> None:
 
 
 def _score_cell(trial: RankedTrial, digits: int) -> str:
-    spread = shown(trial.best_epoch["std"][trial.metric], digits)
+    spread = shown(trial.best_epoch.std[trial.metric], digits)
     return f"{shown(trial.score, digits) or 'undefined'} ± {spread or '?'}"
 
 
@@ -128,8 +136,8 @@ def _certain_cells(row: dict[str, Any], digits: int) -> list[str]:
 
 
 def _other_cells(trial: RankedTrial, metrics: dict[str, int], *, ends: bool) -> list[str]:
-    mean = trial.best_epoch["mean"]
-    epochs = f"{trial.best_epoch['epoch']}/{trial.record.epochs[-1]['epoch']}"
+    mean = trial.best_epoch.mean
+    epochs = f"{trial.best_epoch.epoch}/{trial.record.last.epoch}"
     return [
         *(shown(mean[name], decimals) for name, decimals in metrics.items()),
         *([epochs, trial.ended] if ends else []),

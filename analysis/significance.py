@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import t
 
 from analysis.influence import Measure
-from ichtune.training.metrics import higher_is_better
+from ichtune.metrics import higher_is_better
 
 CONFIDENCE = 0.95
 DRAWS_AT_ONCE = 100

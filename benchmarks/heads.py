@@ -16,12 +16,12 @@ import torch
 
 from ichtune.config import Model, Recipe, Training
 from ichtune.labels import LABELS
+from ichtune.metrics import evaluate
 from ichtune.models.heads import HeadStack, Network
 from ichtune.training.batches import Fold, in_batches, side_by_side
 from ichtune.training.dropout import DropoutMasks
 from ichtune.training.fit import fit
 from ichtune.training.losses import make_loss
-from ichtune.training.metrics import evaluate
 from ichtune.training.optimizers import make_optimizer
 
 SLICES, WIDTH, FOLDS, EPOCHS, RUNS = 1500, 512, 5, 10, 7

@@ -14,22 +14,25 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from ichtune.config import Recipe, recipe_hash
+from ichtune.config import Recipe
 from ichtune.data.store import SliceStore, StoreInfo, write_info
 from ichtune.labels import LABELS
-from ichtune.search.run_folder import ENDED, RunFolder
+from ichtune.metrics import evaluate
+from ichtune.runs.best_epoch import BestEpoch
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.request import SearchRequest
+from ichtune.runs.settings import SearchSettings
+from ichtune.runs.study import ENDED
 from ichtune.search.samplers import make_sampler
 from ichtune.search.scheduler import Halving
-from ichtune.search.search import Plan, asked
 from ichtune.search.searcher import OBJECTIVE, StudySearcher
-from ichtune.search.settings import SearchSettings
-from ichtune.search.trial import epoch_record, trial_folder_name
+from ichtune.search.trial import trial_folder_name
 from ichtune.search.tuner import first_trials, max_epochs
 from ichtune.space import Space
 from ichtune.training.experiment import folds_of
-from ichtune.training.metrics import evaluate
 from ichtune.training.results import EpochResult
-from ichtune.training.stopping import BestEpoch
+from ichtune.training.session import record_of
 
 PREVALENCE = (0.02, 0.06, 0.05, 0.06, 0.08)
 BEST_LR = {"adam": 1e-3, "radam": 1e-3, "sgd": 1e-2}
@@ -106,7 +109,7 @@ def made_up_run(
     space = space or Space.load("default").changed({"model.weights": "random"})
     folds = store.info.folds
     settings = SearchSettings(trials=trials, name=name, runs=runs, folds=folds, sampler="random", seed=seed)
-    run = RunFolder.create(runs / name, asked(Plan(store, space, settings, ())))
+    run = RunFolder.create(runs / name, SearchRequest.now(store, space, settings))
     halving = Halving(
         metric=OBJECTIVE,
         mode=space.direction,
@@ -147,8 +150,7 @@ class _World:
         """Write what a trial of the recipe leaves, an epoch at a time; gives what it reports."""
         recipe, params = space.recipe(config["params"]), config["params"]
         folder = run.trial(trial_folder_name(config))
-        about = {name: config[name] for name in ("number", "params", "point")}
-        folder.begin({**about, "recipe": recipe.model_dump(mode="json"), "recipe_hash": recipe_hash(recipe)})
+        folder.begin(config["number"], params, recipe, config["point"], done=0)
         own = np.random.default_rng([self.seed, 2, config["number"]]).normal(0, 0.3, self.labels.shape)
         best = BestEpoch(space.metric, recipe.training.patience)
         for epoch in range(1, recipe.training.epochs + 1):
@@ -159,9 +161,11 @@ class _World:
                 kept = np.full(logits.shape, np.nan, np.float32)
                 for fold in self.folds:
                     kept[fold.valid] = logits[fold.valid]
-                folder.keep_best({}, kept)
-            ended = "last epoch" if epoch == recipe.training.epochs else None
-            folder.add_epoch({**epoch_record(result, seconds=0.01), OBJECTIVE: best.value, ENDED: ended})
+                folder.keep_best(b"", kept)
+            ended = TrialEnd.LAST_EPOCH if epoch == recipe.training.epochs else None
+            folder.add_epoch(
+                record_of(result, 0.01, batch_parts=1, objective=best.value, scored=True, ended=ended)
+            )
             yield {"epoch": epoch, OBJECTIVE: best.value} | ({ENDED: ended} if ended else {})
 
     def _result(self, epoch: int, recipe: Recipe, logits: np.ndarray) -> EpochResult:

@@ -45,10 +45,9 @@ from rich.console import Console
 from ichtune.config import Recipe
 from ichtune.data.demo import demo_store
 from ichtune.data.store import SliceStore
-from ichtune.search.run_folder import RunFolder, TrialRecord
+from ichtune.runs.folder import RunFolder, TrialRecord
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.search import plan
-from ichtune.search.settings import SearchSettings
-from ichtune.space import Space
 from ichtune.training.experiment import Experiment
 
 AT_ONCE, FOLD = 2, 0
@@ -153,7 +152,7 @@ def measure_search(data: Path, trials: int, epochs: int, compared: int, folder: 
 def seconds_to_first_result(run: RunFolder, records: Iterable[TrialRecord], bank_s: float) -> float:
     """From the bank's end to the first epoch's: actors start, and import what training needs."""
     begun = (run.path / "search.yaml").stat().st_mtime + bank_s
-    ends = ((r.folder / "trial.json").stat().st_mtime + r.epochs[0]["seconds"] for r in records)
+    ends = ((r.folder / "trial.json").stat().st_mtime + r.epochs[0].seconds for r in records)
     return min(ends) - begun
 
 
@@ -162,12 +161,11 @@ def head_seconds(run: RunFolder, records: Sequence[TrialRecord]) -> float:
 
     Of many trials it is a sample's, scaled.
     """
-    asked = run.asked
-    space, settings = Space.parse(asked["space"], run.name), SearchSettings(name="alone", runs=run.path)
-    planned = plan(asked["data"], space, settings)
-    experiment = Experiment(planned.store.path, planned.parts, asked["folds"], settings.seed)
+    request, settings = run.request, SearchSettings(name="alone", runs=run.path)
+    planned = plan(request.data, request.space, settings)
+    experiment = Experiment(planned.store.path, planned.parts, request.folds, settings.seed)
     sample = records[:: max(1, len(records) // HEAD_SAMPLE)]
-    recipes = [Recipe.model_validate(record.recipe) for record in sample]
+    recipes = [record.recipe for record in sample]
     with ProcessPoolExecutor(AT_ONCE, get_context("spawn")) as pool:
         shares = [pool.submit(train_heads, experiment, recipes[first::AT_ONCE]) for first in range(AT_ONCE)]
         return sum(share.result() for share in shares) / AT_ONCE * len(records) / len(sample)
@@ -187,7 +185,7 @@ def train_heads(experiment: Experiment, recipes: Sequence[Recipe]) -> float:
 def baseline_auc(records: Iterable[TrialRecord], epoch: int) -> dict[str, float]:
     """AUC of the baseline after an epoch: on the fold that the tutorials' way trains, and over folds."""
     last = next(record.epochs[epoch - 1] for record in records if record.point == "baseline")
-    return {"fold": last["folds"]["auc"][FOLD], "mean": last["mean"]["auc"], "deviation": last["std"]["auc"]}
+    return {"fold": last.folds["auc"][FOLD], "mean": last.mean["auc"], "deviation": last.std["auc"]}
 
 
 def measure_tutorial(data: Path, epochs: int, folder: Path) -> dict[str, Any]:

@@ -23,10 +23,12 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
 from optuna.trial import TrialState
@@ -36,14 +38,14 @@ from rich.console import Console
 import ichtune.search.search as searching
 from ichtune.config import Recipe, recipe_hash
 from ichtune.data.demo import demo_store
+from ichtune.runs.folder import RunFolder, TrialRecord
+from ichtune.runs.settings import SearchSettings
+from ichtune.runs.study import open_study, settled_trials, trial_ends
 from ichtune.search import command
-from ichtune.search.run_folder import RunFolder, TrialRecord
-from ichtune.search.settings import SearchSettings
-from ichtune.search.study import open_study, settled_trials, trial_ends
-from ichtune.search.trial import epoch_record
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment
 from ichtune.training.results import EpochResult
+from ichtune.training.session import TrainingSession
 
 NAME, DISK_MIB, BALLAST = "soak", 256, "ballast"
 SPACE = {
@@ -168,30 +170,26 @@ class Attack:
                 file.write(bytes(2**20))
 
 
-def scores_alone(experiment: Experiment, recipe: dict[str, Any]) -> list[float | None]:
+def scores_alone(experiment: Experiment, recipe: Recipe) -> list[float]:
     """A recipe's AUC after each epoch, without Ray."""
-    scores = []
-    for result in experiment.epochs(Recipe.model_validate(recipe), device=torch.device("cpu"), threads=1):
-        scores.append(epoch_record(result, seconds=0)["mean"]["auc"])
-        if result.diverged:
-            break
-    return scores
+    session = TrainingSession("auc", epochs=recipe.training.epochs, patience=None)
+    results = experiment.epochs(recipe, device=torch.device("cpu"), threads=1)
+    return [epoch.record.mean["auc"] for epoch in session.run(results)]
 
 
 def count_wrong(run: RunFolder, records: list[TrialRecord]) -> int:
     """How many trials have another score in some epoch than their recipe has when it is trained alone."""
-    asked = run.asked
-    settings = SearchSettings(name="alone", runs=run.path, folds=asked["folds"], views=SETTINGS["views"])  # ty: ignore[invalid-argument-type]
-    planned = searching.plan(asked["data"], Space.parse(asked["space"], run.name), settings)
-    experiment = Experiment(planned.store.path, planned.parts, asked["folds"], asked["settings"]["seed"])
+    request = run.request
+    planned = searching.plan(
+        request.data, request.space, replace(request.settings, name="alone", runs=run.path)
+    )
+    experiment = Experiment(planned.store.path, planned.parts, request.folds, request.settings.seed)
     torch.set_num_threads(1)
     wrong = 0
     for record in records:
-        got = [epoch["mean"]["auc"] for epoch in record.epochs]
-        wrong += any(
-            (a is None) != (b is None) or (a is not None and b is not None and abs(a - b) > 1e-9)
-            for a, b in zip(got, scores_alone(experiment, record.recipe), strict=False)
-        )
+        got = [epoch.mean["auc"] for epoch in record.epochs]
+        alone = scores_alone(experiment, record.recipe)[: len(got)]
+        wrong += len(alone) < len(got) or not np.allclose(got, alone, rtol=0, atol=1e-9, equal_nan=True)
     return wrong
 
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.search import plan
 from ichtune.search.search import search as run_search
-from ichtune.search.settings import SearchSettings
 from ichtune.space import Space
 
 if TYPE_CHECKING:

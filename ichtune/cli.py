@@ -253,8 +253,8 @@ def search(
     ] = False,
 ) -> None:
     """Search for the best recipe on a slice store: the main job."""
+    from ichtune.runs.settings import SearchSettings
     from ichtune.search import command
-    from ichtune.search.settings import SearchSettings
     from ichtune.space import Space
 
     changes = command.parse_changes(set or [])

@@ -43,13 +43,13 @@ Fraction = Annotated[Number, Field(ge=0, lt=1)]
 Count = Annotated[Whole, Field(ge=1)]
 WholeOrZero = Annotated[Whole, Field(ge=0)]
 Level = Literal["normal", "moderate", "aggressive"]
-"""Of augmentation."""
+"""Augmentation level."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 Precision = Literal["bfloat16", "float32"]
 PerLabel = Annotated[tuple[NonNegative, ...], Field(min_length=len(LABELS), max_length=len(LABELS))]
 LabelWeights = Annotated[PerLabel, AfterValidator(_not_all_zero)]
 
-# The scores that a search may go by, and which way is better; `ichtune.training.metrics` computes them.
+# The scores that a search may go by, and which way is better; `ichtune.metrics` computes them.
 METRIC_DIRECTIONS: Final[dict[str, Literal["max", "min"]]] = {
     "auc": "max",
     "average_precision": "max",

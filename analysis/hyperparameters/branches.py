@@ -8,10 +8,10 @@ import numpy as np
 
 from analysis.rank import RankedResults
 from analysis.ranked_trial import RankedTrial
+from ichtune.runs.records import best_of
 from ichtune.space import Space
 from ichtune.space.distributions import Choice, Range, Scalar
 from ichtune.space.walks import Dimension, Params, named
-from ichtune.training.metrics import higher_is_better
 
 FEWEST = 20
 """Trials below which a branch is refused.
@@ -76,8 +76,8 @@ class Rung:
         # By number: forests draw trials by their place, which must not follow the scores.
         own = (trial for trial in results.trials if trial.run is results.run)
         trials = sorted(own, key=lambda trial: trial.record.number)
-        longest = max(trial.record.recipe["training"]["epochs"] for trial in trials)
-        epoch = min(results.run.asked["settings"]["grace"], longest)
+        longest = max(trial.record.recipe.training.epochs for trial in trials)
+        epoch = min(results.run.request.settings.grace, longest)
         scores = [_score_at(epoch, trial) for trial in trials]
         scored = [(trial, score) for trial, score in zip(trials, scores, strict=True) if score is not None]
         return cls(
@@ -91,7 +91,7 @@ class Rung:
 def branches(results: RankedResults) -> list[Branch]:
     """All trials of the run together, and then those of each option that holds hyperparameters of its own."""
     rung = Rung.of(results)
-    space = Space.parse(results.run.asked["space"], str(results.run.path / "search.yaml"))
+    space = results.run.request.space
     return branches_of(space, [trial.record.params for trial in rung.trials], rung.scores)
 
 
@@ -149,13 +149,11 @@ def place(distribution: Range | Choice, value: Any) -> float:
 
 def _score_at(epoch: int, trial: RankedTrial) -> float | None:
     """The trial's score as if it had ended at an epoch, so at its best one until then; None where there is none."""
-    until = [record for record in trial.record.epochs if record["epoch"] <= epoch]
-    if until[-1]["epoch"] < epoch or any(record["diverged"] for record in until):
+    until = [record for record in trial.record.epochs if record.epoch <= epoch]
+    if until[-1].epoch < epoch or any(record.diverged for record in until):
         return None
-    defined = [record["mean"] for record in until if record["mean"][trial.searched] is not None]
-    sign = 1 if higher_is_better(trial.searched) else -1
-    best = max(defined, key=lambda mean: sign * mean[trial.searched], default={trial.metric: None})
-    return best[trial.metric]
+    best = best_of(until, trial.searched).mean
+    return None if math.isnan(best[trial.searched]) or math.isnan(best[trial.metric]) else best[trial.metric]
 
 
 def _column(dimension: Dimension) -> str:

@@ -35,7 +35,7 @@ def curves(trials: Sequence["RankedTrial"], *, grace: int, reduction: float) -> 
     metric = Metric.of(trials)
     top = [trial for trial in trials if np.isfinite(metric.score(trial))][: len(LINES)]
     field = [trial for trial in trials if trial not in top]
-    epochs = max(trial.record.recipe["training"]["epochs"] for trial in trials)
+    epochs = max(trial.record.recipe.training.epochs for trial in trials)
     figure = Figure(figsize=(WIDTH, 4.2))
     axes = figure.subplots()
     metric.scale(axes.yaxis, np.concatenate([metric.values(trial) for trial in trials]))
@@ -91,7 +91,7 @@ def _draw_field(axes: Axes, metric: Metric, trials: Sequence["RankedTrial"]) -> 
 def _draw_curve(axes: Axes, metric: Metric, trial: "RankedTrial", rank: int) -> None:
     colour, dashes = LINES[rank]
     points = _points(metric, trial)
-    best = trial.best_epoch["epoch"]
+    best = trial.best_epoch.epoch
     axes.plot(
         points[:, 0],
         points[:, 1],
@@ -112,5 +112,5 @@ def _draw_rungs(axes: Axes, epochs: Sequence[int]) -> None:
 
 def _points(metric: Metric, trial: "RankedTrial") -> np.ndarray:
     """Epochs and scores `[E, 2]`, where there is one."""
-    points = np.column_stack([[epoch["epoch"] for epoch in trial.record.epochs], metric.values(trial)])
+    points = np.column_stack([[epoch.epoch for epoch in trial.record.epochs], metric.values(trial)])
     return points[np.isfinite(points[:, 1])]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from analysis.pictures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILLION
+from ichtune.runs.ends import TrialEnd
 
 if TYPE_CHECKING:
     from analysis.rank import RankedTrial
@@ -18,12 +19,12 @@ class Look(NamedTuple):
 
 
 ENDS: Final = {
-    "last epoch": Look("all epochs", BLUE, "o"),
-    "patience": Look("out of patience", GREEN, "s"),
-    "asha": Look("stopped by ASHA", ORANGE, "^"),
-    "diverged": Look("diverged", VERMILLION, "x"),
-    "failed": Look("failed", BLACK, "P"),
-    "interrupted": Look("interrupted", PURPLE, "D"),
+    TrialEnd.LAST_EPOCH: Look("all epochs", BLUE, "o"),
+    TrialEnd.PATIENCE: Look("out of patience", GREEN, "s"),
+    TrialEnd.ASHA: Look("stopped by ASHA", ORANGE, "^"),
+    TrialEnd.DIVERGED: Look("diverged", VERMILLION, "x"),
+    TrialEnd.FAILED: Look("failed", BLACK, "P"),
+    TrialEnd.INTERRUPTED: Look("interrupted", PURPLE, "D"),
 }
 OTHER: Final = Look("running", GREY, "d")
 

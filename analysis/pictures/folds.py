@@ -70,8 +70,7 @@ def _title(top: int, count: int, trials: int, known: bool) -> str:
 
 def _values(trial: "RankedTrial", metric: Metric) -> np.ndarray:
     """A trial's score on each fold; NaN where it isn't defined."""
-    found = trial.best_epoch["folds"][metric.name]
-    return np.array([np.nan if value is None else value for value in found], float)
+    return np.array(trial.best_epoch.folds[metric.name])
 
 
 def _draw_folds(axes: Axes, values: np.ndarray) -> None:

@@ -21,13 +21,10 @@ from analysis.pictures.saved import saved
 from analysis.pictures.slices import slices
 from analysis.pictures.style import save
 from analysis.pictures.words import trial_name
-from ichtune.data.store import SliceStore
-from ichtune.space import Space
+from ichtune.space.points import BASELINE
 
 if TYPE_CHECKING:
     from analysis.rank import RankedResults, RankedTrial
-
-BASELINE = "baseline"
 
 
 def draw(
@@ -56,16 +53,15 @@ def _pictures(
     by_label: pd.DataFrame | None,
 ) -> Iterator[tuple[str, Figure]]:
     """One at a time, so that only one is in memory."""
-    trials, asked = results.trials, results.run.asked
-    settings = asked["settings"]
+    trials, request = results.trials, results.run.request
     yield "progress", progress(trials)
     yield "saved", saved(trials)
     if importance is not None and len(importance):
         yield "importance", draw_importance(importance)
     if np.isnan(Metric.of(trials).score(results.best)):
         return  # the best comes first: no other has a score either
-    yield "curves", curves(trials, grace=settings["grace"], reduction=settings["reduction"])
-    knobs = varying(Space.parse(asked["space"], str(results.run)).dimensions, trials)
+    yield "curves", curves(trials, grace=request.settings.grace, reduction=request.settings.reduction)
+    knobs = varying(request.space.dimensions, trials)
     if knobs:
         yield "slices", slices(trials, knobs, effects)
         yield "parallel", parallel(trials, knobs)
@@ -74,7 +70,7 @@ def _pictures(
     if by_label is not None and shown:
         yield "labels", labels(by_label, shown)
     if results.best.logits is not None:
-        truth = SliceStore.open(asked["data"]).labels
+        truth = results.store.labels
         yield "reliability", reliability(results.best.logits, truth, trial_name(results.best))
 
 

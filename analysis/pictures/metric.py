@@ -56,8 +56,7 @@ class Metric:
 
     def values(self, trial: "RankedTrial") -> np.ndarray:
         """The score at each epoch; NaN where it wasn't defined."""
-        means = [epoch["mean"][self.name] for epoch in trial.record.epochs]
-        return np.array([np.nan if value is None else value for value in means], float)
+        return np.array([epoch.mean[self.name] for epoch in trial.record.epochs])
 
     def best_so_far(self, scores: np.ndarray) -> np.ndarray:
         """The best of the scores up to each one; NaN before the first that is defined."""

@@ -11,12 +11,13 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.pictures.ends import ENDS, OTHER, Look
 from analysis.pictures.style import WIDTH, paper
+from ichtune.runs.ends import TrialEnd
 
 if TYPE_CHECKING:
     from analysis.rank import RankedTrial
 
 
-def saved_share(trials: Sequence["RankedTrial"], ended: str) -> float:
+def saved_share(trials: Sequence["RankedTrial"], ended: TrialEnd) -> float:
     """Of all epochs that the recipes asked for, the share that trials with this end did not train."""
     spared = sum(_asked(trial) - _spent(trial) for trial in trials if trial.ended == ended)
     return spared / sum(map(_asked, trials))
@@ -44,11 +45,11 @@ def saved(trials: Sequence["RankedTrial"]) -> Figure:
 
 
 def _spent(trial: "RankedTrial") -> int:
-    return trial.record.epochs[-1]["epoch"]
+    return trial.record.last.epoch
 
 
 def _asked(trial: "RankedTrial") -> int:
-    return trial.record.recipe["training"]["epochs"]
+    return trial.record.recipe.training.epochs
 
 
 def _look(trial: "RankedTrial") -> Look:
@@ -58,7 +59,8 @@ def _look(trial: "RankedTrial") -> Look:
 def _title(trials: Sequence["RankedTrial"]) -> str:
     """`ASHA saved 62 % of 720 epochs, patience another 3 %`."""
     shares = [
-        (who, saved_share(trials, ended)) for who, ended in (("ASHA", "asha"), ("patience", "patience"))
+        (who, saved_share(trials, ended))
+        for who, ended in (("ASHA", TrialEnd.ASHA), ("patience", TrialEnd.PATIENCE))
     ]
     told = [f"{who} saved {share:.0%}".replace("%", " %") for who, share in shares if share > 0]
     return f"{' and '.join(told) or 'Nothing was saved'} of {sum(map(_asked, trials)):,} epochs"

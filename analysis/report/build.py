@@ -20,7 +20,7 @@ from analysis.report.figures import figures
 from analysis.report.grids import Cell, Grid
 from analysis.report.parallel import parallel
 from analysis.report.retrained import RetrainedModel, retrained_models
-from analysis.report.searching import date, endings, searched_when, settings_of, space_of, space_text
+from analysis.report.searching import date, endings, searched_when, settings_of, space_text
 from analysis.report.summary import Summary
 from ichtune.files import replacing
 from ichtune.space import Space
@@ -42,13 +42,13 @@ def write_report(findings: Findings, pictures: Sequence[Path]) -> Path:
 def report_page(findings: Findings, pictures: Sequence[Path]) -> str:
     """The HTML of the report."""
     results, run = findings.results, findings.results.run
-    space, (models, damaged) = space_of(run), retrained_models(run)
+    space, (models, damaged) = run.request.space, retrained_models(run)
     style, scripts = _inline("report.css"), [_inline("tables.js"), _inline("parallel.js")]
     return _template().render(
         run=run.name,
         now=date(datetime.now()),
         when=searched_when(run),
-        ichtune=run.asked["versions"]["ichtune"],
+        ichtune=run.request.versions["ichtune"],
         style=style,
         scripts=scripts,
         policy=_policy([style], scripts),

@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.rank import RankedResults
 from analysis.report.grids import Cell, Grid
-from ichtune.data.audit import LEAK, NOTE, Finding, audit
+from ichtune.data.audit import NOTE, Finding, audit
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
 
@@ -22,7 +22,7 @@ class Dataset:
     @classmethod
     def of(cls, results: RankedResults) -> "Dataset":
         store = results.store
-        return cls(_facts(store), _splits(results.splits), [*_changed(results), *_audited(store)])
+        return cls(_facts(store), _splits(results.splits), _audited(store))
 
 
 def _facts(store: SliceStore) -> dict[str, str]:
@@ -75,19 +75,6 @@ def _share(row: pd.Series, label: str) -> Cell:
     return Cell(
         f"{share:.1%} ({row[f'{label}_slices']:,.0f} in {row[f'{label}_patients']:,.0f})", repr(float(share))
     )
-
-
-def _changed(results: RankedResults) -> list[Finding]:
-    asked = results.run.asked["fingerprint"]
-    if results.store.fingerprint == asked:
-        return []
-    return [
-        Finding(
-            LEAK,
-            f"The store is not the one that was searched on: its fingerprint is {results.store.fingerprint}, that of "
-            f"the search {asked}. What this section says may not hold for the scores.",
-        )
-    ]
 
 
 def _audited(store: SliceStore) -> list[Finding]:

@@ -6,7 +6,6 @@ import shlex
 from collections import Counter
 from dataclasses import fields
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
 from analysis.differences import flat
@@ -16,8 +15,9 @@ from ichtune.config import Recipe
 from ichtune.data.prepare import PrepareOptions
 from ichtune.data.store import StoreInfo
 from ichtune.errors import InputError
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.settings import SearchSettings
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.records import TrialRecord
+from ichtune.runs.settings import SearchSettings
 from ichtune.space import Space
 from ichtune.wording import plain
 from ichtune.yaml_text import write_yaml
@@ -53,9 +53,9 @@ def prepare_command(info: StoreInfo, store: str) -> str:
 
 def search_command(run: RunFolder, store: str, space: str) -> str:
     """The command that searches alike; `space` is the name of a preset or a file."""
-    settings = run.asked["settings"]
+    settings = run.request.settings.as_dict()
     usual = {field.name: field.default for field in fields(SearchSettings)}
-    changed = {name: value for name, value in settings.items() if name in usual and value != usual[name]}
+    changed = {name: value for name, value in settings.items() if name != "runs" and value != usual[name]}
     asked = {"trials": settings["trials"], "seed": settings["seed"], **changed, "name": run.name}
     return _command("ichtune", "search", "--data", store, "--space", space, *_flags(asked))
 
@@ -71,11 +71,12 @@ def preset_of(space: Space) -> str | None:
 def retrain_command(run: RunFolder, model: RetrainedModel) -> str:
     """The command that retrains alike, from what differs between the model's recipe and the trial's."""
     origin = model.about.origin
-    trial = json.loads((run.trial(origin.trial).path / "trial.json").read_text())
-    before, after = Recipe.parse(trial["recipe"], origin.trial), model.about.recipe
+    record = TrialRecord.read(run.trial(origin.trial).path)
+    assert record, "a retrained trial has finished an epoch"
+    before, after = record.recipe, model.about.recipe
     asked = {"rank": origin.rank, "train": after.model.train, "head": origin.head, "fold": origin.fold}
     changed = _changed(before, after) | {"optimizer.lr": after.optimizer.lr}
-    if model.metrics["metric"] != run.asked["space"]["metric"]:
+    if model.metrics["metric"] != run.request.space.metric:
         changed["metric"] = model.metrics["metric"]
     flags = {RETRAIN_FLAGS[key]: value for key, value in changed.items() if key in RETRAIN_FLAGS}
     sets = [f"--set={key}={_yaml(value)}" for key, value in changed.items() if key not in RETRAIN_FLAGS]
@@ -106,7 +107,7 @@ def _changed(before: Recipe, after: Recipe) -> dict[str, Any]:
 
 def versions_of(run: RunFolder) -> dict[str, dict[str, str]]:
     """The versions that searched, and those that wrote the report, by name."""
-    searched = run.asked["versions"]
+    searched = run.request.versions
     here = {name: version(name) for name in searched}
     return {
         "searched with": searched,
@@ -120,7 +121,7 @@ def versions_of(run: RunFolder) -> dict[str, dict[str, str]]:
 
 def search_yaml(run: RunFolder) -> str:
     """All that was asked, with the store by its name alone."""
-    return write_yaml(run.asked | {"data": Path(run.asked["data"]).name}).strip()
+    return write_yaml(run.request.as_dict() | {"data": run.request.data.name}).strip()
 
 
 def _flags(settings: dict[str, Any]) -> list[str]:

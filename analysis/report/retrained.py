@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from analysis.model_folder import ABOUT, About
 from analysis.report.grids import Grid
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 from ichtune.yaml_text import read_yaml, write_yaml
 
 

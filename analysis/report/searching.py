@@ -8,18 +8,13 @@ from rich.console import Console
 
 from analysis.report.grids import ABSENT
 from analysis.show import print_summary
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.study import open_study
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import open_study
 from ichtune.space import Space
 from ichtune.wording import plain
 
 COLUMNS = 100
 """Characters that a line of the tree may have."""
-
-
-def space_of(run: RunFolder) -> Space:
-    """The space that a run searched."""
-    return Space.parse(run.asked["space"], run.name)
 
 
 def space_text(space: Space) -> str:
@@ -29,7 +24,7 @@ def space_text(space: Space) -> str:
 
 def settings_of(run: RunFolder) -> dict[str, str]:
     """The search's settings by name, those left open as a dash."""
-    settings = run.asked["settings"]
+    settings = {name: value for name, value in run.request.settings.as_dict().items() if name != "runs"}
     return {
         name.replace("_", " "): ABSENT if value is None else plain(value) for name, value in settings.items()
     }

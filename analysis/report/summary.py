@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from analysis.ablation import BASELINE
 from analysis.held_out import HeldOut
 from analysis.population import population
 from analysis.rank import RankedResults
@@ -16,9 +15,10 @@ from analysis.ranked_table import difference_decimals, interval, score_decimals
 from analysis.ranked_trial import recipe_text
 from analysis.report.metric_words import metric_meaning, metric_words
 from analysis.report.retrained import RetrainedModel
-from analysis.report.searching import space_of
 from analysis.tables import shown
 from ichtune.labels import LABELS
+from ichtune.runs.ends import TrialEnd
+from ichtune.space.points import BASELINE
 
 SAMPLERS: Final = {
     "tpe": "Optuna's TPE sampler, which learns from the trials before",
@@ -143,12 +143,12 @@ class Summary:
 
     def _searched(self) -> str:
         run = self.results.run
-        space, count = space_of(run), len(self.results.trials)
+        space, count = run.request.space, len(self.results.trials)
         open_settings = len(space.dimensions)
         about = f" ({space.description[0].lower()}{space.description[1:]})" if space.description else ""
-        settings = run.asked["settings"]
-        sampler = SAMPLERS.get(settings["sampler"], settings["sampler"])
-        early = sum(trial.ended == "asha" for trial in self.results.trials)
+        settings = run.request.settings
+        sampler = SAMPLERS.get(settings.sampler, settings.sampler)
+        early = sum(trial.ended == TrialEnd.ASHA for trial in self.results.trials)
         stopped = f" {early} of them, behind the others, were stopped early." if early else ""
         compared = "".join(
             f" Those of the run {other.name} stand beside them." for other in self.results.runs[1:]
@@ -162,7 +162,7 @@ class Summary:
         return f"{tried} tried from the space {space.name}{about}, {how_open}.{stopped}{compared}"
 
     def _scored(self) -> str:
-        folds, metric = self.results.run.asked["folds"], self.results.metric
+        folds, metric = self.results.run.request.folds, self.results.metric
         better = "higher" if self.results.maximised else "lower"
         how = (
             f"as the mean over {folds} folds, each time on patients that the model had not seen"
@@ -298,7 +298,7 @@ class Summary:
         )
 
     def _rare(self) -> str:
-        behind = population(self.results.splits, self.results.run.asked["folds"]).set_index("label")
+        behind = population(self.results.splits, self.results.run.request.folds).set_index("label")
         rare = [
             f"{label} ({behind.at[label, 'train_patients']:.0f})"
             for label in LABELS
@@ -313,7 +313,7 @@ class Summary:
         )
 
     def _undefined(self) -> str:
-        folds = self.results.run.asked["folds"]
+        folds = self.results.run.request.folds
         behind = population(self.results.splits, folds)
         missing = [
             f"{label} ({defined} of {folds})"
@@ -342,7 +342,11 @@ class Summary:
 
     def _lost(self) -> str:
         ends = Counter(trial.ended for trial in self.results.trials)
-        lost = [f"{ends[kind]} {kind}" for kind in ("diverged", "failed", "interrupted") if ends[kind]]
+        lost = [
+            f"{ends[kind]} {kind}"
+            for kind in (TrialEnd.DIVERGED, TrialEnd.FAILED, TrialEnd.INTERRUPTED)
+            if ends[kind]
+        ]
         return (
             f"Not every recipe was tried to its end: of the ranked trials {', '.join(lost)}." if lost else ""
         )

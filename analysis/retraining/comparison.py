@@ -12,9 +12,9 @@ from scipy.special import expit
 from analysis.rank import TABLE_METRICS
 from ichtune.data.store import SliceStore
 from ichtune.labels import ANY, LABELS
+from ichtune.metrics import evaluate, no_skill
 from ichtune.training.batches import Fold
 from ichtune.training.losses import MaskedLoss
-from ichtune.training.metrics import evaluate, no_skill
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from analysis.searched import SearchedModel, searched_experiment
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
+from ichtune.metrics import evaluate
 from ichtune.models.heads import Network
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, open_store
-from ichtune.training.metrics import evaluate
 
 # A rate that suits a new head tears apart a backbone that has learned already.
 LR_DIVISOR: Final = 10
@@ -100,13 +100,13 @@ class RetrainPlan:
     @cached_property
     def differences(self) -> list[Difference]:
         """Everything in which the training differs from the search's of the same recipe."""
-        metric = Difference("metric", self.run.asked["space"]["metric"], self.metric)
+        metric = Difference("metric", self.run.request.space.metric, self.metric)
         besides = (metric, self._head(), self._views(), self._selection())
         changed = [change for change in besides if change.searched != change.retrained]
         return recipe_differences(self.searched.recipe, self.recipe) + changed
 
     def _head(self) -> Difference:
-        epoch, drawn = self.searched.trial.best_epoch["epoch"], "newly drawn"
+        epoch, drawn = self.searched.trial.best_epoch.epoch, "newly drawn"
         warm = f"the search's of fold {self.fold.index} after epoch {epoch}"
         return Difference("head starts as", drawn, warm if self.options.head == "warm" else drawn)
 
@@ -114,7 +114,7 @@ class RetrainPlan:
         """On images each epoch has a new view of a slice; on a bank with fewer views they come again."""
         epochs = self.recipe.training.epochs
         banked = self.searched.frozen and self.searched.recipe.augmentation != "normal"
-        before = min(self.run.asked["settings"]["views"], self.searched.recipe.training.epochs)
+        before = min(self.run.request.settings.views, self.searched.recipe.training.epochs)
         return Difference("augmented views of a slice", before if banked else epochs, epochs)
 
     def _selection(self) -> Difference:
@@ -166,8 +166,8 @@ def plan(run: RunFolder | str | Path, options: RetrainOptions | None = None) -> 
     options = options or RetrainOptions()
     ranking = RankedResults.of(run)
     trial = _ranked(ranking, options.rank)
-    recipe = Recipe.parse(trial.record.recipe, str(trial.record.folder))
-    experiment = searched_experiment(ranking.run.asked, recipe)
+    recipe = trial.record.recipe
+    experiment = searched_experiment(ranking.run.request, recipe)
     searched = SearchedModel(trial, recipe, experiment, _fold(experiment, options.fold))
     changed = _changed(recipe, ranking.metric, options)
     made = RetrainPlan(ranking.run, options, searched, changed.recipe({}), changed.metric)

@@ -1,15 +1,13 @@
 """The best recipe of a search trained again with its backbone, and set beside the model that the search had."""
 
 import json
-import math
 import os
 import shutil
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -33,15 +31,17 @@ from analysis.tables import Table, write_table
 from ichtune.errors import InputError
 from ichtune.files import replacing
 from ichtune.labels import LABELS
+from ichtune.metrics import THRESHOLD, higher_is_better
 from ichtune.models.heads import Network
 from ichtune.progress import Report
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.records import without_nan
+from ichtune.runs.request import installed
 from ichtune.training.batches import Source
 from ichtune.training.fit import fit
 from ichtune.training.losses import make_loss
-from ichtune.training.metrics import THRESHOLD, higher_is_better
 
-VERSIONS: Final = ("ichtune", "torch", "torchvision", "monai", "albumentations", "numpy")
+TRAINED_WITH: Final = ("ichtune", "torch", "torchvision", "monai", "albumentations", "numpy")
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def _write_model(plan: RetrainPlan, folder: Path, network: Network, epoch: int) 
             seed=plan.experiment.seed,
             differences={change.what: change.change for change in plan.differences},
         ),
-        versions={name: version(name) for name in VERSIONS},
+        versions=installed(TRAINED_WITH),
     )
 
 
@@ -239,13 +239,4 @@ def _write_metrics(
         "notes": made.notes,
     }
     with replacing(folder / "metrics.json") as file:
-        file.write_text(json.dumps(_without_nan(content), indent=2) + "\n")
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: null."""
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+        file.write_text(json.dumps(without_nan(content), indent=2) + "\n")

@@ -7,7 +7,7 @@ from math import ceil, isfinite
 from ray._private.resource_and_label_spec import ResourceAndLabelSpec
 
 from ichtune.errors import InputError
-from ichtune.search.settings import SearchSettings
+from ichtune.runs.settings import SearchSettings
 
 FINEST = 1e-4
 """Ray counts parts of a core or a GPU in these."""

@@ -9,15 +9,16 @@ from rich.table import Table
 
 from ichtune.data.demo import demo_store
 from ichtune.errors import InputError
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import REQUEST, RunFolder
+from ichtune.runs.remote import below
+from ichtune.runs.settings import SearchSettings
+from ichtune.runs.study import settled_trials
 from ichtune.search.capacity import Capacity, offered
 from ichtune.search.cluster import connected
 from ichtune.search.halt import BUDGET, interruptible
-from ichtune.search.remote import below
 from ichtune.search.resume import resume as resumed
-from ichtune.search.run_folder import RunFolder
 from ichtune.search.search import Plan, plan, search
-from ichtune.search.settings import SearchSettings
-from ichtune.search.study import INTERRUPTED, settled_trials
 from ichtune.space import Space
 from ichtune.wording import pasteable
 from ichtune.yaml_text import parse_yaml_value
@@ -96,7 +97,7 @@ def _check_cluster(settings: SearchSettings) -> None:
 
 
 def _interrupted(run: RunFolder, asked: int, console: Console) -> int:
-    begun = (run.path / "search.yaml").is_file()
+    begun = (run.path / REQUEST).is_file()
     done = settled_trials(run) if begun else 0
     where = f"with {done} of {asked} trials done" if done else "before the first trial was done"
     console.print(f"[bold red]stopped:[/] interrupted {where}")
@@ -152,7 +153,7 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
             reason = escape(_in_words(stopped, run))
             console.print(f"[bold red]stopped:[/] {reason}", soft_wrap=True, highlight=False)
             _tell("go on with:", _resume_command(run), console)
-        code = {None: OK, BUDGET: OK, INTERRUPTED: INTERRUPTED_CODE}.get(stopped, NOTHING_USABLE)
+        code = {None: OK, BUDGET: OK, TrialEnd.INTERRUPTED: INTERRUPTED_CODE}.get(stopped, NOTHING_USABLE)
         return _rank(run, console, code)
     except KeyboardInterrupt:
         console.print("[bold red]stopped:[/] interrupted while ranking; the trials are kept")
@@ -163,10 +164,10 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
 def _in_words(stopped: str, run: RunFolder) -> str:
     if stopped != BUDGET:
         return stopped
-    asked = run.asked["settings"]
+    settings = run.request.settings
     return (
-        f"the time budget of {asked['time_budget_s']:g} s ended the search, with {settled_trials(run)} of "
-        f"{asked['trials']} trials done"
+        f"the time budget of {settings.time_budget_s:g} s ended the search, with {settled_trials(run)} of "
+        f"{settings.trials} trials done"
     )
 
 

@@ -10,10 +10,12 @@ from ray import cloudpickle
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import ENDED
+from ichtune.runs.trial_folder import TrialFolder
 from ichtune.search.disk import DISK_FULL
 from ichtune.search.halt import Halt
-from ichtune.search.run_folder import RunFolder, TrialFolder
-from ichtune.search.study import INTERRUPTED
 
 ALIKE = 3
 """So many trials that fail in the same way before any has worked, and no other will do better."""
@@ -51,7 +53,7 @@ class Failures(Callback):
         result = trial.last_result or {}
         if DISK_FULL in result:
             self.halt.request(f"the disk is full: {result[DISK_FULL]}")
-        elif not self.halt.reason and result.get("ended") != INTERRUPTED:
+        elif not self.halt.reason and result.get(ENDED) != TrialEnd.INTERRUPTED:
             self._folder(trial).drop_checkpoint()
 
     def _note_death(self, trial: Trial) -> None:

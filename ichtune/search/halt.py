@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from ray.tune import Stopper
 
-from ichtune.search.study import INTERRUPTED
+from ichtune.runs.ends import TrialEnd
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -71,7 +71,7 @@ class Halt(Stopper):
     def _take(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if not self._reasons:
-            self.request(INTERRUPTED)
+            self.request(TrialEnd.INTERRUPTED)
             self._asked = now
             if not os.isatty(2):  # a terminal has the view, which tells it
                 os.write(2, f"{ENDING}\n".encode())  # safe in a handler

@@ -5,15 +5,14 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ichtune.search.run_folder import RunFolder, TrialRecord
-from ichtune.search.searcher import OBJECTIVE
-from ichtune.search.study import (
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.records import TrialRecord
+from ichtune.runs.study import (
     CONTINUES,
     ENDED,
-    INTERRUPTED,
     POINT,
     RECIPE,
-    REPEATED,
     REPEATS,
     is_settled,
     open_study,
@@ -40,14 +39,16 @@ def recover(run: RunFolder) -> int:
     for trial in trials:
         running = trial.state == TrialState.RUNNING
         if running and REPEATS in trial.user_attrs:
-            _tell(study, trial, REPEATED, TrialState.FAIL)
+            _tell(study, trial, TrialEnd.REPEATED, TrialState.FAIL)
         elif running and (ended := _unheard_end(study, trial, records)):
             _tell_end(study, trial, ended)
-        elif running or (trial.user_attrs.get(ENDED) == INTERRUPTED and REPEATS not in trial.user_attrs):
+        elif running or (
+            trial.user_attrs.get(ENDED) == TrialEnd.INTERRUPTED and REPEATS not in trial.user_attrs
+        ):
             if trial.number not in continued:
                 _enqueue_again(study, trial)
             if running:
-                _tell(study, trial, INTERRUPTED, TrialState.FAIL)
+                _tell(study, trial, TrialEnd.INTERRUPTED, TrialState.FAIL)
     return sum(map(is_settled, study.get_trials(deepcopy=False)))
 
 
@@ -67,16 +68,16 @@ def _unheard_end(
     """What the trial's folder holds, if the trial came to an end that the driver didn't live to hear of."""
     record = records.get(run_number(study, trial))
     same = record is not None and record.recipe_hash == trial.user_attrs.get(RECIPE)
-    return record if same and record.epochs[-1].get(ENDED) else None
+    return record if same and record.last.ended else None
 
 
 def _tell_end(study: optuna.Study, trial: FrozenTrial, record: TrialRecord) -> None:
     live = optuna.Trial(study, trial._trial_id)
     for epoch in record.epochs:
-        if epoch["epoch"] not in trial.intermediate_values:
-            live.report(epoch[OBJECTIVE], epoch["epoch"])
-    last = record.epochs[-1]
-    _tell(study, trial, last[ENDED], TrialState.COMPLETE, last[OBJECTIVE])
+        if epoch.epoch not in trial.intermediate_values:
+            live.report(epoch.objective, epoch.epoch)
+    assert record.last.ended
+    _tell(study, trial, record.last.ended, TrialState.COMPLETE, record.last.objective)
 
 
 def _enqueue_again(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -88,7 +89,7 @@ def _enqueue_again(study: optuna.Study, trial: FrozenTrial) -> None:
 
 
 def _tell(
-    study: optuna.Study, trial: FrozenTrial, ended: str, state: TrialState, value: float | None = None
+    study: optuna.Study, trial: FrozenTrial, ended: TrialEnd, state: TrialState, value: float | None = None
 ) -> None:
     optuna.Trial(study, trial._trial_id).set_user_attr(ENDED, ended)
     study.tell(trial.number, value, state=state)

@@ -1,15 +1,13 @@
 """A search that goes on: what its run says it was asked for, with what may be asked for anew."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 from ichtune.search.search import Plan, plan_again
-from ichtune.search.settings import SearchSettings
 from ichtune.space import Space
 
 FREE = (
@@ -36,33 +34,20 @@ def resume(
         InputError: no run, a store that is gone or another one, or other settings than the run's, with the
             difference.
     """
-    asked = run.asked
-    store = _same_store(data or Path(asked["data"]), asked["fingerprint"])
-    searched = Space.parse(asked["space"], str(run.path / "search.yaml"))
+    request = run.request
+    store = request.open_store(data)
+    searched = request.space
     wanted = (space or searched).changed(changes or {})
     if space is not None and all(variant.precision == "auto" for variant in wanted.models()):
         [*known] = {variant.precision for variant in searched.models()}
         wanted = wanted.changed({"training.precision": known[0]}) if len(known) == 1 else wanted
-    before = {key: value for key, value in asked["settings"].items() if key not in ("name", "runs")}
-    _refuse_changes(
-        run,
-        {**{key: value for key, value in before.items() if key not in FREE}, "space": searched.as_dict()},
-        {**{key: value for key, value in settings.items() if key not in FREE}, "space": wanted.as_dict()},
-    )
-    known_settings = {field.name for field in fields(SearchSettings)}
-    kept = {key: value for key, value in before.items() if key in known_settings}
-    again = SearchSettings(**kept | {key: value for key, value in settings.items() if key in FREE})
-    return plan_again(store, searched, replace(again, name=run.name, runs=run.runs))
-
-
-def _same_store(path: Path, fingerprint: str) -> SliceStore:
-    store = SliceStore.open(path.absolute())
-    if store.fingerprint != fingerprint:
-        raise InputError(
-            f"{store.path}: not the store of this run: its fingerprint is {store.fingerprint}, the run's "
-            f"{fingerprint}; give that store by --data, or start a new run on this one"
-        )
-    return store
+    before = {
+        key: value for key, value in request.settings.as_dict().items() if key not in (*FREE, "name", "runs")
+    }
+    now = {key: value for key, value in settings.items() if key not in FREE}
+    _refuse_changes(run, {**before, "space": searched.as_dict()}, {**now, "space": wanted.as_dict()})
+    free = {key: value for key, value in settings.items() if key in FREE}
+    return plan_again(store, searched, replace(request.settings, **free, name=run.name, runs=run.runs))
 
 
 def _refuse_changes(run: RunFolder, before: dict[str, Any], now: dict[str, Any]) -> None:

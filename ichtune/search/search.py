@@ -5,9 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -15,15 +13,17 @@ from rich.console import Console
 from ichtune.config import LEVELS
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
+from ichtune.metrics import is_defined
 from ichtune.models.precision import resolved
 from ichtune.progress import progress
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.remote import below
+from ichtune.runs.request import SearchRequest
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.bank_tasks import compute_on
 from ichtune.search.capacity import Capacity, offered, trial_resources
 from ichtune.search.cluster import connected
-from ichtune.search.remote import below
-from ichtune.search.run_folder import RunFolder
 from ichtune.search.samplers import make_sampler
-from ichtune.search.settings import SearchSettings
 from ichtune.search.storage import check_storage
 from ichtune.search.trial import TrialJob
 from ichtune.search.tuner import run_trials
@@ -34,12 +34,10 @@ from ichtune.training.bank_build import build
 from ichtune.training.bank_plan import plan_parts
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of
-from ichtune.training.metrics import is_defined
 
 LONGEST_NAME = 255
 FALLBACK = "weighted_log_loss"
 """A metric that needs no label to be both positive and negative."""
-VERSIONS = ("ichtune", "ray", "optuna", "torch", "torchvision", "monai", "albumentations", "numpy")
 
 
 @dataclass(frozen=True)
@@ -61,6 +59,11 @@ class Plan:
     def run(self) -> str:
         """The place of the run's folder, a path or a URI."""
         return below(self.settings.runs, str(self.settings.name))
+
+    @property
+    def request(self) -> SearchRequest:
+        """What the run will keep of it."""
+        return SearchRequest.now(self.store, self.space, self.settings)
 
     @property
     def missing_rows(self) -> int:
@@ -159,10 +162,10 @@ def search(plan: Plan, console: Console) -> Finished:
     with ExitStack() as stack:
         capacity = offered(stack.enter_context(connected(plan.settings.address)), plan.settings)
         started = time.monotonic()
-        run = RunFolder.at(plan.run) if plan.resumed else RunFolder.create(plan.run, asked(plan))
+        run = RunFolder.at(plan.run) if plan.resumed else RunFolder.create(plan.run, plan.request)
         stack.enter_context(run.locked())
         if plan.resumed:
-            run.write_asked(asked(plan))
+            run.write(plan.request)
         check_storage(run, plan.store)
         if not capacity.has_room_for(*trial_resources(plan.settings, capacity).values()):
             console.print(
@@ -195,16 +198,3 @@ def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
 def _job(plan: Plan, run: RunFolder) -> TrialJob:
     experiment = Experiment(plan.store.path, plan.parts, plan.folds, plan.settings.seed)
     return TrialJob(experiment, plan.space, run, threads=max(1, int(plan.settings.cpus_per_trial)))
-
-
-def asked(plan: Plan) -> dict[str, Any]:
-    """Everything that a search was asked for, resolved, as plain data for `search.yaml`."""
-    return {
-        "data": str(plan.store.path),
-        "fingerprint": plan.store.fingerprint,
-        "folds": plan.folds,
-        "space": plan.space.as_dict(),
-        # Where it is the folder itself knows; a URI might hold credentials besides.
-        "settings": {name: value for name, value in plan.settings.as_dict().items() if name != "runs"},
-        "versions": {name: version(name) for name in VERSIONS},
-    }

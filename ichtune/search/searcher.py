@@ -11,22 +11,19 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from ichtune.config import recipe_hash
-from ichtune.search.disk import DISK_FULL
-from ichtune.search.study import (
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.study import (
     CONTINUES,
     ENDED,
-    FAILED,
-    FROM_SCHEDULER,
-    INTERRUPTED,
     POINT,
     RAY_TRIAL,
     RECIPE,
-    REPEATED,
     REPEATS,
     is_settled,
     open_study,
     run_number,
 )
+from ichtune.search.disk import DISK_FULL
 from ichtune.space import Space
 
 OBJECTIVE = "objective"
@@ -116,7 +113,9 @@ class StudySearcher(Searcher):
     def _tell_like(self, trial: optuna.Trial, known: int) -> None:
         model = self._frozen(known)
         _report_all(trial, model)
-        self._tell(trial, REPEATED, model.state, model.value if model.state == TrialState.COMPLETE else None)
+        self._tell(
+            trial, TrialEnd.REPEATED, model.state, model.value if model.state == TrialState.COMPLETE else None
+        )
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         self._report(self._trials[trial_id], result)
@@ -131,12 +130,14 @@ class StudySearcher(Searcher):
         if result and DISK_FULL not in result:
             self._report(trial, result)
         value = result.get(OBJECTIVE)
-        ended = result.get(ENDED) or (FROM_SCHEDULER if self.stopped_by_scheduler(trial_id) else INTERRUPTED)
+        ended = result.get(ENDED) or (
+            TrialEnd.ASHA if self.stopped_by_scheduler(trial_id) else TrialEnd.INTERRUPTED
+        )
         if error:
-            self._end(trial, FAILED, TrialState.FAIL)
-        elif value is None or ended == INTERRUPTED:
-            self._end(trial, INTERRUPTED, TrialState.FAIL)
-        elif ended == FROM_SCHEDULER:
+            self._end(trial, TrialEnd.FAILED, TrialState.FAIL)
+        elif value is None or ended == TrialEnd.INTERRUPTED:
+            self._end(trial, TrialEnd.INTERRUPTED, TrialState.FAIL)
+        elif ended == TrialEnd.ASHA:
             self._end(trial, ended, TrialState.PRUNED)
         else:
             self._end(trial, ended, TrialState.COMPLETE, value)
@@ -144,15 +145,19 @@ class StudySearcher(Searcher):
     def end_what_runs(self) -> None:
         """Tell the study that what still runs was interrupted; nothing is left as running."""
         for trial in self._trials.values():
-            self._end(trial, INTERRUPTED, TrialState.FAIL)
+            self._end(trial, TrialEnd.INTERRUPTED, TrialState.FAIL)
         self._trials.clear()
 
-    def _end(self, trial: optuna.Trial, ended: str, state: TrialState, value: float | None = None) -> None:
+    def _end(
+        self, trial: optuna.Trial, ended: TrialEnd, state: TrialState, value: float | None = None
+    ) -> None:
         self._tell(trial, ended, state, value)
         for twin in self._twins.pop(trial.number, ()):
             self._tell_like(twin, trial.number)
 
-    def _tell(self, trial: optuna.Trial, ended: str, state: TrialState, value: float | None = None) -> None:
+    def _tell(
+        self, trial: optuna.Trial, ended: TrialEnd, state: TrialState, value: float | None = None
+    ) -> None:
         trial.set_user_attr(ENDED, ended)
         self.study.tell(trial, value, state=state)
 

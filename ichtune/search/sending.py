@@ -5,7 +5,7 @@ from typing import Any
 
 from ray.tune import Callback
 
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 
 EVERY_S = 5.0
 """So much of the study is lost at most with the driver's machine; trials send their own checkpoints."""

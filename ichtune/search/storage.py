@@ -10,7 +10,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 
 ANSWER_S = 60.0
 

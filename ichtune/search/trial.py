@@ -2,26 +2,30 @@
 
 import time
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from ray.tune import Trainable
+from safetensors.torch import save
 
 from ichtune.config import recipe_hash
+from ichtune.metrics import worst
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.records import EpochRecord
+from ichtune.runs.study import ENDED
+from ichtune.runs.trial_folder import slug
 from ichtune.search.disk import DISK_FULL, is_disk_full
 from ichtune.search.failures import is_out_of_memory
-from ichtune.search.run_folder import ENDED, RunFolder, slug
 from ichtune.search.searcher import OBJECTIVE, SCORED
-from ichtune.search.study import INTERRUPTED
 from ichtune.search.tensorboard import TrialBoard
 from ichtune.space import Space
+from ichtune.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from ichtune.training.experiment import Experiment, folds_of, open_store
-from ichtune.training.metrics import worst
 from ichtune.training.results import EpochResult
-from ichtune.training.stopping import BestEpoch
+from ichtune.training.session import TrainingSession, nan_mean
 
 CHECKPOINT_EVERY_S = 1.0
 """Epochs of heads take milliseconds: so much of them is lost at most. A longer epoch is kept each time."""
@@ -63,7 +67,7 @@ class SearchTrial(Trainable):
                 return {
                     "epoch": 0,
                     OBJECTIVE: value,
-                    ENDED: INTERRUPTED,
+                    ENDED: TrialEnd.INTERRUPTED,
                     DISK_FULL: str(error),
                     "done": True,
                 }
@@ -87,74 +91,72 @@ class SearchTrial(Trainable):
 
 
 class _TrialRun:
-    """A trial from its first epoch to its last."""
+    """A trial's session in its folder, from its first epoch to its last."""
 
     def __init__(self, job: TrialJob, config: dict[str, Any]) -> None:
         self.job = job
-        self.recipe = job.space.recipe(config["params"])
-        self.best = BestEpoch(job.space.metric, self.recipe.training.patience)
+        recipe = job.space.recipe(config["params"])
         self.folder = job.run.trial(trial_folder_name(config))
-        self.hash = recipe_hash(self.recipe)
-        checkpoint = self.folder.begin(
-            {
-                "number": config["number"],
-                "params": config["params"],
-                "recipe": self.recipe.model_dump(mode="json"),
-                "recipe_hash": self.hash,
-                "point": config["point"],
-            }
+        self.folder.fetch()
+        self.hash = recipe_hash(recipe)
+        before = self._checkpoint()
+        done = before["state"]["epoch"] if before else 0
+        self.folder.begin(config["number"], config["params"], recipe, config["point"], done=done)
+        parts = self.folder.batch_parts
+        self.session = TrainingSession(
+            job.space.metric,
+            epochs=recipe.training.epochs,
+            patience=recipe.training.patience,
+            batch_parts=parts,
         )
-        if checkpoint:
-            self.best.load_state_dict(checkpoint["best"])
+        if before:
+            self.session.resume(before)
         self.board = TrialBoard(self.folder.path, config["params"])
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.parts = self.folder.batch_parts
-        self.epochs: Iterator[EpochResult] = job.experiment.epochs(
-            self.recipe,
-            device=device,
-            threads=job.threads,
-            resume=checkpoint and checkpoint["state"],
-            parts=self.parts,
+        self.epochs = self.session.run(
+            job.experiment.epochs(
+                recipe,
+                device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+                threads=job.threads,
+                resume=before and before["state"],
+                parts=parts,
+            )
         )
         self.saved = time.monotonic()
-        self.last: EpochResult | None = None
+        self.last: EpochRecord | None = None
 
     def next_epoch(self) -> dict[str, Any]:
-        begun = time.monotonic()
-        result = next(self.epochs)
-        metric = self.job.space.metric
-        if self.best.update(result.epoch, result.mean(metric)):
-            self.folder.keep_best(heads_of(result), self._out_of_fold(result))
-        ended = self._why_ended(result)
-        scored = not (result.diverged or np.isnan(self.best.value))
-        told = {OBJECTIVE: self.best.value if scored else worst(metric), SCORED: scored}
-        record = epoch_record(result, seconds=time.monotonic() - begun)
-        self.folder.add_epoch({**record, "batch_parts": self.parts, **told, ENDED: ended})
-        self.board.add(result.epoch, {"best_so_far": self.best.value, **scalars(result)})
-        self._checkpoint(result, ended)
-        self.last = result
+        result, record, is_best = next(self.epochs)
+        if is_best:
+            self.folder.keep_best(save(heads_of(result)), self._out_of_fold(result))
+        self.folder.add_epoch(record)
+        self.board.add(record.epoch, {"best_so_far": self.session.best.value, **scalars(record)})
+        self._keep_checkpoint(result)
+        self.last = record
         return {
-            "epoch": result.epoch,
-            **told,
-            "diverged": result.diverged,
-            **({ENDED: ended, "done": True} if ended else {}),
+            "epoch": record.epoch,
+            OBJECTIVE: record.objective,
+            SCORED: record.scored,
+            "diverged": record.diverged,
+            **({ENDED: record.ended, "done": True} if record.ended else {}),
         }
 
-    def _checkpoint(self, result: EpochResult, ended: str | None) -> None:
+    def _checkpoint(self) -> dict[str, Any] | None:
+        """What an attempt of this recipe that broke off left; a damaged file is no reason to fail again."""
+        try:
+            content = load_checkpoint(self.folder.checkpoint)
+        except (FileNotFoundError, DamagedCheckpoint):
+            return None
+        return content if content["recipe_hash"] == self.hash else None
+
+    def _keep_checkpoint(self, result: EpochResult) -> None:
         """Keep what a retry goes on from, but not after every epoch of those that take milliseconds."""
-        if ended:
+        if self.session.ended:
             self.folder.drop_checkpoint()
         elif time.monotonic() - self.saved >= CHECKPOINT_EVERY_S:
-            content = {"recipe_hash": self.hash, "state": result.state(), "best": self.best.state_dict()}
-            self.folder.save_checkpoint(content)
+            content = {"recipe_hash": self.hash, **self.session.state(result)}
+            save_checkpoint(self.folder.checkpoint, content)
+            self.folder.push()
             self.saved = time.monotonic()
-
-    def _why_ended(self, result: EpochResult) -> str | None:
-        if result.diverged:
-            return "diverged"
-        if result.epoch >= self.recipe.training.epochs:
-            return "last epoch"
-        return "patience" if self.best.out_of_patience else None
 
     def _out_of_fold(self, result: EpochResult) -> np.ndarray:
         """Every slice's logits `[N, 6]` by the fold that validates on it, NaN elsewhere."""
@@ -166,8 +168,8 @@ class _TrialRun:
 
     def close(self) -> None:
         if self.last is not None:
-            final = self.last.mean(self.job.space.metric)
-            outcome = {"best": self.best.value, "final": final, "diverged": float(self.last.diverged)}
+            final, diverged = self.last.mean[self.job.space.metric], float(self.last.diverged)
+            outcome = {"best": self.session.best.value, "final": final, "diverged": diverged}
             self.board.add(self.last.epoch, {f"outcome/{name}": value for name, value in outcome.items()})
         self.board.close()
         self.folder.push()
@@ -186,53 +188,12 @@ def heads_of(result: EpochResult) -> dict[str, torch.Tensor]:
     return {f"fold{number}": weight.cpu().contiguous() for number, weight in enumerate(weights)}
 
 
-def epoch_record(result: EpochResult, *, seconds: float) -> dict[str, Any]:
-    """An epoch as plain data: means and deviations over folds, each fold's values, and what proves the knobs acted.
-
-    Once a fold has diverged, the others' mean is no score of the recipe: there is none.
-    """
-    folds = {**result.metrics, "train_loss": result.train_loss}
-    return {
-        "epoch": result.epoch,
-        "diverged": result.diverged,
-        "mean": {
-            name: None if result.diverged else _finite(_nan_mean(values)) for name, values in folds.items()
-        },
-        "std": {
-            name: None if result.diverged else _finite(_nan_std(values)) for name, values in folds.items()
-        },
-        "folds": {name: [_finite(value) for value in values] for name, values in folds.items()},
-        "lr": result.lr.tolist(),
-        "mean_lr": result.mean_lr.tolist(),
-        "class_mix": [[_finite(share) for share in fold] for fold in result.class_mix],
-        "grad_norm": [_finite(norm) for norm in result.grad_norm],
-        "trained_parameters": int(result.trained_parameters[0]),
-        "seconds": seconds,
-    }
-
-
-def scalars(result: EpochResult) -> dict[str, float]:
+def scalars(record: EpochRecord) -> dict[str, float]:
     """An epoch's means over folds by TensorBoard tag; no scores once a fold has diverged."""
-    valid = {f"valid/{name}": result.mean(name) for name in result.metrics}
+    valid = {f"valid/{name}": value for name, value in record.mean.items() if name != "train_loss"}
     return valid | {
-        "train/loss": _nan_mean(result.train_loss),
-        "train/lr": float(result.mean_lr.mean()),
-        "train/grad_norm": _nan_mean(result.grad_norm),
-        "train/positive_share": _nan_mean(result.class_mix[:, -1]),
+        "train/loss": record.mean["train_loss"],
+        "train/lr": float(np.mean(record.mean_lr)),
+        "train/grad_norm": nan_mean(np.array(record.grad_norm)),
+        "train/positive_share": nan_mean(np.array(record.class_mix)[:, -1]),
     }
-
-
-def _nan_mean(values: np.ndarray) -> float:
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
-
-
-def _nan_std(values: np.ndarray) -> float:
-    defined = values[~np.isnan(values)].astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # of a trial that diverges
-        return float(defined.std(ddof=1)) if len(defined) > 1 else float("nan")
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no NaN."""
-    return float(value) if np.isfinite(value) else None

@@ -9,18 +9,18 @@ from optuna.samplers import BaseSampler
 from ray import tune
 from ray.tune import Callback
 
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.settings import SearchSettings
+from ichtune.runs.study import is_settled
 from ichtune.search.capacity import Capacity, concurrent_trials, trial_resources
 from ichtune.search.disk import is_disk_full
 from ichtune.search.failures import Failures
 from ichtune.search.halt import BUDGET, Halt
 from ichtune.search.recovery import recover
-from ichtune.search.run_folder import RunFolder
 from ichtune.search.samplers import first_trials, make_sampler
 from ichtune.search.scheduler import Halving
 from ichtune.search.searcher import OBJECTIVE, StudySearcher
 from ichtune.search.sending import Sending
-from ichtune.search.settings import SearchSettings
-from ichtune.search.study import is_settled
 from ichtune.search.trial import SearchTrial, TrialJob, trial_folder_name
 from ichtune.space import Space
 from ichtune.space.walks import only, reachable

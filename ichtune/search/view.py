@@ -13,11 +13,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import ENDED, settled_trials, trial_ends
 from ichtune.search.disk import DISK_FULL
 from ichtune.search.halt import ENDING, Halt
-from ichtune.search.run_folder import RunFolder
 from ichtune.search.searcher import OBJECTIVE, SCORED
-from ichtune.search.study import FROM_SCHEDULER, INTERRUPTED, settled_trials, trial_ends
 
 LOG_EVERY_S = 15.0
 
@@ -29,7 +30,7 @@ class Board:
         self.trials, self.metric, self.maximised = trials, metric, maximised
         self.started = time.monotonic()
         self.running: dict[str, str] = {}
-        self.ends: Counter[str] = Counter()
+        self.ends: Counter[TrialEnd] = Counter()
         self.epochs = 0
         self.best: tuple[float, str] | None = None
         self.before = 0
@@ -39,12 +40,12 @@ class Board:
         """Take what a run has of an earlier search."""
         if not settled_trials(run):
             return
-        self.ends = Counter(end for end in trial_ends(run).values() if end != INTERRUPTED)
+        self.ends = Counter(end for end in trial_ends(run).values() if end != TrialEnd.INTERRUPTED)
         self.before = self.done
         for record in run.trial_records():
             for epoch in record.epochs:
-                if _is_scored(epoch) and self._is_better(epoch[OBJECTIVE]):
-                    self.best = (epoch[OBJECTIVE], record.folder.name)
+                if epoch.scored and self._is_better(epoch.objective):
+                    self.best = (epoch.objective, record.folder.name)
 
     @property
     def done(self) -> int:
@@ -53,10 +54,10 @@ class Board:
     def take(self, name: str, result: dict[str, Any]) -> bool:
         """Take a trial's epoch; True if it is the new best one."""
         value = result[OBJECTIVE]
-        score = f"{value:.4f}" if _is_scored(result) else "undefined"
+        score = f"{value:.4f}" if result[SCORED] else "undefined"
         self.running[name] = f"epoch {result['epoch']}, {self.metric} {score}"
         self.epochs += 1
-        if not _is_scored(result) or not self._is_better(value):
+        if not result[SCORED] or not self._is_better(value):
             return False
         before, self.best = self.best, (value, name)
         return before is None or before[1] != name
@@ -64,7 +65,7 @@ class Board:
     def _is_better(self, value: float) -> bool:
         return self.best is None or (value > self.best[0] if self.maximised else value < self.best[0])
 
-    def finish(self, name: str, how: str) -> None:
+    def finish(self, name: str, how: TrialEnd) -> None:
         self.running.pop(name, None)
         self.ends[how] += 1
 
@@ -81,15 +82,11 @@ class Board:
         return f"{seconds / 60:.0f} min" if seconds > 120 else f"{seconds:.0f} s"
 
     def counts(self) -> str:
-        stopped, failed = self.ends[FROM_SCHEDULER], self.ends["failed"] + self.ends["diverged"]
+        stopped = self.ends[TrialEnd.ASHA]
+        failed = self.ends[TrialEnd.FAILED] + self.ends[TrialEnd.DIVERGED]
         ended = self.done - stopped - failed
         text = f"{ended} done, {stopped} stopped early, {len(self.running)} running"
         return f"{text}, {failed} failed" if failed else text
-
-
-def _is_scored(epoch: dict[str, Any]) -> bool:
-    """Whether an epoch's objective was computed; runs of before that was written down only say of what diverged."""
-    return epoch.get(SCORED, not epoch.get("diverged"))
 
 
 class SearchView(Callback):
@@ -127,7 +124,7 @@ class SearchView(Callback):
         self._refresh()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.board.finish(str(trial), (trial.last_result or {}).get("ended") or FROM_SCHEDULER)
+        self.board.finish(str(trial), (trial.last_result or {}).get(ENDED) or TrialEnd.ASHA)
         self._refresh()
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -138,7 +135,7 @@ class SearchView(Callback):
         self._line(text)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.board.finish(str(trial), "failed")
+        self.board.finish(str(trial), TrialEnd.FAILED)
         self._line(f"{trial} failed: {self.run.trial(str(trial)).last_error()}")
         self._refresh()
 

@@ -7,6 +7,9 @@ from ichtune.space.places import Place
 from ichtune.space.walks import Params, default_params, named
 from ichtune.wording import plain, shown, unknown_key
 
+BASELINE = "baseline"
+"""The name of the point that changes are measured from."""
+
 
 def point_params(tree: Mapping[str, Node], changes: object) -> Params:
     """The parameters of the space's defaults with `changes`, nested as a recipe is.
@@ -83,7 +86,7 @@ def _settle_choice(node: Choice, name: str, place: Place, change: object) -> Par
 
 
 def _is_named(option: Node, change: object) -> bool:
-    """Whether `change` means this option by its name, so that what is wrong lies in the other keys."""
+    """Whether `change` means this option by its name, so that the mistake is in the other keys."""
     return (
         isinstance(option, dict) and isinstance(change, Mapping) and option.get("name") == change.get("name")
     )

@@ -13,11 +13,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ichtune.config import Recipe
 from ichtune.errors import InputError
+from ichtune.metrics import evaluate
 from ichtune.models.heads import Network
 from ichtune.training.batches import Fold, Source, Step, in_batches, side_by_side
 from ichtune.training.dropout import DropoutMasks
 from ichtune.training.losses import make_loss
-from ichtune.training.metrics import evaluate
 from ichtune.training.optimizers import make_optimizer
 from ichtune.training.predict import predict
 from ichtune.training.results import EpochResult, merge

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.made_up_run import made_up_run, made_up_store
 from ichtune.data.store import SliceStore
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="session")

@@ -7,10 +7,12 @@ import optuna
 
 from analysis.rank import RankedResults
 from benchmarks.made_up_run import quality
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.study import open_study
+from ichtune.config import Recipe
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import open_study
 from ichtune.space import Space
 from ichtune.space.walks import Params
+from tests.made_up.records import epoch, request
 
 ADAM = Space.parse(
     {
@@ -26,17 +28,15 @@ ADAM = Space.parse(
 
 def run_by_hand(path: Path, space: Space, trials: list[tuple[Params, list[float | None]]]) -> RankedResults:
     """The ranking of trials given by their parameters and a score an epoch, of which the second is compared."""
-    run = RunFolder.create(path, {"space": space.as_dict(), "settings": {"grace": 2}})
+    run = RunFolder.create(path, request(space, grace=2))
     open_study(run.journal, direction="minimize" if space.direction == "min" else "maximize")
+    recipe = Recipe.parse({"training": {"epochs": 3}}, "by hand")
     for number, (params, scores) in enumerate(trials):
         folder = run.trial(f"{number:04d}")
-        recipe = {"training": {"epochs": 3}}
-        about = {"number": number, "params": params, "recipe": recipe, "recipe_hash": "", "point": None}
-        folder.begin(about)
-        for epoch, score in enumerate(scores, 1):
-            folder.add_epoch(
-                {"epoch": epoch, "diverged": bool(score == np.inf), "mean": {space.metric: score}}
-            )
+        folder.begin(number, params, recipe, None, done=0)
+        for place, score in enumerate(scores, 1):
+            mean = {space.metric: np.nan if score is None else score}
+            folder.add_epoch(epoch(place, mean, diverged=bool(score == np.inf)))
     return RankedResults.of(run)
 
 

@@ -10,8 +10,7 @@ from analysis.hyperparameters.effects import effects
 from analysis.hyperparameters.importance import importance
 from analysis.rank import RankedResults
 from ichtune.data.store import SliceStore
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.searcher import OBJECTIVE
+from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.space.distributions import Choice, Range
 from tests.analysis.run_by_hand import drawn, run_by_hand, searched
@@ -25,7 +24,7 @@ def test_a_score_is_the_objective_that_the_search_had_at_the_first_rung(
 ):
     results = RankedResults.of(made_up[1])
     rung = Rung.of(results)
-    expected = {trial.record.number: trial.record.epochs[1][OBJECTIVE] for trial in results.trials}
+    expected = {trial.record.number: trial.record.epochs[1].objective for trial in results.trials}
     assert rung.epoch == 2
     assert [expected[trial.record.number] for trial in rung.trials] == rung.scores.tolist()
     assert len(rung.trials) == 60

@@ -21,12 +21,11 @@ from ichtune.cli import app
 from ichtune.data.prepare import PrepareOptions, prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.samplers import first_trials, make_sampler
-from ichtune.search.search import asked
 from ichtune.search.search import plan as plan_search
 from ichtune.search.searcher import StudySearcher
-from ichtune.search.settings import SearchSettings
 from ichtune.search.trial import TrialJob, _TrialRun
 from ichtune.space import Space
 from ichtune.training.bank_build import build
@@ -67,7 +66,7 @@ def searched(store: SliceStore, tmp_path_factory: pytest.TempPathFactory) -> Run
     """A run of the space's four points, as a search leaves it."""
     settings = SearchSettings(runs=tmp_path_factory.mktemp("runs"), name="points", folds=2, views=1, trials=4)
     search = plan_search(store.path, SPACE, settings)
-    run = RunFolder.create(search.run, asked(search))
+    run = RunFolder.create(search.run, search.request)
     build(search.parts)
     job = TrialJob(Experiment(store.path, search.parts, 2, settings.seed), SPACE, run, threads=1)
     searcher = StudySearcher(run.journal, SPACE, lambda _: make_sampler("random", 0, SPACE), lambda _: False)

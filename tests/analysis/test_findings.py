@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from analysis.findings import Findings
 from analysis.rank import RankedResults
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from sklearn.metrics import average_precision_score, f1_score, precision_score, 
 from analysis.influence import Measure, Truth, is_measurable
 from analysis.significance import Scores
 from ichtune.config import METRIC_DIRECTIONS
+from ichtune.metrics import evaluate
 from ichtune.training.batches import Fold
-from ichtune.training.metrics import evaluate
 
 MEASURABLE = sorted(set(METRIC_DIRECTIONS) - {"loss"})
 

@@ -1,6 +1,5 @@
 """What of a recipe did nothing is pointed at."""
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,24 +9,20 @@ from analysis.knobs import idle_knobs
 from analysis.rank import RankedResults
 from analysis.ranked_trial import RankedTrial
 from ichtune.config import Recipe
-from ichtune.search.run_folder import TrialRecord
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.records import TrialRecord
+from tests.made_up.records import epoch
 
 
 def trial(number: int, *, rates=(1e-3, 1e-3), mix=0.1, losses=None, **recipe) -> RankedTrial:
     """Two epochs of a trial on two folds."""
     losses = losses or [0.5 + number, 0.4 + number]
     epochs = [
-        {
-            "lr": [rate] * 2,
-            "mean_lr": [rate] * 2,
-            "class_mix": [[mix] * 6] * 2,
-            "folds": {"train_loss": [loss, loss]},
-        }
-        for rate, loss in zip(rates, losses, strict=True)
+        epoch(place, {"train_loss": loss}, lr=[rate] * 2, mean_lr=[rate] * 2, class_mix=[[mix] * 6] * 2)
+        for place, (rate, loss) in enumerate(zip(rates, losses, strict=True), 1)
     ]
-    whole = json.loads(Recipe.parse(recipe, "here").model_dump_json())
-    record = TrialRecord(Path(f"{number:04d}"), number, {}, whole, "", None, epochs)
-    return RankedTrial(SimpleNamespace(), record, "auc", "auc", "last epoch")
+    record = TrialRecord(Path(f"{number:04d}"), number, {}, Recipe.parse(recipe, "here"), "", None, epochs)
+    return RankedTrial(SimpleNamespace(), record, "auc", "auc", TrialEnd.LAST_EPOCH)
 
 
 def test_a_schedule_that_never_stepped_is_pointed_at():
@@ -75,4 +70,4 @@ def test_made_up_trials_with_a_rule_of_their_own_are_left_alone(made_up):
 def test_a_trial_of_one_epoch_has_had_no_time_to_step(name):
     record = trial(0, schedule={"name": name}).record
     one = TrialRecord(**{**vars(record), "epochs": record.epochs[:1]})
-    assert idle_knobs([RankedTrial(SimpleNamespace(), one, "auc", "auc", "asha")]) == [""]
+    assert idle_knobs([RankedTrial(SimpleNamespace(), one, "auc", "auc", TrialEnd.ASHA)]) == [""]

@@ -31,9 +31,11 @@ from analysis.pictures.style import paper, save
 from analysis.pictures.words import number, shortened, strips, wrapped
 from analysis.rank import RankedResults
 from benchmarks.made_up_run import made_up_run, made_up_store
+from ichtune.config import Recipe
 from ichtune.labels import LABELS
-from ichtune.search.run_folder import TrialRecord
+from ichtune.runs.records import EpochRecord, TrialRecord
 from ichtune.space import Space
+from tests.made_up.records import epoch as record_of_epoch
 
 NINE = ("progress", "curves", "slices", "parallel", "importance", "labels", "folds", "saved", "reliability")
 SPACE = Space.parse(
@@ -68,17 +70,13 @@ class Trial:
         return self.ended == "diverged"
 
     @property
-    def best_epoch(self) -> dict[str, Any]:
-        sign = 1 if self.maximised else -1
-        known = [epoch for epoch in self.record.epochs if epoch["mean"][self.metric] is not None]
-        return max(
-            known or self.record.epochs[:1], key=lambda epoch: sign * (epoch["mean"][self.metric] or 0)
-        )
+    def best_epoch(self) -> EpochRecord:
+        return self.record.best_epoch(self.metric)
 
     @property
     def score(self) -> float:
-        value = self.best_epoch["mean"][self.metric]
-        return (-np.inf if self.maximised else np.inf) if value is None else value
+        value = self.best_epoch.mean[self.metric]
+        return (-np.inf if self.maximised else np.inf) if np.isnan(value) else value
 
 
 def trial(
@@ -94,19 +92,14 @@ def trial(
 ) -> Any:
     """A trial with these scores, an epoch each; its folds lie 0.01 below and above."""
     records = [
-        {
-            "epoch": epoch,
-            "diverged": False,
-            "mean": {metric: score},
-            "folds": {metric: [None, None] if score is None else [score - 0.01, score + 0.01]},
-        }
-        for epoch, score in enumerate(scores, 1)
+        record_of_epoch(place, {metric: score}, folds={metric: [score - 0.01, score + 0.01]})
+        for place, score in enumerate((np.nan if score is None else score for score in scores), 1)
     ]
     record = TrialRecord(
         folder=Path(f"{number:04d}-{point or name}"),
         number=number,
         params=params or {},
-        recipe={"training": {"epochs": epochs}},
+        recipe=Recipe.parse({"training": {"epochs": epochs}}, "made up"),
         recipe_hash=str(number),
         point=point,
         epochs=records,
@@ -189,7 +182,7 @@ def test_an_svg_refers_to_nothing_outside_itself(gallery):
 
 def test_the_same_search_gives_the_same_bytes(gallery, tmp_path):
     results, files = gallery
-    knobs = varying(Space.parse(results.run.asked["space"], "").dimensions, results.trials)
+    knobs = varying(results.run.request.space.dimensions, results.trials)
     again = save(progress(results.trials), tmp_path, "progress")
     again += save(parallel(results.trials, knobs), tmp_path, "parallel")
     before = {file.name: file.read_bytes() for file in files}

@@ -59,7 +59,7 @@ def test_another_metric_ranks_the_same_kept_epochs_anew(made_up, results):
 
 def test_one_label_can_be_ranked_by_alone(made_up):
     results = RankedResults.of(made_up[1], label="subdural")
-    folds = results.best.best_epoch["folds"]["auc_subdural"]
+    folds = results.best.best_epoch.folds["auc_subdural"]
     assert results.best.score == pytest.approx(np.mean([value for value in folds if value is not None]))
 
 

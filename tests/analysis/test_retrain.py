@@ -2,12 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-import yaml
 from filelock import FileLock
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
@@ -21,12 +21,11 @@ from ichtune.data.prepare import PrepareOptions, prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.models.backbones import build_backbone
-from ichtune.search.run_folder import RunFolder
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.samplers import make_sampler
-from ichtune.search.search import asked
 from ichtune.search.search import plan as plan_search
 from ichtune.search.searcher import StudySearcher
-from ichtune.search.settings import SearchSettings
 from ichtune.search.trial import TrialJob, _TrialRun
 from ichtune.space import Space
 from ichtune.training.bank_build import build
@@ -73,7 +72,7 @@ def searched(store: SliceStore, tmp_path_factory: pytest.TempPathFactory) -> Run
     """A run of three trials, as a search leaves it."""
     settings = SearchSettings(runs=tmp_path_factory.mktemp("runs"), name="tiny", folds=3, views=2)
     search = plan_search(store.path, SPACE, settings)
-    run = RunFolder.create(search.run, asked(search))
+    run = RunFolder.create(search.run, search.request)
     build(search.parts)
     job = TrialJob(Experiment(store.path, search.parts, 3, settings.seed), SPACE, run, threads=1)
     searcher = StudySearcher(run.journal, SPACE, lambda _: make_sampler("random", 0, SPACE), lambda _: False)
@@ -169,7 +168,7 @@ def test_the_table_lies_in_the_models_folder(made: Retrained):
 
 def test_unfreezing_changes_nothing_that_is_not_named(searched: RunFolder):
     planned = plan(searched, RetrainOptions(rank=rank_of(searched, FROZEN)))
-    best = planned.searched.trial.best_epoch["epoch"]
+    best = planned.searched.trial.best_epoch.epoch
     assert [str(change) for change in planned.differences] == [
         "model.train frozen -> all",
         "optimizer.lr 0.01 -> 0.001",
@@ -308,8 +307,7 @@ def test_two_processes_do_not_train_one_model(run: RunFolder):
 
 
 def test_another_store_than_the_searchs_is_refused(run: RunFolder, store: SliceStore):
-    told = run.asked | {"fingerprint": "feedfeedfeedfeed"}
-    (run.path / "search.yaml").write_text(yaml.safe_dump(told))
+    run.write(replace(run.request, fingerprint="feedfeedfeedfeed"))
     with pytest.raises(InputError, match=rf"fingerprint is {store.fingerprint}, .* feedfeedfeedfeed"):
         plan(run)
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ichtune.data.store import SliceStore
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.search import Plan, asked, plan
-from ichtune.search.settings import SearchSettings
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.settings import SearchSettings
+from ichtune.search.search import Plan, plan
 from ichtune.search.trial import TrialJob
 from ichtune.space import Space
 from ichtune.training.bank_build import build
@@ -59,6 +59,6 @@ def small_plan(banked_store: Path, small_space: Space, tmp_path: Path) -> Plan:
 @pytest.fixture
 def small_job(small_plan: Plan) -> tuple[TrialJob, RunFolder]:
     """What the trials of a new run are given, and the run."""
-    run = RunFolder.create(small_plan.run, asked(small_plan))
+    run = RunFolder.create(small_plan.run, small_plan.request)
     experiment = Experiment(small_plan.store.path, small_plan.parts, small_plan.folds, seed=0)
     return TrialJob(experiment, small_plan.space, run, threads=1), run

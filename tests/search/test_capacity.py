@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from ichtune.cli import app
 from ichtune.errors import InputError
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.capacity import Capacity, offered
-from ichtune.search.settings import SearchSettings
 
 JOINED = SearchSettings(address="head:6379")
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from ichtune.errors import InputError
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.capacity import Capacity, offered
 from ichtune.search.cluster import connected
-from ichtune.search.settings import SearchSettings
 
 JOINED = SearchSettings(address="auto")
 

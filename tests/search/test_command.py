@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
 from ichtune.search import command
-from ichtune.search.halt import INTERRUPTED, Halt
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.search import asked
+from ichtune.search.halt import Halt
 from ichtune.wording import pasteable
 
 
 def test_an_interrupt_before_the_first_trial_says_how_to_go_on(small_plan, monkeypatch):
     def interrupted(plan, console):
-        RunFolder.create(plan.run, asked(plan))
+        RunFolder.create(plan.run, plan.request)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "search", interrupted)
@@ -28,7 +28,7 @@ def test_an_interrupt_before_the_first_trial_says_how_to_go_on(small_plan, monke
 
 def test_an_interrupt_at_once_says_how_many_trials_are_done(small_plan, monkeypatch):
     def interrupted(plan, console):
-        RunFolder.create(plan.run, asked(plan))
+        RunFolder.create(plan.run, plan.request)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(command, "search", interrupted)
@@ -55,7 +55,7 @@ def test_a_second_signal_within_one_press_of_a_key_is_the_same_one():
     with halt.listening():
         for _ in range(2):  # as from a launcher that sends it on
             signal.raise_signal(signal.SIGINT)
-        assert halt.reason == INTERRUPTED
+        assert halt.reason == TrialEnd.INTERRUPTED
         halt._asked -= 2
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)

@@ -15,12 +15,12 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from ichtune.config import Recipe
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.settings import SearchSettings
+from ichtune.runs.study import open_study, trial_ends
 from ichtune.search import command
 from ichtune.search.failures import Failures, is_out_of_memory
 from ichtune.search.halt import Halt
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.settings import SearchSettings
-from ichtune.search.study import open_study, trial_ends
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment
 from ichtune.training.results import EpochResult
@@ -79,11 +79,11 @@ def test_a_recipe_that_breaks_is_retried_then_fails_alone_and_the_others_come_to
     assert told.count("ValueError: no recipe for this") == 2  # the first attempt and a retry
     assert f"{records[1].folder.name} failed: ValueError: no recipe for this" in output
     assert "1 failed" in output
-    assert [epoch["epoch"] for epoch in records[2].epochs] == [1, 2, 3]
-    assert records[2].epochs[-1]["batch_parts"] == 2
+    assert [epoch.epoch for epoch in records[2].epochs] == [1, 2, 3]
+    assert records[2].last.batch_parts == 2
     assert "each of its batches now goes through in 2 parts" in output
     assert "its process was killed" in (records[3].folder / "errors.txt").read_text()
-    assert [epoch["epoch"] for epoch in records[3].epochs] == [1, 2, 3]
+    assert [epoch.epoch for epoch in records[3].epochs] == [1, 2, 3]
     assert TrialState.RUNNING not in {trial.state for trial in open_study(run.journal).trials}
     assert "Traceback" not in errors
 

@@ -6,17 +6,22 @@ import pytest
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
+from ichtune.config import Recipe
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import open_study, settled_trials, trial_ends
+from ichtune.runs.trial_folder import TrialFolder
 from ichtune.search.recovery import recover
-from ichtune.search.run_folder import RunFolder, TrialFolder
 from ichtune.search.searcher import StudySearcher
-from ichtune.search.study import open_study, settled_trials, trial_ends
+from tests.made_up.records import epoch as record_of_epoch
+from tests.made_up.records import request
 
 ASKED = 5
 
 
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
-    return RunFolder.create(tmp_path / "run", {"data": "store"})
+    return RunFolder.create(tmp_path / "run", request())
 
 
 @pytest.fixture
@@ -46,7 +51,7 @@ def test_a_journal_cut_at_any_line_goes_on_to_exactly_the_trials_asked_for(run, 
     lines = run.journal.read_bytes().splitlines(keepends=True)
     assert len(lines) > 50
     for cut in range(len(lines)):
-        again = RunFolder.create(tmp_path / f"cut{cut}", {})
+        again = RunFolder.create(tmp_path / f"cut{cut}", request())
         again.journal.write_bytes(b"".join(lines[:cut]) + lines[cut][: cut % len(lines[cut])])
         kept = recover(again)
         assert recover(again) == kept
@@ -80,12 +85,9 @@ def test_a_trial_that_ended_while_its_driver_died_is_not_trained_again(run, sear
     suggested = searcher.suggest("a")
     searcher.on_trial_result("a", {"epoch": 1, "objective": 0.6})
     folder = TrialFolder(run.trials / "0000-x")
-    recipe = open_study(run.journal).trials[0].user_attrs["recipe"]
-    folder.begin(
-        {"number": 0, "params": suggested["params"], "recipe": {}, "recipe_hash": recipe, "point": None}
-    )
-    folder.add_epoch({"epoch": 1, "objective": 0.6, "ended": None})
-    folder.add_epoch({"epoch": 2, "objective": 0.9, "ended": "patience"})
+    folder.begin(0, suggested["params"], searcher.space.recipe(suggested["params"]), None, done=0)
+    folder.add_epoch(record_of_epoch(1, objective=0.6))
+    folder.add_epoch(record_of_epoch(2, objective=0.9, ended=TrialEnd.PATIENCE))
     assert recover(run) == 1
     (trial,) = open_study(run.journal).trials
     assert (trial.state, trial.value, trial.user_attrs["ended"]) == (TrialState.COMPLETE, 0.9, "patience")
@@ -101,12 +103,12 @@ def test_a_lock_that_a_killed_driver_held_does_not_hold_up_the_next_one(run, sea
 
 def test_half_an_epoch_at_the_end_of_a_trials_record_is_left_out(run):
     folder = TrialFolder(run.trials / "0000-x")
-    folder.begin({"number": 0, "params": {}, "recipe": {}, "recipe_hash": "", "point": None})
-    folder.add_epoch({"epoch": 1})
+    folder.begin(0, {}, Recipe(), None, done=0)
+    folder.add_epoch(record_of_epoch(1, objective=0.5))
     with open(folder.path / "epochs.jsonl", "a") as file:
         file.write('{"epoch": 2, "mea')
     (record,) = run.trial_records()
-    assert record.epochs == [{"epoch": 1}]
+    assert record.epochs == [record_of_epoch(1, objective=0.5)]
 
 
 def test_a_second_driver_is_kept_out_of_a_run(run):

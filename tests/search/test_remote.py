@@ -12,10 +12,13 @@ import yaml
 from typer.testing import CliRunner
 
 from ichtune.cli import app
+from ichtune.config import Recipe
 from ichtune.errors import InputError
-from ichtune.search.remote import Remote, below
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.study import settled_trials
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.remote import Remote, below
+from ichtune.runs.study import settled_trials
+from ichtune.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.made_up.records import request
 from tests.search.conftest import SMALL
 
 
@@ -53,23 +56,23 @@ def test_names_go_before_what_follows_a_question_mark():
 
 
 def test_a_run_at_a_uri_is_not_overwritten_and_opens_without_its_copy_here(uri, cache):
-    RunFolder.create(uri, {"data": "store"})
+    RunFolder.create(uri, request(seed=7))
     with pytest.raises(InputError, match="already here"):
-        RunFolder.create(uri, {})
+        RunFolder.create(uri, request())
     for file in sorted(cache.rglob("*"), reverse=True):
         file.unlink() if file.is_file() else file.rmdir()
-    assert RunFolder.open(uri).asked == {"data": "store"}
+    assert RunFolder.open(uri).request == request(seed=7)
 
 
 def test_a_trial_that_goes_on_on_another_machine_finds_its_checkpoint(uri, monkeypatch, tmp_path):
-    about = {"number": 0, "params": {}, "recipe": {}, "recipe_hash": "h", "point": None}
-    trial = RunFolder.create(uri, {}).trial("0000-x")
-    trial.begin(about)
-    trial.add_epoch({"epoch": 1})
-    trial.save_checkpoint({"recipe_hash": "h", "state": {"epoch": 1}})
+    trial = RunFolder.create(uri, request()).trial("0000-x")
+    trial.begin(0, {}, Recipe(), None, done=0)
+    save_checkpoint(trial.checkpoint, {"epoch": 1})
+    trial.push()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other machine"))
     other = RunFolder.at(uri).trial("0000-x")
-    assert other.begin(about) == {"recipe_hash": "h", "state": {"epoch": 1}}
+    other.fetch()
+    assert load_checkpoint(other.checkpoint) == {"epoch": 1}
     other.drop_checkpoint()
     assert not (tmp_path / "place" / "trials" / "0000-x" / "checkpoint.pt").exists()
 

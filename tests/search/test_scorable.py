@@ -11,10 +11,10 @@ from sklearn.metrics import log_loss
 from ichtune.data.prepare import PrepareOptions, prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
+from ichtune.metrics import evaluate, is_defined
+from ichtune.runs.settings import SearchSettings
 from ichtune.search.search import plan
-from ichtune.search.settings import SearchSettings
 from ichtune.search.view import Board
-from ichtune.training.metrics import evaluate, is_defined
 from tests.conftest import write_rsna
 
 

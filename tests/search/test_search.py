@@ -24,12 +24,12 @@ from ichtune.cli import app
 from ichtune.data.prepare import PrepareOptions, prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.settings import SearchSettings
+from ichtune.runs.study import open_study, settled_trials, trial_ends
 from ichtune.search.command import resume as resume_command
 from ichtune.search.resume import resume
-from ichtune.search.run_folder import RunFolder
 from ichtune.search.search import Plan, plan
-from ichtune.search.settings import SearchSettings
-from ichtune.search.study import open_study, settled_trials, trial_ends
 from ichtune.space import Space
 from tests.conftest import write_rsna
 from tests.search.conftest import SMALL
@@ -149,7 +149,7 @@ def told(run: RunFolder) -> list[tuple]:
     """What each trial of a run tried, what came of it after each epoch, and how it ended."""
     ends = trial_ends(run)
     return [
-        (record.params, [epoch["folds"] for epoch in record.epochs], ends[record.number])
+        (record.params, [epoch.folds for epoch in record.epochs], ends[record.number])
         for record in run.trial_records()
     ]
 
@@ -267,8 +267,8 @@ def test_a_search_whose_driver_was_killed_goes_on_to_exactly_the_trials_asked_fo
     records = list(run.trial_records())
     assert len(records) == len({record.recipe_hash for record in records}) == 8
     for record in records:
-        assert [epoch["epoch"] for epoch in record.epochs] == list(range(1, len(record.epochs) + 1))
-    assert run.asked["settings"]["max_failures"] == 1
+        assert [epoch.epoch for epoch in record.epochs] == list(range(1, len(record.epochs) + 1))
+    assert run.request.settings.max_failures == 1
 
 
 def test_a_finished_search_is_only_ranked_when_it_is_resumed(folder):

@@ -5,8 +5,8 @@ from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
+from ichtune.runs.study import open_study
 from ichtune.search.searcher import StudySearcher
-from ichtune.search.study import open_study
 
 
 @pytest.fixture

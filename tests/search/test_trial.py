@@ -1,5 +1,4 @@
 import errno
-import json
 import pickle
 from pathlib import Path
 
@@ -10,7 +9,9 @@ from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ichtune.search.run_folder import RunFolder, TrialFolder, TrialRecord
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.records import TrialRecord
+from ichtune.runs.trial_folder import TrialFolder
 from ichtune.search.trial import SearchTrial, TrialJob, trial_folder_name
 from ichtune.training.experiment import folds_of, open_store
 
@@ -45,7 +46,7 @@ def record(small_job) -> TrialRecord:
 def test_a_trial_reports_the_best_mean_over_folds_so_far(small_job):
     job, run = small_job
     results = run_to_its_end(job, CONFIG)
-    means = [epoch["mean"]["auc"] for epoch in next(run.trial_records()).epochs]
+    means = [epoch.mean["auc"] for epoch in next(run.trial_records()).epochs]
     assert [result["objective"] for result in results] == pytest.approx(list(np.maximum.accumulate(means)))
     assert [result["epoch"] for result in results] == [1, 2, 3]
     assert results[-1]["ended"] == "last epoch"
@@ -56,12 +57,12 @@ def test_the_kept_predictions_are_those_of_the_best_epoch_and_of_no_test_slice(s
     store = open_store(job.experiment.store)
     logits = np.load(record.folder / "out_of_fold.npy").astype(float)
     assert np.isnan(logits[store.test]).all()
-    best = max(record.epochs, key=lambda epoch: epoch["mean"]["auc"])
+    best = max(record.epochs, key=lambda epoch: epoch.mean["auc"])
     for number, fold in enumerate(folds_of(store, 3)):
         any_known = store.labels[fold.valid, 5]
         if 0 < any_known.mean() < 1:
             expected = roc_auc_score(any_known, logits[fold.valid, 5])
-            assert best["folds"]["auc_any"][number] == pytest.approx(
+            assert best.folds["auc_any"][number] == pytest.approx(
                 expected, abs=0.06
             )  # float16 may tie two of nine
 
@@ -73,18 +74,18 @@ def test_the_kept_heads_are_one_a_fold(record):
 
 def test_a_trial_says_what_proves_that_its_knobs_acted(record):
     epoch = record.epochs[0]
-    assert epoch["lr"] == [0.003] * 3
-    assert epoch["trained_parameters"] == 513 * 6
-    assert np.shape(epoch["class_mix"]) == (3, 6)
-    assert min(epoch["grad_norm"]) > 0
-    assert record.recipe["optimizer"]["lr"] == 0.003
+    assert epoch.lr == [0.003] * 3
+    assert epoch.trained_parameters == 513 * 6
+    assert np.shape(epoch.class_mix) == (3, 6)
+    assert min(epoch.grad_norm) > 0
+    assert record.recipe.optimizer.lr == 0.003
     assert len(record.recipe_hash) == 12
 
 
 def test_tensorboard_reads_the_curves_and_the_hyperparameters_back(record):
     board = EventAccumulator(str(record.folder)).Reload()
     values = [event.value for event in board.Scalars("valid/auc")]
-    assert values == pytest.approx([epoch["mean"]["auc"] for epoch in record.epochs])
+    assert values == pytest.approx([epoch.mean["auc"] for epoch in record.epochs])
     assert "train/lr" in board.Tags()["scalars"]
     assert "_hparams_/session_start_info" in board.summary_metadata
     best, final, diverged = (
@@ -114,7 +115,7 @@ def test_a_trial_trains_a_backbone_on_images_where_its_recipe_says_so(small_job,
     results = run_to_its_end(TrialJob(job.experiment, space, job.run, threads=1), CONFIG)
     record = next(run.trial_records())
     assert np.isfinite(results[-1]["objective"])
-    assert record.epochs[0]["trained_parameters"] > 8_000_000  # layer4 of a resnet18 has 8.4 million
+    assert record.epochs[0].trained_parameters > 8_000_000  # layer4 of a resnet18 has 8.4 million
 
 
 def test_a_trial_that_broke_off_goes_on_from_its_checkpoint_with_the_same_numbers(small_job, monkeypatch):
@@ -126,7 +127,7 @@ def test_a_trial_that_broke_off_goes_on_from_its_checkpoint_with_the_same_number
     assert [attempt.step()["epoch"] for _ in range(2)] == [1, 2]
     again = run_to_its_end(job, broken)
     assert again == whole[2:]
-    first, second = ([epoch["mean"] for epoch in record.epochs] for record in run.trial_records())
+    first, second = ([epoch.mean for epoch in record.epochs] for record in run.trial_records())
     assert first == second
     assert not list(run.trials.glob("*/checkpoint.pt"))
 
@@ -140,7 +141,7 @@ def test_a_diverging_trial_reports_a_finite_objective_and_ends(small_job):
     )
     assert results[-1]["ended"] == "diverged"
     assert np.isfinite([result["objective"] for result in results]).all()
-    json.dumps(next(run.trial_records()).epochs, allow_nan=False)
+    assert "NaN" not in (next(run.trial_folders()).path / "epochs.jsonl").read_text()
 
 
 def test_names_of_folders_are_of_characters_that_every_file_system_takes():

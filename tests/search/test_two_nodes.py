@@ -16,8 +16,8 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
-from ichtune.search.run_folder import RunFolder
-from ichtune.search.study import open_study
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import open_study
 from tests.search.conftest import SMALL
 
 pytestmark = pytest.mark.timeout(300)
@@ -190,7 +190,7 @@ def test_trials_of_a_node_that_dies_go_on_elsewhere_and_no_epoch_counts_twice(
     assert "its machine was lost" in output
     ended = RunFolder.open(tmp_path / "runs" / "run")
     once = list(range(1, 9))
-    assert [[epoch["epoch"] for epoch in record.epochs] for record in ended.trial_records()] == [once] * 3
+    assert [[epoch.epoch for epoch in record.epochs] for record in ended.trial_records()] == [once] * 3
     for trial in open_study(ended.journal).trials:
         assert (trial.state, sorted(trial.intermediate_values)) == (TrialState.COMPLETE, once)
     assert pd.read_csv(ended.results / "ranked.csv")["rank"].tolist()[:3] == [1, 2, 3]

@@ -21,6 +21,7 @@ from ichtune.data.formats.stored_values import stored_values
 
 NO_DICOM = "not a DICOM file (no DICM header, and no image without it)"
 _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
+_META_BYTES = 1 << 16  # more than any file meta information, which names the transfer syntax
 
 # The identifiers of RSNA 2019 (ID_...) are no valid UIDs: pydicom would warn for each file.
 config.settings.reading_validation_mode = config.IGNORE
@@ -49,6 +50,19 @@ def looks_like_dicom(path: Path) -> bool:
     """Whether the file has the prefix of DICOM's part 10 (`DICM` after 128 bytes)."""
     with open(path, "rb") as file:
         return file.read(132)[128:] == b"DICM"
+
+
+def sop_instance_uid(path: Path) -> str:
+    """A file's SOPInstanceUID; empty where there is none, as what is wrong with a file is for `read_dicom` to say."""
+    try:
+        with warnings.catch_warnings(), open(path, "rb") as file:
+            warnings.simplefilter("ignore")
+            if _DEFLATED in file.read(_META_BYTES):
+                return text(_dataset(read_bounded(path)), "SOPInstanceUID")
+            ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
+            return text(ds, "SOPInstanceUID")
+    except Exception:
+        return ""
 
 
 def _ct_slice(ds: Dataset) -> CTSlice:

@@ -1,12 +1,10 @@
 """What matching asks of the files themselves: their SOPInstanceUIDs, and whether they are copies."""
 
 import filecmp
-import warnings
 from pathlib import Path
 from typing import Final
 
-import pydicom
-
+from ichtune.data.formats.dicom import sop_instance_uid
 from ichtune.data.formats.image import is_image
 
 PROBED: Final = 1000  # files that show at once whether a folder's DICOM have the table's names at all
@@ -23,17 +21,7 @@ def same_bytes(root: Path, files: list[str]) -> bool:
 def uids(root: Path, files: list[str], names: set[str]) -> dict[str, str]:
     """The SOPInstanceUIDs of DICOM files, by file; nothing more is read where a sample has none of `names`."""
     files = [file for file in files if not is_image(file)]
-    probed = {file: _uid(root / file) for file in files[:: len(files) // PROBED + 1]}
+    probed = {file: sop_instance_uid(root / file) for file in files[:: len(files) // PROBED + 1]}
     if names.isdisjoint(probed.values()):
         return {}
-    return probed | {file: _uid(root / file) for file in files if file not in probed}
-
-
-def _uid(path: Path) -> str:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
-        return str(ds.get("SOPInstanceUID", "")).strip()
-    except Exception:  # whatever is wrong with a file is for its reading to say
-        return ""
+    return probed | {file: sop_instance_uid(root / file) for file in files if file not in probed}

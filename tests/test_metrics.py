@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from ichtune.labels import LABELS
-from ichtune.training.metrics import evaluate, higher_is_better, no_skill, worst
+from ichtune.metrics import evaluate, higher_is_better, no_skill, worst
 
 NAN = float("nan")
 

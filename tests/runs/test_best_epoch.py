@@ -2,7 +2,7 @@
 
 import pytest
 
-from ichtune.training.stopping import BestEpoch
+from ichtune.runs.best_epoch import BestEpoch
 
 NAN = float("nan")
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ichtune.training.metrics import higher_is_better
+from ichtune.metrics import higher_is_better
 
 
 class BestEpoch:

@@ -8,15 +8,16 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from ichtune.search.run_folder import ENDED, RunFolder
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
 
 STUDY = "search"
 RAY_TRIAL, RECIPE, POINT = "ray_trial", "recipe", "point"
-"""User attributes of an Optuna trial; `ENDED` is one too."""
+"""User attributes of an Optuna trial."""
+ENDED = "ended"
+"""How it ended, a `TrialEnd`: also the key of a result that Ray hears of."""
 CONTINUES, REPEATS = "continues", "repeats"
 """User attributes that hold another trial's number: of the attempt that this one goes on with, of the same recipe."""
-FROM_SCHEDULER, FAILED, INTERRUPTED, REPEATED = "asha", "failed", "interrupted", "repeated"
-"""How a trial ended, besides what a trial says of itself."""
 
 
 def open_study(journal: Path, *, direction: Literal["maximize", "minimize"] | None = None) -> optuna.Study:
@@ -29,19 +30,21 @@ def open_study(journal: Path, *, direction: Literal["maximize", "minimize"] | No
 
 
 def is_settled(trial: FrozenTrial) -> bool:
-    """Whether a trial is one of those that a search was asked for: trained, and to an end that stands."""
+    """Whether a trial counts towards the number requested: it was trained, and its end is final."""
     if REPEATS in trial.user_attrs:
         return False
     ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
-    return ended or trial.user_attrs.get(ENDED) == FAILED
+    return ended or trial.user_attrs.get(ENDED) == TrialEnd.FAILED
 
 
-def trial_ends(run: RunFolder) -> dict[int, str]:
+def trial_ends(run: RunFolder) -> dict[int, TrialEnd]:
     """How each trial of a run ended, by the number of its folder; those that go on, or never began, are left out."""
     study = open_study(run.journal)
     trials = study.get_trials(deepcopy=False)
     own = (t for t in trials if {ENDED, RECIPE} <= t.user_attrs.keys() and REPEATS not in t.user_attrs)
-    return {run_number(study, trial): trial.user_attrs[ENDED] for trial in own}  # the last attempt's stands
+    return {
+        run_number(study, trial): TrialEnd(trial.user_attrs[ENDED]) for trial in own
+    }  # the last attempt's counts
 
 
 def repeated_trials(run: RunFolder) -> int:
@@ -50,7 +53,7 @@ def repeated_trials(run: RunFolder) -> int:
 
 
 def settled_trials(run: RunFolder) -> int:
-    """How many of a run's trials stand."""
+    """How many of a run's trials are settled."""
     try:
         return sum(map(is_settled, open_study(run.journal).get_trials(deepcopy=False)))
     except KeyError:  # the run ended before its study was made
