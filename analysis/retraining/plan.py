@@ -15,7 +15,7 @@ from analysis.searched import SearchedModel, searched_experiment
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.models.heads import Network
+from ichtune.models.network import Network
 from ichtune.search.run_folder import RunFolder
 from ichtune.space import Space
 from ichtune.training.batches import Fold
@@ -144,7 +144,7 @@ class RetrainPlan:
         """The network as the training starts with it."""
         network = self.experiment.network(self.recipe, self.fold)
         if self.options.head == "warm":
-            network.heads.load(0, *self.searched.head)
+            network.heads.load(0, self.searched.head)
         return network
 
     def refuse_taken_label(self) -> None:

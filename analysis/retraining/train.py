@@ -33,7 +33,7 @@ from analysis.tables import Table, write_table
 from ichtune.errors import InputError
 from ichtune.files import replacing
 from ichtune.labels import LABELS
-from ichtune.models.heads import Network
+from ichtune.models.network import Network
 from ichtune.progress import Report
 from ichtune.search.run_folder import RunFolder
 from ichtune.training.batches import Source

@@ -11,6 +11,7 @@ import torch
 from ray.tune import Trainable
 
 from ichtune.config import recipe_hash
+from ichtune.models.heads.saved import pack
 from ichtune.search.disk import DISK_FULL, is_disk_full
 from ichtune.search.failures import is_out_of_memory
 from ichtune.search.run_folder import ENDED, RunFolder, slug
@@ -124,7 +125,7 @@ class _TrialRun:
         result = next(self.epochs)
         metric = self.job.space.metric
         if self.best.update(result.epoch, result.mean(metric)):
-            self.folder.keep_best(heads_of(result), self._out_of_fold(result))
+            self.folder.keep_best(pack(result.heads()), self._out_of_fold(result))
         ended = self._why_ended(result)
         value = worst(metric) if result.diverged or np.isnan(self.best.value) else self.best.value
         record = epoch_record(result, seconds=time.monotonic() - begun)
@@ -170,19 +171,6 @@ class _TrialRun:
             self.board.add(self.last.epoch, {f"outcome/{name}": value for name, value in outcome.items()})
         self.board.close()
         self.folder.push()
-
-
-def heads_of(result: EpochResult) -> dict[str, torch.Tensor]:
-    """The heads of all folds as they are after an epoch: weights `[D + 1, 6]`, the bias as last row."""
-    state = result.state()
-    networks = [part["network"] for part in state["apart"]] if "apart" in state else [state["network"]]
-    weights = [
-        tensor
-        for network in networks
-        for name, tensor in network.items()
-        if name.startswith("heads.weights.")
-    ]
-    return {f"fold{number}": weight.cpu().contiguous() for number, weight in enumerate(weights)}
 
 
 def epoch_record(result: EpochResult, *, seconds: float) -> dict[str, Any]:

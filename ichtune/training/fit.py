@@ -13,7 +13,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ichtune.config import Recipe
 from ichtune.errors import InputError
-from ichtune.models.heads import Network
+from ichtune.models.heads import HeadState
+from ichtune.models.network import Network
 from ichtune.training.batches import Fold, Source, Step, in_batches, side_by_side
 from ichtune.training.dropout import DropoutMasks
 from ichtune.training.losses import make_loss
@@ -273,8 +274,12 @@ class _Training:
                 [sum(p.numel() for p in parameters) for parameters in self.parameters]
             ),
             logits=logits,
+            heads=self.head_states,
             state=self.state,
         )
+
+    def head_states(self) -> list[HeadState]:
+        return [self.network.heads.state(head) for head in range(len(self.folds))]
 
     def state(self) -> dict[str, Any]:
         return {

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from ichtune.labels import LABELS
-from ichtune.models.heads import Network
+from ichtune.models.network import Network
 from ichtune.training.batches import Source
 
 
