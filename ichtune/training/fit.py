@@ -1,6 +1,5 @@
 """Training: one generator of epochs, for heads on cached features and for whole networks on images alike."""
 
-import copy
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -17,13 +16,12 @@ from ichtune.models.heads import HeadState
 from ichtune.models.network import Network
 from ichtune.training.batches import Fold, Source, Step, in_batches, side_by_side
 from ichtune.training.dropout import DropoutMasks
+from ichtune.training.learner import Learner
 from ichtune.training.losses import make_loss
 from ichtune.training.metrics import evaluate
-from ichtune.training.optimizers import make_optimizer
 from ichtune.training.predict import predict
 from ichtune.training.results import EpochResult, merge
 from ichtune.training.samplers import make_sampler
-from ichtune.training.schedules import LearningRate
 
 PREDICTED_AT_ONCE = 256
 
@@ -47,6 +45,9 @@ def fit(
 
     Randomness depends on (seed, fold, epoch) alone, so that resuming from a result's `state()` gives the epochs
     that would have followed, bit for bit (on a GPU as far as its kernels are deterministic).
+
+    `network.set_trained` between two epochs changes what is trained from then on. Resuming after that takes a
+    network with the same parts trained.
 
     With `parts` each batch goes through the network in so many parts, where memory doesn't hold it whole: their
     gradients add up to the batch's, up to rounding; only batch normalisation that is trained sees them apart.
@@ -91,39 +92,11 @@ def fit_folds_apart(
 def _check(network: Network, labels: np.ndarray, folds: Sequence[Fold]) -> None:
     if len(network.heads) != len(folds):
         raise ValueError(f"a fold has one head: got {len(folds)} folds and {len(network.heads)} heads")
-    if network.trained_backbone and len(folds) > 1:
-        raise ValueError(f"{len(folds)} folds would share one trained backbone: use fit_folds_apart")
     for fold in folds:
         if np.isnan(labels[fold.train]).all():
             raise InputError(
                 f"fold {fold.index}: none of its {len(fold.train)} training slices has a known label"
             )
-
-
-class _Learner:
-    """What makes one fold learn: its optimizer, and that optimizer's learning rate."""
-
-    def __init__(self, parameters: list[torch.nn.Parameter], recipe: Recipe, batches: int) -> None:
-        self.optimizer = make_optimizer(recipe.optimizer, parameters)
-        self.lr = LearningRate(
-            recipe.schedule, self.optimizer, epochs=recipe.training.epochs, batches=batches
-        )
-
-    def step(self) -> float:
-        """Take a step; gives the learning rate that it used."""
-        used = self.lr.value
-        self.optimizer.step()
-        self.lr.after_batch()
-        return used
-
-    def state(self) -> dict[str, Any]:
-        return copy.deepcopy({"optimizer": self.optimizer.state_dict(), "lr": self.lr.state_dict()})
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        # The optimizer would go on working in the state's own tensors.
-        state = copy.deepcopy(state)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.lr.load_state_dict(state["lr"])
 
 
 class _Steps(NamedTuple):
@@ -154,14 +127,18 @@ class _Training:
         self.source, self.labels, self.folds, self.recipe, self.device = source, labels, folds, recipe, device
         self.loss = make_loss(recipe.loss, [labels[fold.train] for fold in folds], device)
         self.samplers = [make_sampler(recipe.sampler, fold, labels, recipe.training.seed) for fold in folds]
-        self.parameters = [network.trained_parameters(head) for head in range(len(folds))]
         self.learners = [
-            _Learner(parameters, recipe, len(in_batches(fold.train, recipe.training.batch_size)))
-            for parameters, fold in zip(self.parameters, folds, strict=True)
+            Learner(
+                network.trained_parameters(head),
+                recipe,
+                len(in_batches(fold.train, recipe.training.batch_size)),
+            )
+            for head, fold in enumerate(folds)
         ]
         self.valid_labels = [labels[fold.valid] for fold in folds]
 
     def next_epoch(self) -> EpochResult:
+        self._follow_network()
         orders = [order(self.epoch) for order in self.samplers]
         with self._seeded():
             steps = self._train(orders)
@@ -170,6 +147,13 @@ class _Training:
             learner.lr.after_epoch(float(loss))
         self.epoch += 1
         return self._result(orders, steps, logits, losses)
+
+    def _follow_network(self) -> None:
+        """Let the learners train what the network has trained now."""
+        if self.network.trained_backbone and len(self.folds) > 1:
+            raise ValueError(f"{len(self.folds)} folds would share one trained backbone: use fit_folds_apart")
+        for head, learner in enumerate(self.learners):
+            learner.train(self.network.trained_parameters(head))
 
     def _train(self, orders: list[np.ndarray]) -> _Steps:
         batches = [in_batches(order, self.recipe.training.batch_size) for order in orders]
@@ -271,7 +255,7 @@ class _Training:
             class_mix=np.stack([_prevalence(self.labels[order]) for order in orders]),
             grad_norm=_mean(steps.grad_norms, taken),
             trained_parameters=np.array(
-                [sum(p.numel() for p in parameters) for parameters in self.parameters]
+                [sum(p.numel() for p in learner.parameters) for learner in self.learners]
             ),
             logits=logits,
             heads=self.head_states,

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -310,6 +311,9 @@ class TinyBackbone(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.dropout(self.layers(images))
 
+    def set_trained(self, train: str) -> None:
+        self.requires_grad_(train == "all")
+
 
 IMAGES = Inputs(np.random.default_rng(3).standard_normal((ROWS, 1, 4, 4)))
 
@@ -373,3 +377,58 @@ def test_folds_cannot_share_a_trained_backbone():
     network = Network(backbone(), LinearHeads(3, [fold.index for fold in FOLDS], 5))
     with pytest.raises(ValueError, match="use fit_folds_apart"):
         next(fit(network, IMAGES, LABELS, FOLDS, RECIPE, device=CPU))
+
+
+def weights_of(network: Network) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in network.backbone.parameters()])
+
+
+def optimizer_state(result: EpochResult) -> dict[int, dict[str, Any]]:
+    return result.state()["learners"][0]["optimizer"]["state"]
+
+
+def test_a_training_follows_what_the_network_trains():
+    network = Network(backbone(frozen=True), LinearHeads(3, [0], 5))
+    recipe = with_part(training=Training(epochs=4, batch_size=16, seed=5))
+    epochs = fit(network, IMAGES, LABELS, FOLDS[:1], recipe, device=CPU)
+    weights, counts, states = [weights_of(network)], [], []
+    for train in ("frozen", "all", "all", "frozen"):
+        network.set_trained(train)
+        result = next(epochs)
+        weights.append(weights_of(network))
+        counts.append(int(result.trained_parameters[0]))
+        states.append(optimizer_state(result))
+    head, whole = 4 * 6, 4 * 6 + sum(parameter.numel() for parameter in backbone().parameters())
+    assert counts == [head, whole, whole, head]
+    changed = [not torch.equal(before, after) for before, after in pairwise(weights)]
+    assert changed == [False, True, True, False]
+    # Five batches an epoch: Adam goes on counting the head's steps and begins to count the backbone's.
+    assert [part["step"] for part in states[1].values()] == [10, *[5] * len(list(backbone().parameters()))]
+    assert [part["step"] for part in states[3].values()] == [20]
+
+
+def test_a_training_that_has_thawed_resumes_bit_for_bit():
+    def training(trained: list[str], resume: dict[str, Any] | None = None) -> list[EpochResult]:
+        network = Network(backbone(frozen=True), LinearHeads(3, [0], 5))
+        network.set_trained(trained[0])
+        epochs = fit(network, IMAGES, LABELS, FOLDS[:1], RECIPE, device=CPU, resume=resume)
+        results = []
+        for train in trained:
+            network.set_trained(train)
+            results.append(next(epochs))
+            states.append(saved_and_loaded(results[-1].state()))
+        return results
+
+    states: list[dict[str, Any]] = []
+    *_, expected = training(["frozen", "all", "all"])
+    (resumed,) = training(["all"], states[1])
+    assert_same_numbers(resumed, expected, rtol=0, atol=0)
+
+
+def test_folds_side_by_side_cannot_thaw_their_backbone():
+    network = Network(backbone(frozen=True), LinearHeads(3, [fold.index for fold in FOLDS], 5))
+    epochs = fit(network, IMAGES, LABELS, FOLDS, RECIPE, device=CPU)
+    next(epochs)
+    network.set_trained("all")
+    with pytest.raises(ValueError, match="use fit_folds_apart"):
+        next(epochs)
