@@ -22,6 +22,7 @@ from ichtune.training.metrics import evaluate
 from ichtune.training.predict import predict
 from ichtune.training.results import EpochResult, merge
 from ichtune.training.samplers import make_sampler
+from ichtune.training.units import SLICES, Units
 
 PREDICTED_AT_ONCE = 256
 
@@ -36,6 +37,7 @@ def fit(
     device: torch.device,
     resume: dict[str, Any] | None = None,
     parts: int = 1,
+    units: Units = SLICES,
 ) -> Iterator[EpochResult]:
     """Train the network's heads, one a fold, and give one result an epoch.
 
@@ -58,7 +60,7 @@ def fit(
             to resume is of other folds.
     """
     _check(network, labels, folds)
-    training = _Training(network, source, labels, folds, recipe, device, parts)
+    training = _Training(network, source, labels, folds, recipe, device, parts, units)
     if resume is not None:
         training.load_state(resume)
     while training.epoch < recipe.training.epochs:
@@ -75,6 +77,7 @@ def fit_folds_apart(
     device: torch.device,
     resume: dict[str, Any] | None = None,
     parts: int = 1,
+    units: Units = SLICES,
 ) -> Iterator[EpochResult]:
     """Train one network a fold, each with a backbone and a single head of its own, epoch by epoch in turn.
 
@@ -82,7 +85,7 @@ def fit_folds_apart(
     """
     states = [None] * len(folds) if resume is None else resume["apart"]
     trainings = [
-        fit(network, source, labels, [fold], recipe, device=device, resume=state, parts=parts)
+        fit(network, source, labels, [fold], recipe, device=device, resume=state, parts=parts, units=units)
         for network, fold, state in zip(networks, folds, states, strict=True)
     ]
     for results in zip(*trainings, strict=True):
@@ -120,18 +123,21 @@ class _Training:
         recipe: Recipe,
         device: torch.device,
         parts: int,
+        units: Units,
     ) -> None:
         self.epoch = 0
-        self.parts = parts
+        self.parts, self.units = parts, units
         self.network = network.to(device)
         self.source, self.labels, self.folds, self.recipe, self.device = source, labels, folds, recipe, device
         self.loss = make_loss(recipe.loss, [labels[fold.train] for fold in folds], device)
-        self.samplers = [make_sampler(recipe.sampler, fold, labels, recipe.training.seed) for fold in folds]
+        self.samplers = [
+            make_sampler(recipe.sampler, fold, labels, recipe.training.seed, units) for fold in folds
+        ]
         self.learners = [
             Learner(
                 network.trained_parameters(head),
                 recipe,
-                len(in_batches(fold.train, recipe.training.batch_size)),
+                len(in_batches(units.within(fold.train), recipe.training.batch_size)),
             )
             for head, fold in enumerate(folds)
         ]
@@ -139,14 +145,14 @@ class _Training:
 
     def next_epoch(self) -> EpochResult:
         self._follow_network()
-        orders = [order(self.epoch) for order in self.samplers]
+        batches = [self._batches(order(self.epoch)) for order in self.samplers]
         with self._seeded():
-            steps = self._train(orders)
+            steps = self._train(batches)
         logits, losses = self._validate()
         for learner, loss in zip(self.learners, losses, strict=True):
             learner.lr.after_epoch(float(loss))
         self.epoch += 1
-        return self._result(orders, steps, logits, losses)
+        return self._result(batches, steps, logits, losses)
 
     def _follow_network(self) -> None:
         """Let the learners train what the network has trained now."""
@@ -155,11 +161,14 @@ class _Training:
         for head, learner in enumerate(self.learners):
             learner.train(self.network.trained_parameters(head))
 
-    def _train(self, orders: list[np.ndarray]) -> _Steps:
-        batches = [in_batches(order, self.recipe.training.batch_size) for order in orders]
+    def _batches(self, order: np.ndarray) -> list[np.ndarray]:
+        """The rows of each batch of a fold's units."""
+        return [self.units.rows(batch) for batch in in_batches(order, self.recipe.training.batch_size)]
+
+    def _train(self, batches: list[list[np.ndarray]]) -> _Steps:
         steps = side_by_side(batches)
         dropout = self._dropout()
-        losses, norms, lrs = [], [], np.zeros((len(steps), len(orders)))
+        losses, norms, lrs = [], [], np.zeros((len(steps), len(batches)))
         self.network.train()
         inputs = self._inputs(steps)
         for step, used in zip(steps, lrs, strict=True):
@@ -187,7 +196,10 @@ class _Training:
         return losses
 
     def _parts(self, step: Step) -> list[slice]:
-        """The parts of a step's rows; none has a single row, as that has no variance to normalise by."""
+        """The parts of a step's rows; none has a single row, as that has no variance to normalise by.
+
+        A part may end within a unit.
+        """
         rows = step.rows.shape[1]
         edges = np.linspace(0, rows, max(1, min(self.parts, rows // 2)) + 1).astype(int)
         return [slice(first, last) for first, last in pairwise(edges)]
@@ -225,7 +237,15 @@ class _Training:
         """Each fold's logits `[n_f, 6]` for its validation part and the losses `[F]`, NaN without a known label."""
         size = max(1, PREDICTED_AT_ONCE // self.parts)
         logits = [
-            predict(self.network, self.source, fold.valid, device=self.device, head=head, batch_size=size)[0]
+            predict(
+                self.network,
+                self.source,
+                fold.valid,
+                device=self.device,
+                head=head,
+                units=self.units,
+                batch_size=size,
+            )[0]
             for head, fold in enumerate(self.folds)
         ]
         labels = [torch.from_numpy(labels).to(self.device) for labels in self.valid_labels]
@@ -237,7 +257,7 @@ class _Training:
         return [fold.cpu().numpy() for fold in logits], np.where(known, losses.cpu().numpy(), np.nan)
 
     def _result(
-        self, orders: list[np.ndarray], steps: _Steps, logits: list[np.ndarray], losses: np.ndarray
+        self, batches: list[list[np.ndarray]], steps: _Steps, logits: list[np.ndarray], losses: np.ndarray
     ) -> EpochResult:
         scores = [
             evaluate(expit(fold.astype(np.float64)), labels)
@@ -250,9 +270,9 @@ class _Training:
             | {"loss": losses},
             train_loss=_mean(steps.losses, steps.counts),
             # A fold takes part in the first steps of an epoch, until its batches are used up.
-            lr=steps.lrs[taken.sum(axis=0) - 1, np.arange(len(orders))],
+            lr=steps.lrs[taken.sum(axis=0) - 1, np.arange(len(batches))],
             mean_lr=_mean(steps.lrs, taken),
-            class_mix=np.stack([_prevalence(self.labels[order]) for order in orders]),
+            class_mix=np.stack([_prevalence(self.labels[np.concatenate(fold)]) for fold in batches]),
             grad_norm=_mean(steps.grad_norms, taken),
             trained_parameters=np.array(
                 [sum(p.numel() for p in learner.parameters) for learner in self.learners]
