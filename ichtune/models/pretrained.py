@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ichtune.config import Model
-from ichtune.models.sources import Source, Statistics, source_of
+from ichtune.models.sources import BackboneSource, Statistics, source_of
 from ichtune.models.weights_files import WeightsError, read_weights
 
 
@@ -39,7 +39,7 @@ def pretrained(model: Model, *, seed: int) -> Pretrained:
     return _from_file(source, name, Path(model.weights))
 
 
-def _from_file(source: Source, name: str, path: Path) -> Pretrained:
+def _from_file(source: BackboneSource, name: str, path: Path) -> Pretrained:
     tensors = read_weights(path)
     # A whole model of ours holds the backbone's part under its name, beside the head's.
     tensors = {key[9:]: tensor for key, tensor in tensors.items() if key.startswith("backbone.")} or tensors

@@ -51,6 +51,8 @@ def fit(
     `network.set_trained` between two epochs changes what is trained from then on. Resuming after that takes a
     network with the same parts trained.
 
+    A batch has as many `units` as the recipe's batch size says, each of them whole.
+
     With `parts` each batch goes through the network in so many parts, where memory doesn't hold it whole: their
     gradients add up to the batch's, up to rounding; only batch normalisation that is trained sees them apart.
 

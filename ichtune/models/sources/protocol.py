@@ -15,7 +15,7 @@ class Statistics(NamedTuple):
     """`[3]`"""
 
 
-class Source(Protocol):
+class BackboneSource(Protocol):
     """Networks by name, as `model.backbone` has it."""
 
     def check(self, name: str) -> None:

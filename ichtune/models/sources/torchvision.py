@@ -4,7 +4,6 @@ import pickle
 import re
 import threading
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -23,7 +22,7 @@ _DRAWING = threading.Lock()
 
 
 class Torchvision:
-    """See `Source`."""
+    """The source of names as torchvision has them; its methods are those of `BackboneSource`."""
 
     def check(self, name: str) -> None:
         known = torchvision.models.list_models(module=torchvision.models)
@@ -75,7 +74,7 @@ class Torchvision:
         return size
 
 
-def _default_weights(name: str) -> Any:
+def _default_weights(name: str) -> torchvision.models.WeightsEnum:
     """The newest ImageNet weights that torchvision has for a network, and how their images are prepared."""
     return torchvision.models.get_model_weights(name)["DEFAULT"]
 
