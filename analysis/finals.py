@@ -10,7 +10,8 @@ from analysis.held_out import HeldOut
 from analysis.ranked_trial import RankedTrial
 from analysis.searched import SearchedModel, searched_experiment
 from ichtune.errors import InputError
-from ichtune.models.heads import HeadStack, Network
+from ichtune.models.heads import make_heads
+from ichtune.models.network import Network
 from ichtune.progress import Report
 from ichtune.training.bank_build import build
 from ichtune.training.experiment import folds_of, open_store
@@ -49,8 +50,8 @@ def _predicted(trial: RankedTrial, report: Report) -> np.ndarray:
     build(experiment.parts, progress=report)
     source = experiment.features(recipe.model_copy(update={"augmentation": "normal"}))
     folds = folds_of(store, experiment.folds)
-    network = Network(None, HeadStack(source.width, [fold.index for fold in folds], seed=0))
+    network = Network(None, make_heads(recipe, source.width, [fold.index for fold in folds]))
     for place, fold in enumerate(folds):
-        network.heads.load(place, *SearchedModel(trial, recipe, experiment, fold).head)
+        network.heads.load(place, SearchedModel(trial, recipe, experiment, fold).head)
     logits = predict(network, source, store.test, device=torch.device("cpu")).numpy()
     return logit(np.clip(expit(logits.astype(np.float64)).mean(axis=0), _MOST_CERTAIN, 1 - _MOST_CERTAIN))

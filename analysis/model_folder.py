@@ -19,7 +19,8 @@ from ichtune.errors import InputError
 from ichtune.files import replacing
 from ichtune.labels import LABELS
 from ichtune.models.backbones import Backbone, build_backbone
-from ichtune.models.heads import Network
+from ichtune.models.heads import make_heads
+from ichtune.models.network import Network
 from ichtune.training.bank import bank_model
 from ichtune.training.images import ImageSource
 from ichtune.yaml_text import read_yaml, write_yaml
@@ -100,22 +101,19 @@ class Classifier(nn.Module):
     """Logits `[n, 6]` of images `[n, C, S, S]`, float32 in 0..1, with one to three windows as channels.
 
     Its state dict is the file of weights: `backbone.mean` and `.std` (the normalisation), `backbone.network.*`,
-    `head.weight` `[6, D]` and `head.bias` `[6]`.
+    and the head's as `Heads.export` names them, a linear one's `head.weight` `[6, D]` and `head.bias` `[6]`.
     """
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, head: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = nn.Linear(backbone.width, len(LABELS))
+        self.head = head
 
     @classmethod
     def of(cls, network: Network) -> "Classifier":
         """The classifier that a backbone makes with the first of its heads."""
         assert isinstance(network.backbone, Backbone), "a classifier of images has a backbone"
-        classifier = cls(network.backbone)
-        weight, bias = network.heads.export(0)
-        classifier.head.load_state_dict({"weight": weight, "bias": bias})
-        return classifier
+        return cls(network.backbone, network.heads.export(0))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.head(self.backbone(images))
@@ -219,7 +217,8 @@ def _network(folder: Path, about: About) -> Classifier:
         raise ModelError(f"{file}: damaged, or not the weights of {folder / ABOUT}; retrain the model")
     # The shape of the network alone: all its numbers come from the file.
     shape = about.recipe.model.model_copy(update={"weights": "random", "train": "frozen"})
-    network = Classifier(build_backbone(shape, seed=0, precision=about.recipe.training.precision))
+    backbone = build_backbone(shape, seed=0, precision=about.recipe.training.precision)
+    network = Classifier(backbone, make_heads(about.recipe, backbone.width, [0]).export(0))
     try:
         network.load_state_dict(load_file(file))
     except (SafetensorError, RuntimeError) as error:

@@ -14,7 +14,9 @@ from analysis.retraining.comparison import ModelScores, Part, score
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.models.heads import HeadStack, Network
+from ichtune.models.heads import HeadState, make_heads
+from ichtune.models.heads.saved import unpack
+from ichtune.models.network import Network
 from ichtune.progress import Report
 from ichtune.runs.request import SearchRequest
 from ichtune.training.bank_build import build
@@ -49,8 +51,8 @@ class SearchedModel:
         return self.recipe.model.train == "frozen"
 
     @cached_property
-    def head(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weight `[6, D]` and bias `[6]`.
+    def head(self) -> HeadState:
+        """The fold's head, as `Heads.load` takes it.
 
         Raises:
             InputError: the trial kept no head, or its file is damaged.
@@ -61,10 +63,9 @@ class SearchedModel:
                 f"{file.parent}: the trial kept no head, as its score was never defined; choose another --rank"
             )
         try:
-            head = load_file(file)[f"fold{self.fold.index}"]
+            return unpack(load_file(file), self.fold.index)
         except (SafetensorError, KeyError) as error:
             raise InputError(f"{file}: damaged ({error}); choose another --rank") from None
-        return head[:-1].T.contiguous(), head[-1]
 
     @property
     def recorded(self) -> dict[str, float]:
@@ -88,8 +89,8 @@ class SearchedModel:
             return ModelScores(self.trial.best_epoch.trained_parameters, {"validation": self.recorded})
         build(self.experiment.parts, progress=report)
         source = self.experiment.features(self.recipe.model_copy(update={"augmentation": "normal"}))
-        network = Network(None, HeadStack(source.width, [self.fold.index], seed=0)).to(device)
-        network.heads.load(0, *self.head)
+        network = Network(None, make_heads(self.recipe, source.width, [self.fold.index])).to(device)
+        network.heads.load(0, self.head)
         loss = make_loss(self.recipe.loss, [self.store.labels[self.fold.train]], torch.device("cpu"))
 
         def scores(part: Part) -> dict[str, float]:
@@ -97,7 +98,8 @@ class SearchedModel:
             return score(logits.cpu().numpy(), part.labels, loss)
 
         by_part = {part.name: scores(part) for part in parts}
-        return ModelScores(network.heads.weights[0].numel(), by_part)
+        trained = sum(parameter.numel() for parameter in network.heads.parameters_of(0))
+        return ModelScores(trained, by_part)
 
     def departures(self, scores: ModelScores) -> list[str]:
         """A note if the scores are not the recorded ones: the features were computed anew and came out otherwise."""

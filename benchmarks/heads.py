@@ -17,7 +17,8 @@ import torch
 from ichtune.config import Model, Recipe, Training
 from ichtune.labels import LABELS
 from ichtune.metrics import evaluate
-from ichtune.models.heads import HeadStack, Network
+from ichtune.models.heads import make_heads
+from ichtune.models.network import Network
 from ichtune.training.batches import Fold, in_batches, side_by_side
 from ichtune.training.dropout import DropoutMasks
 from ichtune.training.fit import fit
@@ -50,7 +51,7 @@ def best_ms(run: Callable[[], object], times: int = RUNS) -> float:
 
 
 def epoch_ms(source: Features, labels: np.ndarray, folds: list[Fold]) -> float:
-    heads = HeadStack(WIDTH, [fold.index for fold in folds], seed=0)
+    heads = make_heads(RECIPE, WIDTH, [fold.index for fold in folds])
     epochs = fit(Network(None, heads), source, labels, folds, RECIPE, device=CPU)
     return best_ms(lambda: next(epochs), times=EPOCHS)
 
@@ -58,7 +59,7 @@ def epoch_ms(source: Features, labels: np.ndarray, folds: list[Fold]) -> float:
 def parts_ms(source: Features, labels: np.ndarray, folds: list[Fold]) -> dict[str, float]:
     """The parts of an epoch, each by itself."""
     steps = side_by_side([in_batches(fold.train, RECIPE.training.batch_size) for fold in folds])
-    network = Network(None, HeadStack(WIDTH, range(len(folds)), seed=0))
+    network = Network(None, make_heads(RECIPE, WIDTH, range(len(folds))))
     optimizers = [
         make_optimizer(RECIPE.optimizer, network.trained_parameters(head)) for head in range(len(folds))
     ]

@@ -186,5 +186,6 @@ class _World:
             grad_norm=np.full(count, 1 / epoch),
             trained_parameters=np.full(count, 3078),
             logits=[logits[fold.valid] for fold in self.folds],
+            heads=list,
             state=dict,
         )

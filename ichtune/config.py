@@ -45,6 +45,8 @@ WholeOrZero = Annotated[Whole, Field(ge=0)]
 Level = Literal["normal", "moderate", "aggressive"]
 """Augmentation level."""
 LEVELS: tuple[Level, ...] = get_args(Level)
+Trained = Literal["frozen", "last", "all"]
+"""How much of a backbone is trained besides the head: nothing, the last stage, everything."""
 Precision = Literal["bfloat16", "float32"]
 PerLabel = Annotated[tuple[NonNegative, ...], Field(min_length=len(LABELS), max_length=len(LABELS))]
 LabelWeights = Annotated[PerLabel, AfterValidator(_not_all_zero)]
@@ -82,7 +84,7 @@ class Model(Section):
     windows: Annotated[tuple[str, ...], Field(min_length=1, max_length=3)] = ("brain",)
     """Names or `C/W`, one a channel; a single one is repeated for three-channel backbones."""
     size: Annotated[Whole, Field(ge=32, le=1024)] = 224
-    train: Literal["frozen", "last", "all"] = "frozen"
+    train: Trained = "frozen"
     """`frozen` trains the head alone, `last` the last stage and the head, `all` everything."""
 
     @field_validator("windows", mode="before")

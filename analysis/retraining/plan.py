@@ -16,7 +16,7 @@ from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import evaluate
-from ichtune.models.heads import Network
+from ichtune.models.network import Network
 from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.training.batches import Fold
@@ -144,7 +144,7 @@ class RetrainPlan:
         """The network as the training starts with it."""
         network = self.experiment.network(self.recipe, self.fold)
         if self.options.head == "warm":
-            network.heads.load(0, *self.searched.head)
+            network.heads.load(0, self.searched.head)
         return network
 
     def refuse_taken_label(self) -> None:

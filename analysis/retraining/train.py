@@ -32,7 +32,7 @@ from ichtune.errors import InputError
 from ichtune.files import replacing
 from ichtune.labels import LABELS
 from ichtune.metrics import THRESHOLD, higher_is_better
-from ichtune.models.heads import Network
+from ichtune.models.network import Network
 from ichtune.progress import Report
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import without_nan

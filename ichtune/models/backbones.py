@@ -1,44 +1,24 @@
-"""Any torchvision classification network as a backbone: pictures in, pooled features out."""
+"""A network of any source as a backbone: pictures in, pooled features out."""
 
 import copy
 import hashlib
 from collections.abc import Iterator
-from itertools import chain
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
 
-from ichtune.config import Model, Precision
+from ichtune.config import Model, Precision, Trained
 from ichtune.errors import InputError
 from ichtune.models.precision import resolved
-from ichtune.models.pretrained import default_weights, pretrained
-from ichtune.models.zoo import torchvision
-from ichtune.wording import did_you_mean
+from ichtune.models.pretrained import pretrained
+from ichtune.models.sources import Statistics, source_of
 
 # The channels of two windows that fill a network's three.
 _FROM_TWO = (0, 1, 0)
-# Parts of torchvision's networks that only hold the stages; elsewhere the stages stand at the top.
+# Parts of networks that only hold the stages; elsewhere the stages stand at the top.
 _CONTAINERS = ("features", "trunk_output", "encoder", "blocks", "layers")
-
-
-def check_backbone_name(name: str) -> None:
-    """Refuse what is no backbone.
-
-    Raises:
-        InputError: no classification network of torchvision has that name, or one that has auxiliary outputs.
-    """
-    known = torchvision.models.list_models(module=torchvision.models)
-    if name not in known:
-        if name in torchvision.models.list_models():
-            raise InputError(f"model.backbone: {name!r} is not for classification; take one as resnet18")
-        mend = did_you_mean(name, known) or "; take one as resnet18, densenet121 or efficientnet_b0"
-        raise InputError(f"model.backbone: torchvision has no classification network {name!r}{mend}")
-    if name in ("googlenet", "inception_v3"):
-        raise InputError(
-            f"model.backbone: {name} trains by auxiliary outputs, which have no place here; take one as resnet18"
-        )
 
 
 def build_backbone(model: Model, *, seed: int, precision: Precision | Literal["auto"] = "auto") -> "Backbone":
@@ -47,9 +27,8 @@ def build_backbone(model: Model, *, seed: int, precision: Precision | Literal["a
     Raises:
         InputError: an unknown name, a size the network can't take, or weights that can't be had.
     """
-    check_backbone_name(model.backbone)
-    network, mean, std = pretrained(model, seed=seed)
-    backbone = Backbone(network, mean, std, width=_width(network, model), precision=resolved(precision))
+    network, inputs = pretrained(model, seed=seed)
+    backbone = Backbone(network, inputs, width=_width(network, model), precision=resolved(precision))
     backbone.set_trained(model.train)
     return backbone
 
@@ -60,11 +39,12 @@ class Backbone(nn.Module):
     A single window is repeated for the network's three channels; of two, the first comes again as third.
     Normalisation is the backbone's, as it goes with the weights. What is not trained stays in evaluation mode,
     so that the statistics of its batch normalisation don't move.
+
+    What is frozen is folded for speed when it first computes without gradients. Loading or moving weights and
+    `set_trained` undo that; changes of single tensors in place go unnoticed.
     """
 
-    def __init__(
-        self, network: nn.Module, mean: torch.Tensor, std: torch.Tensor, *, width: int, precision: Precision
-    ) -> None:
+    def __init__(self, network: nn.Module, inputs: Statistics, *, width: int, precision: Precision) -> None:
         super().__init__()
         self.network = network
         self.width = width
@@ -72,11 +52,11 @@ class Backbone(nn.Module):
         self.precision = precision
         self.mean: torch.Tensor
         self.std: torch.Tensor
-        self.register_buffer("mean", mean.reshape(3, 1, 1).clone())
-        self.register_buffer("std", std.reshape(3, 1, 1).clone())
+        self.register_buffer("mean", inputs.mean.reshape(3, 1, 1).clone())
+        self.register_buffer("std", inputs.std.reshape(3, 1, 1).clone())
         # In tuples, where torch does not take them for parts of this module.
         self._trained_parts: tuple[nn.Module, ...] = (network,)
-        self._folded: tuple[list[tuple[int, int]], nn.Module] | None = None
+        self._folded: tuple[nn.Module] | None = None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if images.shape[1] == 2:
@@ -87,7 +67,7 @@ class Backbone(nn.Module):
             features = self._network()(inputs)
         return features.flatten(1).float()
 
-    def set_trained(self, train: Literal["frozen", "last", "all"]) -> None:
+    def set_trained(self, train: Trained) -> None:
         """Let nothing, the last stage, or everything be trained.
 
         The last stage is the last part of the network with two or more layers that have weights, and all that
@@ -99,6 +79,7 @@ class Backbone(nn.Module):
             "last": lambda: _last_stage(self.network),
             "all": lambda: (self.network,),
         }
+        self._folded = None
         self._trained_parts = tuple(choices[train]())
         self.network.requires_grad_(False)
         for part in self._trained_parts:
@@ -125,14 +106,21 @@ class Backbone(nn.Module):
 
         That is a fifth faster and the same within rounding; hooks on the network's own parts need gradients on.
         """
-        if torch.is_grad_enabled() or any(parameter.requires_grad for parameter in self.network.parameters()):
+        if torch.is_grad_enabled() or self._trained_parts:
             return self.network
-        # Folding goes by the weights as they are: loading or moving them makes it anew.
-        tensors = chain(self.network.parameters(), self.network.buffers())
-        state = [(tensor.data_ptr(), tensor._version) for tensor in tensors]
-        if self._folded is None or self._folded[0] != state:
-            self._folded = (state, _fold_batch_norms(self.network))
-        return self._folded[1]
+        if self._folded is None:
+            self._folded = (_fold_batch_norms(self.network),)
+        return self._folded[0]
+
+    def _apply(self, *args: Any, **options: Any) -> "Backbone":  # what `to`, `cuda` and the like go through
+        self._folded = None
+        return super()._apply(*args, **options)
+
+    def _load_from_state_dict(
+        self, *args: Any, **options: Any
+    ) -> None:  # `load_state_dict`, a whole model's too
+        self._folded = None
+        super()._load_from_state_dict(*args, **options)
 
 
 def _fold_batch_norms(network: nn.Module) -> nn.Module:
@@ -149,7 +137,7 @@ def _width(network: nn.Module, model: Model) -> int:
         with torch.no_grad():
             return network.eval()(image).flatten(1).shape[1]
     except (RuntimeError, AssertionError, ValueError) as error:
-        (fits,) = default_weights(model.backbone).transforms().crop_size
+        fits = source_of(model.backbone).image_size(model.backbone)
         raise InputError(
             f"model.size: {model.backbone} can't take images of {model.size} x {model.size} ({error}); "
             f"--set model.size={fits} fits"

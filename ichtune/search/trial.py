@@ -12,6 +12,7 @@ from safetensors.torch import save
 
 from ichtune.config import recipe_hash
 from ichtune.metrics import worst
+from ichtune.models.heads.saved import pack
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import EpochRecord
@@ -127,7 +128,7 @@ class _TrialRun:
     def next_epoch(self) -> dict[str, Any]:
         result, record, is_best = next(self.epochs)
         if is_best:
-            self.folder.keep_best(save(heads_of(result)), self._out_of_fold(result))
+            self.folder.keep_best(save(pack(result.heads())), self._out_of_fold(result))
         self.folder.add_epoch(record)
         self.board.add(record.epoch, {"best_so_far": self.session.best.value, **scalars(record)})
         self._keep_checkpoint(result)
@@ -173,19 +174,6 @@ class _TrialRun:
             self.board.add(self.last.epoch, {f"outcome/{name}": value for name, value in outcome.items()})
         self.board.close()
         self.folder.push()
-
-
-def heads_of(result: EpochResult) -> dict[str, torch.Tensor]:
-    """The heads of all folds as they are after an epoch: weights `[D + 1, 6]`, the bias as last row."""
-    state = result.state()
-    networks = [part["network"] for part in state["apart"]] if "apart" in state else [state["network"]]
-    weights = [
-        tensor
-        for network in networks
-        for name, tensor in network.items()
-        if name.startswith("heads.weights.")
-    ]
-    return {f"fold{number}": weight.cpu().contiguous() for number, weight in enumerate(weights)}
 
 
 def scalars(record: EpochRecord) -> dict[str, float]:

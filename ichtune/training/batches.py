@@ -22,7 +22,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold of cross-validation: its number and the store's rows (int64) it trains and validates on."""
+    """One fold of cross-validation: its number and the store's rows (int64) it trains and validates on.
+
+    The rows are those of whole units, one unit after the other (see `Units`).
+    """
 
     index: int
     train: np.ndarray
@@ -39,7 +42,7 @@ class Step(NamedTuple):
 
 
 def in_batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Consecutive batches of `order`, the last one shorter; a lone last row joins the batch before it.
+    """Consecutive batches of the units in `order`, the last one shorter; a lone last unit joins the batch before it.
 
     A batch of one has no variance, so batch normalisation could not train on it.
     """

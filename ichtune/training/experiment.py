@@ -11,7 +11,8 @@ import torch
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.models.heads import HeadStack, Network
+from ichtune.models.heads import make_heads
+from ichtune.models.network import Network
 from ichtune.models.precision import resolved
 from ichtune.training.bank import BankPart, bank_model
 from ichtune.training.batches import Fold
@@ -50,9 +51,7 @@ class Experiment:
         folds = folds_of(store, self.folds)
         if recipe.model.train == "frozen":
             source = self.features(recipe)
-            network = Network(
-                None, HeadStack(source.width, [fold.index for fold in folds], recipe.training.seed)
-            )
+            network = Network(None, make_heads(recipe, source.width, [fold.index for fold in folds]))
             return fit(
                 network, source, store.labels, folds, recipe, device=device, resume=resume, parts=parts
             )
@@ -91,7 +90,7 @@ class Experiment:
         from ichtune.models.backbones import build_backbone  # and without torchvision
 
         backbone = build_backbone(recipe.model, seed=self.seed, precision=recipe.training.precision)
-        return Network(backbone, HeadStack(backbone.width, [fold.index], recipe.training.seed))
+        return Network(backbone, make_heads(recipe, backbone.width, [fold.index]))
 
 
 @lru_cache(maxsize=1)

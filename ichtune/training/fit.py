@@ -1,6 +1,5 @@
 """Training: one generator of epochs, for heads on cached features and for whole networks on images alike."""
 
-import copy
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -14,15 +13,16 @@ from torch.nn.utils.rnn import pad_sequence
 from ichtune.config import Recipe
 from ichtune.errors import InputError
 from ichtune.metrics import evaluate
-from ichtune.models.heads import Network
+from ichtune.models.heads import HeadState
+from ichtune.models.network import Network
 from ichtune.training.batches import Fold, Source, Step, in_batches, side_by_side
 from ichtune.training.dropout import DropoutMasks
+from ichtune.training.learner import Learner
 from ichtune.training.losses import make_loss
-from ichtune.training.optimizers import make_optimizer
 from ichtune.training.predict import predict
 from ichtune.training.results import EpochResult, merge
 from ichtune.training.samplers import make_sampler
-from ichtune.training.schedules import LearningRate
+from ichtune.training.units import SLICES, Units
 
 PREDICTED_AT_ONCE = 256
 
@@ -37,6 +37,7 @@ def fit(
     device: torch.device,
     resume: dict[str, Any] | None = None,
     parts: int = 1,
+    units: Units = SLICES,
 ) -> Iterator[EpochResult]:
     """Train the network's heads, one a fold, and give one result an epoch.
 
@@ -47,6 +48,11 @@ def fit(
     Randomness depends on (seed, fold, epoch) alone, so that resuming from a result's `state()` gives the epochs
     that would have followed, bit for bit (on a GPU as far as its kernels are deterministic).
 
+    `network.set_trained` between two epochs changes what is trained from then on. Resuming after that takes a
+    network with the same parts trained.
+
+    A batch has as many `units` as the recipe's batch size says, each of them whole.
+
     With `parts` each batch goes through the network in so many parts, where memory doesn't hold it whole: their
     gradients add up to the batch's, up to rounding; only batch normalisation that is trained sees them apart.
 
@@ -56,7 +62,7 @@ def fit(
             to resume is of other folds.
     """
     _check(network, labels, folds)
-    training = _Training(network, source, labels, folds, recipe, device, parts)
+    training = _Training(network, source, labels, folds, recipe, device, parts, units)
     if resume is not None:
         training.load_state(resume)
     while training.epoch < recipe.training.epochs:
@@ -73,6 +79,7 @@ def fit_folds_apart(
     device: torch.device,
     resume: dict[str, Any] | None = None,
     parts: int = 1,
+    units: Units = SLICES,
 ) -> Iterator[EpochResult]:
     """Train one network a fold, each with a backbone and a single head of its own, epoch by epoch in turn.
 
@@ -80,7 +87,7 @@ def fit_folds_apart(
     """
     states = [None] * len(folds) if resume is None else resume["apart"]
     trainings = [
-        fit(network, source, labels, [fold], recipe, device=device, resume=state, parts=parts)
+        fit(network, source, labels, [fold], recipe, device=device, resume=state, parts=parts, units=units)
         for network, fold, state in zip(networks, folds, states, strict=True)
     ]
     for results in zip(*trainings, strict=True):
@@ -90,39 +97,11 @@ def fit_folds_apart(
 def _check(network: Network, labels: np.ndarray, folds: Sequence[Fold]) -> None:
     if len(network.heads) != len(folds):
         raise ValueError(f"a fold has one head: got {len(folds)} folds and {len(network.heads)} heads")
-    if network.trained_backbone and len(folds) > 1:
-        raise ValueError(f"{len(folds)} folds would share one trained backbone: use fit_folds_apart")
     for fold in folds:
         if np.isnan(labels[fold.train]).all():
             raise InputError(
                 f"fold {fold.index}: none of its {len(fold.train)} training slices has a known label"
             )
-
-
-class _Learner:
-    """What makes one fold learn: its optimizer, and that optimizer's learning rate."""
-
-    def __init__(self, parameters: list[torch.nn.Parameter], recipe: Recipe, batches: int) -> None:
-        self.optimizer = make_optimizer(recipe.optimizer, parameters)
-        self.lr = LearningRate(
-            recipe.schedule, self.optimizer, epochs=recipe.training.epochs, batches=batches
-        )
-
-    def step(self) -> float:
-        """Take a step; gives the learning rate that it used."""
-        used = self.lr.value
-        self.optimizer.step()
-        self.lr.after_batch()
-        return used
-
-    def state(self) -> dict[str, Any]:
-        return copy.deepcopy({"optimizer": self.optimizer.state_dict(), "lr": self.lr.state_dict()})
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        # The optimizer would go on working in the state's own tensors.
-        state = copy.deepcopy(state)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.lr.load_state_dict(state["lr"])
 
 
 class _Steps(NamedTuple):
@@ -146,35 +125,52 @@ class _Training:
         recipe: Recipe,
         device: torch.device,
         parts: int,
+        units: Units,
     ) -> None:
         self.epoch = 0
-        self.parts = parts
+        self.parts, self.units = parts, units
         self.network = network.to(device)
         self.source, self.labels, self.folds, self.recipe, self.device = source, labels, folds, recipe, device
         self.loss = make_loss(recipe.loss, [labels[fold.train] for fold in folds], device)
-        self.samplers = [make_sampler(recipe.sampler, fold, labels, recipe.training.seed) for fold in folds]
-        self.parameters = [network.trained_parameters(head) for head in range(len(folds))]
+        self.samplers = [
+            make_sampler(recipe.sampler, fold, labels, recipe.training.seed, units) for fold in folds
+        ]
         self.learners = [
-            _Learner(parameters, recipe, len(in_batches(fold.train, recipe.training.batch_size)))
-            for parameters, fold in zip(self.parameters, folds, strict=True)
+            Learner(
+                network.trained_parameters(head),
+                recipe,
+                len(in_batches(units.within(fold.train), recipe.training.batch_size)),
+            )
+            for head, fold in enumerate(folds)
         ]
         self.valid_labels = [labels[fold.valid] for fold in folds]
 
     def next_epoch(self) -> EpochResult:
-        orders = [order(self.epoch) for order in self.samplers]
+        self._follow_network()
+        batches = [self._batches(order(self.epoch)) for order in self.samplers]
         with self._seeded():
-            steps = self._train(orders)
+            steps = self._train(batches)
         logits, losses = self._validate()
         for learner, loss in zip(self.learners, losses, strict=True):
             learner.lr.after_epoch(float(loss))
         self.epoch += 1
-        return self._result(orders, steps, logits, losses)
+        return self._result(batches, steps, logits, losses)
 
-    def _train(self, orders: list[np.ndarray]) -> _Steps:
-        batches = [in_batches(order, self.recipe.training.batch_size) for order in orders]
+    def _follow_network(self) -> None:
+        """Let the learners train what the network has trained now."""
+        if self.network.trained_backbone and len(self.folds) > 1:
+            raise ValueError(f"{len(self.folds)} folds would share one trained backbone: use fit_folds_apart")
+        for head, learner in enumerate(self.learners):
+            learner.train(self.network.trained_parameters(head))
+
+    def _batches(self, order: np.ndarray) -> list[np.ndarray]:
+        """The rows of each batch of a fold's units."""
+        return [self.units.rows(batch) for batch in in_batches(order, self.recipe.training.batch_size)]
+
+    def _train(self, batches: list[list[np.ndarray]]) -> _Steps:
         steps = side_by_side(batches)
         dropout = self._dropout()
-        losses, norms, lrs = [], [], np.zeros((len(steps), len(orders)))
+        losses, norms, lrs = [], [], np.zeros((len(steps), len(batches)))
         self.network.train()
         inputs = self._inputs(steps)
         for step, used in zip(steps, lrs, strict=True):
@@ -202,7 +198,10 @@ class _Training:
         return losses
 
     def _parts(self, step: Step) -> list[slice]:
-        """The parts of a step's rows; none has a single row, as that has no variance to normalise by."""
+        """The parts of a step's rows; none has a single row, as that has no variance to normalise by.
+
+        A part may end within a unit.
+        """
         rows = step.rows.shape[1]
         edges = np.linspace(0, rows, max(1, min(self.parts, rows // 2)) + 1).astype(int)
         return [slice(first, last) for first, last in pairwise(edges)]
@@ -240,7 +239,15 @@ class _Training:
         """Each fold's logits `[n_f, 6]` for its validation part and the losses `[F]`, NaN without a known label."""
         size = max(1, PREDICTED_AT_ONCE // self.parts)
         logits = [
-            predict(self.network, self.source, fold.valid, device=self.device, head=head, batch_size=size)[0]
+            predict(
+                self.network,
+                self.source,
+                fold.valid,
+                device=self.device,
+                head=head,
+                units=self.units,
+                batch_size=size,
+            )[0]
             for head, fold in enumerate(self.folds)
         ]
         labels = [torch.from_numpy(labels).to(self.device) for labels in self.valid_labels]
@@ -252,7 +259,7 @@ class _Training:
         return [fold.cpu().numpy() for fold in logits], np.where(known, losses.cpu().numpy(), np.nan)
 
     def _result(
-        self, orders: list[np.ndarray], steps: _Steps, logits: list[np.ndarray], losses: np.ndarray
+        self, batches: list[list[np.ndarray]], steps: _Steps, logits: list[np.ndarray], losses: np.ndarray
     ) -> EpochResult:
         scores = [
             evaluate(expit(fold.astype(np.float64)), labels)
@@ -265,16 +272,20 @@ class _Training:
             | {"loss": losses},
             train_loss=_mean(steps.losses, steps.counts),
             # A fold takes part in the first steps of an epoch, until its batches are used up.
-            lr=steps.lrs[taken.sum(axis=0) - 1, np.arange(len(orders))],
+            lr=steps.lrs[taken.sum(axis=0) - 1, np.arange(len(batches))],
             mean_lr=_mean(steps.lrs, taken),
-            class_mix=np.stack([_prevalence(self.labels[order]) for order in orders]),
+            class_mix=np.stack([_prevalence(self.labels[np.concatenate(fold)]) for fold in batches]),
             grad_norm=_mean(steps.grad_norms, taken),
             trained_parameters=np.array(
-                [sum(p.numel() for p in parameters) for parameters in self.parameters]
+                [sum(p.numel() for p in learner.parameters) for learner in self.learners]
             ),
             logits=logits,
+            heads=self.head_states,
             state=self.state,
         )
+
+    def head_states(self) -> list[HeadState]:
+        return [self.network.heads.state(head) for head in range(len(self.folds))]
 
     def state(self) -> dict[str, Any]:
         return {

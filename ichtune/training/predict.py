@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from ichtune.labels import LABELS
-from ichtune.models.heads import Network
+from ichtune.models.network import Network
 from ichtune.training.batches import Source
+from ichtune.training.units import SLICES, Units
 
 
 @torch.no_grad()
@@ -16,15 +17,19 @@ def predict(
     *,
     device: torch.device,
     head: int | None = None,
+    units: Units = SLICES,
     batch_size: int = 256,
 ) -> torch.Tensor:
     """Logits of every head for the same rows (int64 `[n]`): float32 `[F, n, 6]`, or `[1, n, 6]` of one `head`.
 
-    Leaves the network in evaluation mode, and the logits on the device.
+    The rows are those of whole units, of which `batch_size` go through the network at once. Leaves the network in
+    evaluation mode, and the logits on the device.
     """
     network.eval()
     heads = range(len(network.heads)) if head is None else [head]
-    chunks = np.split(rows, range(batch_size, len(rows), batch_size)) if len(rows) else []
+    order = units.within(rows)
+    edges = range(batch_size, len(order), batch_size)
+    chunks = [units.rows(chunk) for chunk in np.split(order, edges)] if len(order) else []
     logits = [torch.empty(len(heads), 0, len(LABELS), device=device)]
     for inputs in source.batches(chunks, None):
         features = network.features(inputs.to(device, non_blocking=True))

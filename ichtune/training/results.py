@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ichtune.models.heads import HeadState
+
 
 @dataclass(frozen=True)
 class EpochResult:
@@ -28,6 +30,8 @@ class EpochResult:
     """How many numbers each fold trains."""
     logits: list[np.ndarray]
     """Float32 `[n_f, 6]` a fold: its validation rows' logits, the fold's out-of-fold predictions."""
+    heads: Callable[[], list[HeadState]]
+    """Copies of the folds' heads; call it before the next epoch."""
     state: Callable[[], dict[str, Any]]
     """What resuming needs, as copies that `torch.load(weights_only=True)` reads; call it before the next epoch."""
 
@@ -64,5 +68,6 @@ def merge(results: Sequence[EpochResult]) -> EpochResult:
         grad_norm=joined("grad_norm"),
         trained_parameters=joined("trained_parameters"),
         logits=[logits for result in results for logits in result.logits],
+        heads=lambda: [head for result in results for head in result.heads()],
         state=lambda: {"epoch": first.epoch, "apart": [result.state() for result in results]},
     )

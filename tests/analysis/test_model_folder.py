@@ -13,7 +13,8 @@ from ichtune.config import Model, Recipe, Training
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
 from ichtune.models.backbones import build_backbone
-from ichtune.models.heads import HeadStack, Network
+from ichtune.models.heads import LinearHeads
+from ichtune.models.network import Network
 
 RECIPE = Recipe(
     model=Model(weights="random", windows=("subdural",), size=32, train="all"),
@@ -27,7 +28,7 @@ def write(folder: Path, recipe: Recipe = RECIPE, seed: int = 0) -> Path:
     folder.mkdir()
     write_model(
         folder,
-        Classifier.of(Network(backbone, HeadStack(backbone.width, [0], seed))),
+        Classifier.of(Network(backbone, LinearHeads(backbone.width, [0], seed))),
         thresholds=dict.fromkeys(LABELS, 0.5),
         thresholds_chosen="fixed",
         preprocessing=Preprocessing.of(recipe.model),

@@ -10,8 +10,8 @@ from torchvision.models import get_model, get_model_weights
 
 from ichtune.config import Model
 from ichtune.errors import InputError
-from ichtune.models.backbones import Backbone, build_backbone, check_backbone_name
-from ichtune.models.pretrained import WeightsError
+from ichtune.models.backbones import Backbone, build_backbone
+from ichtune.models.weights_files import WeightsError
 
 
 def backbone(name: str = "resnet18", *, seed: int = 1, precision: str = "float32", **settings) -> Backbone:
@@ -129,11 +129,47 @@ def test_folded_batch_norms_give_the_same_features():
 
 @torch.no_grad()
 def test_features_follow_weights_that_are_loaded_later():
-    built, other = backbone(seed=1).eval(), backbone(seed=2).eval()
-    before = built(images())
-    built.load_state_dict(other.state_dict())
-    torch.testing.assert_close(built(images()), other(images()), rtol=0, atol=0)
-    assert not torch.equal(built(images()), before)
+    for load in (
+        lambda built, state: built.load_state_dict(state),
+        lambda built, state: nn.ModuleDict({"backbone": built}).load_state_dict(
+            {f"backbone.{key}": tensor for key, tensor in state.items()}
+        ),
+    ):
+        built, other = backbone(seed=1).eval(), backbone(seed=2).eval()
+        before = built(images())
+        load(built, other.state_dict())
+        torch.testing.assert_close(built(images()), other(images()), rtol=0, atol=0)
+        assert not torch.equal(built(images()), before)
+
+
+def test_features_follow_weights_that_were_trained_meanwhile():
+    built = backbone().eval()
+    with torch.no_grad():
+        before = built(images())
+    built.set_trained("all")
+    built(images()).sum().backward()
+    torch.optim.SGD(built.parameters(), lr=0.1).step()
+    built.set_trained("frozen")
+    plain = built(images())
+    with torch.no_grad():
+        torch.testing.assert_close(built(images()), plain, rtol=1e-4, atol=1e-5 * float(plain.abs().max()))
+    assert not torch.allclose(plain, before, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_features_follow_a_backbone_that_moves():
+    built = backbone().eval()
+    exact = built(images())
+    doubled = built.to(torch.float64)(images().double())
+    torch.testing.assert_close(doubled, exact, rtol=1e-4, atol=1e-4 * float(exact.abs().max()))
+
+
+@torch.no_grad()
+def test_a_frozen_backbone_does_not_look_through_its_tensors_at_every_forward(monkeypatch):
+    built = backbone().eval()
+    first = built(images())
+    monkeypatch.setattr(built, "network", None)
+    assert torch.equal(built(images()), first)
 
 
 @torch.no_grad()
@@ -250,7 +286,7 @@ def test_a_file_that_is_not_there_is_refused():
 )
 def test_a_name_that_is_no_backbone_is_refused(name, message):
     with pytest.raises(InputError, match=message):
-        check_backbone_name(name)
+        backbone(name)
 
 
 def test_a_size_that_the_network_cannot_take_is_refused_with_one_that_fits():

@@ -4,7 +4,8 @@ import torch
 
 from ichtune.config import Recipe
 from ichtune.models.backbones import build_backbone
-from ichtune.models.heads import HeadStack, Network
+from ichtune.models.heads import LinearHeads
+from ichtune.models.network import Network
 from ichtune.training.bank_build import build
 from ichtune.training.bank_plan import plan_parts
 from ichtune.training.experiment import Experiment, folds_of
@@ -41,7 +42,7 @@ def test_cached_features_and_images_give_the_same_losses(small_store, experiment
     folds = folds_of(small_store, 3)
     backbone = build_backbone(recipe.model, seed=5, precision=recipe.training.precision)
     network = Network(
-        backbone, HeadStack(backbone.width, [fold.index for fold in folds], recipe.training.seed)
+        backbone, LinearHeads(backbone.width, [fold.index for fold in folds], recipe.training.seed)
     )
     images = experiment.images(recipe, threads=1)
     on_images = list(fit(network, images, small_store.labels, folds, recipe, device=CPU))
@@ -69,6 +70,6 @@ def test_what_stands_in_the_test_set_changes_nothing(small_store, experiment, re
     small_store.labels[small_store.test] = 1 - small_store.labels[small_store.test]
     folds = folds_of(small_store, 3)
     source = experiment.features(recipe)
-    network = Network(None, HeadStack(source.width, [fold.index for fold in folds], recipe.training.seed))
+    network = Network(None, LinearHeads(source.width, [fold.index for fold in folds], recipe.training.seed))
     after = [e.metrics["auc"] for e in fit(network, source, small_store.labels, folds, recipe, device=CPU)]
     np.testing.assert_array_equal(before, after)

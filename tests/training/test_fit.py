@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ from ichtune.config import (
     Training,
 )
 from ichtune.errors import InputError
-from ichtune.models.heads import HeadStack, Network
+from ichtune.models.heads import LinearHeads
+from ichtune.models.network import Network
 from ichtune.training.batches import Fold
 from ichtune.training.fit import fit, fit_folds_apart
 from ichtune.training.predict import predict
@@ -79,7 +81,7 @@ def train(
     labels: np.ndarray = LABELS,
     resume: dict[str, Any] | None = None,
 ) -> list[EpochResult]:
-    heads = HeadStack(WIDTH, [fold.index for fold in folds], recipe.training.seed)
+    heads = LinearHeads(WIDTH, [fold.index for fold in folds], recipe.training.seed)
     return list(fit(Network(None, heads), SOURCE, labels, folds, recipe, device=CPU, resume=resume))
 
 
@@ -152,9 +154,8 @@ def test_one_step_is_what_torch_does_by_hand():
     fold = Fold(0, np.arange(10), np.arange(10, 20))
     known = np.nan_to_num(LABELS)
     recipe = Recipe(optimizer=SGD(lr=0.5, momentum=0.0), training=Training(epochs=1, batch_size=10, seed=5))
-    linear = nn.Linear(WIDTH, 6)
-    heads = HeadStack(WIDTH, [0], seed=5)
-    linear.load_state_dict(dict(zip(("weight", "bias"), heads.export(0), strict=True)))
+    heads = LinearHeads(WIDTH, [0], seed=5)
+    linear = heads.export(0)
 
     loss = nn.BCEWithLogitsLoss()(linear(SOURCE.inputs[:10] + 0.1), torch.from_numpy(known[:10]))
     loss.backward()
@@ -176,7 +177,7 @@ def test_one_step_is_what_torch_does_by_hand():
 @pytest.mark.parametrize("optimizer", [Adam(), RAdam(), SGD(), RMSprop()])
 def test_resuming_gives_the_same_epochs_bit_for_bit(optimizer, schedule):
     recipe = with_part(optimizer=optimizer, schedule=schedule, sampler="oversample")
-    heads = HeadStack(WIDTH, [fold.index for fold in FOLDS], seed=5)
+    heads = LinearHeads(WIDTH, [fold.index for fold in FOLDS], seed=5)
     first = next(fit(Network(None, heads), SOURCE, LABELS, FOLDS, recipe, device=CPU))
     resumed = train(recipe=recipe, resume=saved_and_loaded(first.state()))
     for result, uninterrupted in zip(resumed, train(recipe=recipe)[1:], strict=True):
@@ -191,7 +192,7 @@ def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_state_stays_what_it_was_when_training_goes_on():
-    heads = HeadStack(WIDTH, [fold.index for fold in FOLDS], seed=5)
+    heads = LinearHeads(WIDTH, [fold.index for fold in FOLDS], seed=5)
     epochs = fit(Network(None, heads), SOURCE, LABELS, FOLDS, RECIPE, device=CPU)
     state = next(epochs).state()
     next(epochs)
@@ -237,7 +238,7 @@ def test_a_fold_that_diverges_leaves_the_others_their_numbers():
     broken = Inputs(SOURCE.inputs.numpy())
     # Rows 0 to 29 are in the training part of the first fold alone.
     broken.inputs[5] = float("inf")
-    heads = HeadStack(WIDTH, [fold.index for fold in FOLDS], seed=5)
+    heads = LinearHeads(WIDTH, [fold.index for fold in FOLDS], seed=5)
     folds = [FOLDS[0], replace(FOLDS[1], valid=np.arange(80, 90)), FOLDS[2]]
     result = list(fit(Network(None, heads), broken, LABELS, folds, RECIPE, device=CPU))[-1]
     expected = train(folds)[-1]
@@ -285,11 +286,11 @@ def test_a_training_part_without_labels_is_an_error():
 
 def test_a_fold_without_a_head_is_an_error():
     with pytest.raises(ValueError, match="got 3 folds and 1 heads"):
-        next(fit(Network(None, HeadStack(WIDTH, [0], 0)), SOURCE, LABELS, FOLDS, RECIPE, device=CPU))
+        next(fit(Network(None, LinearHeads(WIDTH, [0], 0)), SOURCE, LABELS, FOLDS, RECIPE, device=CPU))
 
 
 def test_prediction_in_small_chunks_gives_every_heads_logits():
-    network = Network(None, HeadStack(WIDTH, [0, 1], 0))
+    network = Network(None, LinearHeads(WIDTH, [0, 1], 0))
     rows = np.array([7, 3, 3, 80, 12])
     logits = predict(network, SOURCE, rows, device=CPU, batch_size=2)
     expected = torch.stack([network.heads.one(head, SOURCE.inputs[rows]) for head in range(2)])
@@ -310,6 +311,9 @@ class TinyBackbone(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.dropout(self.layers(images))
 
+    def set_trained(self, train: str) -> None:
+        self.requires_grad_(train == "all")
+
 
 IMAGES = Inputs(np.random.default_rng(3).standard_normal((ROWS, 1, 4, 4)))
 
@@ -321,7 +325,7 @@ def backbone(frozen: bool = False) -> TinyBackbone:
 
 
 def networks() -> list[Network]:
-    return [Network(backbone(), HeadStack(3, [fold.index], 5)) for fold in FOLDS]
+    return [Network(backbone(), LinearHeads(3, [fold.index], 5)) for fold in FOLDS]
 
 
 def test_a_trained_backbone_resumes_bit_for_bit_whatever_the_global_seed():
@@ -344,7 +348,7 @@ def test_folds_apart_give_the_results_of_each():
 
 def test_training_changes_a_trained_backbone_and_leaves_a_frozen_one():
     for frozen in (True, False):
-        network = Network(backbone(frozen), HeadStack(3, [0], 5))
+        network = Network(backbone(frozen), LinearHeads(3, [0], 5))
         list(fit(network, IMAGES, LABELS, FOLDS[:1], RECIPE, device=CPU))
         same = [
             torch.equal(value, before)
@@ -356,20 +360,75 @@ def test_training_changes_a_trained_backbone_and_leaves_a_frozen_one():
 
 
 def test_a_frozen_backbone_gives_what_its_cached_features_give():
-    network = Network(backbone(frozen=True), HeadStack(3, [fold.index for fold in FOLDS], 5))
+    network = Network(backbone(frozen=True), LinearHeads(3, [fold.index for fold in FOLDS], 5))
     on_images = list(fit(network, IMAGES, LABELS, FOLDS, RECIPE, device=CPU))
 
     class Bank:
         def batches(self, chunks: Iterable[np.ndarray], epoch: int | None) -> Iterator[torch.Tensor]:
             return (network.features(images) for images in IMAGES.batches(chunks, epoch))
 
-    heads = HeadStack(3, [fold.index for fold in FOLDS], 5)
+    heads = LinearHeads(3, [fold.index for fold in FOLDS], 5)
     on_features = list(fit(Network(None, heads), Bank(), LABELS, FOLDS, RECIPE, device=CPU))
     for result, other in zip(on_images, on_features, strict=True):
         assert_same_numbers(result, other, rtol=1e-5, atol=2e-6)
 
 
 def test_folds_cannot_share_a_trained_backbone():
-    network = Network(backbone(), HeadStack(3, [fold.index for fold in FOLDS], 5))
+    network = Network(backbone(), LinearHeads(3, [fold.index for fold in FOLDS], 5))
     with pytest.raises(ValueError, match="use fit_folds_apart"):
         next(fit(network, IMAGES, LABELS, FOLDS, RECIPE, device=CPU))
+
+
+def weights_of(network: Network) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in network.backbone.parameters()])
+
+
+def optimizer_state(result: EpochResult) -> dict[int, dict[str, Any]]:
+    return result.state()["learners"][0]["optimizer"]["state"]
+
+
+def test_a_training_follows_what_the_network_trains():
+    network = Network(backbone(frozen=True), LinearHeads(3, [0], 5))
+    recipe = with_part(training=Training(epochs=4, batch_size=16, seed=5))
+    epochs = fit(network, IMAGES, LABELS, FOLDS[:1], recipe, device=CPU)
+    weights, counts, states = [weights_of(network)], [], []
+    for train in ("frozen", "all", "all", "frozen"):
+        network.set_trained(train)
+        result = next(epochs)
+        weights.append(weights_of(network))
+        counts.append(int(result.trained_parameters[0]))
+        states.append(optimizer_state(result))
+    head, whole = 4 * 6, 4 * 6 + sum(parameter.numel() for parameter in backbone().parameters())
+    assert counts == [head, whole, whole, head]
+    changed = [not torch.equal(before, after) for before, after in pairwise(weights)]
+    assert changed == [False, True, True, False]
+    # Five batches an epoch: Adam goes on counting the head's steps and begins to count the backbone's.
+    assert [part["step"] for part in states[1].values()] == [10, *[5] * len(list(backbone().parameters()))]
+    assert [part["step"] for part in states[3].values()] == [20]
+
+
+def test_a_training_that_has_thawed_resumes_bit_for_bit():
+    def training(trained: list[str], resume: dict[str, Any] | None = None) -> list[EpochResult]:
+        network = Network(backbone(frozen=True), LinearHeads(3, [0], 5))
+        network.set_trained(trained[0])
+        epochs = fit(network, IMAGES, LABELS, FOLDS[:1], RECIPE, device=CPU, resume=resume)
+        results = []
+        for train in trained:
+            network.set_trained(train)
+            results.append(next(epochs))
+            states.append(saved_and_loaded(results[-1].state()))
+        return results
+
+    states: list[dict[str, Any]] = []
+    *_, expected = training(["frozen", "all", "all"])
+    (resumed,) = training(["all"], states[1])
+    assert_same_numbers(resumed, expected, rtol=0, atol=0)
+
+
+def test_folds_side_by_side_cannot_thaw_their_backbone():
+    network = Network(backbone(frozen=True), LinearHeads(3, [fold.index for fold in FOLDS], 5))
+    epochs = fit(network, IMAGES, LABELS, FOLDS, RECIPE, device=CPU)
+    next(epochs)
+    network.set_trained("all")
+    with pytest.raises(ValueError, match="use fit_folds_apart"):
+        next(epochs)

@@ -1,4 +1,4 @@
-"""torchvision, for its classification networks, without torch's compiler.
+"""torchvision, imported without torch's compiler.
 
 Importing torchvision imports the whole compiler, which takes a process as long as torch itself does: its region
 operators, which no classification network has, ask it a question when they are called.

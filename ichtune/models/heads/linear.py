@@ -1,0 +1,43 @@
+"""The linear head: a weighted sum of the features and a bias for each label."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from ichtune.labels import LABELS
+from ichtune.models.heads.protocol import Heads
+
+
+class LinearHeads(Heads):
+    """One linear layer a fold, in a single parameter `[D + 1, 6]` with the bias as last row.
+
+    A head starts as torch's `nn.Linear` does, uniform within 1/sqrt(D), drawn from (seed, the fold's number).
+    """
+
+    def __init__(self, width: int, folds: Sequence[int], seed: int) -> None:
+        super().__init__(width, folds)
+        self.weights = nn.ParameterList(_initial(width, seed, fold) for fold in folds)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        stacked = torch.stack(tuple(self.weights))
+        return torch.baddbmm(stacked[:, -1:], features, stacked[:, :-1])
+
+    def one(self, head: int, features: torch.Tensor) -> torch.Tensor:
+        weight = self.weights[head]
+        return torch.addmm(weight[-1], features, weight[:-1])
+
+    def export(self, head: int) -> nn.Linear:
+        weight = self.weights[head].detach()
+        linear = nn.utils.skip_init(nn.Linear, self.width, len(LABELS), device=weight.device)
+        linear.load_state_dict({"weight": weight[:-1].T, "bias": weight[-1]})
+        return linear
+
+
+def _initial(width: int, seed: int, fold: int) -> nn.Parameter:
+    rng = np.random.default_rng([*b"head", seed, fold])
+    bound = width**-0.5
+    return nn.Parameter(
+        torch.from_numpy(rng.uniform(-bound, bound, (width + 1, len(LABELS))).astype(np.float32))
+    )

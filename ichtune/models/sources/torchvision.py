@@ -1,0 +1,103 @@
+"""torchvision's classification networks."""
+
+import pickle
+import re
+import threading
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ichtune.errors import InputError
+from ichtune.models.sources.protocol import Statistics
+from ichtune.models.sources.torchvision_without_compiler import torchvision
+from ichtune.models.weights_files import WeightsError
+from ichtune.wording import did_you_mean
+
+# Densenets were saved with names that torchvision's own loader changes: denselayer1.norm.1 -> .norm1
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])")
+
+# Torch draws a network's first weights from one generator for all threads.
+_DRAWING = threading.Lock()
+
+
+class Torchvision:
+    """The source of names as torchvision has them; its methods are those of `BackboneSource`."""
+
+    def check(self, name: str) -> None:
+        known = torchvision.models.list_models(module=torchvision.models)
+        if name not in known:
+            if name in torchvision.models.list_models():
+                raise InputError(f"model.backbone: {name!r} is not for classification; take one as resnet18")
+            mend = did_you_mean(name, known) or "; take one as resnet18, densenet121 or efficientnet_b0"
+            raise InputError(f"model.backbone: torchvision has no classification network {name!r}{mend}")
+        if name in ("googlenet", "inception_v3"):
+            raise InputError(
+                f"model.backbone: {name} trains by auxiliary outputs, which have no place here; take one as resnet18"
+            )
+
+    def random(self, name: str, seed: int) -> nn.Module:
+        network, _ = _drawn(name, seed)
+        return network
+
+    def imagenet(self, name: str) -> nn.Module:
+        weights = _default_weights(name)
+        try:
+            network = torchvision.models.get_model(name, weights=weights)
+        except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+            file, folder = weights.url.rpartition("/")[2], Path(torch.hub.get_dir(), "checkpoints")
+            raise WeightsError(
+                f"model.weights: the ImageNet weights of {name} can't be had from {weights.url} ({error}); start "
+                f"from random ones with --set model.weights=random, or get {file} elsewhere and either put it "
+                f"into {folder} or name it with --set model.weights=PATH"
+            ) from error
+        _remove_classifier(network)
+        return network
+
+    def published(
+        self, name: str, tensors: dict[str, torch.Tensor]
+    ) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+        network, classifier = _drawn(name, seed=0)
+        own = {
+            _OLD_DENSENET.sub(r"\1\2", key): tensor
+            for key, tensor in tensors.items()
+            if not key.startswith(f"{classifier}.")
+        }
+        return network, own
+
+    def statistics(self, name: str) -> Statistics:
+        transforms = _default_weights(name).transforms()
+        return Statistics(torch.tensor(transforms.mean), torch.tensor(transforms.std))
+
+    def image_size(self, name: str) -> int:
+        (size,) = _default_weights(name).transforms().crop_size
+        return size
+
+
+def _default_weights(name: str) -> torchvision.models.WeightsEnum:
+    """The newest ImageNet weights that torchvision has for a network, and how their images are prepared."""
+    return torchvision.models.get_model_weights(name)["DEFAULT"]
+
+
+def _drawn(name: str, seed: int) -> tuple[nn.Module, str]:
+    """A network drawn from `seed`, and the name of the classifier that it came with."""
+    with _DRAWING, torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would reseed the GPUs too
+        network = torchvision.models.get_model(name, weights=None)
+    return network, _remove_classifier(network)
+
+
+def _remove_classifier(network: nn.Module) -> str:
+    """Put the identity in the place of the classifier and of a dropout right before it; gives its name.
+
+    The classifier is the last linear or convolutional layer (the latter in squeezenets), as torchvision
+    registers layers in the order of their use.
+    """
+    name = [name for name, part in network.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)][-1]
+    parent, _, own = name.rpartition(".")
+    siblings = list(network.get_submodule(parent).named_children())
+    position = [sibling for sibling, _ in siblings].index(own)
+    if position and isinstance(siblings[position - 1][1], nn.Dropout):
+        network.get_submodule(parent).register_module(siblings[position - 1][0], nn.Identity())
+    network.get_submodule(parent).register_module(own, nn.Identity())
+    return name

@@ -1,0 +1,91 @@
+"""A network trains its heads, and of its backbone what it is asked to."""
+
+import pytest
+import torch
+from torch import nn
+
+from ichtune.config import Model
+from ichtune.models.backbones import build_backbone
+from ichtune.models.heads import LinearHeads
+from ichtune.models.network import Network
+
+
+def images_to_features() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 4, 2), nn.BatchNorm2d(4), nn.Flatten())
+
+
+def test_dropout_multiplies_the_features():
+    network = Network(None, LinearHeads(4, [0, 1], seed=0))
+    inputs, mask = torch.ones(6, 4), torch.zeros(2, 3, 4)
+    mask[1, :, 0] = 2.0
+    logits = network(inputs, mask)
+    torch.testing.assert_close(logits[0], network.heads.export(0).bias.expand(3, 6))
+    expected = network.heads.export(1)(torch.tensor([2.0, 0, 0, 0])).expand(3, 6)
+    torch.testing.assert_close(logits[1], expected)
+
+
+def test_a_frozen_backbone_stays_in_evaluation_mode_and_without_gradient():
+    network = Network(images_to_features().requires_grad_(False), LinearHeads(4, [0], seed=0)).train()
+    before = network.backbone[1].running_mean.clone()
+    network(torch.randn(3, 1, 2, 2)).sum().backward()
+    assert network.training
+    assert not network.backbone.training
+    assert torch.equal(network.backbone[1].running_mean, before)
+    assert not network.features(torch.randn(3, 1, 2, 2)).requires_grad
+
+
+def test_a_trained_backbone_gets_gradients_and_follows_the_mode():
+    network = Network(images_to_features(), LinearHeads(4, [0], seed=0)).train()
+    network(torch.randn(3, 1, 2, 2)).square().sum().backward()
+    assert network.backbone.training
+    assert network.backbone[0].weight.grad is not None
+    gradients = [parameter.grad.flatten() for parameter in network.parameters()]
+    torch.testing.assert_close(network.gradient_norms(), torch.cat(gradients).norm().unsqueeze(0))
+
+
+def test_each_fold_trains_its_head_and_the_backbones_free_part():
+    backbone = images_to_features()
+    backbone[0].requires_grad_(False)
+    network = Network(backbone, LinearHeads(4, [0], seed=0))
+    assert [list(p.shape) for p in network.trained_parameters(0)] == [[5, 6], [4], [4]]
+
+
+def test_the_trained_state_is_what_training_changes_and_can_be_loaded():
+    def partly_frozen(seed: int) -> Network:
+        backbone = images_to_features()
+        backbone[0].requires_grad_(False)
+        return Network(backbone, LinearHeads(4, [0], seed))
+
+    network, other = partly_frozen(0), partly_frozen(1)
+    network.backbone[1].running_mean.fill_(3.0)
+    state = network.trained_state()
+    assert "backbone.0.weight" not in state
+    other.load_trained_state(state)
+    assert torch.equal(other.heads.state(0)["weights"], network.heads.state(0)["weights"])
+    assert torch.equal(other.backbone[1].running_mean, torch.full((4,), 3.0))
+
+
+def test_the_state_of_a_network_with_other_trained_parts_is_an_error():
+    state = Network(images_to_features(), LinearHeads(4, [0], 0)).trained_state()
+    with pytest.raises(ValueError, match="other trained parts"):
+        Network(None, LinearHeads(4, [0], 0)).load_trained_state(state)
+
+
+def test_what_is_trained_of_the_backbone_can_change():
+    backbone = build_backbone(Model(weights="random", size=32), seed=0, precision="float32")
+    network = Network(backbone, LinearHeads(backbone.width, [0], 0)).train()
+    whole = len(list(backbone.parameters()))
+    trained = {}
+    for train in ("frozen", "last", "all", "frozen"):
+        network.set_trained(train)
+        trained[train] = len(network.trained_parameters(0)) - 1
+        assert network.training
+        assert network.features(torch.rand(2, 1, 32, 32)).requires_grad == (train != "frozen")
+    assert trained == {"frozen": 0, "last": 15, "all": whole}
+
+
+def test_heads_on_features_have_no_backbone_to_train():
+    network = Network(None, LinearHeads(4, [0], 0))
+    network.set_trained("frozen")
+    with pytest.raises(ValueError, match="no backbone to train"):
+        network.set_trained("all")
