@@ -1,0 +1,1 @@
+"""A run on disk: what was asked for, the study, and what every trial left behind."""

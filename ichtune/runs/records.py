@@ -1,0 +1,149 @@
+"""What a trial leaves: a record an epoch, and the recipe that they are of."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ichtune.config import Recipe
+from ichtune.errors import InputError
+from ichtune.runs.best_epoch import BestEpoch
+from ichtune.runs.ends import TrialEnd
+
+ABOUT, EPOCHS = "trial.json", "epochs.jsonl"
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of a trial: means and deviations over folds, each fold's values, and what proves the knobs acted.
+
+    What is undefined is NaN here, and null in the file.
+    """
+
+    epoch: int
+    diverged: bool
+    mean: dict[str, float]
+    """Over the folds that define it: `evaluate`'s metrics, `loss` and `train_loss`."""
+    std: dict[str, float]
+    folds: dict[str, list[float]]
+    lr: list[float]
+    """A fold: the rate of the epoch's last step, as in the lists below."""
+    mean_lr: list[float]
+    class_mix: list[list[float]]
+    """The share of positives of each label among the rows drawn."""
+    grad_norm: list[float]
+    trained_parameters: int
+    seconds: float
+    batch_parts: int = 1
+    """In how many parts each batch went through the network."""
+    objective: float = math.nan
+    """The best mean of the search's metric so far, always finite in a search."""
+    ended: TrialEnd | None = None
+    """Why the trial ended with this epoch; None while it goes on."""
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> "EpochRecord":
+        """The record in a line of `epochs.jsonl`, without keys that this version does not have.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no such record.
+        """
+        known = {name: data[name] for name in _FIELDS if name in data}
+        known |= {name: _by_name(known[name]) for name in ("mean", "std")}
+        known["folds"] = {name: _floats(values) for name, values in data["folds"].items()}
+        known["class_mix"] = [_floats(shares) for shares in data["class_mix"]]
+        known["grad_norm"] = _floats(data["grad_norm"])
+        ended = data.get("ended")
+        return cls(**known | {"ended": None if ended is None else TrialEnd(ended)})
+
+    def to_json(self) -> str:
+        return json.dumps(without_nan(vars(self)))
+
+    def of_fold(self, fold: int) -> dict[str, Any]:
+        """One fold's part of the epoch as plain data, with None for what is undefined."""
+        values = {name: by_fold[fold] for name, by_fold in self.folds.items()}
+        return without_nan(
+            {
+                "epoch": self.epoch,
+                "train_loss": values.pop("train_loss"),
+                "lr": self.lr[fold],
+                "mean_lr": self.mean_lr[fold],
+                "grad_norm": self.grad_norm[fold],
+                "trained_parameters": self.trained_parameters,
+                "validation": values,
+                "seconds": self.seconds,
+            }
+        )
+
+
+_FIELDS = tuple(field.name for field in fields(EpochRecord))
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A trial that finished at least one epoch."""
+
+    folder: Path
+    number: int
+    params: dict[str, Any]
+    recipe: Recipe
+    recipe_hash: str
+    point: str | None
+    epochs: list[EpochRecord]
+
+    @classmethod
+    def read(cls, folder: Path) -> "TrialRecord | None":
+        """The record in a trial's folder; None where no epoch was finished.
+
+        Half a line at the end is an epoch that a killed process, or a full disk, did not let finish.
+
+        Raises:
+            InputError: the files are damaged.
+        """
+        try:
+            about = json.loads((folder / ABOUT).read_text())
+            lines = (folder / EPOCHS).read_text().splitlines(keepends=True)
+        except FileNotFoundError:
+            return None
+        try:
+            epochs = [EpochRecord.parse(json.loads(line)) for line in lines if line.endswith("\n")]
+            recipe = Recipe.parse(about.pop("recipe"), folder.name)
+            return cls(folder=folder, recipe=recipe, epochs=epochs, **about) if epochs else None
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{folder}: damaged ({error}); move the folder away to rank without it") from None
+
+    @property
+    def last(self) -> EpochRecord:
+        return self.epochs[-1]
+
+    def best_epoch(self, metric: str) -> EpochRecord:
+        """The epoch that a search by this metric kept."""
+        return best_of(self.epochs, metric)
+
+
+def best_of(epochs: Sequence[EpochRecord], metric: str) -> EpochRecord:
+    """The best of a trial's epochs by a metric; the first where the metric never was defined."""
+    best, kept = BestEpoch(metric, patience=None), epochs[0]
+    for epoch in epochs:
+        if not epoch.diverged and best.update(epoch.epoch, epoch.mean[metric]):
+            kept = epoch
+    return kept
+
+
+def _by_name(values: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if value is None else value for name, value in values.items()}
+
+
+def _floats(values: Sequence[float | None]) -> list[float]:
+    return [math.nan if value is None else value for value in values]
+
+
+def without_nan(value: Any) -> Any:
+    """JSON has no NaN: null."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

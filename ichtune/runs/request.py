@@ -1,0 +1,89 @@
+"""What a search was asked for: `search.yaml` as a typed value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
+from ichtune.runs.settings import SearchSettings
+from ichtune.space import Space
+
+SEARCHED_WITH = ("ichtune", "ray", "optuna", "torch", "torchvision", "monai", "albumentations", "numpy")
+
+
+@dataclass(frozen=True)
+class SearchRequest:
+    """Everything that a search was asked for, resolved."""
+
+    data: Path
+    """The slice store, as it was when the search last started."""
+    fingerprint: str
+    """Of the store."""
+    folds: int
+    space: Space
+    settings: SearchSettings
+    versions: dict[str, str]
+    """Of the libraries that searched."""
+
+    @classmethod
+    def now(cls, store: SliceStore, space: Space, settings: SearchSettings) -> "SearchRequest":
+        """The request of a search that starts in this environment."""
+        versions = installed(SEARCHED_WITH)
+        return cls(store.path, store.fingerprint, settings.folds, space, settings, versions)
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], where: str) -> "SearchRequest":
+        """The request that `search.yaml` holds; `where` names the file in messages.
+
+        Settings that this version does not have are left out.
+
+        Raises:
+            InputError: something is missing, or the space is none.
+        """
+        known = {field.name for field in fields(SearchSettings)}
+        try:
+            settings = {key: value for key, value in data["settings"].items() if key in known}
+            return cls(
+                data=Path(data["data"]),
+                fingerprint=data["fingerprint"],
+                folds=data["folds"],
+                space=Space.parse(data["space"], where),
+                settings=SearchSettings(**settings),
+                versions=dict(data["versions"]),
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{where}: not the request of a search: {error!r}") from None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for `search.yaml`."""
+        return {
+            "data": str(self.data),
+            "fingerprint": self.fingerprint,
+            "folds": self.folds,
+            "space": self.space.as_dict(),
+            # The folder knows where it is; a URI might hold credentials besides.
+            "settings": {name: value for name, value in self.settings.as_dict().items() if name != "runs"},
+            "versions": self.versions,
+        }
+
+    def open_store(self, data: Path | None = None) -> SliceStore:
+        """The store that was searched, at `data` if it was moved.
+
+        Raises:
+            InputError: the store is gone, or another one.
+        """
+        store = SliceStore.open((data or self.data).absolute())
+        if store.fingerprint != self.fingerprint:
+            raise InputError(
+                f"{store.path}: not the store of this run: its fingerprint is {store.fingerprint}, the run's "
+                f"{self.fingerprint}; give that store by --data, or start a new run on this one"
+            )
+        return store
+
+
+def installed(packages: tuple[str, ...]) -> dict[str, str]:
+    """The versions of installed packages by name."""
+    return {name: version(name) for name in packages}

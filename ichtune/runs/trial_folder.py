@@ -1,0 +1,115 @@
+"""A trial's folder: what the process that trains it writes, and goes on from."""
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ichtune.config import Recipe, recipe_hash
+from ichtune.files import replacing
+from ichtune.runs.records import ABOUT, EPOCHS, EpochRecord
+from ichtune.runs.remote import Remote
+
+CHECKPOINT, ERRORS, PARTS = "checkpoint.pt", "errors.txt", "batch_parts"
+
+
+class TrialFolder:
+    """The folder that a trial writes into, by the process that trains it; sent to its URI now and then."""
+
+    def __init__(self, path: Path, remote: Remote | None = None) -> None:
+        self.path, self.remote = path, remote
+
+    def push(self) -> None:
+        """Send what is new to the trial's URI, if it has one."""
+        if self.remote:
+            self.remote.push(self.path)
+
+    @property
+    def number(self) -> int:
+        """The trial's, which its name begins with."""
+        return int(self.path.name.partition("-")[0])
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file that an attempt which broke off left to go on from."""
+        return self.path / CHECKPOINT
+
+    def fetch(self) -> None:
+        """Have here what an attempt on another machine left."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self.remote:
+            self.remote.pull(self.path)
+
+    def begin(
+        self, number: int, params: dict[str, Any], recipe: Recipe, point: str | None, *, done: int
+    ) -> None:
+        """Write what the trial is, and keep the records of the first `done` epochs of an attempt before.
+
+        What it had finished after its checkpoint is forgotten, as it will come again.
+        """
+        about = {
+            "number": number,
+            "params": params,
+            "recipe": recipe.model_dump(mode="json"),
+            "recipe_hash": recipe_hash(recipe),
+            "point": point,
+        }
+        self.path.mkdir(parents=True, exist_ok=True)
+        with replacing(self.path / ABOUT) as file:
+            file.write_text(json.dumps(about, indent=2))
+        kept = (self.path / EPOCHS).read_text().splitlines(keepends=True)[:done] if done else []
+        with replacing(self.path / EPOCHS) as file:
+            file.write_text("".join(kept))
+
+    def drop_checkpoint(self) -> None:
+        (self.path / CHECKPOINT).unlink(missing_ok=True)
+        if self.remote:
+            self.remote.drop(CHECKPOINT)
+
+    def keep_error(self, text: str) -> None:
+        """Add an attempt's traceback to those of the ones before."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ERRORS, "a") as file:
+            file.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')}\n{text.strip()}\n\n")
+        self.push()
+
+    def last_error(self) -> str:
+        """The last line of the last attempt's traceback."""
+        lines = (self.path / ERRORS).read_text().splitlines()
+        return next(line.strip() for line in reversed(lines) if line.strip())
+
+    @property
+    def batch_parts(self) -> int:
+        """In how many parts each batch goes through the network; more than one after an out-of-memory."""
+        file = self.path / PARTS
+        return int(file.read_text()) if file.is_file() else 1
+
+    def split_batches(self) -> int:
+        """Let the next attempt halve the parts of its batches once more; gives their number."""
+        parts = 2 * self.batch_parts
+        self.path.mkdir(parents=True, exist_ok=True)
+        with replacing(self.path / PARTS) as file:
+            file.write_text(str(parts))
+        self.push()
+        return parts
+
+    def add_epoch(self, record: EpochRecord) -> None:
+        with open(self.path / EPOCHS, "a") as file:
+            file.write(record.to_json() + "\n")
+
+    def keep_best(self, heads: bytes, logits: np.ndarray) -> None:
+        """Keep the best epoch's heads (safetensors), and its out-of-fold logits (float16 `[N, 6]`, NaN where no fold validates)."""
+        with replacing(self.path / "best.safetensors") as file:
+            file.write_bytes(heads)
+        with replacing(self.path / "out_of_fold.npy") as file, open(file, "wb") as stream:
+            # Beyond float16's range a probability is 0 or 1 all the same.
+            np.save(stream, np.clip(logits, -6e4, 6e4).astype(np.float16))
+
+
+def slug(number: int, words: list[str]) -> str:
+    """A trial's folder name: its number and what tells it apart, of characters that any file system takes."""
+    text = "-".join(re.sub(r"[^A-Za-z0-9.=+]+", "-", word).strip("-") for word in words)
+    return f"{number:04d}-{text}"[:60].rstrip("-.")
