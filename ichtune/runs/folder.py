@@ -5,22 +5,13 @@ nodes share. It is the one record of a search: ranking reads nothing else, and R
 """
 
 import fcntl
-import io
 import json
-import pickle
-import re
 import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 import yaml
-from safetensors.torch import save
 
 from ichtune.errors import InputError
 from ichtune.files import replacing
@@ -28,6 +19,7 @@ from ichtune.runs.records import TrialRecord
 from ichtune.runs.remote import Remote, is_uri
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.trial_folder import TrialFolder
+
 REQUEST = "search.yaml"
 
 
@@ -185,5 +177,3 @@ class RunFolder:
             record = TrialRecord.read(folder.path)
             if record is not None:
                 yield record
-
-

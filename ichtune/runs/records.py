@@ -50,13 +50,14 @@ class EpochRecord:
         Raises:
             KeyError, TypeError, ValueError: it is no such record.
         """
-        known = {name: data[name] for name in _FIELDS if name in data}
+        known: dict[str, Any] = {name: data[name] for name in _FIELDS if name in data}
         known |= {name: _by_name(known[name]) for name in ("mean", "std")}
         known["folds"] = {name: _floats(values) for name, values in data["folds"].items()}
         known["class_mix"] = [_floats(shares) for shares in data["class_mix"]]
         known["grad_norm"] = _floats(data["grad_norm"])
-        ended = data.get("ended")
-        return cls(**known | {"ended": None if ended is None else TrialEnd(ended)})
+        if known.get("ended") is not None:
+            known["ended"] = TrialEnd(known["ended"])
+        return cls(**known)
 
     def to_json(self) -> str:
         return json.dumps(without_nan(vars(self)))
@@ -112,7 +113,9 @@ class TrialRecord:
             recipe = Recipe.parse(about.pop("recipe"), folder.name)
             return cls(folder=folder, recipe=recipe, epochs=epochs, **about) if epochs else None
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{folder}: damaged ({error}); move the folder away to rank without it") from None
+            raise InputError(
+                f"{folder}: damaged ({error}); move the folder away to rank without it"
+            ) from None
 
     @property
     def last(self) -> EpochRecord:

@@ -42,7 +42,9 @@ def trial_ends(run: RunFolder) -> dict[int, TrialEnd]:
     study = open_study(run.journal)
     trials = study.get_trials(deepcopy=False)
     own = (t for t in trials if {ENDED, RECIPE} <= t.user_attrs.keys() and REPEATS not in t.user_attrs)
-    return {run_number(study, trial): TrialEnd(trial.user_attrs[ENDED]) for trial in own}  # the last attempt's stands
+    return {
+        run_number(study, trial): TrialEnd(trial.user_attrs[ENDED]) for trial in own
+    }  # the last attempt's stands
 
 
 def repeated_trials(run: RunFolder) -> int:

@@ -101,7 +101,10 @@ class TrialFolder:
             file.write(record.to_json() + "\n")
 
     def keep_best(self, heads: bytes, logits: np.ndarray) -> None:
-        """Keep the best epoch's heads (safetensors), and its out-of-fold logits (float16 `[N, 6]`, NaN where no fold validates)."""
+        """Keep the best epoch's heads (safetensors), and its out-of-fold logits.
+
+        The logits are float16 `[N, 6]`, and NaN for slices that no fold validates on.
+        """
         with replacing(self.path / "best.safetensors") as file:
             file.write_bytes(heads)
         with replacing(self.path / "out_of_fold.npy") as file, open(file, "wb") as stream:
