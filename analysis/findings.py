@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.board import show_on_board
 from analysis.hyperparameters.branches import notes
 from analysis.hyperparameters.effects import effects
 from analysis.hyperparameters.importance import importance
+from analysis.pictures.board import show_on_board
 from analysis.pictures.gallery import draw
-from analysis.population import population, population_notes
-from analysis.rank import RankedResults
-from analysis.result_tables import result_tables
-from analysis.tables import Table, decimals_between, decimals_for, rounded, write_table
+from analysis.results import RankedResults
+from analysis.statistics.population import population, population_notes
+from analysis.tables.result_tables import result_tables
+from analysis.tables.table import Table, decimals_between, decimals_for, rounded, write_table
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.influence import Measure, Truth, is_measurable
-from analysis.knobs import idle_knobs
-from analysis.population import no_skill_rows, splits
-from analysis.ranked_trial import RankedTrial, varying_parameters
-from analysis.seed_noise import SeedNoise
-from analysis.significance import Scores
+from analysis.ranking.idle import idle_knobs
+from analysis.ranking.seed_noise import SeedNoise
+from analysis.ranking.trial import RankedTrial, varying_parameters
+from analysis.statistics.influence import Measure, Truth, is_measurable
+from analysis.statistics.population import no_skill_rows, splits
+from analysis.statistics.significance import Scores
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.labels import LABELS

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from analysis.ablation import test_table
-from analysis.rank import RankedResults
-from analysis.ranked_table import beside_decimals, interval, notes, score_decimals
-from analysis.ranked_trial import RankedTrial, recipe_text
-from analysis.tables import shown
+from analysis.ranking.trial import RankedTrial, recipe_text
+from analysis.results import RankedResults
+from analysis.tables.ablation import test_table
+from analysis.tables.ranked import beside_decimals, interval, notes, score_decimals
+from analysis.tables.table import shown
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import repeated_trials, trial_ends

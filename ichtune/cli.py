@@ -14,7 +14,7 @@ from rich.markup import escape
 from ichtune.errors import InputError
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedResults
+    from analysis.results import RankedResults
 
 
 class Trained(StrEnum):
@@ -308,9 +308,9 @@ def rank(
     ] = None,
 ) -> None:
     """Rank a run's trials: on the screen, and as tables in RUN/results."""
-    from analysis.rank import RankedResults
-    from analysis.result_tables import write_ranking
-    from analysis.show import print_ranking, print_test
+    from analysis.results import RankedResults
+    from analysis.screen import print_ranking, print_test
+    from analysis.tables.result_tables import write_ranking
 
     results = RankedResults.of(run, metric=metric, label=label, compare=compare)
     if seeds is not None:
@@ -326,7 +326,7 @@ def rank(
 
 
 def _rerun(results: "RankedResults", top: int, seeds: int) -> None:
-    from analysis.seeds import rerun
+    from analysis.ranking.seeds import rerun
     from ichtune.progress import progress
 
     try:
@@ -337,9 +337,9 @@ def _rerun(results: "RankedResults", top: int, seeds: int) -> None:
 
 
 def _score_test(results: "RankedResults") -> None:
-    from analysis.ablation import finalists
-    from analysis.finals import score_on_test
-    from analysis.held_out import HeldOut
+    from analysis.tables.ablation import finalists
+    from analysis.test_set.held_out import HeldOut
+    from analysis.test_set.score import score_on_test
     from ichtune.progress import progress
 
     with progress("test set", "views", console) as report:
@@ -355,8 +355,8 @@ def report(
     import webbrowser
 
     from analysis.findings import Findings
-    from analysis.rank import RankedResults
     from analysis.report.build import write_report
+    from analysis.results import RankedResults
 
     findings = Findings(RankedResults.of(run))
     file = write_report(findings, findings.write())
@@ -394,7 +394,7 @@ def retrain(
 
     from analysis.retraining.plan import RetrainOptions, plan
     from analysis.retraining.train import train as train_model
-    from analysis.show import print_comparison
+    from analysis.screen import print_comparison
     from ichtune.progress import progress
     from ichtune.search.command import parse_changes
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analysis.rank import RankedResults
-from analysis.ranked_trial import RankedTrial
+from analysis.ranking.trial import RankedTrial
+from analysis.results import RankedResults
 from ichtune.runs.records import best_of
 from ichtune.space import Space
 from ichtune.space.distributions import Choice, Range, Scalar

@@ -6,7 +6,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from analysis.hyperparameters.branches import Branch, branches
 from analysis.hyperparameters.marginals import Leaves
-from analysis.rank import RankedResults
+from analysis.results import RankedResults
 from ichtune.space.distributions import Choice, Range
 
 COLUMNS = ("parameter", "branch", "trials", "importance", "deviation", "chance")

@@ -24,7 +24,7 @@ from analysis.pictures.words import trial_name
 from ichtune.space.points import BASELINE
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedResults, RankedTrial
+    from analysis.results import RankedResults, RankedTrial
 
 
 def draw(

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from analysis.differences import recipe_differences
-from analysis.ranked_trial import RankedTrial
+from analysis.ranking.differences import recipe_differences
+from analysis.ranking.trial import RankedTrial
 from ichtune.config import Constant, Recipe, effective, recipe_hash
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from analysis.significance import CONFIDENCE
+from analysis.statistics.significance import CONFIDENCE
 from ichtune.runs.folder import RunFolder
 
 FILE = "seeds.jsonl"

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from analysis.rank import RankedResults
-from analysis.ranked_trial import RankedTrial
-from analysis.seed_noise import FILE, SeedNoise
+from analysis.ranking.seed_noise import FILE, SeedNoise
+from analysis.ranking.trial import RankedTrial
+from analysis.results import RankedResults
 from ichtune.progress import Report
 from ichtune.runs.records import best_of, without_nan
 from ichtune.search.resume import resume

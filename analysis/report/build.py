@@ -11,9 +11,6 @@ from typing import Any, Final
 import jinja2
 
 from analysis.findings import Findings
-from analysis.held_out import HeldOut
-from analysis.population import population_notes
-from analysis.rank import RankedResults
 from analysis.report import repeat
 from analysis.report.dataset import Dataset
 from analysis.report.figures import figures
@@ -22,6 +19,9 @@ from analysis.report.parallel import parallel
 from analysis.report.retrained import RetrainedModel, retrained_models
 from analysis.report.searching import date, endings, searched_when, settings_of, space_text
 from analysis.report.summary import Summary
+from analysis.results import RankedResults
+from analysis.statistics.population import population_notes
+from analysis.test_set.held_out import HeldOut
 from ichtune.files import replacing
 from ichtune.space import Space
 

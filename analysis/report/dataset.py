@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.rank import RankedResults
 from analysis.report.grids import Cell, Grid
+from analysis.results import RankedResults
 from ichtune.data.audit import NOTE, Finding, audit
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS

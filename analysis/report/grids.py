@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.tables import WIDE, Table, rounded
+from analysis.tables.table import WIDE, Table, rounded
 
 ABSENT = "–"
 """What stands where there can't be a value."""

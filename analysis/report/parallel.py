@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from analysis.rank import RankedResults
-from analysis.ranked_table import score_decimals
 from analysis.report.grids import ABSENT
 from analysis.report.metric_words import metric_words
-from analysis.tables import shown
+from analysis.results import RankedResults
+from analysis.tables.ranked import score_decimals
+from analysis.tables.table import shown
 from ichtune.space import Dimension
 from ichtune.space.distributions import Range
 from ichtune.wording import plain

@@ -8,14 +8,14 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from analysis.held_out import HeldOut
-from analysis.population import population
-from analysis.rank import RankedResults
-from analysis.ranked_table import difference_decimals, interval, score_decimals
-from analysis.ranked_trial import recipe_text
+from analysis.ranking.trial import recipe_text
 from analysis.report.metric_words import metric_meaning, metric_words
 from analysis.report.retrained import RetrainedModel
-from analysis.tables import shown
+from analysis.results import RankedResults
+from analysis.statistics.population import population
+from analysis.tables.ranked import difference_decimals, interval, score_decimals
+from analysis.tables.table import shown
+from analysis.test_set.held_out import HeldOut
 from ichtune.labels import LABELS
 from ichtune.runs.ends import TrialEnd
 from ichtune.space.points import BASELINE

@@ -8,10 +8,10 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from analysis.differences import Difference, flat, recipe_differences
-from analysis.rank import RankedResults
-from analysis.ranked_trial import RankedTrial
-from analysis.searched import SearchedModel, searched_experiment
+from analysis.ranking.differences import Difference, flat, recipe_differences
+from analysis.ranking.trial import RankedTrial
+from analysis.results import RankedResults
+from analysis.scoring.searched import SearchedModel, searched_experiment
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError

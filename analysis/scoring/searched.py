@@ -9,8 +9,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from analysis.ranked_trial import RankedTrial
-from analysis.retraining.comparison import ModelScores, Part, score
+from analysis.ranking.trial import RankedTrial
+from analysis.scoring.comparison import ModelScores, Part, score
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError

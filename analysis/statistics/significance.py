@@ -1,6 +1,6 @@
 """How sure a score is, and a difference between two: by patient, as the slices of one head say the same thing.
 
-Every score here comes with what each patient adds to it (`analysis.influence`). Variances of scores and of
+Every score here comes with what each patient adds to it (`analysis.statistics.influence`). Variances of scores and of
 differences, on the same patients, follow from these alone.
 """
 
@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 from scipy.stats import t
 
-from analysis.influence import Measure
+from analysis.statistics.influence import Measure
 from ichtune.metrics import higher_is_better
 
 CONFIDENCE = 0.95

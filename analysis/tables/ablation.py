@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.differences import Difference, recipe_differences
-from analysis.held_out import HeldOut
-from analysis.influence import Measure, Truth
-from analysis.population import no_skill_rows, population, population_notes
-from analysis.rank import RankedResults
-from analysis.ranked_table import interval
-from analysis.ranked_trial import RankedTrial
-from analysis.significance import Scores
-from analysis.tables import Table, decimals_between, shown
+from analysis.ranking.differences import Difference, recipe_differences
+from analysis.ranking.trial import RankedTrial
+from analysis.results import RankedResults
+from analysis.statistics.influence import Measure, Truth
+from analysis.statistics.population import no_skill_rows, population, population_notes
+from analysis.statistics.significance import Scores
+from analysis.tables.ranked import interval
+from analysis.tables.table import Table, decimals_between, shown
+from analysis.test_set.held_out import HeldOut
 from ichtune.config import Recipe, effective
 from ichtune.space.points import BASELINE
 

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.population import population, population_notes
-from analysis.rank import RankedResults
-from analysis.ranked_trial import recipe_text
-from analysis.tables import Table, decimals_between, decimals_for, shown
+from analysis.ranking.trial import recipe_text
+from analysis.results import RankedResults
+from analysis.statistics.population import population, population_notes
+from analysis.tables.table import Table, decimals_between, decimals_for, shown
 from ichtune.labels import LABELS
 from ichtune.runs.folder import RunFolder
 

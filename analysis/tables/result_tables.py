@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from analysis.ablation import ablation_table, test_table
-from analysis.rank import RankedResults
-from analysis.ranked_table import label_table, ranked_table
-from analysis.tables import Table, write_table
+from analysis.results import RankedResults
+from analysis.tables.ablation import ablation_table, test_table
+from analysis.tables.ranked import label_table, ranked_table
+from analysis.tables.table import Table, write_table
 
 
 def result_tables(results: RankedResults, top: int) -> list[Table]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.influence import Truth
-from analysis.ranked_trial import RankedTrial
+from analysis.ranking.trial import RankedTrial
+from analysis.statistics.influence import Truth
 from ichtune.data.store import SliceStore
 from ichtune.files import replacing
 from ichtune.runs.folder import RunFolder

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from scipy.special import expit, logit
 
-from analysis.held_out import HeldOut
-from analysis.ranked_trial import RankedTrial
-from analysis.searched import SearchedModel, searched_experiment
+from analysis.ranking.trial import RankedTrial
+from analysis.scoring.searched import SearchedModel, searched_experiment
+from analysis.test_set.held_out import HeldOut
 from ichtune.errors import InputError
 from ichtune.models.heads import HeadStack, Network
 from ichtune.progress import Report

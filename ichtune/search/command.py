@@ -131,7 +131,7 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
     """Rank what there is, and say where it stands and what comes next; gives the exit code."""
-    from analysis.show import print_summary
+    from analysis.screen import print_summary
 
     try:
         print_summary(run, console)
@@ -147,9 +147,9 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
 
 
 def _rank(run: RunFolder, console: Console, code: int) -> int:
-    from analysis.rank import RankedResults
-    from analysis.result_tables import write_ranking
-    from analysis.show import MOST_ROWS, print_ranking
+    from analysis.results import RankedResults
+    from analysis.screen import MOST_ROWS, print_ranking
+    from analysis.tables.result_tables import write_ranking
 
     try:
         results = RankedResults.of(run)

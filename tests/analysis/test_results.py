@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from analysis.rank import RankedResults
-from analysis.ranked_table import ranked_table
+from analysis.results import RankedResults
+from analysis.tables.ranked import ranked_table
 from benchmarks.made_up_run import made_up_run, made_up_store
 from ichtune.errors import InputError
 

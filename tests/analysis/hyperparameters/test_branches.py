@@ -8,7 +8,7 @@ import pytest
 from analysis.hyperparameters.branches import Rung, branches, branches_of, notes, place
 from analysis.hyperparameters.effects import effects
 from analysis.hyperparameters.importance import importance
-from analysis.rank import RankedResults
+from analysis.results import RankedResults
 from ichtune.data.store import SliceStore
 from ichtune.runs.folder import RunFolder
 from ichtune.space import Space

@@ -29,7 +29,7 @@ from analysis.pictures.saved import saved, saved_share
 from analysis.pictures.slices import slices
 from analysis.pictures.style import paper, save
 from analysis.pictures.words import number, shortened, strips, wrapped
-from analysis.rank import RankedResults
+from analysis.results import RankedResults
 from benchmarks.made_up_run import made_up_run, made_up_store
 from ichtune.config import Recipe
 from ichtune.labels import LABELS

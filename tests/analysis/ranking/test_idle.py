@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from analysis.knobs import idle_knobs
-from analysis.rank import RankedResults
-from analysis.ranked_trial import RankedTrial
+from analysis.ranking.idle import idle_knobs
+from analysis.ranking.trial import RankedTrial
+from analysis.results import RankedResults
 from ichtune.config import Recipe
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.records import TrialRecord

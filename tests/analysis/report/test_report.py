@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 
 from analysis.findings import Findings
 from analysis.model_folder import About, Origin, Preprocessing
-from analysis.rank import RankedResults
 from analysis.report.build import write_report
 from analysis.report.dataset import Dataset
 from analysis.report.figures import figures
@@ -25,6 +24,7 @@ from analysis.report.repeat import prepare_command, rank_command, retrain_comman
 from analysis.report.retrained import retrained_models
 from analysis.report.searching import endings
 from analysis.report.summary import Summary
+from analysis.results import RankedResults
 from benchmarks.made_up_run import made_up_run
 from ichtune.cli import app
 from ichtune.config import Recipe
@@ -33,7 +33,7 @@ from ichtune.labels import LABELS
 from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.yaml_text import write_yaml
-from tests.analysis.chromium import Chromium, find_chromium
+from tests.analysis.report.chromium import Chromium, find_chromium
 
 NASTY = "<script>alert(1)</script> & \"quotes\" 'é' </script>"
 IMPORTANCE = pd.DataFrame(

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
 from analysis.model_folder import TrainedModel
-from analysis.rank import RankedResults
-from analysis.retraining.comparison import scored_parts
+from analysis.results import RankedResults
 from analysis.retraining.plan import RetrainOptions, plan
 from analysis.retraining.train import Retrained, retrain, train
+from analysis.scoring.comparison import scored_parts
 from ichtune.data.prepare import PrepareOptions, prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError

@@ -5,8 +5,8 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score
 
-from analysis.influence import Measure, Truth, is_measurable
-from analysis.significance import Scores
+from analysis.statistics.influence import Measure, Truth, is_measurable
+from analysis.statistics.significance import Scores
 from ichtune.config import METRIC_DIRECTIONS
 from ichtune.metrics import evaluate
 from ichtune.training.batches import Fold

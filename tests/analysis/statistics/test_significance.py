@@ -3,8 +3,8 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from analysis.influence import Measure, Truth
-from analysis.significance import Scores, holm
+from analysis.statistics.influence import Measure, Truth
+from analysis.statistics.significance import Scores, holm
 from ichtune.training.batches import Fold
 
 PATIENTS, SLICES = 60, 20

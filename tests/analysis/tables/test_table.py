@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from openpyxl import load_workbook
 
-from analysis.tables import Table, decimals_between, decimals_for, shown, write_table
+from analysis.tables.table import Table, decimals_between, decimals_for, shown, write_table
 
 TABLE = pd.DataFrame(
     {

@@ -11,12 +11,12 @@ from scipy.special import expit
 from sklearn.metrics import recall_score, roc_auc_score
 from typer.testing import CliRunner
 
-from analysis.ablation import ablation_table, ablations, finalists, test_table
-from analysis.finals import score_on_test
-from analysis.held_out import HeldOut
-from analysis.rank import RankedResults
-from analysis.seed_noise import SeedNoise
-from analysis.seeds import rerun
+from analysis.ranking.seed_noise import SeedNoise
+from analysis.ranking.seeds import rerun
+from analysis.results import RankedResults
+from analysis.tables.ablation import ablation_table, ablations, finalists, test_table
+from analysis.test_set.held_out import HeldOut
+from analysis.test_set.score import score_on_test
 from ichtune.cli import app
 from ichtune.data.prepare import PrepareOptions, prepare
 from ichtune.data.store import SliceStore
