@@ -15,7 +15,9 @@ from analysis.pictures.gallery import draw
 from analysis.results import RankedResults
 from analysis.statistics.population import population, population_notes
 from analysis.tables.result_tables import result_tables
-from analysis.tables.table import Table, decimals_between, decimals_for, rounded, write_table
+from analysis.tables.rounding import decimals_between, decimals_for, rounded
+from analysis.tables.table import Table
+from analysis.tables.writers import write_table
 
 
 @dataclass(frozen=True)

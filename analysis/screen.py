@@ -12,8 +12,8 @@ from rich.table import Table
 from analysis.ranking.trial import RankedTrial, recipe_text
 from analysis.results import RankedResults
 from analysis.tables.ablation import test_table
-from analysis.tables.ranked import beside_decimals, interval, notes, score_decimals
-from analysis.tables.table import shown
+from analysis.tables.ranked import beside_decimals, notes, score_decimals
+from analysis.tables.rounding import interval, shown
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import repeated_trials, trial_ends

@@ -11,7 +11,7 @@ from analysis.report.grids import ABSENT
 from analysis.report.metric_words import metric_words
 from analysis.results import RankedResults
 from analysis.tables.ranked import score_decimals
-from analysis.tables.table import shown
+from analysis.tables.rounding import shown
 from ichtune.space import Dimension
 from ichtune.space.distributions import Range
 from ichtune.wording import plain

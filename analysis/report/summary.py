@@ -13,8 +13,8 @@ from analysis.report.metric_words import metric_meaning, metric_words
 from analysis.report.retrained import RetrainedModel
 from analysis.results import RankedResults
 from analysis.statistics.population import population
-from analysis.tables.ranked import difference_decimals, interval, score_decimals
-from analysis.tables.table import shown
+from analysis.tables.ranked import difference_decimals, score_decimals
+from analysis.tables.rounding import interval, shown
 from analysis.test_set.held_out import HeldOut
 from ichtune.labels import LABELS
 from ichtune.runs.ends import TrialEnd

@@ -27,7 +27,8 @@ from analysis.scoring.comparison import (
     scored_parts,
 )
 from analysis.statistics.population import population, splits
-from analysis.tables.table import Table, write_table
+from analysis.tables.table import Table
+from analysis.tables.writers import write_table
 from ichtune.errors import InputError
 from ichtune.files import replacing
 from ichtune.labels import LABELS

@@ -13,8 +13,8 @@ from analysis.results import RankedResults
 from analysis.statistics.influence import Measure, Truth
 from analysis.statistics.population import no_skill_rows, population, population_notes
 from analysis.statistics.significance import Scores
-from analysis.tables.ranked import interval
-from analysis.tables.table import Table, decimals_between, shown
+from analysis.tables.rounding import decimals_between, interval, shown
+from analysis.tables.table import Table
 from analysis.test_set.held_out import HeldOut
 from ichtune.config import Recipe, effective
 from ichtune.space.points import BASELINE

@@ -8,7 +8,8 @@ import pandas as pd
 from analysis.ranking.trial import recipe_text
 from analysis.results import RankedResults
 from analysis.statistics.population import population, population_notes
-from analysis.tables.table import Table, decimals_between, decimals_for, shown
+from analysis.tables.rounding import decimals_between, decimals_for, interval, shown
+from analysis.tables.table import Table
 from ichtune.labels import LABELS
 from ichtune.runs.folder import RunFolder
 
@@ -199,14 +200,6 @@ def _no_skill_texts(results: RankedResults, row: dict[str, Any], decimals: dict[
         **beside,
         "labels": shown(row["defined_labels"], 1).removesuffix(".0"),
     }
-
-
-def interval(low: Any, high: Any, decimals: int) -> str:
-    """`0.61 to 0.72`, or a single number where both ends are the same."""
-    if low != low or low is None:
-        return ""
-    ends = f"{low:.{decimals}f}", f"{high:.{decimals}f}"
-    return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 
 
 def beside_decimals(results: RankedResults) -> dict[str, int]:

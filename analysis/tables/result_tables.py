@@ -5,7 +5,8 @@ from pathlib import Path
 from analysis.results import RankedResults
 from analysis.tables.ablation import ablation_table, test_table
 from analysis.tables.ranked import label_table, ranked_table
-from analysis.tables.table import Table, write_table
+from analysis.tables.table import Table
+from analysis.tables.writers import write_table
 
 
 def result_tables(results: RankedResults, top: int) -> list[Table]:

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from openpyxl import load_workbook
 
-from analysis.tables.table import Table, decimals_between, decimals_for, shown, write_table
+from analysis.tables.table import Table
+from analysis.tables.writers import write_table
 
 TABLE = pd.DataFrame(
     {
@@ -55,14 +56,6 @@ def test_what_latex_and_html_take_for_their_own_is_escaped(written):
     assert "<td>50% &lt;d&gt;</td>" in written[".html"]
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, ""), (float("nan"), ""), (3, "3"), (0.0, "0.0000"), (1e-4, "1.00e-04"), (True, "true")],
-)
-def test_values_are_shown_as_people_read_them(value, text):
-    assert shown(value) == text
-
-
 def test_excel_gets_the_full_precision_and_no_formula(tmp_path):
     made = Table("ranked", "=1+1", pd.DataFrame({"trial": ["=1+1"], "score": [0.76543]}), BELOW, POPULATION)
     book = load_workbook(next(f for f in write_table(tmp_path, made) if f.suffix == ".xlsx"))
@@ -101,14 +94,3 @@ def test_latex_gets_the_rows_that_a_page_holds_and_says_so(tmp_path):
     assert "always negative" in text
     assert "the first 30 of 60 rows" in text
     assert "& note" not in text
-
-
-@pytest.mark.parametrize(
-    ("error", "decimals"), [(0.032, 3), (0.32, 2), (0.0032, 4), (3.2, 1), (float("nan"), 4)]
-)
-def test_decimals_end_with_the_second_digit_of_the_error(error, decimals):
-    assert decimals_for(error) == decimals
-
-
-def test_intervals_without_width_do_not_decide_the_decimals():
-    assert decimals_between(pd.Series([0.70, 0.5, 0.5]), pd.Series([0.74, 0.5, 0.5])) == 3
