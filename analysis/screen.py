@@ -1,24 +1,24 @@
 """A ranking on the screen."""
 
 from collections import Counter
-from typing import Any
+from collections.abc import Collection
 
 import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Table as Grid
 
-from analysis.ranking.trial import RankedTrial, recipe_text
-from analysis.results import RankedResults
-from analysis.tables.ablation import test_table
-from analysis.tables.ranked import beside_decimals, notes, score_decimals
-from analysis.tables.rounding import interval, shown
+from analysis.ranking.order import Ranking
+from analysis.tables.digits import BESIDE
+from analysis.tables.rounding import shown
+from analysis.tables.table import Table
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import repeated_trials, trial_ends
 
 MOST_ROWS = 15
+RECIPE = "what varies"
 WIDE, ROOMY = 120, 100  # columns of a terminal that has room for more metrics, and for how trials ended
 
 
@@ -46,92 +46,80 @@ def print_summary(run: RunFolder, console: Console) -> None:
             )
 
 
-def print_ranking(results: RankedResults, console: Console, top: int = MOST_ROWS) -> None:
-    """The best trials and, under them, what no skill at all would score; as wide as the screen allows."""
-    metrics = beside_decimals(results) if console.width >= WIDE else {}
-    certainty, room = results.scores is not None, console.width >= ROOMY
-    several = len(results.runs) > 1
-    names = " and ".join(run.name for run in results.runs)
-    title = f"{names}: {results.metric} on {results.run.request.folds} folds, mean ± deviation"
-    table = Table(box=box.SIMPLE, title=escape(title), pad_edge=False, collapse_padding=True)
-    heads = [
-        "",
-        *(["run"] if several else []),
-        "trial",
-        results.metric,
-        *(["95 %", "ranks"] if certainty else []),
-    ]
-    heads += [*(name.replace("_", "\n") for name in metrics), *(["epoch", "ended"] if room else [])]
-    for head in heads:
-        table.add_column(head, no_wrap=True)
-    table.add_column("what varies")
-    digits = score_decimals(results)
-    certain = results.certain.to_dict("records")
-    for rank, trial in enumerate(results.trials[:top], 1):
-        cells = [escape(trial.run.name)] if several else []
-        cells += [escape(trial.short_name), _score_cell(trial, digits)]
-        cells += _certain_cells(certain[rank - 1], digits) if certainty else []
-        cells += [*_other_cells(trial, metrics, ends=room), escape(recipe_text(trial, results.varying))]
-        table.add_row(str(rank), *cells, style="bold" if rank == 1 else "")
-    table.add_section()
-    for row in results.no_skill.to_dict("records"):
-        before = ["", *([""] if several else []), "no skill", shown(row["score"], digits)]
-        numbers = [shown(row[name], decimals) for name, decimals in metrics.items()]
-        gaps = [["", ""] if certainty else [], ["", ""] if room else []]
-        table.add_row(*before, *gaps[0], *numbers, *gaps[1], str(row["trial"]), style="dim")
-    console.print(table)
-    for note in notes(results):
+def print_ranking(ranking: Ranking, ranked: Table, console: Console, top: int = MOST_ROWS) -> None:
+    """The best trials and, under them, what no skill at all would score; as wide as the screen allows.
+
+    `ranked` is the ranking's table, whose texts are shown here.
+    """
+    title = f"{ranking.names}: {ranking.metric} on {ranking.folds} folds, mean ± deviation"
+    screen = Grid(box=box.SIMPLE, title=escape(title), pad_edge=False, collapse_padding=True)
+    columns = _columns(ranked, ranking.metric, console.width)
+    for head in columns:
+        screen.add_column(head, no_wrap=head != RECIPE)
+    count = len(ranked.rows)
+    rows = [[escape(text) for text in row] for row in zip(*columns.values(), strict=True)]
+    for place, row in enumerate(rows[: min(top, count)]):
+        screen.add_row(*row, style="" if place else "bold")
+    screen.add_section()
+    for row, way in zip(rows[count:], ranked.below["trial"], strict=True):
+        screen.add_row(*row[:-1], escape(str(way)), style="dim")
+    console.print(screen)
+    for note in ranked.notes:
         console.print(escape(note), highlight=False, soft_wrap=True)
-    if len(results.trials) > top:
-        console.print(f"... and {len(results.trials) - top} more in the tables", highlight=False)
+    if count > top:
+        console.print(f"... and {count - top} more in the tables", highlight=False)
 
 
-def print_test(results: RankedResults, console: Console) -> None:
-    """What the best trial and the baseline score on the test set, a column each."""
-    found = test_table(results)
+def _columns(ranked: Table, metric: str, width: int) -> dict[str, list[str]]:
+    """The columns of the table that a screen has room for, by their heads; the rows of no skill at their ends."""
+    texts = {name: list(ranked.human[name]) for name in ranked.human}
+    count, score = len(ranked.rows), metric.replace("_", " ")
+    values = texts.get(score, [""] * len(ranked.human))
+    spreads = texts.get("folds ±", values)[:count]
+    columns = {"": texts["rank"], **({"run": texts["run"]} if "run" in texts else {})}
+    columns["trial"] = [*texts["trial"][:count], *["no skill"] * (len(values) - count)]
+    columns[metric] = [
+        *(
+            f"{value or 'undefined'} ± {spread or '?'}"
+            for value, spread in zip(values, spreads, strict=False)
+        ),
+        *values[count:],
+    ]
+    if "ranks" in texts:
+        for head in ("95 %", "ranks"):
+            columns[head] = [text.replace(" to ", "-") for text in texts.get(head, [""] * len(values))]
+    if width >= WIDE:
+        beside = (name.replace("_", " ") for name in BESIDE if name != metric)
+        columns |= {name.replace(" ", "\n"): texts[name] for name in beside if name in texts}
+    if width >= ROOMY:
+        columns |= {head: texts[head] for head in ("epoch", "ended")}
+    return columns | {RECIPE: texts.get("recipe", [""] * len(values))}
+
+
+def print_test(found: Table | None, console: Console, *, known: Collection[str]) -> None:
+    """What the best trial and the baseline score on the test set, a column each; `known` are notes already shown."""
     if found is None:
         console.print(
             "the best trial's model was not kept, so it has no score on the test set", soft_wrap=True
         )
         return
-    table = Table(box=box.SIMPLE, title=escape(found.caption), pad_edge=False)
+    screen = Grid(box=box.SIMPLE, title=escape(found.caption), pad_edge=False)
     for head in ("", *found.human["change"]):
-        table.add_column(escape(head))
+        screen.add_column(escape(head))
     for name in found.human.columns.drop("change"):
-        table.add_row(name, *map(escape, found.human[name]))
-    console.print(table)
+        screen.add_row(name, *map(escape, found.human[name]))
+    console.print(screen)
     for note in found.notes:
-        if note not in notes(results):
+        if note not in known:
             console.print(escape(note), highlight=False, soft_wrap=True)
 
 
 def print_comparison(table: pd.DataFrame, console: Console) -> None:
     """A column a model, a row a number; the table has a row a model."""
-    shown_table = Table(box=box.SIMPLE, pad_edge=False)
+    shown_table = Grid(box=box.SIMPLE, pad_edge=False)
     shown_table.add_column("", no_wrap=True)
     for name in table["model"]:
         shown_table.add_column(str(name), justify="right")
     for column_name in table.columns.drop("model"):
         shown_table.add_row(column_name, *(shown(value) for value in table[column_name]))
     console.print(shown_table)
-
-
-def _score_cell(trial: RankedTrial, digits: int) -> str:
-    spread = shown(trial.best_epoch.std[trial.metric], digits)
-    return f"{shown(trial.score, digits) or 'undefined'} ± {spread or '?'}"
-
-
-def _certain_cells(row: dict[str, Any], digits: int) -> list[str]:
-    if row["rank_low"] != row["rank_low"]:
-        return ["", ""]
-    ends = interval(row["score_low"], row["score_high"], digits)
-    return [ends.replace(" to ", "-"), interval(row["rank_low"], row["rank_high"], 0).replace(" to ", "-")]
-
-
-def _other_cells(trial: RankedTrial, metrics: dict[str, int], *, ends: bool) -> list[str]:
-    mean = trial.best_epoch.mean
-    epochs = f"{trial.best_epoch.epoch}/{trial.record.last.epoch}"
-    return [
-        *(shown(mean[name], decimals) for name, decimals in metrics.items()),
-        *([epochs, trial.ended] if ends else []),
-    ]

@@ -310,17 +310,16 @@ def rank(
     """Rank a run's trials: on the screen, and as tables in RUN/results."""
     from analysis.results import RankedResults
     from analysis.screen import print_ranking, print_test
-    from analysis.tables.result_tables import write_ranking
 
     results = RankedResults.of(run, metric=metric, label=label, compare=compare)
     if seeds is not None:
         _rerun(results, top, seeds)
     if test:
         _score_test(results)
-    print_ranking(results, console, top)
+    print_ranking(results.ranking, results.ranked_table, console, top)
     if test:
-        print_test(results, console)
-    files = write_ranking(results, top)
+        print_test(results.test_table, console, known=results.ranked_table.notes)
+    files = results.write(top)
     console.print(f"tables: {escape(str(files[0].parent))}", soft_wrap=True, highlight=False)
     results.run.push()
 
@@ -331,19 +330,18 @@ def _rerun(results: "RankedResults", top: int, seeds: int) -> None:
 
     try:
         with progress("other seeds", "trainings", console) as report:
-            rerun(results, top, seeds, report)
+            rerun(results.ranking, top, seeds, report)
     except KeyboardInterrupt:
         _fail("interrupted; run the same command again and it goes on where it was", 130)
 
 
 def _score_test(results: "RankedResults") -> None:
-    from analysis.tables.ablation import finalists
-    from analysis.test_set.held_out import HeldOut
+    from analysis.ranking.changes import finalists
     from analysis.test_set.score import score_on_test
     from ichtune.progress import progress
 
     with progress("test set", "views", console) as report:
-        score_on_test(HeldOut(results.run, results.store), finalists(results), report)
+        score_on_test(results.held_out, finalists(results.best, results.ablation), report)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from ichtune.space.distributions import Range
 from ichtune.wording import plain
 
 if TYPE_CHECKING:
-    from analysis.results import RankedTrial
+    from analysis.ranking.trial import RankedTrial
 
 FEW = 6
 """A range of so many values is drawn as categories."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
+from analysis.ranking.order import Ranking
 from analysis.ranking.seed_noise import FILE, SeedNoise
 from analysis.ranking.trial import RankedTrial
-from analysis.results import RankedResults
 from ichtune.progress import Report
 from ichtune.runs.records import best_of, without_nan
 from ichtune.search.resume import resume
@@ -17,7 +17,7 @@ from ichtune.training.experiment import Experiment
 from ichtune.training.session import TrainingSession
 
 
-def rerun(results: RankedResults, top: int, seeds: int, report: Report = lambda *_: None) -> SeedNoise:
+def rerun(ranking: Ranking, top: int, seeds: int, report: Report = lambda *_: None) -> SeedNoise:
     """Train the best `top` recipes with `seeds` other seeds each, for as many epochs as the search gave them.
 
     What was trained before is kept, also when this is interrupted. The feature bank is the search's own, so its
@@ -26,22 +26,22 @@ def rerun(results: RankedResults, top: int, seeds: int, report: Report = lambda 
     Raises:
         InputError: the store is gone or another one.
     """
-    noise = SeedNoise(results.run)
+    noise = SeedNoise(ranking.run)
     done = {(record["trial"], record["seed"]) for record in noise.records}
-    chosen = [trial for trial in results.trials[:top] if not trial.diverged]
+    chosen = [trial for trial in ranking.trials[:top] if not trial.diverged]
     wanted = [(trial, seed) for trial in chosen for seed in other_seeds(trial, seeds)]
     missing = [(trial, seed) for trial, seed in wanted if (trial.name, seed) not in done]
     if missing:
-        plan = resume(results.run, {})
+        plan = resume(ranking.run, {})
         build(plan.parts)
         experiment = Experiment(plan.store.path, plan.parts, plan.settings.folds, plan.settings.seed)
-        with open(results.run.path / FILE, "a") as file:
+        with open(ranking.run.path / FILE, "a") as file:
             for number, (trial, seed) in enumerate(missing, len(wanted) - len(missing)):
                 report(number, len(wanted), "")
                 file.write(json.dumps(_train(experiment, trial, seed)) + "\n")
                 file.flush()
         report(len(wanted), len(wanted), "")
-    return SeedNoise(results.run)
+    return SeedNoise(ranking.run)
 
 
 def other_seeds(trial: RankedTrial, count: int) -> Iterator[int]:

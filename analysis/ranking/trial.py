@@ -1,5 +1,6 @@
 """A trial as a ranking sees it: the numbers of the one epoch that the search kept."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,11 +26,11 @@ class RankedTrial:
     """The metric that the search went by, which chose the epoch that was kept."""
     ended: TrialEnd
 
-    @property
+    @cached_property
     def name(self) -> str:
         return self.record.folder.name
 
-    @property
+    @cached_property
     def short_name(self) -> str:
         """The name of its point, or else its number."""
         return self.record.point or f"{self.record.number:04d}"
@@ -39,7 +40,7 @@ class RankedTrial:
         """The epoch that the search kept, its best; the first where the score never was defined."""
         return self.record.best_epoch(self.searched)
 
-    @property
+    @cached_property
     def score(self) -> float:
         """The metric's mean over folds; NaN where it never was defined."""
         return self.best_epoch.mean[self.metric]
@@ -54,7 +55,7 @@ class RankedTrial:
         undefined = bool(np.isnan(self.score))
         return self.diverged, undefined, 0.0 if undefined else -self.score if self.maximised else self.score
 
-    @property
+    @cached_property
     def maximised(self) -> bool:
         return higher_is_better(self.metric)
 
@@ -83,6 +84,11 @@ def varying_parameters(params: list[dict[str, Any]]) -> list[str]:
     """The names of parameters that differ between trials, or that some trials have and others don't."""
     names = list(dict.fromkeys(name for trial in params for name in trial))
     return [name for name in names if len({repr(trial.get(name)) for trial in params}) > 1]
+
+
+def recipe_texts(trials: Sequence[RankedTrial], varying: list[str]) -> list[str]:
+    """`recipe_text` of each trial."""
+    return [recipe_text(trial, varying) for trial in trials]
 
 
 def recipe_text(trial: RankedTrial, varying: list[str]) -> str:

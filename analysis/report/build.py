@@ -20,8 +20,6 @@ from analysis.report.retrained import RetrainedModel, retrained_models
 from analysis.report.searching import date, endings, searched_when, settings_of, space_text
 from analysis.report.summary import Summary
 from analysis.results import RankedResults
-from analysis.statistics.population import population_notes
-from analysis.test_set.held_out import HeldOut
 from ichtune.files import replacing
 from ichtune.space import Space
 
@@ -100,7 +98,7 @@ def _tables(findings: Findings) -> dict[str, Grid]:
     """Every table by its name; the ranking, alone or compared, is `ranked`."""
     results = findings.results
     # The population stands in the report's section on the data, and remarks beside what they are about.
-    known = {*population_notes(results.splits), *findings.remarks}
+    known = {*results.cohort.notes, *findings.remarks}
     grids = {table.name: Grid.of(table, _values(results), known) for table in findings.tables}
     ranked = grids.get("ranked") or grids.pop("compared")
     return grids | {"ranked": replace(ranked, rows=ranked.rows[:MOST_TRIALS])}
@@ -151,7 +149,7 @@ def _cell(text: str, value: Any) -> Cell:
 def _repeating(results: RankedResults, space: Space, models: list[RetrainedModel]) -> dict[str, Any]:
     run, store = results.run, results.store
     preset = repeat.preset_of(space)
-    looked = bool(HeldOut(run, store).looks)
+    looked = bool(results.held_out.looks)
     return {
         "commands": {
             "the store, from its source": repeat.prepare_command(store.info, store.path.name),

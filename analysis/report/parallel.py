@@ -10,7 +10,6 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from analysis.report.grids import ABSENT
 from analysis.report.metric_words import metric_words
 from analysis.results import RankedResults
-from analysis.tables.ranked import score_decimals
 from analysis.tables.rounding import shown
 from ichtune.space import Dimension
 from ichtune.space.distributions import Range
@@ -72,7 +71,7 @@ def _axis(dimension: Dimension, values: list[Any]) -> dict[str, Any]:
 
 
 def _scores(results: RankedResults, scores: list[float | None]) -> dict[str, Any]:
-    axis, decimals = _numbers(scores), score_decimals(results)
+    axis, decimals = _numbers(scores), results.digits.score
     if not results.maximised:
         axis["places"] = [None if place is None else 1 - place for place in axis["places"]]
         axis["ticks"] = [[1 - place, text] for place, text in axis["ticks"]]

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from scipy.special import expit
 
-from analysis.results import TABLE_METRICS
+from analysis.ranking.metrics import TABLE_METRICS
 from ichtune.data.store import SliceStore
 from ichtune.labels import ANY, LABELS
 from ichtune.metrics import evaluate, no_skill

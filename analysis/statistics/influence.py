@@ -7,7 +7,7 @@ Obuchowski (Biometrics 1997, 53:567).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -123,6 +123,11 @@ class Measure:
             value += weight * cell.value
             shares += weight * np.sqrt(count / max(count - 1, 1)) * patients
         return value, shares
+
+    def of_each(self, logits: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The metric of each trial's logits, `[T]`, and each patient's shares in it, `[T, P]`; one after the other."""
+        values, shares = zip(*map(self.of, logits), strict=True)
+        return np.array(values), np.stack(shares)
 
     def _cells(self, fold: int, part: Part, logits: np.ndarray) -> Iterator["Cell"]:
         halves = logits[part.rows].astype(np.float16)

@@ -5,7 +5,7 @@ differences, on the same patients, follow from these alone.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -34,8 +34,8 @@ class Scores:
     @classmethod
     def of(cls, measure: Measure, logits: Iterable[np.ndarray]) -> "Scores":
         """Those of trials' logits, each `[N, 6]` and looked at one after the other."""
-        values, shares = zip(*map(measure.of, logits), strict=True)
-        return cls(np.array(values), np.stack(shares), measure.freedom, higher_is_better(measure.metric))
+        values, shares = measure.of_each(logits)
+        return cls(values, shares, measure.freedom, higher_is_better(measure.metric))
 
     @cached_property
     def covariance(self) -> np.ndarray:
@@ -123,6 +123,16 @@ class Scores:
             drawn = sign * (self.values + (weights - 1.0) @ self.influence.T)
             optimism.append(drawn.max(axis=1) - sign * self.values[drawn.argmax(axis=1)])
         return float(sign * ((sign * self.values).max() - np.concatenate(optimism).mean()))
+
+
+def each_alone(measure: Measure, logits: Iterable[np.ndarray]) -> np.ndarray:
+    """The score of each trial's logits and the ends of its interval, `[T, 3]`, without comparing them."""
+    scores = Scores.of(measure, logits)
+    alone = [
+        replace(scores, values=scores.values[[row]], influence=scores.influence[[row]])
+        for row in range(len(scores.values))
+    ]
+    return np.column_stack([scores.values, np.concatenate([one.intervals() for one in alone])])
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:

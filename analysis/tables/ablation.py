@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.ranking.differences import Difference, recipe_differences
+from analysis.ranking.changes import Ablation
 from analysis.ranking.trial import RankedTrial
-from analysis.results import RankedResults
+from analysis.statistics.cohort import Cohort
 from analysis.statistics.influence import Measure, Truth
-from analysis.statistics.population import no_skill_rows, population, population_notes
 from analysis.statistics.significance import Scores
 from analysis.tables.rounding import decimals_between, interval, shown
 from analysis.tables.table import Table
 from analysis.test_set.held_out import HeldOut
-from ichtune.config import Recipe, effective
+from ichtune.runs.folder import RunFolder
 from ichtune.space.points import BASELINE
 
 METRICS = {
@@ -27,8 +26,6 @@ METRICS = {
     "recall": "recall",
 }
 TEST, VALIDATION = "test", "validation"
-_WHOLE = ("loss", "optimizer", "schedule")
-"""Sections of which another kind, with all of its own values, is one change."""
 
 
 @dataclass(frozen=True)
@@ -37,92 +34,60 @@ class Split:
 
     name: str
     truth: Truth
+    no_skill: Mapping[str, Mapping[str, float]]
+    """What predicting without looking scores on it."""
     logits: Sequence[np.ndarray | None]
     recorded: Sequence[Mapping[str, float | None]] | None = None
     """The scores that the search recorded, of logits that it kept in half precision."""
 
 
-def finalists(results: RankedResults) -> list[RankedTrial]:
-    """The trials to score on the test set: the best one, the baseline, and what differs from that by one change."""
-    return list(
-        {trial.name: trial for trial in (results.best, *(trial for trial, _ in ablations(results)))}.values()
-    )
-
-
-def ablations(results: RankedResults) -> list[tuple[RankedTrial, str]]:
-    """The baseline and each trial that differs from it in one thing, with that in words; none without a baseline."""
-    baseline = next((trial for trial in results.trials if trial.record.point == BASELINE), None)
-    if baseline is None:
-        return []
-    changed = []
-    for trial in results.trials:
-        change = _one_change(recipe_differences(_recipe(baseline), _recipe(trial)))
-        if change and trial.run is baseline.run:
-            changed.append((trial, change))
-    return [(baseline, BASELINE), *changed]
-
-
-def ablation_table(results: RankedResults) -> Table | None:
+def ablation_table(run: RunFolder, cohort: Cohort, held_out: HeldOut, ablation: Ablation) -> Table | None:
     """The baseline and what each one change to it does; None where the run has no such trials."""
-    rows = ablations(results)
-    if len(rows) < 2:
+    if len(ablation) < 2:
         return None
-    caption = f"Search {results.run.name}: one change at a time to the point {BASELINE}"
-    return _table("ablation", caption, results, rows)
+    caption = f"Search {run.name}: one change at a time to the point {BASELINE}"
+    return _table("ablation", caption, cohort, held_out, ablation)
 
 
-def test_table(results: RankedResults) -> Table | None:
+def test_table(
+    run: RunFolder, cohort: Cohort, held_out: HeldOut, best: RankedTrial, baseline: Ablation
+) -> Table | None:
     """The best trial beside the baseline on the test set; None as long as that was not looked at."""
-    held_out = HeldOut(results.run, results.store)
-    if held_out.logits(results.best) is None:
+    if held_out.logits(best) is None:
         return None
-    others = [row for row in ablations(results)[:1] if row[0] is not results.best]
-    caption = f"Search {results.run.name}: the best trial on the test set"
-    return _table("test", caption, results, [*others, (results.best, f"the best: {results.best.short_name}")])
+    others = [row for row in baseline if row[0] is not best]
+    caption = f"Search {run.name}: the best trial on the test set"
+    return _table("test", caption, cohort, held_out, [*others, (best, f"the best: {best.short_name}")])
 
 
-def _recipe(trial: RankedTrial) -> Recipe:
-    return effective(trial.record.recipe)
-
-
-def _one_change(differences: list[Difference]) -> str:
-    """The change in words if it is a single one, else nothing."""
-    if len(differences) == 1:
-        return str(differences[0])
-    sections = {difference.what.partition(".")[0] for difference in differences}
-    kinds = [difference for difference in differences if difference.what.endswith(".name")]
-    if len(sections) != 1 or not kinds or not sections <= set(_WHOLE):
-        return ""
-    values = [
-        difference
-        for difference in differences
-        if difference not in kinds and difference.retrained is not None
-    ]
-    return ", ".join([str(kinds[0]), *(f"{value.what} {value.change.split(' -> ')[1]}" for value in values)])
-
-
-def _table(name: str, caption: str, results: RankedResults, rows: list[tuple[RankedTrial, str]]) -> Table:
+def _table(name: str, caption: str, cohort: Cohort, held_out: HeldOut, rows: Ablation) -> Table:
     trials = [trial for trial, _ in rows]
-    held_out = HeldOut(results.run, results.store)
-    on_test = [held_out.logits(trial) for trial in trials]
-    recorded = [trial.best_epoch.mean for trial in trials]
-    splits = [Split(VALIDATION, results.truth, [trial.logits for trial in trials], recorded)]
-    if any(logits is not None for logits in on_test):
-        splits.insert(0, Split(TEST, held_out.truth, on_test))
+    splits = _splits(cohort, held_out, trials)
     front = pd.DataFrame(
         {"trial": [trial.name for trial in trials], "change": [change for _, change in rows]}
     )
-    columns = [scores_on(split, metric) for split in splits for metric in METRICS]
-    whole = pd.concat([front, *columns], axis=1)
+    whole = pd.concat([front, *(scores_on(split, metric) for split in splits for metric in METRICS)], axis=1)
+    below = _no_skill(splits)
     return Table(
         name=name,
         caption=caption + "; differences to the first row, 95 % intervals by patient",
         rows=whole,
-        below=_no_skill(results, splits),
-        population=population(results.splits, results.run.request.folds),
-        notes=[*_test_notes(held_out), *population_notes(results.splits)],
-        texts=_texts(whole, _no_skill(results, splits), splits),
+        below=below,
+        population=cohort.population,
+        notes=[*_test_notes(held_out), *cohort.notes],
+        texts=_texts(whole, below, splits),
     )
+
+
+def _splits(cohort: Cohort, held_out: HeldOut, trials: Sequence[RankedTrial]) -> list[Split]:
+    """Validation, and before it the test set if any of the trials was scored on it."""
+    recorded = [trial.best_epoch.mean for trial in trials]
+    kept = [trial.logits for trial in trials]
+    validation = Split(VALIDATION, cohort.truth, cohort.no_skill, kept, recorded)
+    on_test = [held_out.logits(trial) for trial in trials]
+    if all(logits is None for logits in on_test):
+        return [validation]
+    return [Split(TEST, held_out.truth, held_out.no_skill, on_test), validation]
 
 
 def scores_on(split: Split, metric: str) -> pd.DataFrame:
@@ -152,8 +117,8 @@ def scores_on(split: Split, metric: str) -> pd.DataFrame:
     return pd.DataFrame(numbers, columns=names)
 
 
-def _no_skill(results: RankedResults, splits: list[Split]) -> pd.DataFrame:
-    by_split = {split.name: no_skill_rows(results.store, list(split.truth.folds)) for split in splits}
+def _no_skill(splits: list[Split]) -> pd.DataFrame:
+    by_split = {split.name: split.no_skill for split in splits}
     ways = by_split[VALIDATION]
     return pd.DataFrame(
         [
@@ -169,16 +134,17 @@ def _no_skill(results: RankedResults, splits: list[Split]) -> pd.DataFrame:
 
 
 def _test_notes(held_out: HeldOut) -> list[str]:
-    if not held_out.looks:
+    looks = len(held_out.looks)
+    if not looks:
         return [
             "the test set was not looked at: `ichtune rank RUN --test` scores these trials on it, once, at the end"
         ]
     said = "test: the mean probability of the models of all folds; validation: each fold's model out of fold"
-    if len(held_out.looks) == 1:
+    if looks == 1:
         return [said]
     return [
         said,
-        f"the test set was looked at {len(held_out.looks)} times: if a choice followed from it, it is none",
+        f"the test set was looked at {looks} times: if a choice followed from it, it is none",
     ]
 
 

@@ -1,135 +1,152 @@
 """A ranking as one table: for people with what its uncertainty supports, for programs whole."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.ranking.trial import recipe_text
-from analysis.results import RankedResults
-from analysis.statistics.population import population, population_notes
-from analysis.tables.rounding import decimals_between, decimals_for, interval, shown
+from analysis.ranking.certainty import Certainty
+from analysis.ranking.idle import idle_knobs
+from analysis.ranking.metrics import TABLE_METRICS, column
+from analysis.ranking.order import Ranking
+from analysis.ranking.seed_noise import SeedNoise
+from analysis.ranking.trial import RankedTrial, recipe_texts
+from analysis.statistics.cohort import Cohort
+from analysis.tables.digits import Digits
+from analysis.tables.rounding import all_shown, intervals, shown
 from analysis.tables.table import Table
-from ichtune.labels import LABELS
 from ichtune.runs.folder import RunFolder
 
-BESIDE = ("average_precision", "subset_accuracy", "weighted_log_loss")
-"""The metrics that people see beside the score."""
-UNSURE = 2
-"""Decimals of a label's score that nobody can tell the error of."""
 FEW = 5
 """Positive patients below which a label's part of a score is pointed at."""
 RETOLD = 5
 """Recipes whose other seeds are told of in words."""
 
 
-def ranked_table(results: RankedResults) -> Table:
-    """The ranking with its no-skill rows, its population and what must be said about it."""
-    folds = results.run.request.folds
-    names = " and ".join(run.name for run in results.runs)
+def ranked_rows(ranking: Ranking, certainty: Certainty, seeds: SeedNoise) -> pd.DataFrame:
+    """A row a trial, with the columns that docs/tables.md tells of, and one for each parameter that varies."""
+    trials, several = ranking.trials, len(ranking.runs) > 1
+    sure, remarks = certainty.table.to_dict("records"), idle_knobs(trials)
+    rows = pd.DataFrame(
+        [
+            _front(rank, trial, ranking.metric, several=several) | certain | _back(trial, remark)
+            for rank, (trial, certain, remark) in enumerate(zip(trials, sure, remarks, strict=True), 1)
+        ]
+    )
+    again = seeds.table(ranking.metric).reindex(rows["trial"]).reset_index(drop=True)
+    again["noise_floor"] = seeds.floor(ranking.metric)
+    front = list(rows.columns).index("rank_high") + 1
+    values = [{name: trial.record.params.get(name) for name in ranking.varying} for trial in trials]
+    params = pd.DataFrame(values, dtype=object)
+    return pd.concat([rows.iloc[:, :front], again, rows.iloc[:, front:], params], axis=1)
+
+
+def _front(rank: int, trial: RankedTrial, metric: str, *, several: bool) -> dict[str, object]:
+    return {
+        "rank": rank,
+        **({"run": trial.run.name} if several else {}),
+        "trial": trial.name,
+        "point": trial.record.point or "",
+        "score": trial.score,
+        "score_std": trial.best_epoch.std[metric],
+    }
+
+
+def _back(trial: RankedTrial, note: str) -> dict[str, object]:
+    mean = trial.best_epoch.mean
+    return {
+        **{_COLUMNS[name]: mean.get(name, np.nan) for name in (*TABLE_METRICS, "defined_labels")},
+        "best_epoch": trial.best_epoch.epoch,
+        "last_epoch": trial.record.epochs[-1].epoch,
+        "ended": trial.ended,
+        "note": note,
+    }
+
+
+_COLUMNS = {name: column(name) for name in (*TABLE_METRICS, "defined_labels")}
+
+
+def no_skill_rows(metric: str, ways: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """What predicting without looking scores on the same folds: a row a way, the metrics' mean over folds."""
+    return pd.DataFrame(
+        [
+            {"trial": way, "score": values.get(metric, np.nan)}
+            | {_COLUMNS[name]: values[name] for name in TABLE_METRICS if name in values}
+            | {"defined_labels": values["defined_labels"]}
+            for way, values in ways.items()
+        ]
+    )
+
+
+def ranked_table(
+    ranking: Ranking,
+    certainty: Certainty,
+    cohort: Cohort,
+    digits: Digits,
+    rows: pd.DataFrame,
+    below: pd.DataFrame,
+) -> Table:
+    """The ranking (`ranked_rows`) over its no-skill rows, with its population and what must be said about it."""
     return Table(
-        name="compared" if len(results.runs) > 1 else "ranked",
+        name="compared" if len(ranking.runs) > 1 else "ranked",
         caption=(
-            f"Search {names}: {len(results.trials)} trials by {results.metric}, mean over {folds} "
+            f"Search {ranking.names}: {len(ranking.trials)} trials by {ranking.metric}, mean over {ranking.folds} "
             "patient-grouped folds at the epoch that the search kept of each"
         ),
-        rows=results.table,
-        below=results.no_skill,
-        population=population(results.splits, folds),
-        notes=notes(results),
-        texts=ranked_texts(results),
-    )
-
-
-def label_table(results: RankedResults, top: int) -> Table:
-    """The best trials by label: AUC and average precision with their intervals."""
-    rows = results.by_label(list(range(top)))
-    return Table(
-        name="labels",
-        caption=f"Search {results.run.name}: the best {top} trials by label, out of fold, 95 % intervals by patient",
         rows=rows,
-        below=pd.DataFrame(columns=rows.columns),
-        population=population(results.splits, results.run.request.folds),
-        notes=population_notes(results.splits),
-        texts=_label_texts(results, rows),
+        below=below,
+        population=cohort.population,
+        notes=[
+            *_notes(ranking, certainty, digits.score),
+            *_seed_notes(ranking, rows, digits.score),
+            *_loss_note(ranking),
+            *cohort.notes,
+            *map(provenance, ranking.runs),
+        ],
+        texts=_texts(ranking, digits, rows, below),
     )
 
 
-def _label_texts(results: RankedResults, rows: pd.DataFrame) -> pd.DataFrame:
-    """The intervals beside their values, with as many digits as each supports."""
-    return pd.DataFrame(
-        {
-            "rank": str(row["rank"]),
-            "trial": results.trials[row["rank"] - 1].short_name,
-            "label": row["label"],
-            "positive patients": str(row["positive_patients"]),
-            "AUC (95 %)": _with_interval(row, "auc"),
-            "average precision (95 %)": _with_interval(row, "average_precision"),
-        }
-        for row in rows.to_dict("records")
-    )
-
-
-def _with_interval(row: dict[str, Any], metric: str) -> str:
-    """`0.79 (0.72 to 0.87)`, without the brackets where nobody can tell, `undefined` without a value."""
-    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    decimals = decimals_for((high - low) / 4) if high > low else UNSURE
-    ends = interval(low, high, decimals)
-    return f"{shown(row[metric], decimals) or 'undefined'}{f' ({ends})' if ends else ''}"
-
-
-def score_decimals(results: RankedResults) -> int:
-    """How many decimals the scores' errors support."""
-    return decimals_for(float(np.median(results.scores.errors)) if results.scores else float("nan"))
-
-
-def difference_decimals(results: RankedResults) -> int:
-    """How many decimals the paired differences support, which is often more than the scores do."""
-    return decimals_between(results.certain["difference_low"], results.certain["difference_high"])
-
-
-def notes(results: RankedResults) -> list[str]:
-    """What the rows do not say by themselves: ties, how much of the best score is luck, and whom it is of."""
-    said, decimals = [], score_decimals(results)
-    if results.scores is not None and len(results.measured) > 1:
-        tied = int(results.scores.tied_with(0).sum()) - 1
+def _notes(ranking: Ranking, certainty: Certainty, decimals: int) -> list[str]:
+    """What the rows do not say by themselves: ties, and how much of the best score is luck."""
+    said = []
+    if certainty.others:
         said.append(
-            f"{tied} of the other {len(results.measured) - 1} trials can't be told from the best (paired by patient, "
+            f"{certainty.tied} of the other {certainty.others} trials can't be told from the best (paired by patient, "
             "Holm's correction over all pairs; an interval of one difference that leaves 0 out is not enough)"
         )
         said.append(
-            f"best score {shown(results.best.score, decimals)}; less what choosing the best of "
-            f"{len(results.measured)} has added to it: {shown(results.corrected_best, decimals)}"
+            f"best score {shown(ranking.best.score, decimals)}; less what choosing the best of "
+            f"{len(certainty.measured)} has added to it: {shown(certainty.corrected_best, decimals)}"
         )
-    thin = {
-        LABELS[label]: count
-        for label, count in results.measure.carriers.items()
-        if label >= 0 and count < FEW
-    }
-    if results.scores is not None and thin:
-        few = ", ".join(f"{label} ({count})" for label, count in thin.items())
+    few = ", ".join(f"{label} ({count})" for label, count in certainty.carriers.items() if count < FEW)
+    if few:
         said.append(f"few patients carry a part of this score, which is a matter of luck: {few}")
-    said += _seed_notes(results, decimals)
-    if results.metric == "loss":
-        said.append("each recipe's loss is on a scale of its own, so this order means little between losses")
-    return [*said, *population_notes(results.splits), *map(provenance, results.runs)]
+    return said
 
 
-def _seed_notes(results: RankedResults, decimals: int) -> list[str]:
+def _seed_notes(ranking: Ranking, rows: pd.DataFrame, decimals: int) -> list[str]:
     """What other seeds made of the best recipes; nothing before `--seeds`."""
-    if np.isnan(results.noise_floor):
+    floor = rows["noise_floor"].iloc[0]
+    if np.isnan(floor):
         return []
-    again = results.table.dropna(subset="seeds").head(RETOLD)
+    again = rows.dropna(subset="seeds").head(RETOLD)
     told = [
-        f"{results.trials[row['rank'] - 1].short_name} {row['seed_mean']:.{decimals}f} (in the search "
+        f"{ranking.trials[row['rank'] - 1].short_name} {row['seed_mean']:.{decimals}f} (in the search "
         f"{shown(row['score'], decimals)})"
         for row in again.to_dict("records")
     ]
     return [
         f"mean of {again['seeds'].max():.0f} other seeds: {', '.join(told)}",
-        f"two trainings of one recipe differ by up to {shown(results.noise_floor, decimals)} by their seeds alone "
-        "(95 %)",
+        f"two trainings of one recipe differ by up to {shown(floor, decimals)} by their seeds alone (95 %)",
     ]
+
+
+def _loss_note(ranking: Ranking) -> list[str]:
+    if ranking.metric != "loss":
+        return []
+    return ["each recipe's loss is on a scale of its own, so this order means little between losses"]
 
 
 def provenance(run: RunFolder) -> str:
@@ -138,76 +155,65 @@ def provenance(run: RunFolder) -> str:
     return f"run {run.name}: seed {request.settings.seed}, store {request.fingerprint}"
 
 
-def ranked_texts(results: RankedResults) -> pd.DataFrame:
+def _texts(ranking: Ranking, digits: Digits, rows: pd.DataFrame, below: pd.DataFrame) -> pd.DataFrame:
     """The columns that people read, as texts; the rows of no skill stand below."""
-    decimals = beside_decimals(results) | {"score": score_decimals(results)}
-    finer = difference_decimals(results)
-    rows = [_texts(results, row, decimals, finer) for row in results.table.to_dict("records")]
-    below = [_no_skill_texts(results, row, decimals) for row in results.no_skill.to_dict("records")]
-    texts = pd.DataFrame(rows + below).fillna("")
-    return texts.loc[:, (texts != "").any()]  # nobody needs an empty column of notes
-
-
-def _texts(
-    results: RankedResults, row: dict[str, Any], decimals: dict[str, int], finer: int
-) -> dict[str, str]:
-    digits, trial = decimals["score"], results.trials[row["rank"] - 1]
-    told = row["rank_low"] == row["rank_low"]
-    beside = {
-        name.replace("_", " "): shown(row[name], places)
-        for name, places in decimals.items()
-        if name != "score"
+    texts = {
+        "rank": list(map(str, rows["rank"])),
+        **({"run": rows["run"]} if "run" in rows else {}),
+        "trial": [trial.short_name for trial in ranking.trials],
+        **_scores(ranking.metric, digits, rows),
+        "95 %": intervals(rows["score_low"], rows["score_high"], digits.score),
+        "folds ±": all_shown(rows["score_std"], digits.score),
+        "to the best (95 %)": _differences(rows, digits.difference),
+        "tied": ["yes" if tied == 1 else "" for tied in rows["tied_with_best"]],
+        "ranks": intervals(rows["rank_low"], rows["rank_high"], 0),
+        **_seed_texts(rows, digits.score),
+        **_beside(digits, rows),
+        "epoch": [
+            f"{best}/{last}" for best, last in zip(rows["best_epoch"], rows["last_epoch"], strict=True)
+        ],
+        "ended": rows["ended"],
+        "recipe": recipe_texts(ranking.trials, ranking.varying),
+        "note": rows["note"],
     }
-    return {
-        "rank": str(row["rank"]),
-        **({"run": row["run"]} if "run" in row else {}),
-        "trial": trial.short_name,
-        results.metric.replace("_", " "): shown(row["score"], digits),
-        "95 %": interval(row["score_low"], row["score_high"], digits),
-        "folds ±": shown(row["score_std"], digits),
-        "to the best (95 %)": ""
-        if not told or row["rank"] == 1
-        else f"{row['difference']:+.{finer}f} ({interval(row['difference_low'], row['difference_high'], finer)})",
-        "tied": "yes" if told and row["tied_with_best"] else "",
-        "ranks": interval(row["rank_low"], row["rank_high"], 0) if told else "",
-        **_seed_texts(row, digits),
-        **beside,
-        "labels": shown(row["defined_labels"], 1).removesuffix(".0"),
-        "epoch": f"{row['best_epoch']}/{row['last_epoch']}",
-        "ended": row["ended"],
-        "recipe": recipe_text(trial, results.varying),
-        "note": row["note"],
+    ways = {
+        "trial": [f"no skill: {way}" for way in below["trial"]],
+        **_scores(ranking.metric, digits, below),
+        **_beside(digits, below),
     }
+    both = pd.concat([pd.DataFrame(texts), pd.DataFrame(ways)], ignore_index=True).fillna("")
+    return both.loc[:, (both != "").any()]  # nobody needs an empty column of notes
 
 
-def _seed_texts(row: dict[str, Any], digits: int) -> dict[str, str]:
-    """What other seeds made of the recipe, and what seeds alone may do to a difference; nothing before `--seeds`."""
-    if np.isnan(row["noise_floor"]):
+def _scores(metric: str, digits: Digits, rows: pd.DataFrame) -> dict[str, list[str]]:
+    return {metric.replace("_", " "): all_shown(rows["score"], digits.score)}
+
+
+def _beside(digits: Digits, rows: pd.DataFrame) -> dict[str, list[str]]:
+    """The metrics beside the score, and how many labels are defined."""
+    metrics = {name.replace("_", " "): all_shown(rows[name], many) for name, many in digits.beside.items()}
+    labels = [text.removesuffix(".0") for text in all_shown(rows["defined_labels"], 1)]
+    return metrics | {"labels": labels}
+
+
+def _differences(rows: pd.DataFrame, decimals: int) -> list[str]:
+    """`-0.0213 (-0.0412 to -0.0014)`; nothing of the first trial, nor of one that can't be compared with it."""
+    ends = intervals(rows["difference_low"], rows["difference_high"], decimals)
+    return [
+        "" if rank == 1 or pd.isna(measured) else f"{difference:+.{decimals}f} ({between})"
+        for rank, measured, difference, between in zip(
+            rows["rank"], rows["rank_low"], rows["difference"], ends, strict=True
+        )
+    ]
+
+
+def _seed_texts(rows: pd.DataFrame, decimals: int) -> dict[str, list[str]]:
+    """What other seeds made of the recipes, and what seeds alone may do to a difference; nothing before `--seeds`."""
+    floor: Any = rows["noise_floor"].iloc[0]
+    if np.isnan(floor):
         return {}
-    again = "" if np.isnan(row["seeds"]) else f"{row['seed_mean']:.{digits}f} ({row['seeds']:.0f})"
-    return {"other seeds": again, "seed noise": f"{row['noise_floor']:.{digits}f}"}
-
-
-def _no_skill_texts(results: RankedResults, row: dict[str, Any], decimals: dict[str, int]) -> dict[str, str]:
-    beside = {
-        name.replace("_", " "): shown(row[name], places)
-        for name, places in decimals.items()
-        if name != "score"
-    }
-    return {
-        "trial": f"no skill: {row['trial']}",
-        results.metric.replace("_", " "): shown(row["score"], decimals["score"]),
-        **beside,
-        "labels": shown(row["defined_labels"], 1).removesuffix(".0"),
-    }
-
-
-def beside_decimals(results: RankedResults) -> dict[str, int]:
-    """The metrics that stand beside the score, and how many decimals they support: by their spread over folds."""
-    return {name: _decimals(results, name) for name in BESIDE if name != results.metric}
-
-
-def _decimals(results: RankedResults, metric: str) -> int:
-    spreads = [trial.best_epoch.std[metric] for trial in results.trials]
-    known = [spread for spread in spreads if spread == spread]
-    return decimals_for(float(np.median(known)) / results.run.request.folds**0.5) if known else 4
+    again = [
+        "" if np.isnan(count) else f"{mean:.{decimals}f} ({count:.0f})"
+        for count, mean in zip(rows["seeds"], rows["seed_mean"], strict=True)
+    ]
+    return {"other seeds": again, "seed noise": [f"{floor:.{decimals}f}"] * len(rows)}

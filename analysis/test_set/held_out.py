@@ -11,6 +11,7 @@ import numpy as np
 
 from analysis.ranking.trial import RankedTrial
 from analysis.statistics.influence import Truth
+from analysis.statistics.population import no_skill_rows
 from ichtune.data.store import SliceStore
 from ichtune.files import replacing
 from ichtune.runs.folder import RunFolder
@@ -35,6 +36,11 @@ class HeldOut:
         """The test set as one fold, on which all scores are made."""
         fold = Fold(0, self.store.train, self.store.test)
         return Truth(self.store.labels, self.store.patients, [fold])
+
+    @cached_property
+    def no_skill(self) -> dict[str, dict[str, float]]:
+        """What predicting without looking scores on the test set, by its name and then by metric."""
+        return no_skill_rows(self.store, list(self.truth.folds))
 
     def logits(self, trial: RankedTrial) -> np.ndarray | None:
         """The trial's logits `[N, 6]` (float16, NaN outside the test set); None where it was not scored."""

@@ -149,15 +149,14 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
 def _rank(run: RunFolder, console: Console, code: int) -> int:
     from analysis.results import RankedResults
     from analysis.screen import MOST_ROWS, print_ranking
-    from analysis.tables.result_tables import write_ranking
 
     try:
         results = RankedResults.of(run)
     except InputError as error:
         console.print(f"[bold red]{escape(str(error))}[/]", soft_wrap=True)
         return code or NOTHING_USABLE
-    print_ranking(results, console)
-    files = write_ranking(results, MOST_ROWS)
+    print_ranking(results.ranking, results.ranked_table, console)
+    files = results.write(MOST_ROWS)
     run.push()
     _tell("tables:", str(files[0].parent), console)
     _tell("curves:", pasteable("tensorboard", "--logdir", run.trials), console)

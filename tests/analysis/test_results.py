@@ -9,7 +9,6 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from analysis.results import RankedResults
-from analysis.tables.ranked import ranked_table
 from benchmarks.made_up_run import made_up_run, made_up_store
 from ichtune.errors import InputError
 
@@ -79,7 +78,7 @@ def test_a_metric_that_was_not_recorded_is_refused_with_those_that_were(made_up,
 def test_the_recipes_own_loss_ranks_without_intervals(made_up):
     results = RankedResults.of(made_up[1], metric="loss")
     assert results.table["score_low"].isna().all()
-    assert any("scale of its own" in note for note in ranked_table(results).notes)
+    assert any("scale of its own" in note for note in results.ranked_table.notes)
 
 
 def test_two_searches_over_one_store_stand_in_one_table(made_up, tmp_path):
@@ -118,7 +117,7 @@ def test_the_labels_of_a_trial_have_the_patients_behind_them(results):
 
 
 def test_people_see_as_many_digits_as_the_errors_support(results):
-    table = ranked_table(results)
+    table = results.ranked_table
     error = np.median(results.scores.errors)
     assert 0.01 < error < 0.1  # so two digits of it are three decimals
     assert re.fullmatch(r"0\.\d{3}", table.human["auc"].iloc[0])
@@ -126,7 +125,7 @@ def test_people_see_as_many_digits_as_the_errors_support(results):
 
 
 def test_what_must_be_known_stands_in_the_notes(results):
-    notes = "\n".join(ranked_table(results).notes)
+    notes = "\n".join(results.ranked_table.notes)
     assert re.search(r"\d+ of the other 59 trials can't be told from the best", notes)
     assert "less what choosing the best of 60 has added to it" in notes
     assert "2,080 slices of 60 patients" in notes

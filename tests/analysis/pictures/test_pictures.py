@@ -128,7 +128,19 @@ def gallery(made_up, tmp_path_factory) -> tuple[RankedResults, list[Path]]:
     """All nine pictures of the finished search."""
     results = RankedResults.of(made_up[1])
     folder = tmp_path_factory.mktemp("pictures")
-    return results, draw(results, folder, **tables(results))
+    return results, drawn(results, folder, **tables(results))
+
+
+def drawn(results: RankedResults, folder: Path, **tables: pd.DataFrame | None) -> list[Path]:
+    """The pictures of a ranking with these tables."""
+    return draw(
+        results.ranking,
+        folder,
+        truth=results.store.labels,
+        certain=results.certain,
+        no_skill=results.no_skill,
+        **tables,
+    )
 
 
 def tables(results: RankedResults) -> dict[str, pd.DataFrame]:
@@ -437,7 +449,8 @@ def test_odd_searches_are_drawn_without_a_warning(given):
 
 def test_a_search_of_one_trial_has_the_pictures_that_one_trial_can_have(tmp_path):
     run = made_up_run(tmp_path / "runs", made_up_store(tmp_path / "store", 500), 1)
-    files = draw(RankedResults.of(run), tmp_path / "pictures", importance=None, effects=None, by_label=None)
+    results = RankedResults.of(run)
+    files = drawn(results, tmp_path / "pictures", importance=None, effects=None, by_label=None)
     assert {file.stem for file in files} == {"progress", "curves", "saved", "folds", "reliability"}
 
 

@@ -11,10 +11,10 @@ from scipy.special import expit
 from sklearn.metrics import recall_score, roc_auc_score
 from typer.testing import CliRunner
 
+from analysis.ranking.changes import finalists
 from analysis.ranking.seed_noise import SeedNoise
 from analysis.ranking.seeds import rerun
 from analysis.results import RankedResults
-from analysis.tables.ablation import ablation_table, ablations, finalists, test_table
 from analysis.test_set.held_out import HeldOut
 from analysis.test_set.score import score_on_test
 from ichtune.cli import app
@@ -31,8 +31,6 @@ from ichtune.space import Space
 from ichtune.training.bank_build import build
 from ichtune.training.experiment import Experiment
 from tests.conftest import write_rsna
-
-test_table.__test__ = False  # a table of the test set, not a test
 
 SPACE = Space.parse(
     {
@@ -89,7 +87,7 @@ def run(searched: RunFolder, tmp_path: Path) -> RunFolder:
 
 
 def test_one_change_to_the_baseline_is_told_from_two(searched):
-    changes = {trial.short_name: change for trial, change in ablations(RankedResults.of(searched))}
+    changes = {trial.short_name: change for trial, change in RankedResults.of(searched).ablation}
     assert changes == {
         "baseline": "baseline",
         "focal": "loss.name bce -> focal, loss.gamma 2, loss.alpha 0.5",
@@ -98,19 +96,19 @@ def test_one_change_to_the_baseline_is_told_from_two(searched):
 
 
 def test_before_the_test_set_was_looked_at_the_ablation_has_validation_alone(searched):
-    table = ablation_table(RankedResults.of(searched))
+    table = RankedResults.of(searched).ablation_table
     assert table.rows["change"].iloc[0] == "baseline"
     assert not [name for name in table.rows.columns if name.startswith("test_")]
     assert any("not looked at" in note for note in table.notes)
-    assert test_table(RankedResults.of(searched)) is None
+    assert RankedResults.of(searched).test_table is None
 
 
 def test_the_test_set_is_scored_by_the_mean_probability_of_all_folds(run, store):
     results = RankedResults.of(run)
     held_out = HeldOut(run, store)
-    score_on_test(held_out, finalists(results))
-    table = ablation_table(results).rows
-    trial = next(trial for trial, change in ablations(results) if change == "baseline")
+    score_on_test(held_out, finalists(results.best, results.ablation))
+    table = results.ablation_table.rows
+    trial = next(trial for trial, change in results.ablation if change == "baseline")
     probs, labels = expit(held_out.logits(trial)[store.test].astype(float)), store.labels[store.test]
     both = [k for k in range(6) if 0 < labels[:, k].mean() < 1]
     areas = [roc_auc_score(labels[:, k], probs[:, k]) for k in both]
@@ -128,9 +126,9 @@ def test_the_test_set_is_looked_at_once_and_a_second_look_is_told(run, store):
     for _ in range(2):
         score_on_test(held_out, [results.best])
         assert [look["trials"] for look in held_out.looks] == [[results.best.name]]
-        assert not any("times" in note for note in test_table(results).notes)
+        assert not any("times" in note for note in RankedResults.of(run).test_table.notes)
     score_on_test(held_out, results.trials)
-    assert any("looked at 2 times" in note for note in test_table(results).notes)
+    assert any("looked at 2 times" in note for note in RankedResults.of(run).test_table.notes)
 
 
 def test_a_store_without_a_test_set_is_told(run, store):
@@ -142,7 +140,7 @@ def test_a_store_without_a_test_set_is_told(run, store):
 
 def test_other_seeds_of_the_top_recipes_give_the_noise_floor(run):
     results = RankedResults.of(run)
-    noise = rerun(results, top=2, seeds=2)
+    noise = rerun(results.ranking, top=2, seeds=2)
     assert [(r["trial"], r["seed"]) for r in noise.records] == [
         (trial.name, seed) for trial in results.trials[:2] for seed in (1, 2)
     ]
@@ -158,10 +156,10 @@ def test_an_interrupted_rerun_goes_on_where_it_was(run):
 
     results = RankedResults.of(run)
     with pytest.raises(KeyboardInterrupt):
-        rerun(results, 1, 2, interrupt)
+        rerun(results.ranking, 1, 2, interrupt)
     before = SeedNoise(run).records
     assert len(before) == 1
-    assert rerun(results, 1, 2).records[:1] == before
+    assert rerun(results.ranking, 1, 2).records[:1] == before
 
 
 def test_the_noise_floor_as_worked_by_hand(run):
