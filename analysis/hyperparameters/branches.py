@@ -74,10 +74,11 @@ class Rung:
     @classmethod
     def of(cls, ranking: Ranking) -> "Rung":
         # By number: forests draw trials by their place, which must not follow the scores.
-        own = (trial for trial in ranking.trials if trial.run is ranking.run)
+        run = ranking.run
+        own = (trial for trial in ranking.trials if trial.run is run)
         trials = sorted(own, key=lambda trial: trial.record.number)
         longest = max(trial.record.recipe.training.epochs for trial in trials)
-        epoch = min(ranking.run.request.settings.grace, longest)
+        epoch = min(run.request.settings.grace, longest)
         scores = [_score_at(epoch, trial) for trial in trials]
         scored = [(trial, score) for trial, score in zip(trials, scores, strict=True) if score is not None]
         return cls(

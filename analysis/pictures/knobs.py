@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class Knob:
             return cls(dimension.name, tuple(values.values()))
         return cls(dimension.name, (), values.low, values.high, values.log)
 
-    @property
+    @cached_property
     def labels(self) -> list[str]:
         return [plain(category) for category in self.categories]
 

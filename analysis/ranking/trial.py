@@ -45,7 +45,7 @@ class RankedTrial:
         """The metric's mean over folds; NaN where it never was defined."""
         return self.best_epoch.mean[self.metric]
 
-    @property
+    @cached_property
     def diverged(self) -> bool:
         return self.ended == TrialEnd.DIVERGED
 

@@ -1,7 +1,7 @@
 """The best trials label by label."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -10,13 +10,11 @@ from analysis.ranking.order import Ranking
 from analysis.statistics.cohort import Cohort
 from analysis.statistics.influence import Measure, Truth
 from analysis.statistics.significance import each_alone
-from analysis.tables.rounding import decimals_for, interval, shown
+from analysis.tables.rounding import with_intervals
 from analysis.tables.table import Table
 from ichtune.labels import LABELS
 
 METRICS: Final = ("auc", "average_precision")
-UNSURE: Final = 2
-"""Decimals of a label's score that nobody can tell the error of."""
 
 
 def label_rows(ranking: Ranking, truth: Truth, places: Sequence[int]) -> pd.DataFrame:
@@ -70,22 +68,17 @@ def label_table(ranking: Ranking, cohort: Cohort, rows: pd.DataFrame, top: int) 
 
 def _texts(ranking: Ranking, rows: pd.DataFrame) -> pd.DataFrame:
     """The intervals beside their values, with as many digits as each supports."""
+    if rows.empty:
+        return rows
     return pd.DataFrame(
         {
-            "rank": str(row["rank"]),
-            "trial": ranking.trials[row["rank"] - 1].short_name,
-            "label": row["label"],
-            "positive patients": str(row["positive_patients"]),
-            "AUC (95 %)": _with_interval(row, "auc"),
-            "average precision (95 %)": _with_interval(row, "average_precision"),
+            "rank": list(map(str, rows["rank"])),
+            "trial": [ranking.trials[rank - 1].short_name for rank in rows["rank"]],
+            "label": rows["label"],
+            "positive patients": list(map(str, rows["positive_patients"])),
+            "AUC (95 %)": with_intervals(rows["auc"], rows["auc_low"], rows["auc_high"]),
+            "average precision (95 %)": with_intervals(
+                rows["average_precision"], rows["average_precision_low"], rows["average_precision_high"]
+            ),
         }
-        for row in rows.to_dict("records")
     )
-
-
-def _with_interval(row: dict[str, Any], metric: str) -> str:
-    """`0.79 (0.72 to 0.87)`, without the brackets where nobody can tell, `undefined` without a value."""
-    low, high = row[f"{metric}_low"], row[f"{metric}_high"]
-    decimals = decimals_for((high - low) / 4) if high > low else UNSURE
-    ends = interval(low, high, decimals)
-    return f"{shown(row[metric], decimals) or 'undefined'}{f' ({ends})' if ends else ''}"

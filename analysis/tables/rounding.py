@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+UNSURE = 2
+"""Decimals of a number whose error is unknown."""
+
 
 def shown(value: Any, decimals: int = 4) -> str:
     """A value as people read it: in decimals, or powers of ten for what is smaller; nothing for what is missing."""
@@ -54,6 +57,19 @@ def all_shown(values: pd.Series, decimals: int = 4) -> list[str]:
 def intervals(lows: pd.Series, highs: pd.Series, decimals: int) -> list[str]:
     """Intervals by their ends, as people read them."""
     return [interval(low, high, decimals) for low, high in zip(lows, highs, strict=True)]
+
+
+def with_intervals(values: pd.Series, lows: pd.Series, highs: pd.Series) -> list[str]:
+    """`0.79 (0.72 to 0.87)`, each with the digits that its own interval supports.
+
+    Without the brackets where the error is unknown; `undefined` where there is no value.
+    """
+    texts = []
+    for value, low, high in zip(values.tolist(), lows.tolist(), highs.tolist(), strict=True):
+        decimals = decimals_for((high - low) / 4) if high > low else UNSURE
+        ends = interval(low, high, decimals)
+        texts.append(f"{shown(value, decimals) or 'undefined'}{f' ({ends})' if ends else ''}")
+    return texts
 
 
 def rounded(table: pd.DataFrame, decimals: Mapping[str, int] | None = None) -> pd.DataFrame:
