@@ -51,7 +51,7 @@ def report_page(findings: Findings, pictures: Sequence[Path]) -> str:
         scripts=scripts,
         policy=_policy([style], scripts),
         summary=Summary(results, models),
-        data=Dataset.of(results),
+        data=Dataset.of(results.cohort),
         space_text=space_text(space),
         settings=settings_of(run),
         endings=endings(run),
@@ -123,7 +123,7 @@ def _values(results: RankedResults) -> dict[str, str]:
 def _coordinates(results: RankedResults, space: Space) -> dict[str, Any]:
     """The data of the parallel coordinates, and the table below them with a row a trial."""
     varying = [dimension for dimension in space.dimensions if dimension.name in results.varying]
-    data = parallel(results, varying, MOST_TRIALS)
+    data = parallel(results.ranking, varying, decimals=results.digits.score, most=MOST_TRIALS)
     columns = ["rank", "trial", data["axes"][-1]["name"], *(axis["name"] for axis in data["axes"][:-1])]
     rows = []
     for rank, (shown, trial) in enumerate(zip(data["trials"], results.trials, strict=False), 1):

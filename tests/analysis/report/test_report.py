@@ -164,7 +164,7 @@ def test_the_command_writes_the_report_and_opens_it(alone: RunFolder, monkeypatc
 
 def test_a_minimised_score_is_drawn_with_the_better_above(made_up: tuple[SliceStore, RunFolder]):
     results = RankedResults.of(made_up[1], metric="weighted_log_loss")
-    last = [trial["places"][-1] for trial in parallel(results, [], 60)["trials"]]
+    last = [trial["places"][-1] for trial in parallel(results.ranking, [], decimals=3, most=60)["trials"]]
     assert last == sorted(last, reverse=True)
     assert (last[0], last[-1]) == (1.0, 0.0)
 
@@ -174,13 +174,13 @@ def test_diverged_trials_are_told_of_and_have_no_place_on_the_axis_of_scores(mad
     made_up_copy.journal.write_text(journal)
     results = RankedResults.of(made_up_copy)
     assert "of the ranked trials 55 diverged" in words(made_up_copy)
-    assert parallel(results, [], 60)["trials"][-1]["places"] == [None]
+    assert parallel(results.ranking, [], decimals=3, most=60)["trials"][-1]["places"] == [None]
     assert endings(made_up_copy) == ["60 trials: 5 done, 0 stopped early, 55 diverged"]
 
 
 def test_axes_follow_the_space(made_up: tuple[SliceStore, RunFolder]):
     results = RankedResults.of(made_up[1])
-    data = parallel(results, made_up[1].request.space.dimensions, 60)
+    data = parallel(results.ranking, made_up[1].request.space.dimensions, decimals=3, most=60)
     axes = {axis["name"]: dict(reversed(tick) for tick in axis["ticks"]) for axis in data["axes"]}
     assert axes["sampler"] == {"shuffle": 0.25, "oversample": 0.75}
     rates = axes["optimizer.adam.lr"]  # logarithmic, so decades are as far from each other everywhere
@@ -230,7 +230,7 @@ def test_a_damaged_model_is_a_line(made_up_copy: RunFolder):
 
 
 def test_a_missing_audit_is_reported(made_up_copy: RunFolder):
-    (finding,) = Dataset.of(RankedResults.of(made_up_copy)).findings
+    (finding,) = Dataset.of(RankedResults.of(made_up_copy).cohort).findings
     assert finding.level == "note"
     assert "the store has no digests.npy" in finding.text
 

@@ -2,7 +2,12 @@
 
 import json
 import shutil
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,6 +52,16 @@ SPACE = Space.parse(
         },
     },
     "points",
+)
+
+
+BUILDERS = (
+    "analysis.results.ablations",
+    "analysis.tables.ranked.ranked_rows",
+    "analysis.tables.ranked.ranked_table",
+    "analysis.tables.labels.label_table",
+    "analysis.tables.ablation.ablation_table",
+    "analysis.tables.ablation.test_table",
 )
 
 
@@ -173,6 +188,23 @@ def test_the_noise_floor_as_worked_by_hand(run):
     pooled = np.sqrt((0.01**2 * 2 + 0.02**2 * 2) / 2)
     # Student's t for one degree of freedom, as both recipes have the same two seeds
     assert SeedNoise(run).floor("auc") == pytest.approx(12.706205 * np.sqrt(2) * pooled)
+
+
+@pytest.mark.parametrize("command", [["rank", "--test"], ["report"]])
+def test_each_table_is_built_once_however_many_show_it(run, monkeypatch, command):
+    built: Counter[str] = Counter()
+
+    def counted(name: str, build: Callable[..., Any], *arguments: Any) -> Any:
+        built[name] += 1
+        return build(*arguments)
+
+    for name in BUILDERS:
+        module, _, function = name.rpartition(".")
+        build = getattr(import_module(module), function)
+        monkeypatch.setattr(name, partial(counted, name, build))
+    done = CliRunner().invoke(app, [*command, str(run.path)])
+    assert done.exit_code == 0, done.output
+    assert built == dict.fromkeys(BUILDERS, 1)
 
 
 def test_the_command_reruns_scores_and_writes_all_tables(run):
