@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.board import show_on_board
 from analysis.hyperparameters.branches import notes
 from analysis.hyperparameters.effects import effects
 from analysis.hyperparameters.importance import importance
+from analysis.pictures.board import show_on_board
 from analysis.pictures.gallery import draw
-from analysis.population import population, population_notes
-from analysis.rank import RankedResults
-from analysis.result_tables import result_tables
-from analysis.tables import Table, decimals_between, decimals_for, rounded, write_table
+from analysis.results import RankedResults
+from analysis.tables.rounding import decimals_between, decimals_for, rounded
+from analysis.tables.table import Table
+from analysis.tables.writers import write_table
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class Findings:
 
     @cached_property
     def importance(self) -> pd.DataFrame:
-        return importance(self.results)
+        return importance(self.results.ranking)
 
     @cached_property
     def effects(self) -> pd.DataFrame:
-        return effects(self.results)
+        return effects(self.results.ranking)
 
     @cached_property
     def remarks(self) -> list[str]:
         """What a reader of importance and effects is to know, also why there are none."""
-        return notes(self.results)
+        return notes(self.results.ranking)
 
     @cached_property
     def tables(self) -> list[Table]:
@@ -51,14 +51,14 @@ class Findings:
             certain = decimals_between(self.effects["low"], self.effects["high"])
             caption = f"Search {name}: what each value is worth"
             told.append(self._table("effects", caption, self.effects, certain))
-        return result_tables(self.results, self.top) + told
+        return self.results.tables(self.top) + told
 
     def _table(self, kind: str, caption: str, rows: pd.DataFrame, decimals: int) -> Table:
-        behind = population(self.results.splits, self.results.run.request.folds)
-        said = [*self.remarks, *population_notes(self.results.splits)]
+        cohort = self.results.cohort
+        said = [*self.remarks, *cohort.notes]
         numbers = rows.select_dtypes("float").columns
         texts = rounded(rows, dict.fromkeys(numbers, decimals))
-        return Table(kind, caption, rows, pd.DataFrame(columns=rows.columns), behind, said, texts)
+        return Table(kind, caption, rows, pd.DataFrame(columns=rows.columns), cohort.population, said, texts)
 
     def write(self) -> Sequence[Path]:
         """Write tables and pictures into the ranking's folder, and pictures into TensorBoard's; gives the PNGs."""
@@ -67,8 +67,11 @@ class Findings:
             write_table(folder, table)
         by_label = next((table.rows for table in self.tables if table.name == "labels"), None)
         files = draw(
-            self.results,
+            self.results.ranking,
             folder / "pictures",
+            truth=self.results.store.labels,
+            certain=self.results.certain,
+            no_skill=self.results.no_skill,
             importance=self.importance,
             effects=self.effects,
             by_label=by_label,

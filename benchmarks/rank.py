@@ -33,7 +33,7 @@ def measure(run: Path) -> dict[str, Any]:
     import resource
 
     from analysis.findings import Findings
-    from analysis.rank import RankedResults
+    from analysis.results import RankedResults
 
     lap("imports")
     results = RankedResults.of(run)

@@ -6,7 +6,7 @@ The few verbs of the Python API stand here; each is imported when it is first as
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedResults
+    from analysis.results import RankedResults
     from ichtune.api import search
     from ichtune.data.prepare import prepare
     from ichtune.data.store import SliceStore
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["RankedResults", "SliceStore", "Space", "prepare", "search"]
 
 _HOMES = {
-    "RankedResults": "analysis.rank",
+    "RankedResults": "analysis.results",
     "SliceStore": "ichtune.data.store",
     "Space": "ichtune.space",
     "prepare": "ichtune.data.prepare",

@@ -11,7 +11,7 @@ from ichtune.search.search import search as run_search
 from ichtune.space import Space
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedResults
+    from analysis.results import RankedResults
 
 
 def search(
@@ -22,7 +22,7 @@ def search(
     Raises:
         InputError: something asked for can't be used, or no trial finished an epoch.
     """
-    from analysis.rank import RankedResults
+    from analysis.results import RankedResults
 
     space = space if isinstance(space, Space) else Space.load(space)
     planned = plan(data, space, SearchSettings(**settings))

@@ -14,7 +14,7 @@ from rich.markup import escape
 from ichtune.errors import InputError
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedResults
+    from analysis.results import RankedResults
 
 
 class Trained(StrEnum):
@@ -323,44 +323,42 @@ def rank(
     ] = None,
 ) -> None:
     """Rank a run's trials: on the screen, and as tables in RUN/results."""
-    from analysis.rank import RankedResults
-    from analysis.result_tables import write_ranking
-    from analysis.show import no_score, print_ranking, print_test
+    from analysis.results import RankedResults
+    from analysis.screen import no_score, print_ranking, print_test
 
     results = RankedResults.of(run, metric=metric, label=label, compare=compare)
     if seeds is not None:
         _rerun(results, top, seeds)
     if test:
         _score_test(results)
-    print_ranking(results, console, top)
+    print_ranking(results.ranking, results.ranked_table, console, top)
     if test:
-        print_test(results, console)
-    files = write_ranking(results, top)
+        print_test(results.test_table, console, known=results.ranked_table.notes)
+    files = results.write(top)
     console.print(f"tables: {escape(str(files[0].parent))}", soft_wrap=True, highlight=False)
     results.run.push()
-    if not results.usable:
-        _fail(no_score(results), 1)
+    if not results.ranking.usable:
+        _fail(no_score(results.ranking), 1)
 
 
 def _rerun(results: "RankedResults", top: int, seeds: int) -> None:
-    from analysis.seeds import rerun
+    from analysis.ranking.seeds import rerun
     from ichtune.progress import progress
 
     try:
         with progress("other seeds", "trainings", console) as report:
-            rerun(results, top, seeds, report)
+            rerun(results.ranking, top, seeds, report)
     except KeyboardInterrupt:
         _fail("interrupted; run the same command again and it goes on where it was", 130)
 
 
 def _score_test(results: "RankedResults") -> None:
-    from analysis.ablation import finalists
-    from analysis.finals import score_on_test
-    from analysis.held_out import HeldOut
+    from analysis.ranking.changes import finalists
+    from analysis.test_set.score import score_on_test
     from ichtune.progress import progress
 
     with progress("test set", "views", console) as report:
-        score_on_test(HeldOut(results.run, results.store), finalists(results), report)
+        score_on_test(results.held_out, finalists(results.best, results.ablation), report)
 
 
 @app.command()
@@ -372,8 +370,8 @@ def report(
     import webbrowser
 
     from analysis.findings import Findings
-    from analysis.rank import RankedResults
     from analysis.report.build import write_report
+    from analysis.results import RankedResults
 
     findings = Findings(RankedResults.of(run))
     file = write_report(findings, findings.write())
@@ -411,7 +409,7 @@ def retrain(
 
     from analysis.retraining.plan import RetrainOptions, plan
     from analysis.retraining.train import train as train_model
-    from analysis.show import print_comparison
+    from analysis.screen import print_comparison
     from ichtune.progress import progress
     from ichtune.search.command import parse_changes
 

@@ -45,4 +45,4 @@ def test_a_wheel_holds_the_presets_and_the_analysis(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     presets = {f"ichtune/search_spaces/{path.name}" for path in (ROOT / "search_spaces").glob("*.yaml")}
-    assert presets | {"ichtune/cli.py", "analysis/rank.py"} <= names
+    assert presets | {"ichtune/cli.py", "analysis/results.py"} <= names

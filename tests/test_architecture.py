@@ -8,6 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+ANALYSIS = (
+    ("model_folder", "statistics"),
+    ("ranking",),
+    ("scoring",),
+    ("hyperparameters", "pictures", "test_set"),
+    ("tables",),
+    ("results", "retraining"),
+    ("findings", "screen"),
+    ("report",),
+)
+"""The rooms of the analysis by floors, the lowest first."""
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -80,6 +91,25 @@ def test_the_product_reaches_for_its_analysis_only_within_its_commands():
     product = {name for name in OURS if name.startswith("ichtune")}
     assert importers("analysis") & product <= {"ichtune.cli", "ichtune.api", "ichtune.search.command"}
     assert not importers("analysis", inside_functions=False) & product
+
+
+def test_the_rooms_of_the_analysis_import_those_below_them_alone():
+    floor = {room: level for level, rooms in enumerate(ANALYSIS) for room in rooms}
+    for name, path in files_of("analysis").items():
+        for module in imports(path, inside_functions=True):
+            if module.startswith("analysis.") and (to := module.split(".")[1]) != name.split(".")[1]:
+                assert floor[to] < floor[name.split(".")[1]], f"{name} imports {module}"
+
+
+def test_the_statistics_of_a_ranking_are_known_to_its_certainty_and_to_tables_of_other_scores():
+    knowing = importers("analysis.statistics.significance") & OURS.keys()
+    assert knowing == {
+        "analysis.ranking.certainty",
+        "analysis.ranking.seed_noise",
+        "analysis.results",
+        "analysis.tables.ablation",
+        "analysis.tables.labels",
+    }
 
 
 def test_albumentations_which_has_seen_its_last_release_stands_behind_one_module():

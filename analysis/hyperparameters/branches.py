@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from analysis.rank import RankedResults
-from analysis.ranked_trial import RankedTrial
+from analysis.ranking.order import Ranking
+from analysis.ranking.trial import RankedTrial
 from ichtune.runs.records import best_of
 from ichtune.space import Space
 from ichtune.space.distributions import Choice, Range, Scalar
@@ -72,12 +72,13 @@ class Rung:
     """Trials that diverged until then, did not get so far, or have no defined score."""
 
     @classmethod
-    def of(cls, results: RankedResults) -> "Rung":
+    def of(cls, ranking: Ranking) -> "Rung":
         # By number: forests draw trials by their place, which must not follow the scores.
-        own = (trial for trial in results.trials if trial.run is results.run)
+        run = ranking.run
+        own = (trial for trial in ranking.trials if trial.run is run)
         trials = sorted(own, key=lambda trial: trial.record.number)
         longest = max(trial.record.recipe.training.epochs for trial in trials)
-        epoch = min(results.run.request.settings.grace, longest)
+        epoch = min(run.request.settings.grace, longest)
         scores = [_score_at(epoch, trial) for trial in trials]
         scored = [(trial, score) for trial, score in zip(trials, scores, strict=True) if score is not None]
         return cls(
@@ -88,10 +89,10 @@ class Rung:
         )
 
 
-def branches(results: RankedResults) -> list[Branch]:
+def branches(ranking: Ranking) -> list[Branch]:
     """All trials of the run together, and then those of each option that holds hyperparameters of its own."""
-    rung = Rung.of(results)
-    space = results.run.request.space
+    rung = Rung.of(ranking)
+    space = ranking.run.request.space
     return branches_of(space, [trial.record.params for trial in rung.trials], rung.scores)
 
 
@@ -125,14 +126,14 @@ def branches_of(space: Space, params: list[Params], scores: np.ndarray) -> list[
     return found
 
 
-def notes(results: RankedResults) -> list[str]:
+def notes(ranking: Ranking) -> list[str]:
     """What a reader of importances and effects is to know: at which epoch, and without which trials and branches."""
-    rung = Rung.of(results)
+    rung = Rung.of(ranking)
     told = [f"scores at epoch {rung.epoch}, which is the same for all trials"]
     if rung.left_out:
         count = rung.left_out + len(rung.trials)
         told.append(f"{rung.left_out} of {count} trials have no score there and are left out")
-    return told + [branch.refusal for branch in branches(results) if branch.refusal]
+    return told + [branch.refusal for branch in branches(ranking) if branch.refusal]
 
 
 def place(distribution: Range | Choice, value: Any) -> float:

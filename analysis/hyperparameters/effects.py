@@ -10,7 +10,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from analysis.hyperparameters.branches import Branch, branches
 from analysis.hyperparameters.marginals import Leaves
-from analysis.rank import RankedResults
+from analysis.ranking.order import Ranking
 from ichtune.space.distributions import Choice, Range
 from ichtune.wording import plain
 
@@ -20,7 +20,7 @@ MOST_CELLS, TRIALS_A_CELL = 8, 10
 """A range is cut into so many parts with as many trials each, or into fewer where a part would hold less."""
 
 
-def effects(results: RankedResults, *, seed: int = 0) -> pd.DataFrame:
+def effects(ranking: Ranking, *, seed: int = 0) -> pd.DataFrame:
     """The mean score that each value of each hyperparameter goes with, with 95 % intervals, a row a value.
 
     `value` is an option as text, or the middle trial's number of a part of a range; `trials` have it. `effect` is
@@ -33,7 +33,7 @@ def effects(results: RankedResults, *, seed: int = 0) -> pd.DataFrame:
     A sampler that learns puts its trials where scores are good. Other values have few, so wide intervals, and in
     company that was not drawn evenly.
     """
-    rows = [row for branch in branches(results) if not branch.refusal for row in _rows(branch, seed)]
+    rows = [row for branch in branches(ranking) if not branch.refusal for row in _rows(branch, seed)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype({"value": object})
 

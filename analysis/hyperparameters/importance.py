@@ -6,7 +6,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from analysis.hyperparameters.branches import Branch, branches
 from analysis.hyperparameters.marginals import Leaves
-from analysis.rank import RankedResults
+from analysis.ranking.order import Ranking
 from ichtune.space.distributions import Choice, Range
 
 COLUMNS = ("parameter", "branch", "trials", "importance", "deviation", "chance")
@@ -14,7 +14,7 @@ FORESTS, TREES = 20, 8
 CELLS = 12
 
 
-def importance(results: RankedResults, *, seed: int = 0) -> pd.DataFrame:
+def importance(ranking: Ranking, *, seed: int = 0) -> pd.DataFrame:
     """How much of the score's variance over the space each hyperparameter decides by itself, a row each.
 
     `importance` is the mean over forests of the share of variance (Hutter, Hoos and Leyton-Brown, ICML 2014),
@@ -27,7 +27,7 @@ def importance(results: RankedResults, *, seed: int = 0) -> pd.DataFrame:
     The same fANOVA as Optuna's, but a logarithmic range is even in ratios and not in differences, impossible mixtures
     of options are not averaged over, and a thousand trials take seconds.
     """
-    rows = [row for branch in branches(results) if not branch.refusal for row in _rows(branch, seed)]
+    rows = [row for branch in branches(ranking) if not branch.refusal for row in _rows(branch, seed)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -16,7 +16,7 @@ from analysis.pictures.style import BLACK, DENSE, LINES, WIDTH, paper
 from analysis.pictures.words import trial_name
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedTrial
+    from analysis.ranking.trial import RankedTrial
 
 
 def rungs(*, grace: int, reduction: float, epochs: int) -> list[int]:

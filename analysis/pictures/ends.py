@@ -7,7 +7,7 @@ from analysis.pictures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VE
 from ichtune.runs.ends import TrialEnd
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedTrial
+    from analysis.ranking.trial import RankedTrial
 
 
 class Look(NamedTuple):

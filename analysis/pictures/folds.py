@@ -12,7 +12,7 @@ from analysis.pictures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VER
 from analysis.pictures.words import trial_name
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedTrial
+    from analysis.ranking.trial import RankedTrial
 
 MOST = 15
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, "0.5")

@@ -24,64 +24,69 @@ from analysis.pictures.words import trial_name
 from ichtune.space.points import BASELINE
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedResults, RankedTrial
+    from analysis.ranking.order import Ranking
+    from analysis.ranking.trial import RankedTrial
 
 
 def draw(
-    results: "RankedResults",
+    ranking: "Ranking",
     folder: Path,
     *,
+    truth: np.ndarray,
+    certain: pd.DataFrame,
+    no_skill: pd.DataFrame,
     importance: pd.DataFrame | None,
     effects: pd.DataFrame | None,
     by_label: pd.DataFrame | None,
 ) -> list[Path]:
     """Draw what there is to draw of a search, each picture as PNG and SVG; gives the files.
 
-    `importance`, `effects` and `by_label` are tables with the columns that the pictures of those names tell of.
+    `truth` has the labels `[N, 6]`, `certain` the scores' intervals, `no_skill` the scores of not looking. The other
+    tables have the columns that the pictures of their names show.
     """
-    return [
-        file
-        for name, figure in _pictures(results, importance, effects, by_label)
-        for file in save(figure, folder, name)
-    ]
+    figures = _pictures(ranking, truth, certain, no_skill, importance, effects, by_label)
+    return [file for name, figure in figures for file in save(figure, folder, name)]
 
 
 def _pictures(
-    results: "RankedResults",
+    ranking: "Ranking",
+    truth: np.ndarray,
+    certain: pd.DataFrame,
+    no_skill: pd.DataFrame,
     importance: pd.DataFrame | None,
     effects: pd.DataFrame | None,
     by_label: pd.DataFrame | None,
 ) -> Iterator[tuple[str, Figure]]:
     """One at a time, so that only one is in memory."""
-    trials, request = results.trials, results.run.request
+    trials, best, request = ranking.trials, ranking.best, ranking.run.request
     yield "progress", progress(trials)
     yield "saved", saved(trials)
     if importance is not None and len(importance):
         yield "importance", draw_importance(importance)
-    if np.isnan(Metric.of(trials).score(results.best)):
+    if np.isnan(Metric.of(trials).score(best)):
         return  # the best comes first: no other has a score either
     yield "curves", curves(trials, grace=request.settings.grace, reduction=request.settings.reduction)
     knobs = varying(request.space.dimensions, trials)
     if knobs:
         yield "slices", slices(trials, knobs, effects)
         yield "parallel", parallel(trials, knobs)
-    yield "folds", folds(trials, _intervals(results), _no_skill(results))
+    yield "folds", folds(trials, _intervals(certain), _no_skill(no_skill, maximised=ranking.maximised))
     shown = _shown(trials, by_label)
     if by_label is not None and shown:
         yield "labels", labels(by_label, shown)
-    if results.best.logits is not None:
-        truth = results.store.labels
-        yield "reliability", reliability(results.best.logits, truth, trial_name(results.best))
+    logits = best.logits
+    if logits is not None:
+        yield "reliability", reliability(logits, truth, trial_name(best))
 
 
-def _intervals(results: "RankedResults") -> np.ndarray:
-    return results.certain[["score_low", "score_high"]].astype(float).to_numpy()
+def _intervals(certain: pd.DataFrame) -> np.ndarray:
+    return certain[["score_low", "score_high"]].astype(float).to_numpy()
 
 
-def _no_skill(results: "RankedResults") -> float:
+def _no_skill(ways: pd.DataFrame, *, maximised: bool) -> float:
     """The most that can be had without looking."""
-    scores = results.no_skill["score"].astype(float)
-    return float(scores.max() if results.maximised else scores.min())
+    scores = ways["score"].astype(float)
+    return float(scores.max() if maximised else scores.min())
 
 
 def _shown(trials: list["RankedTrial"], by_label: pd.DataFrame | None) -> dict[str, str]:

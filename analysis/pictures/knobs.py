@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ichtune.space.distributions import Range
 from ichtune.wording import plain
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedTrial
+    from analysis.ranking.trial import RankedTrial
 
 FEW = 6
 """A range of so many values is drawn as categories."""
@@ -37,7 +38,7 @@ class Knob:
             return cls(dimension.name, tuple(values.values()))
         return cls(dimension.name, (), values.low, values.high, values.log)
 
-    @property
+    @cached_property
     def labels(self) -> list[str]:
         return [plain(category) for category in self.categories]
 

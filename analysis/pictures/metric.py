@@ -12,7 +12,7 @@ from analysis.pictures.words import number
 from ichtune.labels import LABELS
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedTrial
+    from analysis.ranking.trial import RankedTrial
 
 WIDE = 30
 """The ratio of the largest to the smallest loss from which on their axis is logarithmic."""

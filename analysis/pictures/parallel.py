@@ -20,7 +20,7 @@ from analysis.pictures.style import WIDTH, paper
 from analysis.pictures.words import number, strips, wrapped
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedTrial
+    from analysis.ranking.trial import RankedTrial
 
 TOP = 5
 """So many of the best are drawn bold, over all others."""

@@ -14,7 +14,7 @@ from analysis.pictures.style import BLACK, DENSE, WIDTH, paper
 from analysis.pictures.words import CHARACTER, shortened, trial_name
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedTrial
+    from analysis.ranking.trial import RankedTrial
 
 EDGE = 0.035
 """Where, as a share of the height, the marks of trials without a score stand."""

@@ -14,7 +14,7 @@ from analysis.pictures.style import WIDTH, paper
 from ichtune.runs.ends import TrialEnd
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedTrial
+    from analysis.ranking.trial import RankedTrial
 
 
 def saved_share(trials: Sequence["RankedTrial"], ended: TrialEnd) -> float:

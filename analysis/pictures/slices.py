@@ -18,7 +18,7 @@ from analysis.pictures.style import BLACK, DENSE, WIDTH, paper
 from analysis.pictures.words import strips, wrapped
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedTrial
+    from analysis.ranking.trial import RankedTrial
 
 COLUMNS, HEIGHT = 3, 1.75
 """Panels a row, and the height of a row in inches."""

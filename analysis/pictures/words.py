@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from analysis.rank import RankedTrial
+    from analysis.ranking.trial import RankedTrial
 
 CHARACTER: Final = 0.062
 """Inches that a character of a name takes at 8 points."""

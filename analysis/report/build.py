@@ -11,9 +11,6 @@ from typing import Any, Final
 import jinja2
 
 from analysis.findings import Findings
-from analysis.held_out import HeldOut
-from analysis.population import population_notes
-from analysis.rank import RankedResults
 from analysis.report import repeat
 from analysis.report.dataset import Dataset
 from analysis.report.figures import figures
@@ -22,6 +19,7 @@ from analysis.report.parallel import parallel
 from analysis.report.retrained import RetrainedModel, retrained_models
 from analysis.report.searching import date, endings, searched_when, settings_of, space_text
 from analysis.report.summary import Summary
+from analysis.results import RankedResults
 from ichtune.files import replacing
 from ichtune.space import Space
 
@@ -53,7 +51,7 @@ def report_page(findings: Findings, pictures: Sequence[Path]) -> str:
         scripts=scripts,
         policy=_policy([style], scripts),
         summary=Summary(results, models),
-        data=Dataset.of(results),
+        data=Dataset.of(results.cohort),
         space_text=space_text(space),
         settings=settings_of(run),
         endings=endings(run),
@@ -100,7 +98,7 @@ def _tables(findings: Findings) -> dict[str, Grid]:
     """Every table by its name; the ranking, alone or compared, is `ranked`."""
     results = findings.results
     # The population stands in the report's section on the data, and remarks beside what they are about.
-    known = {*population_notes(results.splits), *findings.remarks}
+    known = {*results.cohort.notes, *findings.remarks}
     grids = {table.name: Grid.of(table, _values(results), known) for table in findings.tables}
     ranked = grids.get("ranked") or grids.pop("compared")
     return grids | {"ranked": replace(ranked, rows=ranked.rows[:MOST_TRIALS])}
@@ -125,7 +123,7 @@ def _values(results: RankedResults) -> dict[str, str]:
 def _coordinates(results: RankedResults, space: Space) -> dict[str, Any]:
     """The data of the parallel coordinates, and the table below them with a row a trial."""
     varying = [dimension for dimension in space.dimensions if dimension.name in results.varying]
-    data = parallel(results, varying, MOST_TRIALS)
+    data = parallel(results.ranking, varying, decimals=results.digits.score, most=MOST_TRIALS)
     columns = ["rank", "trial", data["axes"][-1]["name"], *(axis["name"] for axis in data["axes"][:-1])]
     rows = []
     for rank, (shown, trial) in enumerate(zip(data["trials"], results.trials, strict=False), 1):
@@ -151,7 +149,7 @@ def _cell(text: str, value: Any) -> Cell:
 def _repeating(results: RankedResults, space: Space, models: list[RetrainedModel]) -> dict[str, Any]:
     run, store = results.run, results.store
     preset = repeat.preset_of(space)
-    looked = bool(HeldOut(run, store).looks)
+    looked = bool(results.held_out.looks)
     return {
         "commands": {
             "the store, from its source": repeat.prepare_command(store.info, store.path.name),

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.rank import RankedResults
 from analysis.report.grids import Cell, Grid
+from analysis.statistics.cohort import Cohort
 from ichtune.data.audit import NOTE, Finding, audit
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
@@ -20,9 +20,8 @@ class Dataset:
     findings: list[Finding]
 
     @classmethod
-    def of(cls, results: RankedResults) -> "Dataset":
-        store = results.store
-        return cls(_facts(store), _splits(results.splits), _audited(store))
+    def of(cls, cohort: Cohort) -> "Dataset":
+        return cls(_facts(cohort.store), _splits(cohort.splits), _audited(cohort.store))
 
 
 def _facts(store: SliceStore) -> dict[str, str]:

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.tables import WIDE, Table, rounded
+from analysis.tables.rounding import rounded
+from analysis.tables.table import Table
+from analysis.tables.writers import WIDE
 
 ABSENT = "–"
 """What stands where there can't be a value."""

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from analysis.rank import RankedResults
-from analysis.ranked_table import score_decimals
+from analysis.ranking.order import Ranking
 from analysis.report.grids import ABSENT
 from analysis.report.metric_words import metric_words
-from analysis.tables import shown
+from analysis.tables.rounding import shown
 from ichtune.space import Dimension
 from ichtune.space.distributions import Range
 from ichtune.wording import plain
@@ -22,19 +21,21 @@ DECADES = 30
 """The ratio of the highest to the lowest number from which on an axis is logarithmic."""
 
 
-def parallel(results: RankedResults, dimensions: Sequence[Dimension], most: int) -> dict[str, Any]:
+def parallel(
+    ranking: Ranking, dimensions: Sequence[Dimension], *, decimals: int, most: int
+) -> dict[str, Any]:
     """Plain data for the page's script: `axes` with their `ticks`, and `trials` with their `places` and `texts`.
 
     A place is None where the trial does not have the hyperparameter, or no score. The last axis is the score, the
     better the higher.
     """
-    trials = results.trials[:most]
+    trials = ranking.trials[:most]
     axes = [
         _axis(dimension, [_value(trial.record.params, dimension.name) for trial in trials])
         for dimension in dimensions
     ]
     scores = [None if trial.diverged or math.isnan(trial.score) else trial.score for trial in trials]
-    axes.append(_scores(results, scores))
+    axes.append(_scores(ranking, scores, decimals))
     return {
         "axes": [{"name": axis["name"], "ticks": axis["ticks"]} for axis in axes],
         "trials": [
@@ -71,13 +72,13 @@ def _axis(dimension: Dimension, values: list[Any]) -> dict[str, Any]:
     }
 
 
-def _scores(results: RankedResults, scores: list[float | None]) -> dict[str, Any]:
-    axis, decimals = _numbers(scores), score_decimals(results)
-    if not results.maximised:
+def _scores(ranking: Ranking, scores: list[float | None], decimals: int) -> dict[str, Any]:
+    axis = _numbers(scores)
+    if not ranking.maximised:
         axis["places"] = [None if place is None else 1 - place for place in axis["places"]]
         axis["ticks"] = [[1 - place, text] for place, text in axis["ticks"]]
     texts = [shown(score, decimals) or ABSENT for score in scores]
-    return {"name": metric_words(results.metric), "texts": texts, **axis}
+    return {"name": metric_words(ranking.metric), "texts": texts, **axis}
 
 
 def _categories(order: list[str], values: list[Any]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from dataclasses import fields
 from importlib.metadata import version
 from typing import Any, Final
 
-from analysis.differences import flat
+from analysis.ranking.differences import flat
+from analysis.ranking.seed_noise import SeedNoise
 from analysis.report.retrained import RetrainedModel
-from analysis.seed_noise import SeedNoise
 from ichtune.config import Recipe
 from ichtune.data.prepare import PrepareOptions
 from ichtune.data.store import StoreInfo

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from analysis.report.grids import ABSENT
-from analysis.show import print_summary
+from analysis.screen import print_summary
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import open_study
 from ichtune.space import Space

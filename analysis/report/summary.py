@@ -8,14 +8,11 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from analysis.held_out import HeldOut
-from analysis.population import population
-from analysis.rank import RankedResults
-from analysis.ranked_table import difference_decimals, interval, score_decimals
-from analysis.ranked_trial import recipe_text
+from analysis.ranking.trial import recipe_text
 from analysis.report.metric_words import metric_meaning, metric_words
 from analysis.report.retrained import RetrainedModel
-from analysis.tables import shown
+from analysis.results import RankedResults
+from analysis.tables.rounding import interval, shown
 from ichtune.labels import LABELS
 from ichtune.runs.ends import TrialEnd
 from ichtune.space.points import BASELINE
@@ -128,18 +125,17 @@ class Summary:
 
     @property
     def _tied(self) -> int:
-        assert self.results.scores is not None
-        return int(self.results.scores.tied_with(0).sum()) - 1
+        return self.results.certainty.tied
 
     @property
     def _slices(self) -> int:
         return int((self.results.truth.codes >= 0).sum())
 
     def _score(self, value: float | None) -> str:
-        return shown(value, score_decimals(self.results))
+        return shown(value, self.results.digits.score)
 
     def _interval(self, row: dict[str, Any]) -> str:
-        return interval(row["score_low"], row["score_high"], score_decimals(self.results))
+        return interval(row["score_low"], row["score_high"], self.results.digits.score)
 
     def _searched(self) -> str:
         run = self.results.run
@@ -218,7 +214,7 @@ class Summary:
         score = f"The baseline (rank {row['rank']} of {len(self._rows)}) scores {self._score(row['score'])}"
         if pd.isna(row["difference"]):
             return f"{score}."
-        digits = difference_decimals(self.results)
+        digits = self.results.digits.difference
         ends = interval(*sorted((-row["difference_low"], -row["difference_high"])), digits)
         verdict = "within chance" if row["tied_with_best"] else "beyond chance"
         return (
@@ -283,7 +279,7 @@ class Summary:
         if not len(store.test):
             return "The store has no test set: what the model does on patients that no choice was made on is unknown."
         patients = len(set(store.patients[store.test]))
-        looks = len(HeldOut(self.results.run, store).looks)
+        looks = len(self.results.held_out.looks)
         scored = sum(model.scored_on_test for model in self.models)
         size = f"The test set ({len(store.test):,} slices of {patients:,} patients)"
         if not looks and not scored:
@@ -298,7 +294,7 @@ class Summary:
         )
 
     def _rare(self) -> str:
-        behind = population(self.results.splits, self.results.run.request.folds).set_index("label")
+        behind = self.results.cohort.population.set_index("label")
         rare = [
             f"{label} ({behind.at[label, 'train_patients']:.0f})"
             for label in LABELS
@@ -314,7 +310,7 @@ class Summary:
 
     def _undefined(self) -> str:
         folds = self.results.run.request.folds
-        behind = population(self.results.splits, folds)
+        behind = self.results.cohort.population
         missing = [
             f"{label} ({defined} of {folds})"
             for label, defined in zip(behind["label"], behind["defined_folds"], strict=True)

@@ -8,10 +8,10 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from analysis.differences import Difference, flat, recipe_differences
-from analysis.rank import RankedResults
-from analysis.ranked_trial import RankedTrial
-from analysis.searched import SearchedModel, searched_experiment
+from analysis.ranking.differences import Difference, flat, recipe_differences
+from analysis.ranking.order import Ranking
+from analysis.ranking.trial import RankedTrial
+from analysis.scoring.searched import SearchedModel, searched_experiment
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
@@ -164,7 +164,7 @@ def plan(run: RunFolder | str | Path, options: RetrainOptions | None = None) -> 
             can't be used, or weights that can't be had.
     """
     options = options or RetrainOptions()
-    ranking = RankedResults.of(run)
+    ranking = Ranking.of(run)
     trial = _ranked(ranking, options.rank)
     recipe = trial.record.recipe
     experiment = searched_experiment(ranking.run.request, recipe)
@@ -177,7 +177,7 @@ def plan(run: RunFolder | str | Path, options: RetrainOptions | None = None) -> 
     return made
 
 
-def _ranked(ranking: RankedResults, rank: int) -> RankedTrial:
+def _ranked(ranking: Ranking, rank: int) -> RankedTrial:
     count = len(ranking.trials)
     if not 1 <= rank <= count:
         raise InputError(

@@ -14,10 +14,11 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
-from analysis.differences import Difference
 from analysis.model_folder import Classifier, Origin, Preprocessing, TrainedModel, write_model
-from analysis.population import population, splits
-from analysis.retraining.comparison import (
+from analysis.ranking.differences import Difference
+from analysis.retraining.plan import RetrainOptions, RetrainPlan, plan
+from analysis.retraining.resumable import ResumableTraining
+from analysis.scoring.comparison import (
     ModelScores,
     Part,
     comparison_table,
@@ -25,9 +26,9 @@ from analysis.retraining.comparison import (
     score,
     scored_parts,
 )
-from analysis.retraining.plan import RetrainOptions, RetrainPlan, plan
-from analysis.retraining.resumable import ResumableTraining
-from analysis.tables import Table, write_table
+from analysis.statistics.population import population, splits
+from analysis.tables.table import Table
+from analysis.tables.writers import write_table
 from ichtune.errors import InputError
 from ichtune.files import replacing
 from ichtune.labels import LABELS

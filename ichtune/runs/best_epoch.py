@@ -12,13 +12,14 @@ class BestEpoch:
         """`patience` is the number of epochs without a better value before giving up; None waits for ever."""
         self.metric = metric
         self.patience = patience
+        self._maximised = higher_is_better(metric)
         self.epoch = 0
         self.value = float("nan")
         self._waited = 0
 
     def update(self, epoch: int, value: float) -> bool:
         """Take an epoch's value; True if it is the best so far. NaN never is."""
-        better = value > self.value if higher_is_better(self.metric) else value < self.value
+        better = value > self.value if self._maximised else value < self.value
         first = self.epoch == 0 and value == value
         if better or first:
             self.epoch, self.value, self._waited = epoch, value, 0

@@ -145,7 +145,7 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
     """Rank what there is, and say where it stands and what comes next; gives the exit code."""
-    from analysis.show import print_summary
+    from analysis.screen import print_summary
 
     try:
         print_summary(run, console)
@@ -172,25 +172,24 @@ def _in_words(stopped: str, run: RunFolder) -> str:
 
 
 def _rank(run: RunFolder, console: Console, code: int) -> int:
-    from analysis.rank import RankedResults
-    from analysis.result_tables import write_ranking
-    from analysis.show import MOST_ROWS, no_score, print_ranking
+    from analysis.results import RankedResults
+    from analysis.screen import MOST_ROWS, no_score, print_ranking
 
     try:
         results = RankedResults.of(run)
     except InputError as error:
         console.print(f"[bold red]{escape(str(error))}[/]", soft_wrap=True)
         return code or NOTHING_USABLE
-    print_ranking(results, console)
-    files = write_ranking(results, MOST_ROWS)
+    print_ranking(results.ranking, results.ranked_table, console)
+    files = results.write(MOST_ROWS)
     run.push()
-    if not results.usable:
-        console.print(no_score(results), style="bold red", soft_wrap=True, highlight=False)
+    if not results.ranking.usable:
+        console.print(no_score(results.ranking), style="bold red", soft_wrap=True, highlight=False)
     _tell("tables:", str(files[0].parent), console)
     _tell("curves:", pasteable("tensorboard", "--logdir", run.trials), console)
     _tell("study:", f"{run.journal} (a journal of Optuna's)", console)
     _tell("report:", pasteable("ichtune", "report", run), console)
-    if not results.usable:
+    if not results.ranking.usable:
         return code or NOTHING_USABLE
     _tell("best model:", pasteable("ichtune", "retrain", run), console)
     return code

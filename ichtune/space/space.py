@@ -3,6 +3,7 @@
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -129,7 +130,7 @@ class Space:
             return {"default": walks.default_params(self.sections, "")}
         return {name: self._point(name) for name in self.written_points}
 
-    @property
+    @cached_property
     def dimensions(self) -> list[Dimension]:
         """Every searched parameter, in the recipe's order."""
         return list(walks.dimensions(self.sections, ""))

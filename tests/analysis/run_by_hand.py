@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from analysis.rank import RankedResults
+from analysis.results import RankedResults
 from benchmarks.made_up_run import quality
 from ichtune.config import Recipe
 from ichtune.runs.folder import RunFolder

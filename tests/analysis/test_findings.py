@@ -9,7 +9,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from analysis.findings import Findings
-from analysis.rank import RankedResults
+from analysis.results import RankedResults
 from ichtune.runs.folder import RunFolder
 
 

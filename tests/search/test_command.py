@@ -42,7 +42,7 @@ def test_an_interrupt_of_the_ranking_says_that_the_trials_are_kept(small_job, mo
     def interrupted(run, console):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("analysis.show.print_summary", interrupted)
+    monkeypatch.setattr("analysis.screen.print_summary", interrupted)
     console = Console(record=True, width=200)
     assert command.finish(small_job[1], console, stopped=None) == 130
     text = console.export_text()

@@ -1,0 +1,1 @@
+"""A run's trials in order, and what their own records say of them."""

@@ -1,0 +1,89 @@
+"""Did the knob act? Trials whose recipes differ in what made no difference, as their own records show it."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from analysis.ranking.differences import recipe_differences
+from analysis.ranking.trial import RankedTrial
+from ichtune.config import Constant, Recipe, effective, recipe_hash
+
+
+def idle_knobs(trials: Sequence[RankedTrial]) -> list[str]:
+    """For each trial what of its recipe did nothing, in words; empty where nothing is known against it.
+
+    - The schedule never stepped: the rate that was logged is the same in every epoch of every fold.
+    - Oversampling drew the same mix of classes as a trial that only shuffled.
+    - Another trial has the same recipe but for its seed, under another name or another spelling.
+    - Another recipe trained exactly alike: all its training losses are the same numbers.
+    """
+    recipes = [trial.record.recipe for trial in trials]
+    notes = zip(
+        map(_schedule, trials, recipes),
+        _sampler(trials, recipes),
+        _same_recipe(trials, recipes),
+        _same_training(trials, recipes),
+        strict=True,
+    )
+    return ["; ".join(filter(None, of_trial)) for of_trial in notes]
+
+
+def _schedule(trial: RankedTrial, recipe: Recipe) -> str:
+    if isinstance(recipe.schedule, Constant) or len(trial.record.epochs) < 2 or trial.diverged:
+        return ""
+    rates = {rate for epoch in trial.record.epochs for rate in (*epoch.lr, *epoch.mean_lr)}
+    lowest, highest = min(rates), max(rates)
+    if highest - lowest > 1e-9 * highest:
+        return ""
+    return f"{recipe.schedule.name} never stepped in {len(trial.record.epochs)} epochs: the rate stayed {highest:.3g}"
+
+
+def _sampler(trials: Sequence[RankedTrial], recipes: Sequence[Recipe]) -> list[str]:
+    mixes = [np.array(trial.record.epochs[0].class_mix) for trial in trials]
+    plain = next(
+        (mix for mix, recipe in zip(mixes, recipes, strict=True) if recipe.sampler == "shuffle"), None
+    )
+    return [
+        "oversampling drew the classes as they are"
+        if recipe.sampler == "oversample"
+        and plain is not None
+        and np.allclose(mix, plain, 1e-9, equal_nan=True)
+        else ""
+        for mix, recipe in zip(mixes, recipes, strict=True)
+    ]
+
+
+def _same_recipe(trials: Sequence[RankedTrial], recipes: Sequence[Recipe]) -> list[str]:
+    seedless = [
+        recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": 0})})
+        for recipe in recipes
+    ]
+    return _twins(
+        trials, [recipe_hash(recipe) for recipe in seedless], lambda _, name: f"the recipe of {name}"
+    )
+
+
+def _same_training(trials: Sequence[RankedTrial], recipes: Sequence[Recipe]) -> list[str]:
+    losses = [[epoch.folds["train_loss"] for epoch in trial.record.epochs] for trial in trials]
+    begins = ["" if trial.diverged else repr(of[0]) for trial, of in zip(trials, losses, strict=True)]
+
+    def say(pair: tuple[int, int], name: str) -> str:
+        common = min(len(losses[index]) for index in pair)
+        changes = recipe_differences(effective(recipes[pair[1]]), effective(recipes[pair[0]]))
+        if not changes or losses[pair[0]][:common] != losses[pair[1]][:common]:
+            return ""
+        return f"trained exactly as {name}: {', '.join(change.what for change in changes)} did nothing"
+
+    return _twins(trials, begins, say)
+
+
+def _twins(
+    trials: Sequence[RankedTrial], keys: Sequence[str], say: Callable[[tuple[int, int], str], str]
+) -> list[str]:
+    """A note on each trial with the key of one before it (an empty key is nobody's): `say((trial, other), name)`."""
+    first: dict[str, int] = {}
+    notes = []
+    for index, key in enumerate(keys):
+        other = first.setdefault(key, index) if key else index
+        notes.append(say((index, other), trials[other].name) if other != index else "")
+    return notes

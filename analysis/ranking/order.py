@@ -1,0 +1,132 @@
+"""The trials of a search in the order of their scores, from what its run's folder holds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from analysis.ranking.trial import RankedTrial, varying_parameters
+from ichtune.errors import InputError
+from ichtune.labels import LABELS
+from ichtune.metrics import higher_is_better
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import trial_ends
+from ichtune.wording import not_one_of
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The trials of a run, or of several over one store, best first; each with the numbers of the epoch it kept."""
+
+    runs: tuple[RunFolder, ...]
+    metric: str
+    trials: list[RankedTrial]
+    """Every trial that finished an epoch, best first; undefined scores after those, diverged ones last."""
+
+    @classmethod
+    def of(
+        cls,
+        run: RunFolder | str | Path,
+        *,
+        metric: str | None = None,
+        label: str | None = None,
+        compare: RunFolder | str | Path | None = None,
+    ) -> "Ranking":
+        """The ranking of a run by a recorded metric, by default the one that it searched for.
+
+        `label` ranks by the metric of that label alone; `compare` puts the trials of a second run beside them.
+
+        Raises:
+            InputError: there is no run, none of its trials finished an epoch, the metric was not recorded, or the
+                second run was scored on another store or other folds.
+        """
+        runs = tuple(_opened(place) for place in (run, compare) if place is not None)
+        for other in runs[1:]:
+            if other.path == runs[0].path:
+                raise InputError(f"--compare: {other} is the same run; name another one over the same store")
+            _refuse_other_data(runs[0], other)
+        asked_metric = metric or runs[0].request.space.metric
+        ranked_by = f"{asked_metric}_{label}" if label else asked_metric
+        found = [trial for folder in runs for trial in _trials(folder, ranked_by)]
+        for folder in runs:
+            if not any(trial.run is folder for trial in found):
+                raise InputError(f"{folder.path}: no trial finished an epoch, so there is nothing to rank")
+        _check_metric(found[0], asked_metric, label)
+        return cls(runs, ranked_by, sorted(found, key=lambda trial: trial.order))
+
+    @property
+    def run(self) -> RunFolder:
+        """The run, or the first of those compared: what is written goes into its folder."""
+        return self.runs[0]
+
+    @property
+    def names(self) -> str:
+        """The runs' names, for captions."""
+        return " and ".join(run.name for run in self.runs)
+
+    @property
+    def folds(self) -> int:
+        """How many folds each trial was scored on."""
+        return self.run.request.folds
+
+    @property
+    def folder(self) -> Path:
+        """Where tables go: the run's results, or below them where the ranking is by another metric than the search."""
+        own = self.metric == self.run.request.space.metric
+        return self.run.results if own else self.run.results / self.metric
+
+    @cached_property
+    def maximised(self) -> bool:
+        return higher_is_better(self.metric)
+
+    @property
+    def best(self) -> RankedTrial:
+        return self.trials[0]
+
+    @property
+    def usable(self) -> bool:
+        """Whether any trial ended sound with a score; if not, there is no best one."""
+        return any(not trial.diverged and np.isfinite(trial.score) for trial in self.trials)
+
+    @cached_property
+    def varying(self) -> list[str]:
+        """The parameters that differ between trials."""
+        return varying_parameters([trial.record.params for trial in self.trials])
+
+
+def _opened(run: RunFolder | str | Path) -> RunFolder:
+    return run if isinstance(run, RunFolder) else RunFolder.open(run)
+
+
+def _trials(run: RunFolder, metric: str) -> Iterator[RankedTrial]:
+    ends, searched = trial_ends(run), run.request.space.metric
+    for record in run.trial_records():
+        yield RankedTrial(run, record, metric, searched, ends.get(record.number, TrialEnd.RUNNING))
+
+
+def _refuse_other_data(run: RunFolder, other: RunFolder) -> None:
+    for what, name in (("store", "fingerprint"), ("number of folds", "folds")):
+        ours, theirs = getattr(run.request, name), getattr(other.request, name)
+        if ours != theirs:
+            raise InputError(
+                f"--compare: {other} was scored on another {what} than {run} ({theirs}, not {ours}), so their scores "
+                "can't stand in one table; search on the same store and folds"
+            )
+
+
+def _check_metric(trial: RankedTrial, metric: str, label: str | None) -> None:
+    recorded = [name for name in trial.record.epochs[0].mean if name not in ("defined_labels", "train_loss")]
+    if metric not in recorded:
+        raise InputError(f"--metric: {not_one_of(metric, recorded)}")
+    if label is None:
+        return
+    if label not in LABELS:
+        raise InputError(f"--label: {not_one_of(label, LABELS)}")
+    if f"{metric}_{label}" not in recorded:
+        by_label = [name for name in recorded if f"{name}_{label}" in recorded]
+        raise InputError(
+            f"--label: {metric} is not recorded by label, {' and '.join(by_label)} are; add --metric"
+        )

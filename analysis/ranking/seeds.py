@@ -1,0 +1,62 @@
+"""The best recipes trained again with other seeds."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from analysis.ranking.order import Ranking
+from analysis.ranking.seed_noise import FILE, SeedNoise
+from analysis.ranking.trial import RankedTrial
+from ichtune.progress import Report
+from ichtune.runs.records import best_of, without_nan
+from ichtune.search.resume import resume
+from ichtune.training.bank_build import build
+from ichtune.training.experiment import Experiment
+from ichtune.training.session import TrainingSession
+
+
+def rerun(ranking: Ranking, top: int, seeds: int, report: Report = lambda *_: None) -> SeedNoise:
+    """Train the best `top` recipes with `seeds` other seeds each, for as many epochs as the search gave them.
+
+    What was trained before is kept, also when this is interrupted. The feature bank is the search's own, so its
+    augmented views are the same for all seeds. `report` is called with the trainings that are done.
+
+    Raises:
+        InputError: the store is gone or another one.
+    """
+    noise = SeedNoise(ranking.run)
+    done = {(record["trial"], record["seed"]) for record in noise.records}
+    chosen = [trial for trial in ranking.trials[:top] if not trial.diverged]
+    wanted = [(trial, seed) for trial in chosen for seed in other_seeds(trial, seeds)]
+    missing = [(trial, seed) for trial, seed in wanted if (trial.name, seed) not in done]
+    if missing:
+        plan = resume(ranking.run, {})
+        build(plan.parts)
+        experiment = Experiment(plan.store.path, plan.parts, plan.folds, plan.settings.seed)
+        with open(ranking.run.path / FILE, "a") as file:
+            for number, (trial, seed) in enumerate(missing, len(wanted) - len(missing)):
+                report(number, len(wanted), "")
+                file.write(json.dumps(_train(experiment, trial, seed)) + "\n")
+                file.flush()
+        report(len(wanted), len(wanted), "")
+    return SeedNoise(ranking.run)
+
+
+def other_seeds(trial: RankedTrial, count: int) -> Iterator[int]:
+    """The seeds that follow the trial's own."""
+    own = trial.record.recipe.training.seed
+    return ((own + more) % 2**32 for more in range(1, count + 1))
+
+
+def _train(experiment: Experiment, trial: RankedTrial, seed: int) -> dict[str, Any]:
+    recipe = trial.record.recipe
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"seed": seed})})
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    session = TrainingSession(
+        trial.searched, epochs=trial.record.last.epoch, patience=recipe.training.patience
+    )
+    results = experiment.epochs(recipe, device=device, threads=torch.get_num_threads())
+    kept = best_of([epoch.record for epoch in session.run(results)], trial.searched)
+    return {"trial": trial.name, "seed": seed, "epoch": kept.epoch, "mean": without_nan(kept.mean)}

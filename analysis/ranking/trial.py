@@ -1,0 +1,105 @@
+"""A trial as a ranking sees it: the numbers of the one epoch that the search kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ichtune.errors import InputError
+from ichtune.metrics import higher_is_better
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.records import EpochRecord, TrialRecord
+
+
+@dataclass(frozen=True)
+class RankedTrial:
+    """One trial of a run, scored by a metric at the epoch that the search kept."""
+
+    run: RunFolder
+    record: TrialRecord
+    metric: str
+    """What it is ranked by."""
+    searched: str
+    """The metric that the search went by, which chose the epoch that was kept."""
+    ended: TrialEnd
+
+    @cached_property
+    def name(self) -> str:
+        return self.record.folder.name
+
+    @cached_property
+    def short_name(self) -> str:
+        """The name of its point, or else its number."""
+        return self.record.point or f"{self.record.number:04d}"
+
+    @cached_property
+    def best_epoch(self) -> EpochRecord:
+        """The epoch that the search kept, its best; the first where the score never was defined."""
+        return self.record.best_epoch(self.searched)
+
+    @cached_property
+    def score(self) -> float:
+        """The metric's mean over folds; NaN where it never was defined, or only when the training had diverged."""
+        return np.nan if self.best_epoch.diverged else self.best_epoch.mean[self.metric]
+
+    @cached_property
+    def diverged(self) -> bool:
+        return self.ended == TrialEnd.DIVERGED
+
+    @property
+    def order(self) -> tuple[bool, bool, float]:
+        """What a ranking sorts by: sound trials first, then defined scores, then better ones."""
+        undefined = bool(np.isnan(self.score))
+        return self.diverged, undefined, 0.0 if undefined else -self.score if self.maximised else self.score
+
+    @cached_property
+    def maximised(self) -> bool:
+        return higher_is_better(self.metric)
+
+    @property
+    def logits(self) -> np.ndarray | None:
+        """Out-of-fold logits of that epoch, float16 `[N, 6]` on disk; None where there are none that are finite.
+
+        Raises:
+            InputError: the file is damaged, or holds something else.
+        """
+        file = self.record.folder / "out_of_fold.npy"
+        if self.diverged or not file.is_file():
+            return None
+        try:
+            logits = np.load(file, mmap_mode="r", allow_pickle=False)  # never code
+        except (ValueError, EOFError) as error:
+            raise InputError(f"{file}: damaged ({error}); remove it to rank without it") from None
+        if logits.dtype != np.float16 or logits.ndim != 2:
+            raise InputError(
+                f"{file}: holds {logits.dtype} {logits.shape}, not float16 logits; remove it to rank without it"
+            )
+        return logits
+
+
+def varying_parameters(params: list[dict[str, Any]]) -> list[str]:
+    """The names of parameters that differ between trials, or that some trials have and others don't."""
+    names = list(dict.fromkeys(name for trial in params for name in trial))
+    return [name for name in names if len({repr(trial.get(name)) for trial in params}) > 1]
+
+
+def recipe_texts(trials: Sequence[RankedTrial], varying: list[str]) -> list[str]:
+    """`recipe_text` of each trial."""
+    return [recipe_text(trial, varying) for trial in trials]
+
+
+def recipe_text(trial: RankedTrial, varying: list[str]) -> str:
+    """What varies, as this trial had it: `dropout 0.12, focal, alpha 0.5, adam, lr 0.0031`."""
+    params = trial.record.params
+    return ", ".join(_short(name, params[name]) for name in varying if name in params)
+
+
+def _short(name: str, value: Any) -> str:
+    """A parameter without what its branch says already: `lr 0.0031`; a choice by its value alone."""
+    if isinstance(value, str):
+        return value
+    digits = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{name.rpartition('.')[2]} {digits}"

@@ -1,0 +1,1 @@
+"""Models scored on the same slices, side by side."""

@@ -1,0 +1,88 @@
+"""Models scored in the same way on the same slices, side by side, with what no skill at all would score."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import expit
+
+from analysis.ranking.metrics import TABLE_METRICS
+from ichtune.data.store import SliceStore
+from ichtune.labels import ANY, LABELS
+from ichtune.metrics import evaluate, no_skill
+from ichtune.training.batches import Fold
+from ichtune.training.losses import MaskedLoss
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a store: its rows (int64 `[n]`), their labels `[n, 6]` and how many patients they are of."""
+
+    name: str
+    rows: np.ndarray
+    labels: np.ndarray
+    patients: int
+
+    @classmethod
+    def of(cls, name: str, store: SliceStore, rows: np.ndarray) -> "Part":
+        return cls(name, rows, store.labels[rows], len(set(store.patients[rows])))
+
+    @property
+    def prevalence(self) -> np.ndarray:
+        """The share of positives among the known of each label `[6]`; NaN where none is known."""
+        known = np.maximum((~np.isnan(self.labels)).sum(axis=0), 1)
+        return np.where(np.isnan(self.labels).all(axis=0), np.nan, np.nansum(self.labels, axis=0) / known)
+
+    def about(self) -> dict[str, Any]:
+        """What kind of slices they are, as plain data."""
+        prevalence = dict(zip(LABELS, self.prevalence.tolist(), strict=True))
+        return {"slices": len(self.rows), "patients": self.patients, "prevalence": prevalence}
+
+
+def scored_parts(store: SliceStore, fold: Fold) -> list[Part]:
+    """What the models of a fold are scored on: its validation part and, if the store has one, the test set."""
+    parts = [Part.of("validation", store, fold.valid), Part.of("test", store, store.test)]
+    return [part for part in parts if len(part.rows)]
+
+
+@dataclass(frozen=True)
+class ModelScores:
+    """How good a model is on each part, by the part's name: `evaluate` and the loss."""
+
+    trained_parameters: int
+    parts: dict[str, dict[str, float]]
+
+    def row(self, parts: list[Part]) -> dict[str, Any]:
+        row: dict[str, Any] = {"trained_parameters": self.trained_parameters}
+        for part in parts:
+            scores = self.parts.get(part.name, {})
+            row[f"{part.name}_prevalence_{ANY}"] = part.prevalence[LABELS.index(ANY)]
+            row |= {f"{part.name}_{metric}": scores.get(metric, np.nan) for metric in TABLE_METRICS}
+        return row
+
+
+def score(logits: np.ndarray, labels: np.ndarray, loss: MaskedLoss) -> dict[str, float]:
+    """All metrics of logits `[n, 6]` (float32) against labels `[n, 6]`, as after an epoch of training."""
+    metrics = evaluate(expit(logits.astype(np.float64)), labels)
+    value = loss(torch.from_numpy(logits)[None], torch.from_numpy(labels)[None])
+    return metrics | {"loss": np.nan if np.isnan(labels).all() else float(value[0])}
+
+
+def no_skill_scores(parts: list[Part], train: Part) -> dict[str, ModelScores]:
+    """What predicting without looking scores: always negative, and each label's prevalence in training."""
+    # A label that training doesn't know has no score to be part of, as long as its probability is a number.
+    prevalence = np.nan_to_num(train.prevalence)
+    by_part = {part.name: no_skill(part.labels, prevalence) for part in parts}
+    ways = next(iter(by_part.values()))
+    return {way: ModelScores(0, {name: scores[way] for name, scores in by_part.items()}) for way in ways}
+
+
+def comparison_table(models: Mapping[str, ModelScores], parts: list[Part]) -> pd.DataFrame:
+    """A row a model: `model, trained_parameters`, then for each part `<part>_prevalence_any` and `<part>_<metric>`.
+
+    The prevalence stands beside the scores since a shift of it moves most of them.
+    """
+    return pd.DataFrame([{"model": name} | scores.row(parts) for name, scores in models.items()])

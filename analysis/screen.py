@@ -1,0 +1,132 @@
+"""A ranking on the screen."""
+
+from collections import Counter
+from collections.abc import Collection
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from analysis.ranking.order import Ranking
+from analysis.tables.digits import BESIDE
+from analysis.tables.rounding import shown
+from analysis.tables.table import Table
+from ichtune.runs.ends import TrialEnd
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import repeated_trials, trial_ends
+
+MOST_ROWS = 15
+RECIPE = "what varies"
+WIDE, ROOMY = 120, 100  # columns of a terminal that has room for more metrics, and for how trials ended
+
+
+def print_summary(run: RunFolder, console: Console) -> None:
+    """What became of the trials in one line, and a line for each that failed."""
+    ends = trial_ends(run)
+    counts = Counter(ends.values())
+    kinds = {
+        "done": counts[TrialEnd.LAST_EPOCH] + counts[TrialEnd.PATIENCE],
+        "stopped early": counts[TrialEnd.ASHA],
+    }
+    kinds |= {
+        kind: counts[kind]
+        for kind in (TrialEnd.FAILED, TrialEnd.DIVERGED, TrialEnd.INTERRUPTED)
+        if counts[kind]
+    }
+    text = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    if repeats := repeated_trials(run):
+        text += f"; {repeats} more proposals were recipes tried before, whose results they took"
+    console.print(f"{len(ends)} trials: {text}", highlight=False, soft_wrap=True)
+    for folder in run.trial_folders():
+        if ends.get(folder.number) == TrialEnd.FAILED:
+            console.print(
+                f"  {folder.path.name} failed: {escape(folder.last_error())}", highlight=False, soft_wrap=True
+            )
+
+
+def print_ranking(ranking: Ranking, ranked: Table, console: Console, top: int = MOST_ROWS) -> None:
+    """The best trials and, under them, what no skill at all would score; as wide as the screen allows.
+
+    `ranked` is the ranking's table, whose texts are shown here.
+    """
+    title = f"{ranking.names}: {ranking.metric} on {ranking.folds} folds, mean ± deviation"
+    screen = Grid(box=box.SIMPLE, title=escape(title), pad_edge=False, collapse_padding=True)
+    columns = _columns(ranked, ranking.metric, console.width)
+    for head in columns:
+        screen.add_column(head, no_wrap=head != RECIPE)
+    count = len(ranked.rows)
+    rows = [[escape(text) for text in row] for row in zip(*columns.values(), strict=True)]
+    for place, row in enumerate(rows[: min(top, count)]):
+        screen.add_row(*row, style="" if place else "bold")
+    screen.add_section()
+    for row, way in zip(rows[count:], ranked.below["trial"], strict=True):
+        screen.add_row(*row[:-1], escape(str(way)), style="dim")
+    console.print(screen)
+    for note in ranked.notes:
+        console.print(escape(note), highlight=False, soft_wrap=True)
+    if count > top:
+        console.print(f"... and {count - top} more in the tables", highlight=False)
+
+
+def _columns(ranked: Table, metric: str, width: int) -> dict[str, list[str]]:
+    """The columns of the table that a screen has room for, by their heads; the rows of no skill at their ends."""
+    texts = {name: list(ranked.human[name]) for name in ranked.human}
+    count, score = len(ranked.rows), metric.replace("_", " ")
+    values = texts.get(score, [""] * len(ranked.human))
+    spreads = texts.get("folds ±", values)[:count]
+    columns = {"": texts["rank"], **({"run": texts["run"]} if "run" in texts else {})}
+    columns["trial"] = [*texts["trial"][:count], *["no skill"] * (len(values) - count)]
+    columns[metric] = [
+        *(
+            f"{value or 'undefined'} ± {spread or '?'}"
+            for value, spread in zip(values, spreads, strict=False)
+        ),
+        *values[count:],
+    ]
+    if "ranks" in texts:
+        for head in ("95 %", "ranks"):
+            columns[head] = [text.replace(" to ", "-") for text in texts.get(head, [""] * len(values))]
+    if width >= WIDE:
+        beside = (name.replace("_", " ") for name in BESIDE if name != metric)
+        columns |= {name.replace(" ", "\n"): texts[name] for name in beside if name in texts}
+    if width >= ROOMY:
+        columns |= {head: texts[head] for head in ("epoch", "ended")}
+    return columns | {RECIPE: texts.get("recipe", [""] * len(values))}
+
+
+def no_score(ranking: Ranking) -> str:
+    """Why there is no best trial, where none has a score."""
+    if all(trial.diverged for trial in ranking.trials):
+        return "no trial has a score, as all of them diverged; a lower learning rate may help"
+    return f"no trial has a score: {ranking.metric} is undefined on every fold, or the trial diverged"
+
+
+def print_test(found: Table | None, console: Console, *, known: Collection[str]) -> None:
+    """What the best trial and the baseline score on the test set, a column each; `known` are notes already shown."""
+    if found is None:
+        console.print(
+            "the best trial's model was not kept, so it has no score on the test set", soft_wrap=True
+        )
+        return
+    screen = Grid(box=box.SIMPLE, title=escape(found.caption), pad_edge=False)
+    for head in ("", *found.human["change"]):
+        screen.add_column(escape(head))
+    for name in found.human.columns.drop("change"):
+        screen.add_row(name, *map(escape, found.human[name]))
+    console.print(screen)
+    for note in found.notes:
+        if note not in known:
+            console.print(escape(note), highlight=False, soft_wrap=True)
+
+
+def print_comparison(table: pd.DataFrame, console: Console) -> None:
+    """A column a model, a row a number; the table has a row a model."""
+    shown_table = Grid(box=box.SIMPLE, pad_edge=False)
+    shown_table.add_column("", no_wrap=True)
+    for name in table["model"]:
+        shown_table.add_column(str(name), justify="right")
+    for column_name in table.columns.drop("model"):
+        shown_table.add_row(column_name, *(shown(value) for value in table[column_name]))
+    console.print(shown_table)

@@ -1,0 +1,1 @@
+"""How patients move a score, and how sure that leaves it."""

@@ -1,0 +1,41 @@
+"""How many decimals the numbers of a ranking support."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from analysis.ranking.certainty import Certainty
+from analysis.ranking.order import Ranking
+from analysis.tables.rounding import decimals_between, decimals_for
+
+BESIDE: Final = ("average_precision", "subset_accuracy", "weighted_log_loss")
+"""The metrics that people see beside the score."""
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Decimals of a ranking's columns."""
+
+    score: int
+    """By the scores' errors."""
+    difference: int
+    """By the errors of paired differences, which are often smaller."""
+    beside: dict[str, int]
+    """Of the metrics beside the score, by their spread over folds."""
+
+    @classmethod
+    def of(cls, ranking: Ranking, certainty: Certainty) -> "Digits":
+        return cls(
+            score=decimals_for(certainty.typical_error),
+            difference=decimals_between(
+                certainty.table["difference_low"], certainty.table["difference_high"]
+            ),
+            beside={name: _beside(ranking, name) for name in BESIDE if name != ranking.metric},
+        )
+
+
+def _beside(ranking: Ranking, metric: str) -> int:
+    spreads = [trial.best_epoch.std[metric] for trial in ranking.trials]
+    known = [spread for spread in spreads if spread == spread]
+    return decimals_for(float(np.median(known)) / ranking.folds**0.5) if known else 4

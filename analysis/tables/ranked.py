@@ -1,0 +1,219 @@
+"""A ranking as one table: for people with what its uncertainty supports, for programs whole."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.ranking.certainty import Certainty
+from analysis.ranking.idle import idle_knobs
+from analysis.ranking.metrics import TABLE_METRICS, column
+from analysis.ranking.order import Ranking
+from analysis.ranking.seed_noise import SeedNoise
+from analysis.ranking.trial import RankedTrial, recipe_texts
+from analysis.statistics.cohort import Cohort
+from analysis.tables.digits import Digits
+from analysis.tables.rounding import all_shown, intervals, shown
+from analysis.tables.table import Table
+from ichtune.runs.folder import RunFolder
+
+FEW = 5
+"""Positive patients below which a label's part of a score is pointed at."""
+RETOLD = 5
+"""Recipes whose other seeds are told of in words."""
+
+
+def ranked_rows(ranking: Ranking, certainty: Certainty, seeds: SeedNoise) -> pd.DataFrame:
+    """A row a trial, with the columns that docs/tables.md tells of, and one for each parameter that varies."""
+    trials, several = ranking.trials, len(ranking.runs) > 1
+    sure, remarks = certainty.table.to_dict("records"), idle_knobs(trials)
+    rows = pd.DataFrame(
+        [
+            _front(rank, trial, ranking.metric, several=several) | certain | _back(trial, remark)
+            for rank, (trial, certain, remark) in enumerate(zip(trials, sure, remarks, strict=True), 1)
+        ]
+    )
+    again = seeds.table(ranking.metric).reindex(rows["trial"]).reset_index(drop=True)
+    again["noise_floor"] = seeds.floor(ranking.metric)
+    front = list(rows.columns).index("rank_high") + 1
+    values = [{name: trial.record.params.get(name) for name in ranking.varying} for trial in trials]
+    params = pd.DataFrame(values, dtype=object)
+    return pd.concat([rows.iloc[:, :front], again, rows.iloc[:, front:], params], axis=1)
+
+
+def _front(rank: int, trial: RankedTrial, metric: str, *, several: bool) -> dict[str, object]:
+    return {
+        "rank": rank,
+        **({"run": trial.run.name} if several else {}),
+        "trial": trial.name,
+        "point": trial.record.point or "",
+        "score": trial.score,
+        "score_std": trial.best_epoch.std[metric],
+    }
+
+
+def _back(trial: RankedTrial, note: str) -> dict[str, object]:
+    mean = trial.best_epoch.mean
+    return {
+        **{_COLUMNS[name]: mean.get(name, np.nan) for name in (*TABLE_METRICS, "defined_labels")},
+        "best_epoch": trial.best_epoch.epoch,
+        "last_epoch": trial.record.epochs[-1].epoch,
+        "ended": trial.ended,
+        "note": note,
+    }
+
+
+_COLUMNS = {name: column(name) for name in (*TABLE_METRICS, "defined_labels")}
+
+
+def no_skill_rows(metric: str, ways: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
+    """What predicting without looking scores on the same folds: a row a way, the metrics' mean over folds."""
+    return pd.DataFrame(
+        [
+            {"trial": way, "score": values.get(metric, np.nan)}
+            | {_COLUMNS[name]: values[name] for name in TABLE_METRICS if name in values}
+            | {"defined_labels": values["defined_labels"]}
+            for way, values in ways.items()
+        ]
+    )
+
+
+def ranked_table(
+    ranking: Ranking,
+    certainty: Certainty,
+    cohort: Cohort,
+    digits: Digits,
+    rows: pd.DataFrame,
+    below: pd.DataFrame,
+) -> Table:
+    """The ranking (`ranked_rows`) over its no-skill rows, with its population and what must be said about it."""
+    return Table(
+        name="compared" if len(ranking.runs) > 1 else "ranked",
+        caption=(
+            f"Search {ranking.names}: {len(ranking.trials)} trials by {ranking.metric}, mean over {ranking.folds} "
+            "patient-grouped folds at the epoch that the search kept of each"
+        ),
+        rows=rows,
+        below=below,
+        population=cohort.population,
+        notes=[
+            *_notes(ranking, certainty, digits.score),
+            *_seed_notes(ranking, rows, digits.score),
+            *_loss_note(ranking),
+            *cohort.notes,
+            *map(provenance, ranking.runs),
+        ],
+        texts=_texts(ranking, digits, rows, below),
+    )
+
+
+def _notes(ranking: Ranking, certainty: Certainty, decimals: int) -> list[str]:
+    """What the rows do not say by themselves: ties, and how much of the best score is luck."""
+    said = []
+    if certainty.others:
+        said.append(
+            f"{certainty.tied} of the other {certainty.others} trials can't be told from the best (paired by patient, "
+            "Holm's correction over all pairs; an interval of one difference that leaves 0 out is not enough)"
+        )
+        said.append(
+            f"best score {shown(ranking.best.score, decimals)}; less what choosing the best of "
+            f"{len(certainty.measured)} has added to it: {shown(certainty.corrected_best, decimals)}"
+        )
+    few = ", ".join(f"{label} ({count})" for label, count in certainty.carriers.items() if count < FEW)
+    if few:
+        said.append(f"few patients carry a part of this score, which is a matter of luck: {few}")
+    return said
+
+
+def _seed_notes(ranking: Ranking, rows: pd.DataFrame, decimals: int) -> list[str]:
+    """What other seeds made of the best recipes; nothing before `--seeds`."""
+    floor = rows["noise_floor"].iloc[0]
+    if np.isnan(floor):
+        return []
+    again = rows.dropna(subset="seeds").head(RETOLD)
+    told = [
+        f"{ranking.trials[row['rank'] - 1].short_name} {row['seed_mean']:.{decimals}f} (in the search "
+        f"{shown(row['score'], decimals)})"
+        for row in again.to_dict("records")
+    ]
+    return [
+        f"mean of {again['seeds'].max():.0f} other seeds: {', '.join(told)}",
+        f"two trainings of one recipe differ by up to {shown(floor, decimals)} by their seeds alone (95 %)",
+    ]
+
+
+def _loss_note(ranking: Ranking) -> list[str]:
+    if ranking.metric != "loss":
+        return []
+    return ["each recipe's loss is on a scale of its own, so this order means little between losses"]
+
+
+def provenance(run: RunFolder) -> str:
+    """What it takes to make the numbers again."""
+    request = run.request
+    return f"run {run.name}: seed {request.settings.seed}, store {request.fingerprint}"
+
+
+def _texts(ranking: Ranking, digits: Digits, rows: pd.DataFrame, below: pd.DataFrame) -> pd.DataFrame:
+    """The columns that people read, as texts; the rows of no skill stand below."""
+    texts = {
+        "rank": list(map(str, rows["rank"])),
+        **({"run": rows["run"]} if "run" in rows else {}),
+        "trial": [trial.short_name for trial in ranking.trials],
+        **_scores(ranking.metric, digits, rows),
+        "95 %": intervals(rows["score_low"], rows["score_high"], digits.score),
+        "folds ±": all_shown(rows["score_std"], digits.score),
+        "to the best (95 %)": _differences(rows, digits.difference),
+        "tied": ["yes" if tied == 1 else "" for tied in rows["tied_with_best"]],
+        "ranks": intervals(rows["rank_low"], rows["rank_high"], 0),
+        **_seed_texts(rows, digits.score),
+        **_beside(digits, rows),
+        "epoch": [
+            f"{best}/{last}" for best, last in zip(rows["best_epoch"], rows["last_epoch"], strict=True)
+        ],
+        "ended": rows["ended"],
+        "recipe": recipe_texts(ranking.trials, ranking.varying),
+        "note": rows["note"],
+    }
+    ways = {
+        "trial": [f"no skill: {way}" for way in below["trial"]],
+        **_scores(ranking.metric, digits, below),
+        **_beside(digits, below),
+    }
+    both = pd.concat([pd.DataFrame(texts), pd.DataFrame(ways)], ignore_index=True).fillna("")
+    return both.loc[:, (both != "").any()]  # nobody needs an empty column of notes
+
+
+def _scores(metric: str, digits: Digits, rows: pd.DataFrame) -> dict[str, list[str]]:
+    return {metric.replace("_", " "): all_shown(rows["score"], digits.score)}
+
+
+def _beside(digits: Digits, rows: pd.DataFrame) -> dict[str, list[str]]:
+    """The metrics beside the score, and how many labels are defined."""
+    metrics = {name.replace("_", " "): all_shown(rows[name], many) for name, many in digits.beside.items()}
+    labels = [text.removesuffix(".0") for text in all_shown(rows["defined_labels"], 1)]
+    return metrics | {"labels": labels}
+
+
+def _differences(rows: pd.DataFrame, decimals: int) -> list[str]:
+    """`-0.0213 (-0.0412 to -0.0014)`; nothing of the first trial, nor of one that can't be compared with it."""
+    ends = intervals(rows["difference_low"], rows["difference_high"], decimals)
+    return [
+        "" if rank == 1 or pd.isna(measured) else f"{difference:+.{decimals}f} ({between})"
+        for rank, measured, difference, between in zip(
+            rows["rank"], rows["rank_low"], rows["difference"], ends, strict=True
+        )
+    ]
+
+
+def _seed_texts(rows: pd.DataFrame, decimals: int) -> dict[str, list[str]]:
+    """What other seeds made of the recipes, and what seeds alone may do to a difference; nothing before `--seeds`."""
+    floor: Any = rows["noise_floor"].iloc[0]
+    if np.isnan(floor):
+        return {}
+    again = [
+        "" if np.isnan(count) else f"{mean:.{decimals}f} ({count:.0f})"
+        for count, mean in zip(rows["seeds"], rows["seed_mean"], strict=True)
+    ]
+    return {"other seeds": again, "seed noise": [f"{floor:.{decimals}f}"] * len(rows)}

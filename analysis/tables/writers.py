@@ -1,0 +1,191 @@
+"""Writes tables for people and for programs: rounded in Markdown, LaTeX and HTML, whole in CSV, JSON and Excel."""
+
+import html
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from openpyxl import Workbook
+from openpyxl.styles import Font
+from openpyxl.worksheet.worksheet import Worksheet
+
+from analysis.tables.rounding import rounded
+from analysis.tables.table import Table
+from ichtune.files import replacing
+
+_LATEX = (
+    {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"±": r"$\pm$", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+)
+
+LONG = 40
+"""Characters of a cell beyond which it takes several lines of a page."""
+WIDE = 9
+"""Columns from which on a table is printed across the page."""
+PRINTED = 30
+"""Lines of a table that LaTeX gets: what a page holds."""
+_PARAGRAPH = r">{\raggedright\arraybackslash}p{7cm}"
+
+
+def write_table(folder: Path, table: Table) -> list[Path]:
+    """Write the table's .csv, .md, .tex, .html, .json and .xlsx; gives the files.
+
+    The population and the notes stand in all but the CSV, which would no longer be one table; the population has
+    one of its own, population.csv.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "csv": table.whole.to_csv(index=False),
+        "json": _json(table),
+        "md": _markdown(table),
+        "tex": _latex(table),
+        "html": _html(table),
+    }
+    for suffix, text in texts.items():
+        with replacing(folder / f"{table.name}.{suffix}") as file:
+            file.write_text(text)
+    with replacing(folder / "population.csv") as file:
+        table.population.to_csv(file, index=False)
+    with replacing(folder / f"{table.name}.xlsx") as file:
+        _workbook(table).save(file)
+    return [folder / f"{table.name}.{suffix}" for suffix in (*texts, "xlsx")]
+
+
+def _json(table: Table) -> str:
+    def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+        return json.loads(str(frame.to_json(orient="records", double_precision=15)))
+
+    content = {
+        "caption": table.caption,
+        "rows": rows(table.rows),
+        "no_skill": rows(table.below),
+        "population": rows(table.population),
+        "notes": list(table.notes),
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def _markdown(table: Table) -> str:
+    def grid(frame: pd.DataFrame) -> str:
+        def row(cells: list[str]) -> str:
+            return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+        lines = [row(list(frame.columns)), row(["---"] * len(frame.columns))]
+        return "\n".join(lines + [row(cells) for cells in frame.to_numpy().tolist()])
+
+    parts = [table.caption, grid(table.human), *table.notes, grid(rounded(table.population))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _latex(table: Table) -> str:
+    # A page is too narrow for many columns, whose rows then take two lines.
+    wide = len(table.human.columns) >= WIDE
+    kind, most = ("sidewaystable", PRINTED // 2) if wide else ("table", PRINTED)
+    count = len(table.rows)
+    printed = table.human.drop(index=range(most, count))
+    cut = [f"the first {most} of {count} rows; all stand in {table.name}.csv"] if count > most else []
+    lines = [
+        r"% needs \usepackage{array,booktabs,graphicx,rotating}",
+        rf"\begin{{{kind}}}",
+        rf"\caption{{{_tex(table.caption)}}}",
+        *_latex_grid(printed.loc[:, (printed != "").any()], min(most, count), r"\linewidth"),
+        r"\par\medskip\footnotesize",
+        *(rf"{_tex(note)}\par" for note in [*cut, *table.notes]),
+        r"\medskip",
+        *_latex_grid(
+            rounded(table.population), len(table.population), r"0.6\linewidth" if wide else r"\linewidth"
+        ),
+        rf"\end{{{kind}}}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_grid(frame: pd.DataFrame, ranked: int, width: str) -> list[str]:
+    rows = [" & ".join(map(_tex, cells)) + r" \\" for cells in frame.to_numpy().tolist()]
+    columns = (_PARAGRAPH if frame[name].str.len().max() > LONG else "l" for name in frame.columns)
+    return [
+        rf"\resizebox{{{width}}}{{!}}{{%",
+        rf"\begin{{tabular}}{{{''.join(columns)}}}",
+        r"\toprule",
+        " & ".join(map(_tex, frame.columns)) + r" \\",
+        r"\midrule",
+        *rows[:ranked],
+        *([r"\midrule"] if len(rows) > ranked else []),
+        *rows[ranked:],
+        r"\bottomrule",
+        r"\end{tabular}}",
+    ]
+
+
+def _tex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def html_grid(frame: pd.DataFrame, caption: str = "", *, ranked: int | None = None) -> str:
+    """A table of texts as HTML, escaped; rows after the first `ranked` stand in its foot."""
+
+    def row(cells: list[str], tag: str) -> str:
+        kinds = (f'{tag} class="long"' if len(cell) > LONG else tag for cell in cells)
+        filled = (f"<{kind}>{html.escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+        return f"<tr>{''.join(filled)}</tr>"
+
+    rows = [row(cells, "td") for cells in frame.to_numpy().tolist()]
+    ranked = len(rows) if ranked is None else ranked
+    return "\n".join(
+        [
+            f"<table><caption>{html.escape(caption)}</caption>",
+            f"<thead>{row(list(frame.columns), 'th')}</thead><tbody>",
+            *rows[:ranked],
+            "</tbody><tfoot>",
+            *rows[ranked:],
+            "</tfoot></table>",
+        ]
+    )
+
+
+def _html(table: Table) -> str:
+    return "\n".join(
+        [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            f"<title>{html.escape(table.caption)}</title><style>",
+            "body{font:15px system-ui,sans-serif;margin:2rem;color:#1a1a1a}",
+            "table{border-collapse:collapse;font-variant-numeric:tabular-nums}",
+            "caption{text-align:left;padding:.5rem 0;font-weight:600}",
+            "th,td{padding:.3rem .7rem;text-align:left;white-space:nowrap;border-bottom:1px solid #ddd}",
+            ".long{white-space:normal;min-width:22rem}",
+            "thead th{border-bottom:2px solid #333}tfoot td{color:#666;font-style:italic}",
+            "</style></head><body>",
+            html_grid(table.human, table.caption, ranked=len(table.rows)),
+            *(f"<p>{html.escape(note)}</p>" for note in table.notes),
+            html_grid(rounded(table.population), "The slices and patients behind it"),
+            "</body></html>",
+            "",
+        ]
+    )
+
+
+def _workbook(table: Table) -> Workbook:
+    book = Workbook()
+    book.remove(book.worksheets[0])
+    _fill(book.create_sheet(table.name[:31]), table.whole)
+    _fill(book.create_sheet("population"), table.population)
+    _fill(book.create_sheet("notes"), pd.DataFrame({"notes": [table.caption, *table.notes]}))
+    return book
+
+
+def _fill(sheet: Worksheet, frame: pd.DataFrame) -> None:
+    sheet.append(list(frame.columns))
+    for cell in sheet[1]:
+        cell.font = Font(bold=True)
+    sheet.freeze_panes = "A2"
+    for row, values in enumerate(frame.astype(object).to_numpy().tolist(), 2):
+        for column, value in enumerate(values, 1):
+            missing = (
+                value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
+            )
+            cell = sheet.cell(row, column, None if missing else value)
+            if isinstance(value, str):
+                cell.data_type = "s"  # a text that begins with = is no formula

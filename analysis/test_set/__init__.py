@@ -1,0 +1,1 @@
+"""The test set, which is scored at the end alone."""

@@ -1,0 +1,63 @@
+"""The test set, which no search looks at, and what trials that were scored on it at the end predict for it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from analysis.ranking.trial import RankedTrial
+from analysis.statistics.influence import Truth
+from analysis.statistics.population import no_skill_rows
+from ichtune.data.store import SliceStore
+from ichtune.files import replacing
+from ichtune.runs.folder import RunFolder
+from ichtune.training.batches import Fold
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What trials of a run predict for the test set, as `RUN/test` keeps it."""
+
+    run: RunFolder
+    store: SliceStore
+
+    @property
+    def looks(self) -> list[dict[str, Any]]:
+        """Each time that trials were scored on the test set: `at` (UTC) and `trials`."""
+        file = self.run.path / "test" / "looks.json"
+        return json.loads(file.read_text()) if file.is_file() else []
+
+    @cached_property
+    def truth(self) -> Truth:
+        """The test set as one fold, on which all scores are made."""
+        fold = Fold(0, self.store.train, self.store.test)
+        return Truth(self.store.labels, self.store.patients, [fold])
+
+    @cached_property
+    def no_skill(self) -> dict[str, dict[str, float]]:
+        """What predicting without looking scores on the test set, by its name and then by metric."""
+        return no_skill_rows(self.store, list(self.truth.folds))
+
+    def logits(self, trial: RankedTrial) -> np.ndarray | None:
+        """The trial's logits `[N, 6]` (float16, NaN outside the test set); None where it was not scored."""
+        file = self.run.path / "test" / f"{trial.name}.npy"
+        if not file.is_file():
+            return None
+        logits = np.full(self.store.labels.shape, np.nan, np.float16)
+        logits[self.store.test] = np.load(file, allow_pickle=False)
+        return logits
+
+    def keep(self, logits: Mapping[str, np.ndarray]) -> None:
+        """Keep what trials, by name, predict for the test set (`[n, 6]`), and that it was looked at for them."""
+        folder = self.run.path / "test"
+        folder.mkdir(exist_ok=True)
+        for name, predicted in logits.items():
+            with replacing(folder / f"{name}.npy") as file, open(file, "wb") as stream:
+                np.save(stream, predicted.astype(np.float16))
+        look = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "trials": list(logits)}
+        with replacing(folder / "looks.json") as file:
+            file.write_text(json.dumps([*self.looks, look], indent=2) + "\n")

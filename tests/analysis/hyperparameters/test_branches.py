@@ -1,0 +1,113 @@
+"""Importance and effects are told from comparable scores, within branches that hold enough of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.hyperparameters.branches import Rung, branches, branches_of, notes, place
+from analysis.hyperparameters.effects import effects
+from analysis.hyperparameters.importance import importance
+from analysis.results import RankedResults
+from ichtune.data.store import SliceStore
+from ichtune.runs.folder import RunFolder
+from ichtune.space import Space
+from ichtune.space.distributions import Choice, Range
+from tests.analysis.run_by_hand import drawn, run_by_hand, searched
+
+DEFAULT = Space.load("default")
+RATES = Space.parse({"optimizer": {"name": "adam", "lr": {"loguniform": [1e-4, 1e-2]}}}, "rates")
+
+
+def test_a_score_is_the_objective_that_the_search_had_at_the_first_rung(
+    made_up: tuple[SliceStore, RunFolder],
+):
+    results = RankedResults.of(made_up[1])
+    rung = Rung.of(results)
+    expected = {trial.record.number: trial.record.epochs[1].objective for trial in results.trials}
+    assert rung.epoch == 2
+    assert [expected[trial.record.number] for trial in rung.trials] == rung.scores.tolist()
+    assert len(rung.trials) == 60
+
+
+def test_trials_without_a_score_at_the_rung_are_left_out_and_told(tmp_path: Path):
+    scores = [
+        [0.5, 0.6],
+        [0.7, 0.6, 0.9],
+        [0.5],
+        [0.5, np.inf],
+        [None, None],
+        [None, 0.4],
+        [0.5, 0.8, np.inf],
+    ]
+    results = run_by_hand(tmp_path / "run", RATES, [({"optimizer.lr": 1e-3}, scored) for scored in scores])
+    assert Rung.of(results).scores.tolist() == [0.6, 0.7, 0.4, 0.8]
+    assert "3 of 7 trials have no score there and are left out" in notes(results)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "value", "expected"),
+    [
+        (Range.parse("loguniform", [1e-5, 1e-1]), 1e-3, 0.5),
+        (Range.parse("uniform", [1, 3]), 1.5, 0.25),
+        (Range.parse("int", [1, 4]), 1, 1 / 8),
+        (Range.parse("quniform", [0.5, 0.9, 0.1]), 0.7, 0.5),
+        (Choice.of(["adam", None, True, 3]), None, 3 / 8),
+    ],
+)
+def test_a_space_is_even_between_0_and_1(distribution: Range | Choice, value: object, expected: float):
+    assert place(distribution, value) == pytest.approx(expected)
+
+
+def test_a_branch_is_the_trials_that_took_its_option():
+    params = drawn(DEFAULT, 50)
+    found = {branch.when: branch for branch in branches_of(DEFAULT, params, np.arange(50.0))}
+    taken = [number for number, trial in enumerate(params) if trial["optimizer"] == "adam"]
+    adam = found["optimizer is adam"]
+    assert adam.scores.tolist() == taken
+    assert [own.dimension.name for own in adam.own] == ["optimizer.adam.lr", "optimizer.adam.weight_decay"]
+    assert adam.own[0].values == [params[number]["optimizer.adam.lr"] for number in taken]
+    assert list(found) == [
+        "",
+        "loss is focal",
+        "optimizer is adam",
+        "optimizer is radam",
+        "optimizer is sgd",
+        "schedule is plateau",
+    ]
+
+
+def test_a_branch_with_too_few_trials_is_refused_in_words(tmp_path: Path):
+    results = searched(tmp_path / "run", DEFAULT, 30)
+    small = [branch for branch in branches(results) if len(branch.scores) < 20]
+    assert small
+    for branch in small:
+        told = f"{branch.when}: {len(branch.scores)} with a score; importance and effects mislead below 20"
+        assert told in notes(results)
+    refused = {branch.when for branch in small}
+    assert not refused & {*importance(results)["branch"], *effects(results)["branch"]}
+
+
+@pytest.mark.parametrize(
+    ("rates", "scores", "message"),
+    [
+        ([1e-3] * 30, np.linspace(0.5, 0.6, 30), "all trials: no hyperparameter varies"),
+        (
+            np.geomspace(1e-4, 1e-2, 30),
+            [0.5] * 30,
+            "all trials: all 30 score the same, so nothing has an effect",
+        ),
+    ],
+)
+def test_where_nothing_varies_nothing_is_told(tmp_path: Path, rates: list, scores: list, message: str):
+    trials = [({"optimizer.lr": rate}, [score, score]) for rate, score in zip(rates, scores, strict=True)]
+    results = run_by_hand(tmp_path / "run", RATES, trials)
+    assert message in notes(results)
+    assert importance(results).empty
+    assert effects(results).empty
+
+
+def test_a_space_that_varies_nothing_has_no_branches(tmp_path: Path):
+    results = run_by_hand(tmp_path / "run", Space.parse({}, "fixed"), [({}, [0.5, 0.5])] * 30)
+    assert importance(results).empty
+    assert effects(results).empty

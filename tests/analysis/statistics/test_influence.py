@@ -1,0 +1,92 @@
+"""What each patient adds to a score, beside scikit-learn's weighted metrics and a bootstrap over patients."""
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score
+
+from analysis.statistics.influence import Measure, Truth, is_measurable
+from analysis.statistics.significance import Scores
+from ichtune.config import METRIC_DIRECTIONS
+from ichtune.metrics import evaluate
+from ichtune.training.batches import Fold
+
+MEASURABLE = sorted(set(METRIC_DIRECTIONS) - {"loss"})
+
+
+def heads(seed: int, patients: int = 40, slices: int = 10) -> tuple[np.ndarray, Truth]:
+    """Logits, with ties, and the truth in two folds; some labels are unknown."""
+    rng = np.random.default_rng(seed)
+    patient = np.repeat(np.arange(patients), slices)
+    labels = ((rng.random((patients, 6)) < 0.5)[patient] & (rng.random((len(patient), 6)) < 0.6)).astype(
+        float
+    )
+    logits = np.round(
+        1.5 * labels - 1 + rng.normal(0, 1, (patients, 6))[patient] + rng.normal(0, 1, labels.shape), 1
+    )
+    labels[rng.random(labels.shape) < 0.02] = np.nan
+    rows = np.arange(len(patient))
+    folds = [Fold(k, rows[patient % 2 != k], rows[patient % 2 == k]) for k in range(2)]
+    return logits.astype(np.float16), Truth(labels, patient, folds)
+
+
+@pytest.mark.parametrize("metric", [*MEASURABLE, "auc_subdural", "average_precision_any"])
+def test_the_score_is_the_mean_over_folds_of_what_training_records(metric):
+    logits, truth = heads(1)
+    recorded = [
+        evaluate(expit(logits[f.valid].astype(float)), truth.labels[f.valid])[metric] for f in truth.folds
+    ]
+    assert Measure(metric, truth).of(logits)[0] == pytest.approx(np.mean(recorded), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("metric", "by_sklearn"),
+    [
+        ("auc", lambda y, s, w: roc_auc_score(y, s, sample_weight=w)),
+        ("average_precision", lambda y, s, w: average_precision_score(y, s, sample_weight=w)),
+        ("f1", lambda y, s, w: f1_score(y, s >= 0, sample_weight=w)),
+        ("precision", lambda y, s, w: precision_score(y, s >= 0, sample_weight=w)),
+        ("recall", lambda y, s, w: recall_score(y, s >= 0, sample_weight=w)),
+    ],
+)
+def test_a_patients_share_is_the_slope_of_scikit_learns_metric_by_the_patients_weight(metric, by_sklearn):
+    logits, truth = heads(2)
+    first = truth.folds[0].valid
+    whole = Truth(np.tile(truth.labels[:, :1], 6), truth.patients, [Fold(0, first, first)])
+    measure = Measure(metric, whole)
+    (carriers,) = set(measure.carriers.values())
+    found = measure.of(np.tile(logits[:, :1], 6))[1] / np.sqrt(carriers / (carriers - 1))
+    known = first[~np.isnan(truth.labels[first, 0])]
+    y, s, patient = truth.labels[known, 0], logits[known, 0].astype(float), whole.codes[known]
+    for one in (0, 3, 11):
+        up, down = (by_sklearn(y, s, 1 + step * (patient == one)) for step in (1e-4, -1e-4))
+        assert found[one] == pytest.approx((up - down) / 2e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", MEASURABLE)
+def test_the_error_is_that_of_a_bootstrap_over_patients(metric):
+    rng = np.random.default_rng(3)
+    logits, truth = heads(3)
+    scores = Scores.of(Measure(metric, truth), [logits])
+    rows_of = [np.flatnonzero(truth.patients == patient) for patient in range(40)]
+    draws = []
+    for _ in range(120):
+        drawn_scores = []
+        for fold in truth.folds:
+            drawn = rng.choice(np.unique(truth.patients[fold.valid]), 20)
+            rows = np.concatenate([rows_of[patient] for patient in drawn])
+            drawn_scores.append(evaluate(expit(logits[rows].astype(float)), truth.labels[rows])[metric])
+        draws.append(np.mean(drawn_scores))
+    assert scores.errors[0] == pytest.approx(np.std(draws), rel=0.3)
+
+
+def test_the_loss_depends_on_the_recipe_so_predictions_alone_do_not_measure_it():
+    assert not is_measurable("loss")
+    assert is_measurable("auc_epidural")
+    assert not is_measurable("subset_accuracy_any")
+
+
+def test_a_score_that_no_fold_defines_is_not_a_number():
+    logits, truth = heads(4)
+    empty = Truth(np.zeros_like(truth.labels), truth.patients, truth.folds)
+    assert np.isnan(Measure("auc", empty).of(logits)[0])

@@ -1,0 +1,152 @@
+"""A finished search is ranked by what its folder holds."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from analysis.results import RankedResults
+from benchmarks.made_up_run import made_up_run, made_up_store
+from ichtune.errors import InputError
+
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "tables.md"
+
+
+@pytest.fixture(scope="module")
+def results(made_up) -> RankedResults:
+    return RankedResults.of(made_up[1])
+
+
+def test_trials_stand_by_their_score_best_first(results):
+    scores = results.table["score"].to_numpy(float)
+    assert (np.diff(scores) <= 0).all()
+    assert results.table["rank"].tolist() == list(range(1, 61))
+
+
+def test_a_score_is_scikit_learns_on_the_kept_predictions(results):
+    store, trial = results.store, results.best
+    areas = []
+    for _, valid in store.fold_indices():
+        both = [k for k in range(6) if 0 < store.labels[valid, k].mean() < 1]
+        areas.append(np.mean([roc_auc_score(store.labels[valid, k], trial.logits[valid, k]) for k in both]))
+    assert trial.score == pytest.approx(np.mean(areas), abs=1e-3)  # predictions are kept in half precision
+
+
+def test_every_score_lies_in_its_interval_and_the_best_is_tied_with_itself(results):
+    table = results.table
+    assert ((table["score_low"] < table["score"]) & (table["score"] < table["score_high"])).all()
+    assert bool(table["tied_with_best"].iloc[0])
+    assert table["difference"].iloc[0] == 0
+    assert ((table["rank_low"] <= table["rank"]) & (table["rank"] <= table["rank_high"])).all()
+
+
+def test_a_recipe_that_learns_nothing_is_told_from_the_best(results):
+    assert not results.table["tied_with_best"].iloc[-1]
+    assert results.table["difference_high"].iloc[-1] < 0
+
+
+def test_another_metric_ranks_the_same_kept_epochs_anew(made_up, results):
+    again = RankedResults.of(made_up[1], metric="weighted_log_loss")
+    assert (np.diff(again.table["score"].to_numpy(float)) >= 0).all()
+    one = results.table.set_index("trial")["weighted_log_loss"]
+    assert again.table.set_index("trial")["score"].to_dict() == one.to_dict()
+    assert again.table["score_low"].notna().all()
+
+
+def test_one_label_can_be_ranked_by_alone(made_up):
+    results = RankedResults.of(made_up[1], label="subdural")
+    folds = results.best.best_epoch.folds["auc_subdural"]
+    assert results.best.score == pytest.approx(np.mean([value for value in folds if value is not None]))
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"metric": "aucc"}, "--metric: 'aucc' is not one of .*did you mean 'auc'"),
+        ({"label": "subdura"}, "--label: 'subdura' is not one of .*did you mean 'subdural'"),
+        ({"metric": "f1", "label": "any"}, "f1 is not recorded by label, auc and average_precision are"),
+    ],
+)
+def test_a_metric_that_was_not_recorded_is_refused_with_those_that_were(made_up, asked, message):
+    with pytest.raises(InputError, match=message):
+        RankedResults.of(made_up[1], **asked)
+
+
+def test_the_recipes_own_loss_ranks_without_intervals(made_up):
+    results = RankedResults.of(made_up[1], metric="loss")
+    assert results.table["score_low"].isna().all()
+    assert any("scale of its own" in note for note in results.ranked_table.notes)
+
+
+def test_two_searches_over_one_store_stand_in_one_table(made_up, tmp_path):
+    store, run = made_up
+    other = made_up_run(tmp_path, store, 5, name="other", seed=1)
+    table = RankedResults.of(run, compare=other).table
+    assert len(table) == 65
+    assert table["run"].value_counts().to_dict() == {"made-up": 60, "other": 5}
+    assert (np.diff(table["score"].to_numpy(float)) <= 0).all()
+
+
+def test_a_search_over_another_store_is_refused(made_up, tmp_path):
+    other = made_up_run(tmp_path, made_up_store(tmp_path / "store", 300), 2, name="other")
+    with pytest.raises(InputError, match=r"--compare: .* was scored on another store"):
+        RankedResults.of(made_up[1], compare=other)
+
+
+def test_no_skill_has_half_the_area_and_its_rows_name_the_defined_labels(results):
+    assert results.no_skill["score"].tolist() == [0.5, 0.5]
+    assert (results.no_skill["defined_labels"] <= 6).all()
+
+
+def test_every_column_is_documented(results, made_up):
+    documented = set(re.findall(r"`(\w+)`", DOCUMENTED.read_text()))
+    columns = [name for name in results.table.columns if name not in results.varying]
+    assert set(columns) <= documented
+    assert set(results.by_label([0]).columns) <= documented
+
+
+def test_the_labels_of_a_trial_have_the_patients_behind_them(results):
+    rows = results.by_label([0]).set_index("label")
+    table = results.store.table
+    positive = table[(table["split"] == "train") & (table["subdural"] == 1)]
+    assert rows.at["subdural", "positive_patients"] == positive["patient_id"].nunique()
+    assert rows.at["any", "auc_low"] < rows.at["any", "auc"] < rows.at["any", "auc_high"]
+
+
+def test_people_see_as_many_digits_as_the_errors_support(results):
+    table = results.ranked_table
+    error = np.median(results.scores.errors)
+    assert 0.01 < error < 0.1  # so two digits of it are three decimals
+    assert re.fullmatch(r"0\.\d{3}", table.human["auc"].iloc[0])
+    assert len(str(table.rows["score"].iloc[0])) > 10
+
+
+def test_what_must_be_known_stands_in_the_notes(results):
+    notes = "\n".join(results.ranked_table.notes)
+    assert re.search(r"\d+ of the other 59 trials can't be told from the best", notes)
+    assert "less what choosing the best of 60 has added to it" in notes
+    assert "2,080 slices of 60 patients" in notes
+    assert "prevalence in train / test" in notes
+
+
+def test_trials_without_predictions_are_ranked_without_an_interval(made_up_copy):
+    first = RankedResults.of(made_up_copy).best.record.folder
+    (first / "out_of_fold.npy").unlink()
+    table = RankedResults.of(made_up_copy).table
+    assert pd.isna(table["score_low"].iloc[0])
+    assert table["score_low"].iloc[1:].notna().all()
+
+
+def test_code_in_a_run_from_somebody_else_is_not_run_but_told(made_up_copy, tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (tmp_path.joinpath("sprung").touch, ())
+
+    file = RankedResults.of(made_up_copy).best.record.folder / "out_of_fold.npy"
+    np.save(file, np.array([Trap()], dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match=r"out_of_fold.npy: damaged"):
+        _ = RankedResults.of(made_up_copy).table
+    assert not (tmp_path / "sprung").exists()
