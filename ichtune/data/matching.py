@@ -8,14 +8,25 @@ from dataclasses import dataclass, field
 
 from ichtune.data.name_fits import Claim, Step, claims_of, of_same_base_name, without_suffix
 
-_NUMBER = re.compile(r"(^|/)0*(\d+)(?:\.0*)?(?=/|$)")
+
+def _as_numbers(path: str) -> str:
+    """A path without its suffix, those of its parts that are whole numbers written in one way."""
+    return "/".join(map(_as_number, without_suffix(path).split("/")))
+
+
+def _as_number(part: str) -> str:
+    whole, _, decimals = part.partition(".")
+    is_whole = whole.isdecimal() and whole.isascii() and not decimals.strip("0")
+    return (whole.lstrip("0") or "0") if is_whole else part
+
+
 AS_WRITTEN = (Step.EXACT, Step.SUFFIX)
 _READINGS: dict[Step, Callable[[str], str]] = {
     Step.EXACT: lambda path: path,
     Step.CASE: str.casefold,
     Step.UNICODE: lambda path: unicodedata.normalize("NFC", path),
     Step.BLANKS: lambda path: "".join(path.split()),
-    Step.NUMBER: lambda path: _NUMBER.sub(r"\1\2", without_suffix(path)),
+    Step.NUMBER: _as_numbers,
 }
 """What each step does to both sides, on top of what the steps before it did."""
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
-IMAGE_SUFFIX = re.compile(r"\.(png|jpe?g|dcm|dicom|ima)$", re.IGNORECASE)
+IMAGE_SUFFIXES = {"png", "jpg", "jpeg", "dcm", "dicom", "ima"}
 _ABSOLUTE = re.compile(r"/|~|\.\.(/|$)|[A-Za-z]:|[a-z0-9]+:/", re.IGNORECASE)
 _DOUBT = "the table's paths fit the folder with more than one number of leading folders left away"
 
@@ -27,7 +27,8 @@ class Step(StrEnum):
 
 def without_suffix(file: str) -> str:
     """A file's path or name without the suffix of an image or DICOM file."""
-    return IMAGE_SUFFIX.sub("", file)
+    bare, _, suffix = file.rpartition(".")
+    return bare if suffix.strip().lower() in IMAGE_SUFFIXES else file
 
 
 class Claim(NamedTuple):
@@ -129,9 +130,8 @@ def _of_suffix(path: str, found: list[int], folder: Folder) -> list[int]:
     """Those that have the path's own suffix, if any has."""
     if len(found) == 1:
         return found
-    suffix = IMAGE_SUFFIX.search(path)
-    same = [number for number in found if suffix and folder.read[number].endswith(suffix[0])]
-    return same or found
+    suffix = path[len(without_suffix(path)) :]
+    return [number for number in found if suffix and folder.read[number].endswith(suffix)] or found
 
 
 def _depths(paths: Iterable[str], folder: Folder) -> list[int]:
