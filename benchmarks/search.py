@@ -47,7 +47,7 @@ from ichtune.data.demo import demo_store
 from ichtune.data.store import SliceStore
 from ichtune.runs.folder import RunFolder, TrialRecord
 from ichtune.runs.settings import SearchSettings
-from ichtune.search.search import plan
+from ichtune.search.plan import plan
 from ichtune.training.experiment import Experiment
 
 AT_ONCE, FOLD = 2, 0

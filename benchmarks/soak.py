@@ -36,12 +36,13 @@ from ray import cloudpickle
 from rich.console import Console
 
 import ichtune.search.search as searching
+from ichtune.commands import search_flow
 from ichtune.config import Recipe, recipe_hash
 from ichtune.data.demo import demo_store
 from ichtune.runs.folder import RunFolder, TrialRecord
 from ichtune.runs.settings import SearchSettings
 from ichtune.runs.study import open_study, settled_trials, trial_ends
-from ichtune.search import command
+from ichtune.search.plan import plan
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment
 from ichtune.training.results import EpochResult
@@ -94,9 +95,9 @@ def drive(store: Path, runs: Path, trials: int) -> int:
     searching.Experiment = Shaky  # ty: ignore[invalid-assignment]
     console = Console(width=100)
     if (runs / NAME / "search.yaml").exists():
-        return command.resume(runs, NAME, {}, console, data=None, space=None, changes={}, dry_run=False)
+        return search_flow.resume(runs, NAME, {}, console, data=None, space=None, changes={}, dry_run=False)
     settings = SearchSettings(trials=trials, runs=runs, **SETTINGS)  # ty: ignore[invalid-argument-type]
-    return command.run(store, Space.parse(SPACE, NAME), settings, console, dry_run=False)
+    return search_flow.run(store, Space.parse(SPACE, NAME), settings, console, dry_run=False)
 
 
 class Attack:
@@ -180,9 +181,7 @@ def scores_alone(experiment: Experiment, recipe: Recipe) -> list[float]:
 def count_wrong(run: RunFolder, records: list[TrialRecord]) -> int:
     """How many trials have another score in some epoch than their recipe has when it is trained alone."""
     request = run.request
-    planned = searching.plan(
-        request.data, request.space, replace(request.settings, name="alone", runs=run.path)
-    )
+    planned = plan(request.data, request.space, replace(request.settings, name="alone", runs=run.path))
     experiment = Experiment(planned.store.path, planned.parts, request.folds, request.settings.seed)
     torch.set_num_threads(1)
     wrong = 0

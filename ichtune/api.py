@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from ichtune.commands import search_flow
 from ichtune.runs.settings import SearchSettings
-from ichtune.search.search import plan
+from ichtune.search.plan import plan
 from ichtune.search.search import search as run_search
 from ichtune.space import Space
 
@@ -26,4 +27,5 @@ def search(
 
     space = space if isinstance(space, Space) else Space.load(space)
     planned = plan(data, space, SearchSettings(**settings))
+    search_flow.refuse_without_room(planned)
     return RankedResults.of(run_search(planned, console or Console(stderr=True)).run)

@@ -12,7 +12,8 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from ichtune.data.prepare import PrepareOptions, prepare
+from ichtune.data.options import PrepareOptions
+from ichtune.data.prepare import prepare
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
 

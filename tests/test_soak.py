@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ichtune.data.prepare import PrepareOptions, prepare
+from ichtune.data.options import PrepareOptions
+from ichtune.data.prepare import prepare
 from tests.conftest import write_rsna
 
 SOAK = Path(__file__).parents[1] / "benchmarks" / "soak.py"

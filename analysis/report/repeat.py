@@ -4,17 +4,19 @@ import json
 import platform
 import shlex
 from collections import Counter
-from dataclasses import fields
+from collections.abc import Collection, Mapping
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any
 
 from analysis.ranking.differences import flat
 from analysis.ranking.seed_noise import SeedNoise
 from analysis.report.retrained import RetrainedModel
+from analysis.retraining.options import RetrainOptions
 from ichtune.config import Recipe
-from ichtune.data.prepare import PrepareOptions
+from ichtune.data.options import PrepareOptions
 from ichtune.data.store import StoreInfo
 from ichtune.errors import InputError
+from ichtune.options import options_of
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.settings import SearchSettings
@@ -22,42 +24,27 @@ from ichtune.space import Space
 from ichtune.wording import plain
 from ichtune.yaml_text import write_yaml
 
-FLAGS: Final = {"time_budget_s": "time-budget"}
-"""Settings that the command calls otherwise."""
-RETRAIN_FLAGS: Final = {
-    "training.epochs": "epochs",
-    "training.patience": "patience",
-    "training.batch_size": "batch-size",
-    "optimizer.lr": "lr",
-    "model.size": "size",
-}
-
 
 def prepare_command(info: StoreInfo, store: str) -> str:
     """The command that makes such a store of its source."""
+    all_test = info.folds == 0
     asked = {
         "format": info.format,
         "size": info.size,
         "window": "/".join(f"{edge:g}" for edge in info.window) if info.window else None,
-        "test_fraction": round(info.test_fraction, 6),
-        "folds": info.folds,
         "seed": info.seed,
+        **({} if all_test else {"test_fraction": round(info.test_fraction, 6), "folds": info.folds}),
     }
-    defaults = PrepareOptions()
-    usual = {name: getattr(defaults, name) for name in asked} | {"window": "40/80"}
-    changed = {name: value for name, value in asked.items() if value is not None and value != usual[name]}
-    return _command(
-        "ichtune", "prepare", "SOURCE", store, *_flags(changed), *(["--hash-ids"] if info.hashed_ids else [])
-    )
+    switches = {"--all-test": all_test, "--hash-ids": info.hashed_ids}
+    given = [flag for flag, on in switches.items() if on]
+    return _command("ichtune", "prepare", "SOURCE", store, *_flags(PrepareOptions, asked), *given)
 
 
 def search_command(run: RunFolder, store: str, space: str) -> str:
     """The command that searches alike; `space` is the name of a preset or a file."""
-    settings = run.request.settings.as_dict()
-    usual = {field.name: field.default for field in fields(SearchSettings)}
-    changed = {name: value for name, value in settings.items() if name != "runs" and value != usual[name]}
-    asked = {"trials": settings["trials"], "seed": settings["seed"], **changed, "name": run.name}
-    return _command("ichtune", "search", "--data", store, "--space", space, *_flags(asked))
+    settings = {**run.request.settings.as_dict(), "runs": None, "name": run.name}
+    flags = _flags(SearchSettings, settings, always=("trials", "seed"))
+    return _command("ichtune", "search", "--data", store, "--space", space, *flags)
 
 
 def preset_of(space: Space) -> str | None:
@@ -74,15 +61,21 @@ def retrain_command(run: RunFolder, model: RetrainedModel) -> str:
     record = TrialRecord.read(run.trial(origin.trial).path)
     assert record, "a retrained trial has finished an epoch"
     before, after = record.recipe, model.about.recipe
-    asked = {"rank": origin.rank, "train": after.model.train, "head": origin.head, "fold": origin.fold}
+    asked: dict[str, Any] = {
+        "rank": origin.rank,
+        "train": after.model.train,
+        "head": origin.head,
+        "fold": origin.fold,
+        "label": model.label,
+    }
     changed = _changed(before, after) | {"optimizer.lr": after.optimizer.lr}
     if model.metrics["metric"] != run.request.space.metric:
         changed["metric"] = model.metrics["metric"]
-    flags = {RETRAIN_FLAGS[key]: value for key, value in changed.items() if key in RETRAIN_FLAGS}
-    sets = [f"--set={key}={_yaml(value)}" for key, value in changed.items() if key not in RETRAIN_FLAGS]
-    return _command(
-        "ichtune", "retrain", f"runs/{run.name}", *_flags(asked | flags | {"label": model.label}), *sets
-    )
+    names = {option.recipe_key: option.name for option in options_of(RetrainOptions) if option.recipe_key}
+    asked |= {names[key]: value for key, value in changed.items() if key in names}
+    sets = [f"--set={key}={_yaml(value)}" for key, value in changed.items() if key not in names]
+    flags = _flags(RetrainOptions, asked, always=asked)
+    return _command("ichtune", "retrain", f"runs/{run.name}", *flags, *sets)
 
 
 def rank_command(run: RunFolder, *, test: bool) -> str:
@@ -124,11 +117,14 @@ def search_yaml(run: RunFolder) -> str:
     return write_yaml(run.request.as_dict() | {"data": run.request.data.name}).strip()
 
 
-def _flags(settings: dict[str, Any]) -> list[str]:
+def _flags(settings: type, values: Mapping[str, Any], always: Collection[str] = ()) -> list[str]:
+    """The flags of the values that are not the options' defaults, and of those that are `always` named."""
     return [
         part
-        for name, value in settings.items()
-        for part in (f"--{FLAGS.get(name, name).replace('_', '-')}", plain(value))
+        for option in options_of(settings)
+        if (value := values.get(option.name)) is not None
+        and (option.name in always or value != option.default)
+        for part in (option.flag, plain(value))
     ]
 
 

@@ -1,22 +1,23 @@
 """What a retraining will do: a ranked trial's recipe, what changes in it, and where the model goes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
 from analysis.ranking.differences import Difference, flat, recipe_differences
 from analysis.ranking.order import Ranking
 from analysis.ranking.trial import RankedTrial
+from analysis.retraining.options import RetrainOptions
 from analysis.scoring.searched import SearchedModel, searched_experiment
 from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import evaluate
 from ichtune.models.network import Network
+from ichtune.options import options_of
 from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.training.batches import Fold
@@ -24,28 +25,6 @@ from ichtune.training.experiment import Experiment, folds_of, open_store
 
 # A rate that suits a new head tears apart a backbone that has learned already.
 LR_DIVISOR: Final = 10
-
-
-@dataclass(frozen=True)
-class RetrainOptions:
-    """What a retraining is asked for; None leaves a setting as the search had it."""
-
-    rank: int = 1
-    train: Literal["last", "all"] = "all"
-    head: Literal["warm", "fresh"] = "warm"
-    """`warm` starts from the search's own head of the fold, `fresh` from a newly drawn one."""
-    fold: int = 0
-    """To validate on; the others are trained on."""
-    epochs: int | None = None
-    patience: int | None = None
-    lr: float | None = None
-    """None is the recipe's, a tenth of it where the search had the backbone frozen."""
-    size: int | None = None
-    batch_size: int | None = None
-    label: str | None = None
-    """Of the model's folder; None is `rank1-all` and the like."""
-    changes: Mapping[str, object] = field(default_factory=dict)
-    """Other settings by key, as `loss.name`; `metric` is what the best epoch goes by."""
 
 
 @dataclass(frozen=True)
@@ -197,13 +176,12 @@ def _changed(recipe: Recipe, metric: str, options: RetrainOptions) -> Space:
     """The recipe and the metric to train by, as a space of nothing else."""
     frozen = recipe.model.train == "frozen"
     asked = {
-        "model.train": options.train,
-        "model.size": options.size,
-        "optimizer.lr": recipe.optimizer.lr / LR_DIVISOR if frozen and options.lr is None else options.lr,
-        "training.epochs": options.epochs,
-        "training.patience": options.patience,
-        "training.batch_size": options.batch_size,
+        option.recipe_key: getattr(options, option.name)
+        for option in options_of(RetrainOptions)
+        if option.recipe_key
     }
+    if frozen and options.lr is None:
+        asked["optimizer.lr"] = recipe.optimizer.lr / LR_DIVISOR
     changes = {key: value for key, value in asked.items() if value is not None} | dict(options.changes)
     searched = {"name": "retrain", "metric": metric, **recipe.model_dump(mode="json")}
     space = Space.parse(searched, "retrain").changed(changes)

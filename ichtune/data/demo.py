@@ -6,8 +6,9 @@ from pathlib import Path
 from platformdirs import user_cache_path
 from rich.console import Console
 
+from ichtune.data.options import PrepareOptions
 from ichtune.data.phantom import write_phantoms
-from ichtune.data.prepare import PrepareOptions, prepare
+from ichtune.data.prepare import prepare
 from ichtune.progress import progress
 
 PATIENTS = 40

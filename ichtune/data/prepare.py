@@ -11,44 +11,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ichtune.data.options import PrepareOptions
 from ichtune.data.patients import settle_patients
 from ichtune.data.reading import CHUNK, Reader, read_in_order
 from ichtune.data.sources import NothingUsable, Source, open_source
 from ichtune.data.splits import SplitPlan, assign_splits, check_patients
 from ichtune.data.staging import Staging
 from ichtune.data.store import COLUMNS, VERSION, SliceStore, StoreInfo, fingerprint, write_info
-from ichtune.data.windows import WINDOWS, Window
+from ichtune.data.windows import Window
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
 
 Progress = Callable[[int, int, int], None]
 """Called with entries done, entries in all, and rejected so far."""
-
-
-@dataclass(frozen=True)
-class PrepareOptions:
-    """What a store is made with, besides its source."""
-
-    labels: Path | None = None
-    format: str = "auto"
-    size: int = 256
-    window: Window = WINDOWS["brain"]
-    test_fraction: float = 0.2
-    folds: int = 5
-    seed: int = 0
-    workers: int | None = None
-    hash_ids: bool = False
-    max_rejected: float = 0.05
-    overwrite: bool = False
-    all_test: bool = False
-    """Test slices alone; `test_fraction` and `folds` don't matter then."""
-
-    @property
-    def split_plan(self) -> SplitPlan:
-        """How the slices are to be divided."""
-        if self.all_test:
-            return SplitPlan.all_test(self.seed)
-        return SplitPlan(self.test_fraction, self.folds, self.seed)
 
 
 class NotPrepared(InputError):
@@ -93,12 +68,14 @@ def prepare(source: Path, store: Path, options: PrepareOptions, progress: Progre
     _check_target(store, options.overwrite)
     work = store.with_name(store.name + ".partial")
     try:
-        opened = open_source(source, labels=options.labels, kind=options.format, window=options.window)
+        opened = open_source(
+            source, labels=options.labels, kind=options.format, window=Window.parse(options.window)
+        )
     except NothingUsable as error:
         raise _not_prepared(error, error.rejected, work) from None
     total = len(opened.entries) + len(opened.rejected)
     _check_rejected(opened.rejected, total, options.max_rejected, work)
-    _check_named_patients(opened, options.split_plan, work)
+    _check_named_patients(opened, _split_plan(options), work)
     staging = Staging.begin(work, options.size, _plan(opened, options))
     _read_all(opened, staging, options.workers or os.cpu_count() or 1, progress)
     rejected = _all_rejected(opened, staging)
@@ -150,6 +127,12 @@ def _keep_rejected(rejected: pd.DataFrame, work: Path) -> Path:
     return work / "rejected.csv"
 
 
+def _split_plan(options: PrepareOptions) -> SplitPlan:
+    if options.all_test:
+        return SplitPlan.all_test(options.seed)
+    return SplitPlan(options.test_fraction, options.folds, options.seed)
+
+
 def _plan(source: Source, options: PrepareOptions) -> dict[str, object]:
     """Everything that what is read depends on: a run of another plan must not go on with it."""
     entries = hashlib.sha256(source.entries.to_csv(index=False).encode()).hexdigest()
@@ -195,7 +178,7 @@ def _write_tables(
     slices, digests = _slices(source, staging)
     patients = settle_patients(slices)
     slices = slices.assign(patient_id=patients.ids)
-    plan = options.split_plan
+    plan = _split_plan(options)
     split, fold = _stable_splits(slices, plan)
     slices = slices.assign(split=split, fold=fold.astype(np.int16))
     for label in LABELS:

@@ -4,36 +4,38 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ichtune.options import option
+
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How many trials, how they are scored and stopped, on what resources, and where the run goes."""
+    """How many trials, how they are scored and stopped, on what resources, and where the run goes.
 
-    trials: int = 30
-    """For the grid sampler at most this many; it ends with its last combination."""
-    name: str | None = None
-    """The run's name; None is the space's name and the time."""
-    runs: str | Path = "runs"
-    """Folder of all runs: a path, or a URI such as `s3://bucket/runs`."""
-    address: str | None = None
-    """A Ray cluster's address; None starts a local Ray."""
-    folds: int | None = None
-    """None is all that the store has."""
-    sampler: str = "tpe"
-    grace: int = 2
-    """Epochs before ASHA may stop a trial."""
-    reduction: float = 3.0
-    """ASHA lets one in so many go on at each rung."""
-    views: int = 4
-    """Augmented views of each slice in the feature bank."""
-    cpus_per_trial: float = 1.0
-    gpus_per_trial: float | None = None
-    """None is a quarter of a GPU where the cluster has any."""
-    max_concurrent: int | None = None
-    time_budget_s: float | None = None
-    max_failures: int = 3
-    """How often a trial that broke is tried again, from its last checkpoint."""
-    seed: int = 0
+    With the grid sampler `trials` is a maximum: it ends with its last combination. `gpus_per_trial` None is a quarter
+    of a GPU where there is any.
+    """
+
+    trials: int = option(30, "How many recipes to try.", min=1)
+    name: str | None = option(None, "Name of the run (default: the space and the time).")
+    runs: str | Path = option(
+        "runs", "Folder of all runs, or s3://BUCKET/...; on a cluster, one that all nodes share."
+    )
+    address: str | None = option(None, "Ray cluster to join (default: a local Ray).")
+    folds: int | None = option(
+        None, "Folds that each trial is scored on (default: all of the store's).", min=1
+    )
+    sampler: str = option("tpe", "tpe, random, grid, gp or cmaes.")
+    grace: int = option(2, "Epochs before ASHA may stop a trial.", min=1)
+    reduction: float = option(3.0, "N: keep the top 1/N at each ASHA rung.", min=1.1)
+    views: int = option(4, "Augmented views of each slice in the feature bank.", min=1)
+    cpus_per_trial: float = option(1.0, "CPU cores per trial.", min=0.1)
+    gpus_per_trial: float | None = option(None, "GPUs per trial (fractions allowed).", min=0)
+    max_concurrent: int | None = option(None, "Most trials to run at once.", min=1)
+    time_budget_s: float | None = option(
+        None, "Stop after this many seconds of trials.", flag="time-budget", min=1
+    )
+    max_failures: int = option(3, "How often to retry a trial that broke.", min=0)
+    seed: int = option(0, "Random seed of sampler, augmentation and random weights.", min=0)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for a YAML file."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
-from ichtune.search.search import Plan, plan_again
+from ichtune.search.plan import Plan, plan_again
 from ichtune.space import Space
 
 FREE = (

@@ -1,146 +1,23 @@
 """A search from its data to its ranking."""
 
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import datetime
-from pathlib import Path
+from dataclasses import dataclass
 
-import numpy as np
 from rich.console import Console
 
-from ichtune.config import LEVELS
-from ichtune.data.store import SliceStore
-from ichtune.errors import InputError
-from ichtune.metrics import is_defined
-from ichtune.models.precision import resolved
 from ichtune.progress import progress
 from ichtune.runs.folder import RunFolder
-from ichtune.runs.remote import below
-from ichtune.runs.request import SearchRequest
-from ichtune.runs.settings import SearchSettings
 from ichtune.search.bank_tasks import compute_on
 from ichtune.search.capacity import Capacity, offered, trial_resources
 from ichtune.search.cluster import connected
-from ichtune.search.samplers import make_sampler
+from ichtune.search.plan import Plan
 from ichtune.search.storage import check_storage
 from ichtune.search.trial import TrialJob
 from ichtune.search.tuner import run_trials
 from ichtune.search.view import Board, SearchView
-from ichtune.space import Space
-from ichtune.training.bank import BankPart, is_finished
 from ichtune.training.bank_build import build
-from ichtune.training.bank_plan import plan_parts
-from ichtune.training.batches import Fold
-from ichtune.training.experiment import Experiment, folds_of
-
-LONGEST_NAME = 255
-FALLBACK = "weighted_log_loss"
-"""A metric that needs no label to be both positive and negative."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A search as it will be run: everything is checked, and nothing has been written or computed."""
-
-    store: SliceStore
-    space: Space
-    settings: SearchSettings
-    parts: tuple[BankPart, ...]
-    resumed: bool = False
-
-    @property
-    def folds(self) -> int:
-        """How many folds of the store each trial is scored on."""
-        return self.settings.folds or self.store.info.folds
-
-    @property
-    def run(self) -> str:
-        """The place of the run's folder, a path or a URI."""
-        return below(self.settings.runs, str(self.settings.name))
-
-    @property
-    def request(self) -> SearchRequest:
-        """What the run will keep of it."""
-        return SearchRequest.now(self.store, self.space, self.settings)
-
-    @property
-    def missing_rows(self) -> int:
-        """Slices and views that the feature bank still lacks."""
-        return sum(part.count for part in self.parts if not is_finished(part))
-
-
-def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
-    """Check all that a search is asked for.
-
-    Raises:
-        InputError: a store, space, metric, backbone or setting that can't be used, or a run name that is taken.
-    """
-    store = SliceStore.open(Path(data).absolute())
-    folds = store.info.folds if settings.folds is None else settings.folds
-    _refuse_undefined(space.metric, store, folds_of(store, folds))
-    name = settings.name or f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}"
-    if Path(name).name != name or name in (".", ".."):
-        raise InputError(f"--name: {name!r} must be a plain folder name, without a path")
-    if len(name.encode()) > LONGEST_NAME:
-        raise InputError(
-            f"--name: must be of at most {LONGEST_NAME} bytes, as file systems have it, got {len(name.encode())}"
-        )
-    space = _for_this_machine(space, settings)
-    settings = replace(settings, name=name, folds=folds, trials=_trials(space, settings))
-    make_sampler(settings.sampler, settings.seed, space)
-    RunFolder.at(below(settings.runs, name)).refuse_if_taken()
-    return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)))
-
-
-def _refuse_undefined(metric: str, store: SliceStore, folds: Sequence[Fold]) -> None:
-    if any(is_defined(metric, store.labels[fold.valid]) for fold in folds):
-        return
-    if is_defined(FALLBACK, np.concatenate([store.labels[fold.valid] for fold in folds])):
-        raise InputError(
-            f"{store.path}: {metric} is undefined on every fold that trials are scored on ({len(folds)} of "
-            f"{store.info.folds}), as no fold's validation part has both a slice with and one without any hemorrhage; "
-            f"search by another metric (--set metric={FALLBACK}), on more --folds, or on a store with both"
-        )
-    raise InputError(
-        f"{store.path}: no slice of the folds that trials are scored on ({len(folds)} of {store.info.folds}) has a "
-        "known label, so there is nothing to search by; prepare the store with a table that has labels for them"
-    )
-
-
-def plan_again(store: SliceStore, space: Space, settings: SearchSettings) -> Plan:
-    """The plan of a run that is there already and is to go on; `resume` makes it, and has checked it."""
-    settings = replace(settings, trials=_trials(space, settings))
-    return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)), resumed=True)
-
-
-def _for_this_machine(space: Space, settings: SearchSettings) -> Space:
-    """The space with a precision in the place of `auto`: by this machine, or for a cluster's GPUs."""
-    if all(variant.precision != "auto" for variant in space.models()):
-        return space
-    return space.changed({"training.precision": "bfloat16" if settings.address else resolved("auto")})
-
-
-def _trials(space: Space, settings: SearchSettings) -> int:
-    """The number of trials; a grid has no more than its combinations."""
-    if settings.sampler != "grid":
-        return settings.trials
-    next(space.grid())  # which refuses a range that has no end of values
-    return min(settings.trials, space.count() or settings.trials)
-
-
-def _bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> list[BankPart]:
-    """The bank's parts for every frozen backbone that a trial may ask for."""
-    variants = [variant for variant in space.models() if variant.model.train == "frozen"]
-    parts = []
-    for precision in dict.fromkeys(variant.precision for variant in variants):
-        models = [variant.model for variant in variants if variant.precision == precision]
-        levels = sorted(space.levels(), key=LEVELS.index)
-        parts += plan_parts(
-            store, models, levels, views=settings.views, seed=settings.seed, precision=precision
-        )
-    return parts
+from ichtune.training.experiment import Experiment
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import pydicom
 import pytest
 from PIL import Image
 
-from ichtune.data.prepare import NotPrepared, PrepareOptions, TooManyRejected, prepare
+from ichtune.data.options import PrepareOptions
+from ichtune.data.prepare import NotPrepared, TooManyRejected, prepare
 from ichtune.data.store import COLUMNS, SliceStore
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
@@ -111,7 +112,8 @@ def test_the_number_of_workers_and_the_order_of_the_files_do_not_matter(rsna_fol
 KILLED = """
 import os, signal
 from pathlib import Path
-from ichtune.data.prepare import PrepareOptions, prepare
+from ichtune.data.options import PrepareOptions
+from ichtune.data.prepare import prepare
 def killed(done, total, rejected):
     if done >= 64:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -8,7 +8,7 @@ import pytest
 from ichtune.data.store import SliceStore
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.settings import SearchSettings
-from ichtune.search.search import Plan, plan
+from ichtune.search.plan import Plan, plan
 from ichtune.search.trial import TrialJob
 from ichtune.space import Space
 from ichtune.training.bank_build import build

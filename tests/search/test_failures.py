@@ -14,11 +14,11 @@ import yaml
 from optuna.trial import TrialState
 from rich.console import Console
 
+from ichtune.commands import search_flow
 from ichtune.config import Recipe
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.settings import SearchSettings
 from ichtune.runs.study import open_study, trial_ends
-from ichtune.search import command
 from ichtune.search.failures import Failures, is_out_of_memory
 from ichtune.search.halt import Halt
 from ichtune.space import Space
@@ -70,7 +70,7 @@ def test_a_recipe_that_breaks_is_retried_then_fails_alone_and_the_others_come_to
     settings = SearchSettings(
         trials=4, name="run", runs=tmp_path, folds=2, views=1, grace=9, max_failures=1, max_concurrent=2
     )
-    assert command.run(banked_store, space, settings, Console(width=100), dry_run=False) == 0
+    assert search_flow.run(banked_store, space, settings, Console(width=100), dry_run=False) == 0
     output, errors = capfd.readouterr()
     run = RunFolder.open(tmp_path / "run")
     ends, records = trial_ends(run), {record.number: record for record in run.trial_records()}

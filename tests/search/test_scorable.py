@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from ichtune.data.prepare import PrepareOptions, prepare
+from ichtune.data.options import PrepareOptions
+from ichtune.data.prepare import prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import evaluate, is_defined
 from ichtune.runs.settings import SearchSettings
-from ichtune.search.search import plan
+from ichtune.search.plan import plan
 from ichtune.search.view import Board
 from tests.conftest import write_rsna
 

@@ -21,15 +21,16 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ichtune.cli import app
-from ichtune.data.prepare import PrepareOptions, prepare
+from ichtune.commands.search_flow import resume as resume_command
+from ichtune.data.options import PrepareOptions
+from ichtune.data.prepare import prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.settings import SearchSettings
 from ichtune.runs.study import open_study, settled_trials, trial_ends
-from ichtune.search.command import resume as resume_command
+from ichtune.search.plan import Plan, plan
 from ichtune.search.resume import resume
-from ichtune.search.search import Plan, plan
 from ichtune.space import Space
 from tests.conftest import write_rsna
 from tests.search.conftest import SMALL

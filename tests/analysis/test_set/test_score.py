@@ -23,13 +23,14 @@ from analysis.results import RankedResults
 from analysis.test_set.held_out import HeldOut
 from analysis.test_set.score import score_on_test
 from ichtune.cli import app
-from ichtune.data.prepare import PrepareOptions, prepare
+from ichtune.data.options import PrepareOptions
+from ichtune.data.prepare import prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.settings import SearchSettings
+from ichtune.search.plan import plan as plan_search
 from ichtune.search.samplers import first_trials, make_sampler
-from ichtune.search.search import plan as plan_search
 from ichtune.search.searcher import StudySearcher
 from ichtune.search.trial import TrialJob, _TrialRun
 from ichtune.space import Space

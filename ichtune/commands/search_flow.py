@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ichtune.commands.terminal import INTERRUPTED, NOTHING_USABLE, OK
 from ichtune.data.demo import demo_store
 from ichtune.errors import InputError
 from ichtune.runs.ends import TrialEnd
@@ -17,28 +18,11 @@ from ichtune.runs.study import settled_trials
 from ichtune.search.capacity import Capacity, offered
 from ichtune.search.cluster import connected
 from ichtune.search.halt import BUDGET, interruptible
+from ichtune.search.plan import Plan, plan
 from ichtune.search.resume import resume as resumed
-from ichtune.search.search import Plan, plan, search
+from ichtune.search.search import search
 from ichtune.space import Space
 from ichtune.wording import pasteable
-from ichtune.yaml_text import parse_yaml_value
-
-OK, NOTHING_USABLE, INTERRUPTED_CODE = 0, 1, 130
-
-
-def parse_changes(texts: list[str]) -> dict[str, object]:
-    """The changes that `--set key=value` asks for; values are read as YAML.
-
-    Raises:
-        InputError: a text without "=", or a value that is no YAML.
-    """
-    changes = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"--set {text}: must be KEY=VALUE, as --set training.epochs=5")
-        changes[key.strip()] = parse_yaml_value(value, f"--set {key.strip()}")
-    return changes
 
 
 def run(data: Path | None, space: Space, settings: SearchSettings, console: Console, *, dry_run: bool) -> int:
@@ -67,7 +51,7 @@ def resume(
             soft_wrap=True,
             highlight=False,
         )
-        _tell("", f"{_resume_command(folder)} --trials {done + 30}", console)
+        _hint("", f"{_resume_command(folder)} --trials {done + 30}", console)
         return finish(folder, console, stopped=None)
     going_on = f"{folder}: {done} of {planned.settings.trials} trials are done, going on"
     console.print(escape(going_on), soft_wrap=True, highlight=False)
@@ -76,8 +60,7 @@ def resume(
 
 def _run(planned: Plan, console: Console, *, dry_run: bool) -> int:
     with interruptible():
-        if not planned.settings.address:
-            offered(Capacity.here(), planned.settings)  # which refuses trials that would wait for ever
+        refuse_without_room(planned)
         print_plan(planned, console)
         if dry_run:
             _check_cluster(planned.settings)
@@ -87,6 +70,15 @@ def _run(planned: Plan, console: Console, *, dry_run: bool) -> int:
         except KeyboardInterrupt:  # before the trials, which end by themselves, or at once
             return _interrupted(RunFolder.at(planned.run), planned.settings.trials, console)
         return finish(finished.run, console, stopped=finished.stopped)
+
+
+def refuse_without_room(planned: Plan) -> None:
+    """Raise an InputError for trials that this machine has no room for, which would wait for ever.
+
+    What a cluster has is known once it is joined.
+    """
+    if not planned.settings.address:
+        offered(Capacity.here(), planned.settings)
 
 
 def _check_cluster(settings: SearchSettings) -> None:
@@ -102,15 +94,15 @@ def _interrupted(run: RunFolder, asked: int, console: Console) -> int:
     where = f"with {done} of {asked} trials done" if done else "before the first trial was done"
     console.print(f"[bold red]stopped:[/] interrupted {where}")
     if begun:
-        _tell("go on with:", _resume_command(run), console)
-    return INTERRUPTED_CODE
+        _hint("go on with:", _resume_command(run), console)
+    return INTERRUPTED
 
 
 def _resume_command(run: RunFolder) -> str:
     return pasteable("ichtune", "search", "--runs", run.runs, "--resume", run.name)
 
 
-def _tell(what: str, command: str, console: Console) -> None:
+def _hint(what: str, command: str, console: Console) -> None:
     """A line that says what a command is for; the command can be pasted as it stands."""
     console.print(escape(f"{what:<12} {command}".strip()), soft_wrap=True, highlight=False)
 
@@ -130,8 +122,8 @@ def print_plan(plan: Plan, console: Console) -> None:
         "data": f"{plan.store.path} ({len(plan.store.train):,} slices to search on, {plan.store.fingerprint})",
         "space": f"{space.name}, {combinations}, by {space.metric}",
         "trials": f"up to {settings.trials} by {settings.sampler}, each on {folds}; "
-        f"ASHA from epoch {settings.grace}, one in {settings.reduction:g} goes on",
-        "resources": f"{settings.cpus_per_trial:g} CPU a trial, on "
+        f"ASHA from epoch {settings.grace}, keeping the top 1/{settings.reduction:g}",
+        "resources": f"{settings.cpus_per_trial:g} CPU per trial, on "
         + (f"the Ray cluster at {settings.address}" if settings.address else "a local Ray of its own"),
         "bank": f"{views}, {size:,.0f} MiB, computed in {precisions}"
         if plan.parts
@@ -152,13 +144,13 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
         if stopped:
             reason = escape(_in_words(stopped, run))
             console.print(f"[bold red]stopped:[/] {reason}", soft_wrap=True, highlight=False)
-            _tell("go on with:", _resume_command(run), console)
-        code = {None: OK, BUDGET: OK, TrialEnd.INTERRUPTED: INTERRUPTED_CODE}.get(stopped, NOTHING_USABLE)
+            _hint("go on with:", _resume_command(run), console)
+        code = {None: OK, BUDGET: OK, TrialEnd.INTERRUPTED: INTERRUPTED}.get(stopped, NOTHING_USABLE)
         return _rank(run, console, code)
     except KeyboardInterrupt:
         console.print("[bold red]stopped:[/] interrupted while ranking; the trials are kept")
-        _tell("rank them:", pasteable("ichtune", "rank", run), console)
-        return INTERRUPTED_CODE
+        _hint("rank them:", pasteable("ichtune", "rank", run), console)
+        return INTERRUPTED
 
 
 def _in_words(stopped: str, run: RunFolder) -> str:
@@ -185,11 +177,11 @@ def _rank(run: RunFolder, console: Console, code: int) -> int:
     run.push()
     if not results.ranking.usable:
         console.print(no_score(results.ranking), style="bold red", soft_wrap=True, highlight=False)
-    _tell("tables:", str(files[0].parent), console)
-    _tell("curves:", pasteable("tensorboard", "--logdir", run.trials), console)
-    _tell("study:", f"{run.journal} (a journal of Optuna's)", console)
-    _tell("report:", pasteable("ichtune", "report", run), console)
+    _hint("tables:", str(files[0].parent), console)
+    _hint("curves:", pasteable("tensorboard", "--logdir", run.trials), console)
+    _hint("study:", f"{run.journal} (a journal of Optuna's)", console)
+    _hint("report:", pasteable("ichtune", "report", run), console)
     if not results.ranking.usable:
         return code or NOTHING_USABLE
-    _tell("best model:", pasteable("ichtune", "retrain", run), console)
+    _hint("best model:", pasteable("ichtune", "retrain", run), console)
     return code

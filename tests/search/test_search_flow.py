@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ichtune.commands import search_flow
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
-from ichtune.search import command
 from ichtune.search.halt import Halt
 from ichtune.wording import pasteable
 
@@ -18,9 +18,9 @@ def test_an_interrupt_before_the_first_trial_says_how_to_go_on(small_plan, monke
         RunFolder.create(plan.run, plan.request)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "search", interrupted)
+    monkeypatch.setattr(search_flow, "search", interrupted)
     console = Console(record=True, width=200)
-    assert command._run(small_plan, console, dry_run=False) == 130
+    assert search_flow._run(small_plan, console, dry_run=False) == 130
     text = console.export_text()
     assert "interrupted before the first trial was done" in text
     assert f"--runs {small_plan.settings.runs} --resume {small_plan.settings.name}" in text
@@ -31,10 +31,10 @@ def test_an_interrupt_at_once_says_how_many_trials_are_done(small_plan, monkeypa
         RunFolder.create(plan.run, plan.request)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "search", interrupted)
-    monkeypatch.setattr(command, "settled_trials", lambda run: 2)
+    monkeypatch.setattr(search_flow, "search", interrupted)
+    monkeypatch.setattr(search_flow, "settled_trials", lambda run: 2)
     console = Console(record=True, width=200)
-    assert command._run(small_plan, console, dry_run=False) == 130
+    assert search_flow._run(small_plan, console, dry_run=False) == 130
     assert "interrupted with 2 of 4 trials done" in console.export_text()
 
 
@@ -44,7 +44,7 @@ def test_an_interrupt_of_the_ranking_says_that_the_trials_are_kept(small_job, mo
 
     monkeypatch.setattr("analysis.screen.print_summary", interrupted)
     console = Console(record=True, width=200)
-    assert command.finish(small_job[1], console, stopped=None) == 130
+    assert search_flow.finish(small_job[1], console, stopped=None) == 130
     text = console.export_text()
     assert "the trials are kept" in text
     assert f"ichtune rank {small_job[1]}" in text
@@ -69,5 +69,5 @@ def test_commands_can_be_pasted(monkeypatch, uv, before):
 
 def test_brackets_in_a_name_are_printed(small_job):
     console = Console(record=True, width=200)
-    command._tell("rank them:", "runs/[red]", console)
+    search_flow._hint("rank them:", "runs/[red]", console)
     assert "runs/[red]" in console.export_text()

@@ -1,0 +1,85 @@
+"""Commands that make and look at slice stores: prepare, inspect, phantom."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ichtune.commands.settings import given, takes
+from ichtune.commands.terminal import NOTHING_USABLE, console, end_interrupted, fail, note
+from ichtune.data.options import PrepareOptions
+from ichtune.errors import InputError
+
+
+@takes(PrepareOptions)
+def prepare(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(help="Folder of DICOM files or images.")],
+    store: Annotated[Path, typer.Argument(help="Folder to be made; the search reads it.")],
+    settings: PrepareOptions,
+) -> None:
+    """Turn DICOM files or images with labels into a slice store with patient-grouped folds."""
+    from ichtune.data import prepare as preparation
+    from ichtune.data.describe import print_rejected, print_splits
+    from ichtune.progress import progress
+
+    if settings.all_test and (divided := given(context) & {"test_fraction", "folds"}):
+        named = " and ".join(f"--{name.replace('_', '-')}" for name in sorted(divided, reverse=True))
+        raise InputError(f"--all-test makes a store without folds, so leave out {named}")
+    try:
+        with progress("reading", "slices", console) as report:
+            made = preparation.prepare(
+                source, store, settings, lambda done, total, bad: report(done, total, f"{bad:,} rejected")
+            )
+    except preparation.TooManyRejected as error:
+        print_rejected(error.rejected, console)
+        fail(str(error), NOTHING_USABLE)
+    except preparation.NotPrepared as error:
+        print_rejected(error.rejected, console)
+        raise
+    except KeyboardInterrupt:
+        end_interrupted()
+    print_rejected(made.rejected, console)
+    print_splits(made.store, console)
+    for remark in made.notes:
+        note(remark)
+    console.print(
+        f"store: {made.store.path}  ({len(made.store):,} slices, fingerprint {made.store.fingerprint})"
+    )
+
+
+def inspect(
+    store: Annotated[Path, typer.Argument(help="Folder that `ichtune prepare` made.")],
+    picture: Annotated[
+        Path | None, typer.Option(help="Where the picture goes (default: STORE/inspect.png).")
+    ] = None,
+) -> None:
+    """Show a store's splits, audit it for leaks and shifts, and draw example slices."""
+    from ichtune.data.audit import audit
+    from ichtune.data.describe import print_audit, print_splits
+    from ichtune.data.gallery import draw_examples
+    from ichtune.data.store import SliceStore
+
+    opened = SliceStore.open(store)
+    print_splits(opened, console)
+    print_audit(audit(opened), console)
+    draw_examples(opened, picture or store / "inspect.png")
+    console.print(f"picture: {picture or store / 'inspect.png'}")
+
+
+def phantom(
+    out: Annotated[Path, typer.Argument(help="Folder to be made, in the layout of RSNA 2019.")],
+    patients: Annotated[int, typer.Option(min=1, help="How many made-up heads.")] = 40,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+) -> None:
+    """Make up head CTs with hemorrhages, so that everything can be tried without patient data."""
+    from ichtune.data.phantom import write_phantoms
+    from ichtune.progress import progress
+
+    with progress("drawing", "patients", console) as report:
+        made = write_phantoms(
+            out, patients=patients, seed=seed, progress=lambda done: report(done, patients, "")
+        )
+    counts = ", ".join(f"{label} {count:,}" for label, count in made.positives.items())
+    console.print(f"{out}: {made.patients:,} patients, {made.slices:,} slices, with {counts}", soft_wrap=True)
+    console.print(f"next: ichtune prepare {out} STORE")

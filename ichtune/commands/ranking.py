@@ -1,0 +1,89 @@
+"""Commands that tell what a search found: rank and report."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ichtune.commands.terminal import NOTHING_USABLE, console, end_interrupted, fail, note, say
+
+if TYPE_CHECKING:
+    from analysis.results import RankedResults
+
+Run = Annotated[str, typer.Argument(help="Folder of a run, as runs/NAME, or its URI.")]
+
+
+def rank(
+    run: Run,
+    metric: Annotated[
+        str | None, typer.Option(help="Rank by another recorded metric (default: the search's own).")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Rank by this label alone.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many trials to show.")] = 15,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="K", help="Train the top recipes again with K other random seeds each."),
+    ] = None,
+    test: Annotated[
+        bool,
+        typer.Option("--test", help="Score the best trial and the ablation on the test set; at the end."),
+    ] = False,
+    compare: Annotated[
+        str | None, typer.Option(help="A second run over the same store, ranked together with the first.")
+    ] = None,
+) -> None:
+    """Rank a run's trials: on the screen, and as tables in RUN/results."""
+    from analysis.results import RankedResults
+    from analysis.screen import no_score, print_ranking, print_test
+
+    results = RankedResults.of(run, metric=metric, label=label, compare=compare)
+    if seeds is not None:
+        _rerun(results, top, seeds)
+    if test:
+        _score_test(results)
+    print_ranking(results.ranking, results.ranked_table, console, top)
+    if test:
+        print_test(results.test_table, console, known=results.ranked_table.notes)
+    files = results.write(top)
+    say(f"tables: {files[0].parent}")
+    results.run.push()
+    if not results.ranking.usable:
+        fail(no_score(results.ranking), NOTHING_USABLE)
+
+
+def _rerun(results: "RankedResults", top: int, seeds: int) -> None:
+    from analysis.ranking.seeds import rerun
+    from ichtune.progress import progress
+
+    try:
+        with progress("other seeds", "trainings", console) as report:
+            rerun(results.ranking, top, seeds, report)
+    except KeyboardInterrupt:
+        end_interrupted()
+
+
+def _score_test(results: "RankedResults") -> None:
+    from analysis.ranking.changes import finalists
+    from analysis.test_set.score import score_on_test
+    from ichtune.progress import progress
+
+    with progress("test set", "views", console) as report:
+        score_on_test(results.held_out, finalists(results.best, results.ablation), report)
+
+
+def report(
+    run: Run,
+    show: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+) -> None:
+    """Write everything about a run into one page, RUN/report.html, which needs no network."""
+    import webbrowser
+
+    from analysis.findings import Findings
+    from analysis.report.build import write_report
+    from analysis.results import RankedResults
+
+    findings = Findings(RankedResults.of(run))
+    file = write_report(findings, findings.write())
+    findings.results.run.push()
+    say(f"report: {file}")
+    if show and not webbrowser.open(file.as_uri()):
+        note("there is no browser to open it with")

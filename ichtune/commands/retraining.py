@@ -1,0 +1,41 @@
+"""The command that turns a ranked recipe into a model."""
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from analysis.retraining.options import RetrainOptions
+from ichtune.commands.changes import parse_changes
+from ichtune.commands.ranking import Run
+from ichtune.commands.settings import takes
+from ichtune.commands.terminal import console, end_interrupted, note, say
+
+
+@takes(RetrainOptions)
+def retrain(
+    run: Run,
+    settings: RetrainOptions,
+    set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Change the recipe.")] = None,
+) -> None:
+    """Train a recipe of a search again with its backbone unfrozen; gives a model and its comparison."""
+    import pandas as pd
+
+    from analysis.retraining.plan import plan
+    from analysis.retraining.train import train
+    from analysis.screen import print_comparison
+    from ichtune.progress import progress
+
+    planned = plan(run, replace(settings, changes=parse_changes(set or [])))
+    for change in planned.differences:
+        say(f"changed: {change}")
+    try:
+        with progress("retraining", "images", console) as report:
+            made = train(planned, report)
+    except KeyboardInterrupt:
+        end_interrupted()
+    print_comparison(pd.concat([made.comparison, made.no_skill], ignore_index=True), console)
+    for remark in made.notes:
+        note(remark)
+    planned.run.push()
+    say(f"model: {made.folder}")

@@ -1,0 +1,81 @@
+"""Commands around a search: space and search."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ichtune.commands.changes import parse_changes
+from ichtune.commands.settings import given, takes
+from ichtune.commands.terminal import console
+from ichtune.runs.settings import SearchSettings
+
+
+def space(
+    space: Annotated[
+        str,
+        typer.Argument(metavar="NAME|FILE", help="A preset (quick, default, full, ablation) or a YAML file."),
+    ],
+) -> None:
+    """Check a search space and print it as a tree."""
+    from ichtune.space import Space
+
+    console.print(Space.load(space).tree())
+
+
+@takes(SearchSettings, variables=True)
+def search(
+    context: typer.Context,
+    data: Annotated[
+        Path | None,
+        typer.Option(envvar="ICHTUNE_DATA", show_envvar=False, help="Slice store (default: made-up heads)."),
+    ] = None,
+    space: Annotated[
+        str,
+        typer.Option(envvar="ICHTUNE_SPACE", show_envvar=False, help="Preset or YAML file of the space."),
+    ] = "quick",
+    *,
+    settings: SearchSettings,
+    max_epochs: Annotated[
+        int | None,
+        typer.Option(
+            envvar="ICHTUNE_MAX_EPOCHS", show_envvar=False, min=1, help="Epochs (default: the space's)."
+        ),
+    ] = None,
+    set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Change the space.")] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ICHTUNE_RESUME",
+            show_envvar=False,
+            help="Go on with the run of this name; all else comes from the run.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")
+    ] = False,
+) -> None:
+    """Search for the best recipe on a slice store: the main job."""
+    from ichtune.commands import search_flow
+    from ichtune.space import Space
+
+    changes = parse_changes(set or [])
+    if max_epochs is not None:
+        changes["training.epochs"] = max_epochs
+    if resume is None:
+        code = search_flow.run(data, Space.load(space).changed(changes), settings, console, dry_run=dry_run)
+    else:
+        asked = given(context)
+        anew = {name: value for name, value in settings.as_dict().items() if name in asked - {"runs"}}
+        code = search_flow.resume(
+            settings.runs,
+            resume,
+            anew,
+            console,
+            data=data,
+            space=Space.load(space) if "space" in asked else None,
+            changes=changes,
+            dry_run=dry_run,
+        )
+    sys.exit(code)
