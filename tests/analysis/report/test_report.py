@@ -197,7 +197,7 @@ def test_the_commands_name_what_differs_from_the_defaults(made_up: tuple[SliceSt
         "ichtune prepare SOURCE 'my store' --format images --size 32 --test-fraction 0.166667"
     )
     assert search_command(run, "store", "default") == (
-        "ichtune search --data store --space default --trials 60 --seed 0 --name made-up --sampler random"
+        "ichtune search --data store --space default --trials 60 --name made-up --folds 5 --sampler random --seed 0"
     )
 
 
@@ -208,7 +208,7 @@ def test_the_command_of_the_tables_has_the_other_seeds_and_the_test_set(made_up_
 
 
 def test_the_command_of_a_retrained_model_gives_its_recipe_again(made_up_copy: RunFolder):
-    best = Recipe.parse(RankedResults.of(made_up_copy).best.record.recipe, "best")
+    best = RankedResults.of(made_up_copy).best.record.recipe
     retrained(
         made_up_copy,
         model=best.model.model_copy(update={"train": "all", "dropout": 0.25}),
@@ -217,7 +217,7 @@ def test_the_command_of_a_retrained_model_gives_its_recipe_again(made_up_copy: R
     (model,), damaged = retrained_models(made_up_copy)
     assert damaged == []
     assert retrain_command(made_up_copy, model) == (
-        "ichtune retrain runs/made-up --rank 1 --train all --head warm --fold 2 --lr 0.0001 --epochs 3 "
+        "ichtune retrain runs/made-up --rank 1 --train all --head warm --fold 2 --epochs 3 --lr 0.0001 "
         "--label rank1-all --set=model.dropout=0.25"
     )
 
