@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -50,19 +50,6 @@ Trained = Literal["frozen", "last", "all"]
 Precision = Literal["bfloat16", "float32"]
 PerLabel = Annotated[tuple[NonNegative, ...], Field(min_length=len(LABELS), max_length=len(LABELS))]
 LabelWeights = Annotated[PerLabel, AfterValidator(_not_all_zero)]
-
-# The scores that a search may go by, and which way is better; `ichtune.metrics` computes them.
-METRIC_DIRECTIONS: Final[dict[str, Literal["max", "min"]]] = {
-    "auc": "max",
-    "average_precision": "max",
-    "subset_accuracy": "max",
-    "hamming_score": "max",
-    "f1": "max",
-    "precision": "max",
-    "recall": "max",
-    "weighted_log_loss": "min",
-    "loss": "min",
-}
 
 
 class RecipeError(InputError):

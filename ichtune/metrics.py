@@ -5,13 +5,14 @@ from typing import Final
 import numpy as np
 
 from ichtune.labels import CHALLENGE_WEIGHTS, LABELS
+from ichtune.metric_names import METRICS, named
 
 THRESHOLD: Final = 0.5
-LOWER_IS_BETTER: Final = frozenset({"loss", "train_loss", "weighted_log_loss"})
 # Beyond any loss that a training in its right mind shows, and still a number that a plot can hold.
 _WORST_LOSS: Final = 1e6
 # The challenge's score clips probabilities so that a certain error costs much, not everything.
 _CLIP: Final = 1e-15
+_BY_LABEL: Final = [name for name, metric in METRICS.items() if metric.by_label]
 
 
 def evaluate(probs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -39,7 +40,7 @@ def evaluate(probs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
             dict.fromkeys(_OVERALL, np.nan),
         )
     scores = {name: _mean(values[defined]) for name, values in per_label.items()}
-    for name in ("auc", "average_precision"):
+    for name in _BY_LABEL:
         values = np.where(defined, per_label[name], np.nan).tolist()
         scores |= {f"{name}_{label}": value for label, value in zip(LABELS, values, strict=True)}
     return (
@@ -61,7 +62,7 @@ def no_skill(labels: np.ndarray, train_prevalence: np.ndarray) -> dict[str, dict
 
 def higher_is_better(metric: str) -> bool:
     """Whether more of a metric is better."""
-    return metric not in LOWER_IS_BETTER
+    return named(metric)[0].direction == "max"
 
 
 def is_defined(metric: str, labels: np.ndarray) -> bool:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ichtune.config import METRIC_DIRECTIONS, Recipe, RecipeError, effective, recipe_hash
+from ichtune.config import Recipe, RecipeError, effective, recipe_hash
+from ichtune.metric_names import METRICS
 
 
 def refusal(data: object) -> str:
@@ -146,7 +147,7 @@ def test_the_effective_recipe_is_its_own_effective_recipe():
 
 
 def test_losses_are_minimised_and_scores_maximised():
-    assert {name for name, direction in METRIC_DIRECTIONS.items() if direction == "min"} == {
+    assert {name for name, metric in METRICS.items() if metric.direction == "min"} == {
         "weighted_log_loss",
         "loss",
     }

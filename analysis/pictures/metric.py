@@ -9,7 +9,7 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from analysis.pictures.words import number
-from ichtune.labels import LABELS
+from ichtune.metric_names import in_words, named
 
 if TYPE_CHECKING:
     from analysis.ranking.trial import RankedTrial
@@ -32,20 +32,8 @@ class Metric:
     @property
     def words(self) -> str:
         """`macro AUC`, `AUC of subdural`, `weighted log loss`."""
-        name, label = next(
-            (
-                (self.name.removesuffix(f"_{label}"), label)
-                for label in LABELS
-                if self.name.endswith(f"_{label}")
-            ),
-            (self.name, ""),
-        )
-        plain = name.replace("auc", "AUC").replace("_", " ")
-        if label:
-            return f"{plain} of {label}"
-        return (
-            f"macro {plain}" if name in ("auc", "average_precision", "f1", "precision", "recall") else plain
-        )
+        found, label = named(self.name)
+        return f"macro {in_words(self.name)}" if found.averaged and not label else in_words(self.name)
 
     def score(self, trial: "RankedTrial") -> float:
         """A trial's score; NaN where it diverged or never had one."""

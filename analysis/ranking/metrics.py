@@ -1,18 +1,4 @@
-"""The metrics that every table of a ranking has, and what their columns are called."""
-
-from typing import Final
-
-TABLE_METRICS: Final = (
-    "auc",
-    "average_precision",
-    "subset_accuracy",
-    "hamming_score",
-    "f1",
-    "precision",
-    "recall",
-    "weighted_log_loss",
-    "loss",
-)
+"""What metrics' columns are called in tables."""
 
 
 def column(metric: str) -> str:

@@ -9,8 +9,8 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from analysis.ranking.order import Ranking
 from analysis.report.grids import ABSENT
-from analysis.report.metric_words import metric_words
 from analysis.tables.rounding import shown
+from ichtune import metric_names
 from ichtune.space import Dimension
 from ichtune.space.distributions import Range
 from ichtune.wording import plain
@@ -78,7 +78,7 @@ def _scores(ranking: Ranking, scores: list[float | None], decimals: int) -> dict
         axis["places"] = [None if place is None else 1 - place for place in axis["places"]]
         axis["ticks"] = [[1 - place, text] for place, text in axis["ticks"]]
     texts = [shown(score, decimals) or ABSENT for score in scores]
-    return {"name": metric_words(ranking.metric), "texts": texts, **axis}
+    return {"name": metric_names.in_words(ranking.metric), "texts": texts, **axis}
 
 
 def _categories(order: list[str], values: list[Any]) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from typing import Any, Final, NamedTuple
 import pandas as pd
 
 from analysis.ranking.trial import recipe_text
-from analysis.report.metric_words import metric_meaning, metric_words
 from analysis.report.retrained import RetrainedModel
 from analysis.results import RankedResults
 from analysis.tables.rounding import interval, shown
 from ichtune.labels import LABELS
+from ichtune.metric_names import in_words, meaning
 from ichtune.runs.ends import TrialEnd
 from ichtune.space.points import BASELINE
 
@@ -55,7 +55,7 @@ class Summary:
         ends = self._interval(best)
         figures = [
             KeyFigure(
-                f"best {metric_words(results.metric)}",
+                f"best {in_words(results.metric)}",
                 self._score(best["score"]) if self.settled else "none",
                 f"95 % interval {ends}" if ends else "no interval",
             )
@@ -166,8 +166,8 @@ class Summary:
             else "on one fold, on patients that the model had not seen"
         )
         return (
-            f"Each was scored by {metric_words(metric)} ({better} is better) {how}: {self._slices:,} slices of "
-            f"{self.results.truth.count:,} patients, all slices of a patient in the same fold. {metric_meaning(metric)}"
+            f"Each was scored by {in_words(metric)} ({better} is better) {how}: {self._slices:,} slices of "
+            f"{self.results.truth.count:,} patients, all slices of a patient in the same fold. {meaning(metric)}"
         )
 
     def _best(self) -> str:
@@ -181,7 +181,7 @@ class Summary:
             else "(without an interval, as this metric does not follow from the predictions that were kept)"
         )
         told = f" Its recipe: {recipe}." if recipe else ""
-        return f"The best is {name} with {metric_words(self.results.metric)} {self._score(row['score'])} {sure}.{told}"
+        return f"The best is {name} with {in_words(self.results.metric)} {self._score(row['score'])} {sure}.{told}"
 
     def _others(self) -> str:
         if len(self.results.trials) == 1:

@@ -9,9 +9,9 @@ import pandas as pd
 import torch
 from scipy.special import expit
 
-from analysis.ranking.metrics import TABLE_METRICS
 from ichtune.data.store import SliceStore
 from ichtune.labels import ANY, LABELS
+from ichtune.metric_names import METRICS
 from ichtune.metrics import evaluate, no_skill
 from ichtune.training.batches import Fold
 from ichtune.training.losses import MaskedLoss
@@ -60,7 +60,7 @@ class ModelScores:
         for part in parts:
             scores = self.parts.get(part.name, {})
             row[f"{part.name}_prevalence_{ANY}"] = part.prevalence[LABELS.index(ANY)]
-            row |= {f"{part.name}_{metric}": scores.get(metric, np.nan) for metric in TABLE_METRICS}
+            row |= {f"{part.name}_{metric}": scores.get(metric, np.nan) for metric in METRICS}
         return row
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.ranking.certainty import Certainty
 from analysis.ranking.idle import idle_knobs
-from analysis.ranking.metrics import TABLE_METRICS, column
+from analysis.ranking.metrics import column
 from analysis.ranking.order import Ranking
 from analysis.ranking.seed_noise import SeedNoise
 from analysis.ranking.trial import RankedTrial, recipe_texts
@@ -16,6 +16,7 @@ from analysis.statistics.cohort import Cohort
 from analysis.tables.digits import Digits
 from analysis.tables.rounding import all_shown, intervals, shown
 from analysis.tables.table import Table
+from ichtune.metric_names import METRICS
 from ichtune.runs.folder import RunFolder
 
 FEW = 5
@@ -56,7 +57,7 @@ def _front(rank: int, trial: RankedTrial, metric: str, *, several: bool) -> dict
 def _back(trial: RankedTrial, note: str) -> dict[str, object]:
     mean = trial.best_epoch.mean
     return {
-        **{_COLUMNS[name]: mean.get(name, np.nan) for name in (*TABLE_METRICS, "defined_labels")},
+        **{_COLUMNS[name]: mean.get(name, np.nan) for name in (*METRICS, "defined_labels")},
         "best_epoch": trial.best_epoch.epoch,
         "last_epoch": trial.record.epochs[-1].epoch,
         "ended": trial.ended,
@@ -64,7 +65,7 @@ def _back(trial: RankedTrial, note: str) -> dict[str, object]:
     }
 
 
-_COLUMNS = {name: column(name) for name in (*TABLE_METRICS, "defined_labels")}
+_COLUMNS = {name: column(name) for name in (*METRICS, "defined_labels")}
 
 
 def no_skill_rows(metric: str, ways: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
@@ -72,7 +73,7 @@ def no_skill_rows(metric: str, ways: Mapping[str, Mapping[str, float]]) -> pd.Da
     return pd.DataFrame(
         [
             {"trial": way, "score": values.get(metric, np.nan)}
-            | {_COLUMNS[name]: values[name] for name in TABLE_METRICS if name in values}
+            | {_COLUMNS[name]: values[name] for name in METRICS if name in values}
             | {"defined_labels": values["defined_labels"]}
             for way, values in ways.items()
         ]

@@ -8,7 +8,8 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ichtune.config import METRIC_DIRECTIONS, Level, Model, Recipe
+from ichtune.config import Level, Model, Recipe
+from ichtune.metric_names import METRICS
 from ichtune.space import walks
 from ichtune.space.changes import drop_key, set_key
 from ichtune.space.distributions import Choice, Node, Range, SpaceError, as_data
@@ -121,7 +122,7 @@ class Space:
 
     @property
     def direction(self) -> Literal["max", "min"]:
-        return METRIC_DIRECTIONS[self.metric]
+        return METRICS[self.metric].direction
 
     @property
     def points(self) -> dict[str, Params]:
@@ -249,8 +250,8 @@ def _text(data: Mapping[str, object], key: str, fallback: str) -> str:
 
 
 def _known_metric(metric: object) -> str:
-    if not isinstance(metric, str) or metric not in METRIC_DIRECTIONS:
-        raise SpaceError(f"metric: {not_one_of(metric, METRIC_DIRECTIONS)}")
+    if not isinstance(metric, str) or metric not in METRICS:
+        raise SpaceError(f"metric: {not_one_of(metric, METRICS)}")
     return metric
 
 

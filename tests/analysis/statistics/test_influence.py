@@ -7,11 +7,11 @@ from sklearn.metrics import average_precision_score, f1_score, precision_score, 
 
 from analysis.statistics.influence import Measure, Truth, is_measurable
 from analysis.statistics.significance import Scores
-from ichtune.config import METRIC_DIRECTIONS
+from ichtune.metric_names import METRICS
 from ichtune.metrics import evaluate
 from ichtune.training.batches import Fold
 
-MEASURABLE = sorted(set(METRIC_DIRECTIONS) - {"loss"})
+MEASURABLE = sorted(set(METRICS) - {"loss"})
 
 
 def heads(seed: int, patients: int = 40, slices: int = 10) -> tuple[np.ndarray, Truth]:
