@@ -24,8 +24,13 @@ def rerun(results: RankedResults, top: int, seeds: int, report: Report = lambda 
     augmented views are the same for all seeds. `report` is called with the trainings that are done.
 
     Raises:
-        InputError: the store is gone or another one.
+        InputError: the store is gone or another one, or another process trains other seeds of this run.
     """
+    with results.run.claimed("other seeds"):
+        return _rerun(results, top, seeds, report)
+
+
+def _rerun(results: RankedResults, top: int, seeds: int, report: Report) -> SeedNoise:
     noise = SeedNoise(results.run)
     done = {(record["trial"], record["seed"]) for record in noise.records}
     chosen = [trial for trial in results.trials[:top] if not trial.diverged]

@@ -14,7 +14,7 @@ import pandas as pd
 from ichtune.data.reading import CHUNK, Reader, read_in_order
 from ichtune.data.sources import Source, open_source
 from ichtune.data.splits import assign_splits
-from ichtune.data.staging import Staging
+from ichtune.data.staging import Staging, preparing
 from ichtune.data.store import COLUMNS, VERSION, SliceStore, StoreInfo, fingerprint, write_info
 from ichtune.data.windows import WINDOWS, Window
 from ichtune.errors import InputError
@@ -66,11 +66,18 @@ def prepare(source: Path, store: Path, options: PrepareOptions, progress: Progre
     """Make a slice store of a source, or go on making it where a killed run stopped.
 
     Raises:
-        InputError: a source, labels file or option that can't be used, or a finished store without `overwrite`.
+        InputError: a source, labels file or option that can't be used, a finished store without `overwrite`, or
+            another process that is preparing it.
         TooManyRejected: more than `max_rejected` of the slices can't be used.
         OSError: the disk is full or a folder can't be written; what is done stays for the next run.
     """
     _check_target(store, options.overwrite)
+    with preparing(store):
+        _check_target(store, options.overwrite)  # another process may have finished it this moment
+        return _prepare(source, store, options, progress)
+
+
+def _prepare(source: Path, store: Path, options: PrepareOptions, progress: Progress | None) -> Prepared:
     opened = open_source(source, labels=options.labels, kind=options.format, window=options.window)
     total = len(opened.entries) + len(opened.rejected)
     work = store.with_name(store.name + ".partial")

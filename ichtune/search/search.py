@@ -134,10 +134,12 @@ def search(plan: Plan, console: Console) -> Finished:
     with ExitStack() as stack:
         capacity = offered(stack.enter_context(connected(plan.settings.address)), plan.settings)
         started = time.monotonic()
-        run = RunFolder.at(plan.run) if plan.resumed else RunFolder.create(plan.run, plan.request)
+        run = RunFolder.at(plan.run)
+        run.make()
         stack.enter_context(run.locked())
-        if plan.resumed:
-            run.write(plan.request)
+        if not plan.resumed:
+            run.refuse_other_run()  # of another process, since this one was planned
+        run.write(plan.request)
         check_storage(run, plan.store)
         build_bank(plan, capacity, console)
         banked = time.monotonic()
