@@ -158,7 +158,7 @@ def _write_tables(source: Source, staging: Staging, rejected: pd.DataFrame, opti
     if options.hash_ids:
         slices, rejected = _hashed(slices, rejected)
     slices = slices[list(COLUMNS)]
-    slices.to_parquet(staging.store / "slices.parquet", index=False)
+    slices.to_parquet(staging.store / "slices.parquet", index=False, write_page_checksum=True)
     rejected.to_csv(staging.store / "rejected.csv", index=False)
     np.save(staging.store / "digests.npy", digests)
     write_info(

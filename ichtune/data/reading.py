@@ -3,7 +3,6 @@
 What a worker imports is kept small: it is imported anew in each of them.
 """
 
-import hashlib
 import os
 import threading
 from collections import deque
@@ -18,7 +17,7 @@ import numpy as np
 
 from ichtune.data.dicom import CTSlice, Rejected, read_dicom
 from ichtune.data.images import is_image, read_image
-from ichtune.data.pixels import resize, square
+from ichtune.data.pixels import digest, resize, square
 from ichtune.data.windows import Window
 
 CHUNK = 32  # slices that a worker reads at a time: 4 MiB of 256 x 256
@@ -73,9 +72,8 @@ class Reader:
         if self.needs_patient and not found.patient_id:
             raise Rejected("no PatientID: without it no side of a split is the right one")
         pixels[:] = resize(square(found.hu), self.size)
-        digest = int.from_bytes(hashlib.sha256(pixels.data).digest()[:8], "little")
         z_mm = None if np.isnan(found.z_mm) else found.z_mm
-        return Read(entry, "", found.patient_id, found.study_id, found.series_id, z_mm, digest)
+        return Read(entry, "", found.patient_id, found.study_id, found.series_id, z_mm, digest(pixels))
 
 
 def read_file(path: Path, window: Window) -> CTSlice:
