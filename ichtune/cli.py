@@ -224,6 +224,10 @@ def search(
         float, _env("reduction", min=1.1, help="ASHA keeps one in so many at a rung.")
     ] = 3.0,
     views: Annotated[int, _env("views", min=1, help="Augmented views of a slice in the feature bank.")] = 4,
+    bank: Annotated[
+        str | None,
+        _env("bank", help="Folder of the feature bank (default: STORE/bank; the user's cache if read-only)."),
+    ] = None,
     cpus_per_trial: Annotated[float, _env("cpus-per-trial", min=0.1, help="Cores for each trial.")] = 1.0,
     gpus_per_trial: Annotated[
         float | None, _env("gpus-per-trial", min=0, help="GPUs, also parts of one.")
@@ -265,6 +269,7 @@ def search(
         grace=grace,
         reduction=reduction,
         views=views,
+        bank=bank,
         cpus_per_trial=cpus_per_trial,
         gpus_per_trial=gpus_per_trial,
         max_concurrent=max_concurrent,

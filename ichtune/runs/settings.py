@@ -25,6 +25,8 @@ class SearchSettings:
     """ASHA lets one in so many go on at each rung."""
     views: int = 4
     """Augmented views of each slice in the feature bank."""
+    bank: str | Path | None = None
+    """Folder of the feature bank; None is the store's own, or the user's cache where the store is read-only."""
     cpus_per_trial: float = 1.0
     gpus_per_trial: float | None = None
     """None is a quarter of a GPU where the cluster has any."""

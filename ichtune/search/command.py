@@ -111,6 +111,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     precisions = ", ".join(dict.fromkeys(part.key.precision for part in plan.parts))
     folds = f"{settings.folds} folds" if settings.folds > 1 else "one fold"
     size = sum(part.count * part.width * 2 for part in plan.parts) / 2**20
+    banks = ", ".join(dict.fromkeys(str(part.bank) for part in plan.parts))
     table = Table.grid(padding=(0, 2))
     for name, text in {
         "data": f"{plan.store.path} ({len(plan.store.train):,} slices to search on, {plan.store.fingerprint})",
@@ -119,7 +120,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         f"ASHA from epoch {settings.grace}, one in {settings.reduction:g} goes on",
         "resources": f"{settings.cpus_per_trial:g} CPU a trial, on "
         + (f"the Ray cluster at {settings.address}" if settings.address else "a local Ray of its own"),
-        "bank": f"{views}, {size:,.0f} MiB, computed in {precisions}"
+        "bank": f"{views}, {size:,.0f} MiB, computed in {precisions}, in {banks}"
         if plan.parts
         else "none: every recipe trains its backbone",
         "writes": f"{plan.run}",

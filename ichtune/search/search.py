@@ -14,7 +14,7 @@ from ichtune.errors import InputError
 from ichtune.models.precision import resolved
 from ichtune.progress import progress
 from ichtune.runs.folder import RunFolder
-from ichtune.runs.remote import below
+from ichtune.runs.remote import below, is_uri
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.settings import SearchSettings
 from ichtune.search.bank_tasks import compute_on
@@ -75,7 +75,7 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
             f"--name: must be of at most {LONGEST_NAME} bytes, as file systems have it, got {len(name.encode())}"
         )
     space = _for_this_machine(space, settings)
-    settings = replace(settings, name=name, trials=_trials(space, settings))
+    settings = replace(settings, name=name, trials=_trials(space, settings), bank=_bank(settings))
     make_sampler(settings.sampler, settings.seed, space)
     RunFolder.at(below(settings.runs, name)).refuse_if_taken()
     return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)))
@@ -83,7 +83,7 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
 
 def plan_again(store: SliceStore, space: Space, settings: SearchSettings) -> Plan:
     """The plan of a run that is there already and is to go on; `resume` makes it, and has checked it."""
-    settings = replace(settings, trials=_trials(space, settings))
+    settings = replace(settings, trials=_trials(space, settings), bank=_bank(settings))
     return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)), resumed=True)
 
 
@@ -102,6 +102,15 @@ def _trials(space: Space, settings: SearchSettings) -> int:
     return min(settings.trials, space.count() or settings.trials)
 
 
+def _bank(settings: SearchSettings) -> str | None:
+    """The folder that was asked for, wherever a later command is started."""
+    if not settings.bank:
+        return None
+    if is_uri(settings.bank):
+        raise InputError(f"--bank: {settings.bank} must be a folder, which trials can map into their memory")
+    return str(Path(settings.bank).absolute())
+
+
 def _bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> list[BankPart]:
     """The bank's parts for every frozen backbone that a trial may ask for."""
     variants = [variant for variant in space.models() if variant.model.train == "frozen"]
@@ -110,7 +119,13 @@ def _bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> li
         models = [variant.model for variant in variants if variant.precision == precision]
         levels = sorted(space.levels(), key=LEVELS.index)
         parts += plan_parts(
-            store, models, levels, views=settings.views, seed=settings.seed, precision=precision
+            store,
+            models,
+            levels,
+            views=settings.views,
+            seed=settings.seed,
+            precision=precision,
+            bank=settings.bank,
         )
     return parts
 
@@ -140,7 +155,7 @@ def search(plan: Plan, console: Console) -> Finished:
         if not plan.resumed:
             run.refuse_other_run()  # of another process, since this one was planned
         run.write(plan.request)
-        check_storage(run, plan.store)
+        check_storage(run, plan.store, plan.parts)
         build_bank(plan, capacity, console)
         banked = time.monotonic()
         board = Board(plan.settings.trials, plan.space.metric, plan.space.direction == "max")
@@ -176,8 +191,8 @@ def offered(found: Capacity, settings: SearchSettings) -> Capacity:
 
 
 def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
-    """Compute what the feature bank lacks."""
-    if plan.missing_rows:
+    """Verify what the feature bank has, and compute what it lacks."""
+    if plan.parts:
         with progress("feature bank", "views", console) as report:
             build(plan.parts, run=compute_on(capacity), progress=report)
 
