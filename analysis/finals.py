@@ -31,6 +31,7 @@ def score_on_test(held_out: HeldOut, trials: Sequence[RankedTrial], report: Repo
         raise InputError(
             f"--test: {held_out.store.path} has no test set; `ichtune prepare --test-fraction 0.2` sets one aside"
         )
+    held_out.run.refuse_while_searching("--test")
     with held_out.run.claimed("test scores"):
         missing = [trial for trial in trials if held_out.logits(trial) is None and is_scorable(trial)]
         if missing:

@@ -26,6 +26,7 @@ def rerun(results: RankedResults, top: int, seeds: int, report: Report = lambda 
     Raises:
         InputError: the store is gone or another one, or another process trains other seeds of this run.
     """
+    results.run.refuse_while_searching("--seeds")
     with results.run.claimed("other seeds"):
         return _rerun(results, top, seeds, report)
 

@@ -15,6 +15,7 @@ from ichtune.errors import InputError
 
 if TYPE_CHECKING:
     from analysis.rank import RankedResults
+    from ichtune.runs.folder import RunFolder
 
 
 class Trained(StrEnum):
@@ -320,13 +321,18 @@ def rank(
     compare: Annotated[
         str | None, typer.Option(help="A second run over the same store, ranked together with the first.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Where the run's store is now, if it was moved; for this command alone."),
+    ] = None,
 ) -> None:
     """Rank a run's trials: on the screen, and as tables in RUN/results."""
     from analysis.rank import RankedResults
     from analysis.result_tables import write_ranking
     from analysis.show import print_ranking, print_test
 
-    results = RankedResults.of(run, metric=metric, label=label, compare=compare)
+    results = RankedResults.of(run, metric=metric, label=label, compare=compare, data=data)
+    _note_a_search(results.run)
     if seeds is not None:
         _rerun(results, top, seeds)
     if test:
@@ -337,6 +343,14 @@ def rank(
     files = write_ranking(results, top)
     console.print(f"tables: {escape(str(files[0].parent))}", soft_wrap=True, highlight=False)
     results.run.push()
+
+
+def _note_a_search(run: "RunFolder") -> None:
+    if run.is_searching:
+        console.print(
+            "[bold yellow]note:[/] the search of this run is still going on; this is of what it has so far",
+            soft_wrap=True,
+        )
 
 
 def _rerun(results: "RankedResults", top: int, seeds: int) -> None:
@@ -364,6 +378,10 @@ def _score_test(results: "RankedResults") -> None:
 def report(
     run: Annotated[str, typer.Argument(help="Folder of a run, as runs/NAME, or its URI.")],
     show: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Where the run's store is now, if it was moved; for this command alone."),
+    ] = None,
 ) -> None:
     """Write all there is to tell of a run into one page, RUN/report.html, which needs no network."""
     import webbrowser
@@ -372,7 +390,8 @@ def report(
     from analysis.rank import RankedResults
     from analysis.report.build import write_report
 
-    findings = Findings(RankedResults.of(run))
+    findings = Findings(RankedResults.of(run, data=data))
+    _note_a_search(findings.results.run)
     file = write_report(findings, findings.write())
     findings.results.run.push()
     console.print(f"report: {escape(str(file))}", soft_wrap=True, highlight=False)
@@ -402,6 +421,10 @@ def retrain(
     batch_size: Annotated[int | None, typer.Option(min=1, help="In place of the recipe's.")] = None,
     label: Annotated[str | None, typer.Option(help="Name of the result (default: rank1-all).")] = None,
     set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Change the recipe.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Where the run's store is now, if it was moved; for this command alone."),
+    ] = None,
 ) -> None:
     """Train a recipe of a search again with its backbone unfrozen; gives a model and its comparison."""
     import pandas as pd
@@ -410,6 +433,7 @@ def retrain(
     from analysis.retraining.train import train as train_model
     from analysis.show import print_comparison
     from ichtune.progress import progress
+    from ichtune.runs.folder import RunFolder
     from ichtune.search.command import parse_changes
 
     options = RetrainOptions(
@@ -425,7 +449,8 @@ def retrain(
         label=label,
         changes=parse_changes(set or []),
     )
-    planned = plan(run, options)
+    planned = plan(RunFolder.open(run, data), options)
+    _note_a_search(planned.run)
     for change in planned.differences:
         console.print(f"changed: {change}", markup=False, soft_wrap=True, highlight=False)
     try:

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
@@ -63,11 +64,13 @@ class RunFolder:
             raise InputError(f"{self}: can't be made ({error.strerror}); choose another --runs") from None
 
     @classmethod
-    def open(cls, place: str | Path) -> "RunFolder":
+    def open(cls, place: str | Path, data: Path | None = None) -> "RunFolder":
         """The run in a folder, or at a URI, from where all of it is brought here.
 
+        `data` is where its store is now, which is not written down.
+
         Raises:
-            InputError: there is no run, or no way to the URI.
+            InputError: there is no run, no way to the URI, or another store at `data`.
         """
         run = cls.at(place)
         if run.remote:
@@ -76,6 +79,8 @@ class RunFolder:
             raise InputError(
                 f"{place}: no search run here (no search.yaml); `ichtune search --name ...` makes one"
             )
+        if data:
+            run._request = replace(run.request, data=run.request.open_store(data).path)
         return run
 
     def __str__(self) -> str:
@@ -134,6 +139,13 @@ class RunFolder:
     def is_searching(self) -> bool:
         """Whether a process of this machine is searching in this run at the moment."""
         return is_locked(self.path / LOCK)
+
+    def refuse_while_searching(self, option: str) -> None:
+        """Raise an InputError while a search goes on: what is kept for a trial must be of its last epoch."""
+        if self.is_searching:
+            raise InputError(
+                f"{option}: a search is going on in {self}, and its trials may still change; wait for its end"
+            )
 
     @contextmanager
     def claimed(self, work: str) -> Generator[None]:

@@ -55,7 +55,7 @@ def resume(
     dry_run: bool,
 ) -> int:
     """Go on with a run, under these settings given anew; one that is finished is only ranked. Gives the exit code."""
-    folder = RunFolder.open(below(runs, name))
+    folder = RunFolder.open(below(runs, name), data)
     planned = resumed(folder, settings, data=data, space=space, changes=changes)
     done = settled_trials(folder)
     if done >= planned.settings.trials:
@@ -64,6 +64,9 @@ def resume(
             soft_wrap=True,
             highlight=False,
         )
+        if data and not dry_run:
+            with folder.locked():
+                folder.write(folder.request)
         _tell("", f"{_resume_command(folder)} --trials {done + 30}", console)
         return finish(folder, console, stopped=None)
     going_on = f"{folder}: {done} of {planned.settings.trials} trials are done, going on"
