@@ -39,16 +39,18 @@ class RankedResults:
         metric: str | None = None,
         label: str | None = None,
         compare: RunFolder | str | Path | None = None,
+        data: Path | None = None,
     ) -> "RankedResults":
         """The ranking of a run by a recorded metric, by default the one that it searched for.
 
-        `label` ranks by the metric of that label alone; `compare` puts the trials of a second run beside them.
+        `label` ranks by the metric of that label alone; `compare` puts the trials of a second run beside them. `data`
+        is where their store is now, if it was moved.
 
         Raises:
             InputError: there is no run, none of its trials finished an epoch, the metric was not recorded, or the
                 second run was scored on another store or other folds.
         """
-        return cls(Ranking.of(run, metric=metric, label=label, compare=compare))
+        return cls(Ranking.of(run, metric=metric, label=label, compare=compare, data=data))
 
     # The order.
 

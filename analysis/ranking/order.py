@@ -34,16 +34,18 @@ class Ranking:
         metric: str | None = None,
         label: str | None = None,
         compare: RunFolder | str | Path | None = None,
+        data: Path | None = None,
     ) -> "Ranking":
         """The ranking of a run by a recorded metric, by default the one that it searched for.
 
-        `label` ranks by the metric of that label alone; `compare` puts the trials of a second run beside them.
+        `label` ranks by the metric of that label alone; `compare` puts the trials of a second run beside them. `data`
+        is where their store is now, if it was moved.
 
         Raises:
             InputError: there is no run, none of its trials finished an epoch, the metric was not recorded, or the
                 second run was scored on another store or other folds.
         """
-        runs = tuple(_opened(place) for place in (run, compare) if place is not None)
+        runs = tuple(_opened(place, data) for place in (run, compare) if place is not None)
         for other in runs[1:]:
             if other.path == runs[0].path:
                 raise InputError(f"--compare: {other} is the same run; name another one over the same store")
@@ -97,8 +99,8 @@ class Ranking:
         return varying_parameters([trial.record.params for trial in self.trials])
 
 
-def _opened(run: RunFolder | str | Path) -> RunFolder:
-    return run if isinstance(run, RunFolder) else RunFolder.open(run)
+def _opened(run: RunFolder | str | Path, data: Path | None) -> RunFolder:
+    return run if isinstance(run, RunFolder) else RunFolder.open(run, data)
 
 
 def _trials(run: RunFolder, metric: str) -> Iterator[RankedTrial]:

@@ -24,8 +24,14 @@ def rerun(ranking: Ranking, top: int, seeds: int, report: Report = lambda *_: No
     augmented views are the same for all seeds. `report` is called with the trainings that are done.
 
     Raises:
-        InputError: the store is gone or another one.
+        InputError: the store is gone or another one, or another process trains other seeds of this run.
     """
+    ranking.run.refuse_while_searching("--seeds")
+    with ranking.run.claimed("other seeds"):
+        return _rerun(ranking, top, seeds, report)
+
+
+def _rerun(ranking: Ranking, top: int, seeds: int, report: Report) -> SeedNoise:
     noise = SeedNoise(ranking.run)
     done = {(record["trial"], record["seed"]) for record in noise.records}
     chosen = [trial for trial in ranking.trials[:top] if not trial.diverged]

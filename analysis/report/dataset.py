@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.report.grids import Cell, Grid
 from analysis.statistics.cohort import Cohort
 from ichtune.data.audit import NOTE, Finding, audit
-from ichtune.data.store import SliceStore
+from ichtune.data.store import SliceStore, StoreError
 from ichtune.labels import LABELS
 
 
@@ -79,6 +79,5 @@ def _share(row: pd.Series, label: str) -> Cell:
 def _audited(store: SliceStore) -> list[Finding]:
     try:
         return audit(store)
-    except FileNotFoundError as error:
-        missing = str(error.filename).rpartition("/")[2]
-        return [Finding(NOTE, f"Not audited for leaks and copies: the store has no {missing}.")]
+    except StoreError as error:
+        return [Finding(NOTE, f"Not audited for leaks and copies: {error}.")]

@@ -122,10 +122,12 @@ def searched_experiment(request: SearchRequest, recipe: Recipe) -> Experiment:
     Raises:
         InputError: the store is gone, or not the one that was searched on.
     """
-    store, seed, parts = request.open_store(), request.settings.seed, []
+    store, seed, bank, parts = request.open_store(), request.settings.seed, request.settings.bank, []
     if recipe.model.train == "frozen":
         precision = recipe.training.precision
-        parts = plan_parts(store, [recipe.model], ["normal"], views=1, seed=seed, precision=precision)
+        parts = plan_parts(
+            store, [recipe.model], ["normal"], views=1, seed=seed, precision=precision, bank=bank
+        )
     return Experiment(store.path, tuple(parts), request.folds, seed)
 
 

@@ -25,15 +25,18 @@ def score_on_test(held_out: HeldOut, trials: Sequence[RankedTrial], report: Repo
     """Let these trials predict the test set, those that have not yet.
 
     Raises:
-        InputError: the store has no test set, or is not the one that was searched on.
+        InputError: the store has no test set, or is not the one that was searched on; or another process
+            is scoring this run's trials.
     """
     if not len(held_out.store.test):
         raise InputError(
             f"--test: {held_out.store.path} has no test set; `ichtune prepare --test-fraction 0.2` sets one aside"
         )
-    missing = [trial for trial in trials if held_out.logits(trial) is None and is_scorable(trial)]
-    if missing:
-        held_out.keep({trial.name: _predicted(trial, report) for trial in missing})
+    held_out.run.refuse_while_searching("--test")
+    with held_out.run.claimed("test scores"):
+        missing = [trial for trial in trials if held_out.logits(trial) is None and is_scorable(trial)]
+        if missing:
+            held_out.keep({trial.name: _predicted(trial, report) for trial in missing})
 
 
 def is_scorable(trial: RankedTrial) -> bool:

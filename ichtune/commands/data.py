@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ichtune.commands.settings import given, takes
-from ichtune.commands.terminal import NOTHING_USABLE, console, end_interrupted, fail, note
+from ichtune.commands.terminal import NOTHING_USABLE, console, end_interrupted, fail, note, say
 from ichtune.data.options import PrepareOptions
 from ichtune.errors import InputError
 
@@ -54,17 +54,26 @@ def inspect(
         Path | None, typer.Option(help="Where the picture goes (default: STORE/inspect.png).")
     ] = None,
 ) -> None:
-    """Show a store's splits, audit it for leaks and shifts, and draw example slices."""
+    """Show a store's splits, audit it for leaks and shifts, compare its pixels with their digests, draw examples."""
     from ichtune.data.audit import audit
     from ichtune.data.describe import print_audit, print_splits
-    from ichtune.data.gallery import draw_examples
+    from ichtune.data.gallery import draw_examples, picture_place
+    from ichtune.data.integrity import damage
     from ichtune.data.store import SliceStore
+    from ichtune.progress import progress
 
     opened = SliceStore.open(store)
     print_splits(opened, console)
     print_audit(audit(opened), console)
-    draw_examples(opened, picture or store / "inspect.png")
-    console.print(f"picture: {picture or store / 'inspect.png'}")
+    with progress("comparing", "slices", console) as report:
+        damaged = damage(opened, report)
+    if damaged:
+        fail(damaged, NOTHING_USABLE)
+    place = picture or picture_place(store)
+    draw_examples(opened, place)
+    if picture is None and place.parent != store:
+        note(f"{store} can't be written")
+    say(f"picture: {place}")
 
 
 def phantom(

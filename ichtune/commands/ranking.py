@@ -1,5 +1,6 @@
 """Commands that tell what a search found: rank and report."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,8 +9,12 @@ from ichtune.commands.terminal import NOTHING_USABLE, console, end_interrupted, 
 
 if TYPE_CHECKING:
     from analysis.results import RankedResults
+    from ichtune.runs.folder import RunFolder
 
 Run = Annotated[str, typer.Argument(help="Folder of a run, as runs/NAME, or its URI.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Where the run's store is now, if it was moved; for this command alone.")
+]
 
 
 def rank(
@@ -30,12 +35,14 @@ def rank(
     compare: Annotated[
         str | None, typer.Option(help="A second run over the same store, ranked together with the first.")
     ] = None,
+    data: Data = None,
 ) -> None:
     """Rank a run's trials: on the screen, and as tables in RUN/results."""
     from analysis.results import RankedResults
     from analysis.screen import no_score, print_ranking, print_test
 
-    results = RankedResults.of(run, metric=metric, label=label, compare=compare)
+    results = RankedResults.of(run, metric=metric, label=label, compare=compare, data=data)
+    note_a_search(results.run)
     if seeds is not None:
         _rerun(results, top, seeds)
     if test:
@@ -48,6 +55,12 @@ def rank(
     results.run.push()
     if not results.ranking.usable:
         fail(no_score(results.ranking), NOTHING_USABLE)
+
+
+def note_a_search(run: "RunFolder") -> None:
+    """Say so where the run's search is still going on."""
+    if run.is_searching:
+        note("the search of this run is still going on; this is of what it has so far")
 
 
 def _rerun(results: "RankedResults", top: int, seeds: int) -> None:
@@ -73,6 +86,7 @@ def _score_test(results: "RankedResults") -> None:
 def report(
     run: Run,
     show: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    data: Data = None,
 ) -> None:
     """Write everything about a run into one page, RUN/report.html, which needs no network."""
     import webbrowser
@@ -81,7 +95,8 @@ def report(
     from analysis.report.build import write_report
     from analysis.results import RankedResults
 
-    findings = Findings(RankedResults.of(run))
+    findings = Findings(RankedResults.of(run, data=data))
+    note_a_search(findings.results.run)
     file = write_report(findings, findings.write())
     findings.results.run.push()
     say(f"report: {file}")

@@ -7,7 +7,7 @@ import typer
 
 from analysis.retraining.options import RetrainOptions
 from ichtune.commands.changes import parse_changes
-from ichtune.commands.ranking import Run
+from ichtune.commands.ranking import Data, Run, note_a_search
 from ichtune.commands.settings import takes
 from ichtune.commands.terminal import console, end_interrupted, note, say
 
@@ -17,6 +17,7 @@ def retrain(
     run: Run,
     settings: RetrainOptions,
     set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Change the recipe.")] = None,
+    data: Data = None,
 ) -> None:
     """Train a recipe of a search again with its backbone unfrozen; gives a model and its comparison."""
     import pandas as pd
@@ -25,8 +26,10 @@ def retrain(
     from analysis.retraining.train import train
     from analysis.screen import print_comparison
     from ichtune.progress import progress
+    from ichtune.runs.folder import RunFolder
 
-    planned = plan(run, replace(settings, changes=parse_changes(set or [])))
+    planned = plan(RunFolder.open(run, data), replace(settings, changes=parse_changes(set or [])))
+    note_a_search(planned.run)
     for change in planned.differences:
         say(f"changed: {change}")
     try:

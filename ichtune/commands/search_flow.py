@@ -42,7 +42,7 @@ def resume(
     dry_run: bool,
 ) -> int:
     """Go on with a run, under these settings given anew; one that is finished is only ranked. Gives the exit code."""
-    folder = RunFolder.open(below(runs, name))
+    folder = RunFolder.open(below(runs, name), data)
     planned = resumed(folder, settings, data=data, space=space, changes=changes)
     done = settled_trials(folder)
     if done >= planned.settings.trials:
@@ -51,6 +51,9 @@ def resume(
             soft_wrap=True,
             highlight=False,
         )
+        if data and not dry_run:
+            with folder.locked():
+                folder.write(folder.request)
         _hint("", f"{_resume_command(folder)} --trials {done + 30}", console)
         return finish(folder, console, stopped=None)
     going_on = f"{folder}: {done} of {planned.settings.trials} trials are done, going on"
@@ -117,6 +120,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     precisions = ", ".join(dict.fromkeys(part.key.precision for part in plan.parts))
     folds = f"{plan.folds} folds" if plan.folds > 1 else "one fold"
     size = sum(part.count * part.width * 2 for part in plan.parts) / 2**20
+    banks = ", ".join(dict.fromkeys(str(part.bank) for part in plan.parts))
     table = Table.grid(padding=(0, 2))
     for name, text in {
         "data": f"{plan.store.path} ({len(plan.store.train):,} slices to search on, {plan.store.fingerprint})",
@@ -125,7 +129,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         f"ASHA from epoch {settings.grace}, keeping the top 1/{settings.reduction:g}",
         "resources": f"{settings.cpus_per_trial:g} CPU per trial, on "
         + (f"the Ray cluster at {settings.address}" if settings.address else "a local Ray of its own"),
-        "bank": f"{views}, {size:,.0f} MiB, computed in {precisions}"
+        "bank": f"{views}, {size:,.0f} MiB, computed in {precisions}, in {banks}"
         if plan.parts
         else "none: every recipe trains its backbone",
         "writes": f"{plan.run}",

@@ -42,7 +42,7 @@ def takes(settings: type, *, variables: bool = False) -> Callable[[Command], Com
 
 def _parameter(option: Option, kind: Any, variables: bool) -> inspect.Parameter:
     # Typer knows no unions: a place that may also be a URI comes as a text.
-    kind = str if kind == str | Path else kind
+    kind = {str | Path: str, str | Path | None: str | None}.get(kind, kind)
     declared = typer.Option(
         option.flag,
         help=option.help,

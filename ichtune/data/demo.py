@@ -9,6 +9,7 @@ from rich.console import Console
 from ichtune.data.options import PrepareOptions
 from ichtune.data.phantom import write_phantoms
 from ichtune.data.prepare import prepare
+from ichtune.locks import locked
 from ichtune.progress import progress
 
 PATIENTS = 40
@@ -18,6 +19,14 @@ def demo_store(console: Console) -> Path:
     """The store of made-up heads in the user's cache folder, drawn and prepared on first use."""
     folder = user_cache_path("ichtune") / "phantom-1"
     if (folder / "store" / "store.json").is_file():
+        return folder / "store"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / ".lock"):
+        return _made(folder, console)
+
+
+def _made(folder: Path, console: Console) -> Path:
+    if (folder / "store" / "store.json").is_file():  # another process has made it meanwhile
         return folder / "store"
     console.print(
         f"No --data given: making up {PATIENTS} heads with hemorrhages in {folder} (once)", soft_wrap=True

@@ -1,5 +1,6 @@
 """A picture of a store: example slices in the brain window, a column per label and one for none."""
 
+import os
 from pathlib import Path
 
 import matplotlib
@@ -8,9 +9,17 @@ from matplotlib.figure import Figure
 
 from ichtune.data.store import SliceStore
 from ichtune.data.windows import WINDOWS, apply_window
+from ichtune.files import replacing
 from ichtune.labels import ANY, LABELS, SUBTYPES
 
 NONE = "none"
+
+
+def picture_place(store: Path) -> Path:
+    """Where a store's picture goes: into the store, or into the current folder where the store can't be written."""
+    if os.access(store, os.W_OK):
+        return store / "inspect.png"
+    return Path.cwd() / f"{store.absolute().name}-inspect.png"
 
 
 def draw_examples(store: SliceStore, path: Path, *, rows: int = 4, seed: int = 0) -> None:
@@ -23,7 +32,8 @@ def draw_examples(store: SliceStore, path: Path, *, rows: int = 4, seed: int = 0
             _draw_column(store, grid[:, column], name, found)
         figure.suptitle(f"{store.path.name}: {len(store):,} slices, brain window (center 40, width 80 HU)")
         figure.tight_layout(pad=0.4, rect=(0, 0, 1, 0.985))
-        figure.savefig(path)
+        with replacing(path) as file:
+            figure.savefig(file, format=path.suffix.lstrip(".") or "png")
 
 
 def _examples(store: SliceStore, name: str, count: int, seed: int) -> np.ndarray:

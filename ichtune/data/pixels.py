@@ -1,11 +1,17 @@
 """A slice's Hounsfield units, from whatever size to the store's square."""
 
+import hashlib
 from typing import Final
 
 import cv2
 import numpy as np
 
 AIR_HU: Final = -1000
+
+
+def digest(pixels: np.ndarray) -> int:
+    """The first 8 bytes of the SHA-256 of a slice's pixels as they are stored (<i2 [S, S]), a little-endian number."""
+    return int.from_bytes(hashlib.sha256(pixels.data).digest()[:8], "little")
 
 
 def square(hu: np.ndarray) -> np.ndarray:

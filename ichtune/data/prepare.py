@@ -16,7 +16,7 @@ from ichtune.data.patients import settle_patients
 from ichtune.data.reading import CHUNK, Reader, read_in_order
 from ichtune.data.sources import NothingUsable, Source, open_source
 from ichtune.data.splits import SplitPlan, assign_splits, check_patients
-from ichtune.data.staging import Staging
+from ichtune.data.staging import Staging, preparing
 from ichtune.data.store import COLUMNS, VERSION, SliceStore, StoreInfo, fingerprint, write_info
 from ichtune.data.windows import Window
 from ichtune.errors import InputError
@@ -60,12 +60,19 @@ def prepare(source: Path, store: Path, options: PrepareOptions, progress: Progre
     """Make a slice store of a source, or go on making it where a killed run stopped.
 
     Raises:
-        InputError: a source, labels file or option that can't be used, or a finished store without `overwrite`.
+        InputError: a source, labels file or option that can't be used, a finished store without `overwrite`, or
+            another process that is preparing it.
         NotPrepared: an InputError after slices were rejected: none is left, or too few patients for the splits.
         TooManyRejected: more than `max_rejected` of the slices can't be used.
         OSError: the disk is full or a folder can't be written; what is done stays for the next run.
     """
     _check_target(store, options.overwrite)
+    with preparing(store):
+        _check_target(store, options.overwrite)  # another process may have finished it this moment
+        return _prepare(source, store, options, progress)
+
+
+def _prepare(source: Path, store: Path, options: PrepareOptions, progress: Progress | None) -> Prepared:
     work = store.with_name(store.name + ".partial")
     try:
         opened = open_source(
@@ -186,7 +193,7 @@ def _write_tables(
     if options.hash_ids:
         slices, rejected = _hashed(slices, rejected)
     slices = slices[list(COLUMNS)]
-    slices.to_parquet(staging.store / "slices.parquet", index=False)
+    slices.to_parquet(staging.store / "slices.parquet", index=False, write_page_checksum=True)
     rejected.to_csv(staging.store / "rejected.csv", index=False)
     np.save(staging.store / "digests.npy", digests)
     write_info(

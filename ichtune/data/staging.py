@@ -3,12 +3,28 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ichtune.data.reading import Read
+from ichtune.locks import locked
 
 HEADER_BYTES = 128  # room for the header that numpy writes; the count of slices is known only at the end
+
+
+@contextmanager
+def preparing(store: Path) -> Generator[None]:
+    """Keep other processes from preparing the same store.
+
+    Raises:
+        InputError: another process is preparing it.
+    """
+    store.parent.mkdir(parents=True, exist_ok=True)
+    refusal = f"{store}: another process is preparing this store; wait for it, or choose another folder"
+    there = store.resolve()  # another spelling of its path is the same store
+    with locked(there.with_name(f".{there.name}.lock"), refusal):
+        yield
 
 
 class Staging:

@@ -82,8 +82,34 @@ class SliceStore:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """A row a slice, in the order of `hu`; labels are nullable integers, `fold` is -1 in the test set."""
-        return pd.read_parquet(self.path / "slices.parquet")
+        """A row a slice, in the order of `hu`; labels are nullable integers, `fold` is -1 in the test set.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        file = self.path / "slices.parquet"
+        try:
+            return pd.read_parquet(file, page_checksum_verification=True)
+        except Exception as error:  # pyarrow raises several kinds for what it can't make sense of
+            raise StoreError(f"{file}: damaged ({error}); prepare the store anew") from None
+
+    @cached_property
+    def digests(self) -> np.ndarray:
+        """The digest of each slice's pixels when it was prepared, uint64 [N].
+
+        Raises:
+            StoreError: the file is missing, damaged, or of another store.
+        """
+        file = self.path / "digests.npy"
+        try:
+            digests = np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise StoreError(f"{file}: damaged or missing ({error}); prepare the store anew") from None
+        if digests.shape != (len(self),) or digests.dtype != np.uint64:
+            raise StoreError(
+                f"{file}: holds {digests.dtype} {digests.shape}, must be uint64 {(len(self),)}; prepare the store anew"
+            )
+        return digests
 
     @cached_property
     def labels(self) -> np.ndarray:

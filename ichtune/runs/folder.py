@@ -4,23 +4,24 @@ Written by the driver (`search.yaml`, `study.journal`) and by each trial into it
 nodes share. It is the one record of a search: ranking reads nothing else, and Ray's own files are only its scratch.
 """
 
-import fcntl
 import json
 import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
 from ichtune.errors import InputError
 from ichtune.files import replacing
+from ichtune.locks import is_locked, locked
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.remote import Remote, is_uri
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.trial_folder import TrialFolder
 
-REQUEST = "search.yaml"
+REQUEST, LOCK = "search.yaml", ".lock"
 
 
 class RunFolder:
@@ -47,19 +48,29 @@ class RunFolder:
         """
         run = cls.at(place)
         run.refuse_if_taken()
-        try:
-            run.trials.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{place}: can't be made ({error.strerror}); choose another --runs") from None
+        run.make()
         run.write(request)
         return run
 
-    @classmethod
-    def open(cls, place: str | Path) -> "RunFolder":
-        """The run in a folder, or at a URI, from where all of it is brought here.
+    def make(self) -> None:
+        """Make the folder, which is no run before it is written what was asked for.
 
         Raises:
-            InputError: there is no run, or no way to the URI.
+            InputError: it can't be made.
+        """
+        try:
+            self.trials.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{self}: can't be made ({error.strerror}); choose another --runs") from None
+
+    @classmethod
+    def open(cls, place: str | Path, data: Path | None = None) -> "RunFolder":
+        """The run in a folder, or at a URI, from where all of it is brought here.
+
+        `data` is where its store is now, which is not written down.
+
+        Raises:
+            InputError: there is no run, no way to the URI, or another store at `data`.
         """
         run = cls.at(place)
         if run.remote:
@@ -68,6 +79,8 @@ class RunFolder:
             raise InputError(
                 f"{place}: no search run here (no search.yaml); `ichtune search --name ...` makes one"
             )
+        if data:
+            run._request = replace(run.request, data=run.request.open_store(data).path)
         return run
 
     def __str__(self) -> str:
@@ -87,22 +100,22 @@ class RunFolder:
 
         What a driver leaves that was killed before it wrote down what it was asked for is nothing.
         """
+        self.refuse_other_run()
         if self.remote:
-            taken = self.remote.has(REQUEST)
-            if not taken:
-                shutil.rmtree(self.path, ignore_errors=True)  # a copy of what is not there any more
-        else:
-            taken = (self.path / REQUEST).exists()
-        if taken:
-            raise InputError(
-                f"{self}: a run of this name is already here; choose another --name, or go on with it by "
-                f"--resume {self.name}"
-            )
+            shutil.rmtree(self.path, ignore_errors=True)  # a copy of what is not there any more
         if self.path.exists() and (
             not self.path.is_dir()
             or any(item.name != "trials" and not item.name.startswith(".") for item in self.path.iterdir())
         ):
             raise InputError(f"{self.path}: something else is already here; choose another --name")
+
+    def refuse_other_run(self) -> None:
+        """Raise an InputError where there is a run already."""
+        if self.remote.has(REQUEST) if self.remote else (self.path / REQUEST).exists():
+            raise InputError(
+                f"{self}: a run of this name is already here; choose another --name, or go on with it by "
+                f"--resume {self.name}"
+            )
 
     def write(self, request: SearchRequest) -> None:
         """Write `search.yaml`."""
@@ -118,13 +131,31 @@ class RunFolder:
         Raises:
             InputError: another process is searching in this run.
         """
-        with open(self.path / ".lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(
-                    f"{self.path}: another process is searching in this run; wait for it, or end it first"
-                ) from None
+        refusal = f"{self.path}: another process is searching in this run; wait for it, or end it first"
+        with locked(self.path / LOCK, refusal):
+            yield
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether a process of this machine is searching in this run at the moment."""
+        return is_locked(self.path / LOCK)
+
+    def refuse_while_searching(self, option: str) -> None:
+        """Raise an InputError while a search goes on: what is kept for a trial must be of its last epoch."""
+        if self.is_searching:
+            raise InputError(
+                f"{option}: a search is going on in {self}, and its trials may still change; wait for its end"
+            )
+
+    @contextmanager
+    def claimed(self, work: str) -> Generator[None]:
+        """Keep other processes from doing the same work on this run, as long as this process lives.
+
+        Raises:
+            InputError: another process is at it.
+        """
+        name = f".{work.replace(' ', '-')}.lock"
+        with locked(self.path / name, f"{self}: another process is at its {work} now; wait for it"):
             yield
 
     @property

@@ -76,7 +76,13 @@ class SearchRequest:
         Raises:
             InputError: the store is gone, or another one.
         """
-        store = SliceStore.open((data or self.data).absolute())
+        path = (data or self.data).absolute()
+        if not (path / "store.json").is_file():
+            raise InputError(
+                f"{path}: the store of this run is not here (its fingerprint is {self.fingerprint}); give the folder "
+                "where it is now by --data"
+            )
+        store = SliceStore.open(path)
         if store.fingerprint != self.fingerprint:
             raise InputError(
                 f"{store.path}: not the store of this run: its fingerprint is {store.fingerprint}, the run's "

@@ -28,6 +28,9 @@ class SearchSettings:
     grace: int = option(2, "Epochs before ASHA may stop a trial.", min=1)
     reduction: float = option(3.0, "N: keep the top 1/N at each ASHA rung.", min=1.1)
     views: int = option(4, "Augmented views of each slice in the feature bank.", min=1)
+    bank: str | Path | None = option(
+        None, "Folder of the feature bank (default: STORE/bank; the user's cache if read-only)."
+    )
     cpus_per_trial: float = option(1.0, "CPU cores per trial.", min=0.1)
     gpus_per_trial: float | None = option(None, "GPUs per trial (fractions allowed).", min=0)
     max_concurrent: int | None = option(None, "Most trials to run at once.", min=1)

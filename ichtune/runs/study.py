@@ -39,7 +39,10 @@ def is_settled(trial: FrozenTrial) -> bool:
 
 def trial_ends(run: RunFolder) -> dict[int, TrialEnd]:
     """How each trial of a run ended, by the number of its folder; those that go on, or never began, are left out."""
-    study = open_study(run.journal)
+    try:
+        study = open_study(run.journal)
+    except KeyError:  # as in `settled_trials`
+        return {}
     trials = study.get_trials(deepcopy=False)
     own = (t for t in trials if {ENDED, RECIPE} <= t.user_attrs.keys() and REPEATS not in t.user_attrs)
     return {

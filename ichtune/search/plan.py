@@ -13,7 +13,7 @@ from ichtune.errors import InputError
 from ichtune.metrics import is_defined
 from ichtune.models.precision import resolved
 from ichtune.runs.folder import RunFolder
-from ichtune.runs.remote import below
+from ichtune.runs.remote import below, is_uri
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.settings import SearchSettings
 from ichtune.search.samplers import make_sampler
@@ -76,7 +76,9 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
             f"--name: must be of at most {LONGEST_NAME} bytes, as file systems have it, got {len(name.encode())}"
         )
     space = _for_this_machine(space, settings)
-    settings = replace(settings, name=name, folds=folds, trials=_trials(space, settings))
+    settings = replace(
+        settings, name=name, folds=folds, trials=_trials(space, settings), bank=_bank(settings)
+    )
     make_sampler(settings.sampler, settings.seed, space)
     RunFolder.at(below(settings.runs, name)).refuse_if_taken()
     return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)))
@@ -99,7 +101,7 @@ def _refuse_undefined(metric: str, store: SliceStore, folds: Sequence[Fold]) -> 
 
 def plan_again(store: SliceStore, space: Space, settings: SearchSettings) -> Plan:
     """The plan of a run that is there already and is to go on; `resume` makes it, and has checked it."""
-    settings = replace(settings, trials=_trials(space, settings))
+    settings = replace(settings, trials=_trials(space, settings), bank=_bank(settings))
     return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)), resumed=True)
 
 
@@ -118,6 +120,15 @@ def _trials(space: Space, settings: SearchSettings) -> int:
     return min(settings.trials, space.count() or settings.trials)
 
 
+def _bank(settings: SearchSettings) -> str | None:
+    """The folder that was asked for, wherever a later command is started."""
+    if not settings.bank:
+        return None
+    if is_uri(settings.bank):
+        raise InputError(f"--bank: {settings.bank} must be a folder, which trials can map into their memory")
+    return str(Path(settings.bank).absolute())
+
+
 def _bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> list[BankPart]:
     """The bank's parts for every frozen backbone that a trial may ask for."""
     variants = [variant for variant in space.models() if variant.model.train == "frozen"]
@@ -126,6 +137,12 @@ def _bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> li
         models = [variant.model for variant in variants if variant.precision == precision]
         levels = sorted(space.levels(), key=LEVELS.index)
         parts += plan_parts(
-            store, models, levels, views=settings.views, seed=settings.seed, precision=precision
+            store,
+            models,
+            levels,
+            views=settings.views,
+            seed=settings.seed,
+            precision=precision,
+            bank=settings.bank,
         )
     return parts

@@ -12,7 +12,7 @@ from ichtune.space import Space
 
 FREE = (
     *("trials", "address", "cpus_per_trial", "gpus_per_trial"),
-    *("max_concurrent", "time_budget_s", "max_failures"),
+    *("max_concurrent", "time_budget_s", "max_failures", "bank"),
 )
 """Settings that may change from one start to the next; by all others the trials could not be compared."""
 

@@ -39,11 +39,13 @@ def search(plan: Plan, console: Console) -> Finished:
     with ExitStack() as stack:
         capacity = offered(stack.enter_context(connected(plan.settings.address)), plan.settings)
         started = time.monotonic()
-        run = RunFolder.at(plan.run) if plan.resumed else RunFolder.create(plan.run, plan.request)
+        run = RunFolder.at(plan.run)
+        run.make()
         stack.enter_context(run.locked())
-        if plan.resumed:
-            run.write(plan.request)
-        check_storage(run, plan.store)
+        if not plan.resumed:
+            run.refuse_other_run()  # of another process, since this one was planned
+        run.write(plan.request)
+        check_storage(run, plan.store, plan.parts)
         if not capacity.has_room_for(*trial_resources(plan.settings, capacity).values()):
             console.print(
                 "no machine that is there now has room for a trial: waiting for the cluster to grow"
@@ -66,8 +68,8 @@ def search(plan: Plan, console: Console) -> Finished:
 
 
 def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
-    """Compute what the feature bank lacks."""
-    if plan.missing_rows:
+    """Verify what the feature bank has, and compute what it lacks."""
+    if plan.parts:
         with progress("feature bank", "views", console) as report:
             build(plan.parts, run=compute_on(capacity), progress=report)
 

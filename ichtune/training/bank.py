@@ -14,8 +14,9 @@ from ichtune.data.windows import Window
 from ichtune.errors import InputError
 
 FORMAT: Final = 1
+FEATURES: Final = "features.npy"
 
-_MEND: Final = "delete the folder to have its features computed anew"
+MEND: Final = "delete the folder to have its features computed anew"
 
 
 class BankError(InputError):
@@ -58,6 +59,8 @@ class BankPart:
     """
 
     store: Path
+    bank: Path
+    """The folder of all parts of the store."""
     key: BankKey
     model: Model
     seed: int
@@ -66,11 +69,16 @@ class BankPart:
 
     @property
     def folder(self) -> Path:
-        return self.store / "bank" / self.key.digest
+        return self.bank / self.key.digest
 
     @property
     def file(self) -> Path:
-        return self.folder / "features.npy"
+        return self.folder / FEATURES
+
+    @property
+    def checksum(self) -> Path:
+        """The file with the SHA-256 of the features; written before them."""
+        return self.folder / "features.sha256"
 
 
 def bank_model(model: Model) -> Model:
@@ -105,18 +113,18 @@ def open_features(part: BankPart) -> np.ndarray:
     """
     if not part.file.is_file():
         raise BankError(
-            f"{part.store}: its bank has no features of {part.key.backbone}, {part.key.level}, view {part.key.view} "
-            f"(folder {part.folder.name}); build the bank first"
+            f"{part.bank}: the bank of {part.store} has no features of {part.key.backbone}, {part.key.level}, "
+            f"view {part.key.view} (folder {part.folder.name}); build the bank first"
         )
     check_key(part)
     try:
         features = np.load(part.file, mmap_mode="c")
-    except (OSError, ValueError) as error:
-        raise BankError(f"{part.file}: damaged ({error}); {_MEND}") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise BankError(f"{part.file}: damaged ({error}); {MEND}") from error
     if features.shape != (part.count, part.width) or features.dtype != np.float16:
         raise BankError(
             f"{part.file}: holds {features.dtype} {features.shape}, must be float16 {(part.count, part.width)}; "
-            f"{_MEND}"
+            f"{MEND}"
         )
     return features
 
@@ -129,4 +137,4 @@ def check_key(part: BankPart) -> None:
     """
     file = part.folder / "key.json"
     if not file.is_file() or file.read_text() != part.key.text:
-        raise BankError(f"{file}: missing or of other features; {_MEND}")
+        raise BankError(f"{file}: missing or of other features; {MEND}")

@@ -1,12 +1,13 @@
 """How the feature bank is computed: in chunks that any process may take, each by one process only."""
 
+import hashlib
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from ichtune.training.bank import (
     is_finished,
     part_rows,
 )
+from ichtune.training.bank_check import checksum_line, verify
 from ichtune.training.bank_plan import library_versions
 from ichtune.training.images import ImageSource
 
@@ -58,13 +60,17 @@ def build(
     """Compute what the parts still lack; returns when all are finished.
 
     Processes that build the same parts at the same time share the work, and one that is killed loses the chunk
-    it was at. `progress` is told the rows that are done, the rows of all parts, and nothing else.
+    it was at. Parts that are there already are compared with their checksums first. `progress` is called with the
+    rows that are done, those of all parts, and a remark.
 
     Raises:
         BankError: a part is damaged, or the store, the weights or the libraries are no longer those of its key.
         InputError: features that float16 can't hold.
     """
-    total = sum(part.count for part in parts)
+    total, done = sum(part.count for part in parts), 0
+    for part in verify([part for part in parts if is_finished(part)]):
+        done += part.count
+        progress(done, total, "verified")
     while unfinished := [part for part in parts if not is_finished(part)]:
         work = [(part, chunk) for part in unfinished for chunk in missing_chunks(part)]
         before = done = total - sum(len(chunk.rows) for _, chunk in work)
@@ -121,12 +127,17 @@ def finish_part(part: BankPart) -> None:
     with FileLock(part.folder / "lock"):
         if not is_finished(part):
             files = [_chunk_file(part, index) for index in range(-(-part.count // CHUNK_ROWS))]
-            _write(part.file, np.concatenate([np.load(file) for file in files]))
+            _write_features(part, np.concatenate([_chunk(file) for file in files]))
         shutil.rmtree(part.folder / "chunks", ignore_errors=True)
 
 
 def _make_folder(part: BankPart) -> None:
-    (part.folder / "chunks").mkdir(parents=True, exist_ok=True)
+    try:
+        (part.folder / "chunks").mkdir(parents=True, exist_ok=True)
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise BankError(
+            f"{part.bank}: the feature bank can't be written here ({error.strerror}); give another folder by --bank"
+        ) from None
     with FileLock(part.folder / "lock"):
         if not (part.folder / "key.json").is_file():
             with replacing(part.folder / "key.json") as file:
@@ -136,6 +147,35 @@ def _make_folder(part: BankPart) -> None:
 
 def _chunk_file(part: BankPart, index: int) -> Path:
     return part.folder / "chunks" / f"{index:06d}.npy"
+
+
+def _chunk(file: Path) -> np.ndarray:
+    try:
+        return np.load(file, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise BankError(f"{file}: damaged ({error}); delete it to have it computed anew") from None
+
+
+class _Hashed:
+    """A stream that hashes what is written to it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.hash = stream, hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self.hash.update(content)
+        return self.stream.write(content)
+
+
+def _write_features(part: BankPart, features: np.ndarray) -> None:
+    with replacing(part.file) as beside:
+        with open(beside, "wb") as file:
+            hashed = _Hashed(file)
+            np.save(hashed, features)
+            file.flush()
+            os.fsync(file.fileno())
+        with replacing(part.checksum) as checksum:
+            checksum.write_text(checksum_line(hashed.hash.hexdigest(), part))
 
 
 def _write(path: Path, features: np.ndarray) -> None:

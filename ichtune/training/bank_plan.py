@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -12,6 +13,7 @@ from ichtune.data.augment import describe
 from ichtune.data.store import SliceStore
 from ichtune.models.backbones import Backbone, build_backbone
 from ichtune.training.bank import FORMAT, BankKey, BankPart, bank_model, part_rows
+from ichtune.training.bank_place import bank_place
 
 
 def plan_parts(
@@ -22,11 +24,12 @@ def plan_parts(
     views: int,
     seed: int,
     precision: Precision | Literal["auto"] = "auto",
+    bank: str | Path | None = None,
 ) -> list[BankPart]:
     """The parts that these models need: `normal`, and `views` views of each other level.
 
     `seed` is that of the augmentation and of random weights. Models that differ in their heads alone share
-    their parts. Nothing is computed yet.
+    their parts. `bank` is the folder for the parts; see `bank_place`. Nothing is computed yet.
 
     Raises:
         InputError: a backbone that can't be built.
@@ -36,13 +39,19 @@ def plan_parts(
         backbone = build_backbone(model, seed=seed, precision=precision)
         for level in dict.fromkeys(("normal", *levels)):
             for view in range(1 if level == "normal" else views):
-                part = _part(store, backbone, model, level, view, seed)
+                part = _part(store, backbone, model, level, view, seed, bank)
                 parts[part.folder] = part
     return list(parts.values())
 
 
 def _part(
-    store: SliceStore, backbone: Backbone, model: Model, level: Level, view: int, seed: int
+    store: SliceStore,
+    backbone: Backbone,
+    model: Model,
+    level: Level,
+    view: int,
+    seed: int,
+    bank: str | Path | None,
 ) -> BankPart:
     rows = part_rows(store, level)
     key = BankKey(
@@ -60,7 +69,7 @@ def _part(
         view=view,
         versions=library_versions(level),
     )
-    return BankPart(store.path, key, model, seed, len(rows), backbone.width)
+    return BankPart(store.path, bank_place(store, key, bank), key, model, seed, len(rows), backbone.width)
 
 
 def library_versions(level: Level) -> tuple[str, ...]:

@@ -71,6 +71,18 @@ def test_too_few_patients_end_it_with_what_was_rejected_and_exit_code_2(ichtune,
     assert "store.partial/rejected.csv" in errors
 
 
+def test_inspect_finds_a_flipped_bit_and_ends_with_exit_code_1(ichtune, small_store):
+    file = small_store.path / "hu.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    code, output, errors = ichtune("inspect", small_store.path)
+    assert code == 1
+    assert "comparing: 30 of 30" in output
+    assert f"{file}: altered since it was prepared" in errors
+    assert small_store.table["slice_id"].iloc[-1] in errors
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import pickle
@@ -177,7 +178,12 @@ def test_another_precision_library_or_store_has_other_features(store, monkeypatc
 def test_the_key_stands_readable_beside_the_features(store):
     part = plan(store)[1]
     build([part])
-    assert sorted(file.name for file in part.folder.iterdir()) == ["features.npy", "key.json", "lock"]
+    assert sorted(file.name for file in part.folder.iterdir()) == [
+        "features.npy",
+        "features.sha256",
+        "key.json",
+        "lock",
+    ]
     key = json.loads((part.folder / "key.json").read_text())
     assert (key["backbone"], key["level"], key["view"], key["windows"]) == (
         "squeezenet1_1",
@@ -285,6 +291,40 @@ def test_finishing_waits_for_another_finisher_and_then_does_nothing(store):
 
 
 # What goes wrong
+
+
+def flip(part: BankPart, place: int = -77) -> None:
+    content = bytearray(part.file.read_bytes())
+    content[place] ^= 16
+    part.file.write_bytes(content)
+
+
+def test_a_checksum_is_what_sha256sum_says(store):
+    part = normal(store)
+    build([part])
+    digest = hashlib.sha256(part.file.read_bytes()).hexdigest()
+    assert part.checksum.read_text() == f"{digest}  features.npy\n"
+
+
+def test_features_with_a_flipped_bit_are_named_with_their_mend_when_a_run_first_opens_them(store):
+    parts = plan(store)
+    seen = []
+    build(parts, progress=lambda done, total, remark: seen.append((done, remark)))
+    build(parts, run=nothing_left, progress=lambda done, total, remark: seen.append((done, remark)))
+    assert seen[-1] == (sum(part.count for part in parts), "verified")
+    flip(parts[1])
+    with pytest.raises(BankError, match=f"{parts[1].file}: altered since .*delete the folder to have its"):
+        build(parts)
+    FeatureBank(store, parts)  # each trial opens them without reading them all
+    shutil.rmtree(parts[1].folder)
+    build(parts)
+
+
+def test_features_of_an_earlier_version_have_no_checksum_and_are_taken(store):
+    part = normal(store)
+    build([part])
+    part.checksum.unlink()
+    build([part], run=nothing_left)
 
 
 @pytest.mark.parametrize(

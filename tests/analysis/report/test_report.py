@@ -232,7 +232,7 @@ def test_a_damaged_model_is_a_line(made_up_copy: RunFolder):
 def test_a_missing_audit_is_reported(made_up_copy: RunFolder):
     (finding,) = Dataset.of(RankedResults.of(made_up_copy).cohort).findings
     assert finding.level == "note"
-    assert "the store has no digests.npy" in finding.text
+    assert "digests.npy: damaged or missing" in finding.text
 
 
 def test_whatever_names_hold_is_text(made_up: tuple[SliceStore, RunFolder], tmp_path: Path):
