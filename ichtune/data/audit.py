@@ -26,7 +26,7 @@ def audit(store: SliceStore) -> list[Finding]:
     findings = [
         _in_two_parts(slices, "patient_id", "patients"),
         _in_two_parts(slices, "study_id", "studies"),
-        _copies(slices, np.load(store.path / "digests.npy")),
+        _copies(slices, store.digests),
         *_shifted(prevalence_shift(slices)),
         *_empty_cells(slices),
     ]

@@ -11,8 +11,11 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from ichtune.arrays import map_array
 from ichtune.data.splits import TEST
 from ichtune.errors import InputError
+from ichtune.files import refuse_ways_out
+from ichtune.json_text import read_json
 from ichtune.labels import LABELS
 
 VERSION: Final = 1
@@ -59,6 +62,8 @@ class SliceStore:
             StoreError: no finished store there, one of another version, or one whose files don't fit together.
         """
         path = Path(path)
+        if path.is_dir():
+            refuse_ways_out(path)
         info = _read_info(path)
         hu = _map_hu(path, info)
         _check_table(path, info)
@@ -84,6 +89,24 @@ class SliceStore:
     def table(self) -> pd.DataFrame:
         """A row a slice, in the order of `hu`; labels are nullable integers, `fold` is -1 in the test set."""
         return pd.read_parquet(self.path / "slices.parquet")
+
+    @property
+    def digests(self) -> np.ndarray:
+        """A hash of each slice's pixels, uint64 [N].
+
+        Raises:
+            StoreError: the file is damaged or missing.
+        """
+        file = self.path / "digests.npy"
+        try:
+            digests = map_array(file)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{file}: damaged or missing ({error}); prepare the store anew") from None
+        if digests.shape != (len(self),) or digests.dtype != np.uint64:
+            raise StoreError(
+                f"{file}: holds {digests.dtype} {digests.shape}, must be uint64 {(len(self),)}; prepare the store anew"
+            )
+        return digests
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -136,7 +159,7 @@ def _read_info(path: Path) -> StoreInfo:
             f"{path}: not a finished slice store (no store.json); `ichtune prepare SOURCE {path}` makes one"
         )
     try:
-        content = json.loads(file.read_text())
+        content = read_json(file)
         version = content["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
@@ -155,7 +178,7 @@ def _read_info(path: Path) -> StoreInfo:
 def _map_hu(path: Path, info: StoreInfo) -> np.ndarray:
     file, shape = path / "hu.npy", (info.slices, info.size, info.size)
     try:
-        hu = np.load(file, mmap_mode="r")
+        hu = map_array(file)
     except (OSError, ValueError) as error:
         raise StoreError(f"{file}: damaged or missing ({error}); prepare the store anew") from None
     if hu.shape != shape or hu.dtype != np.int16:

@@ -11,14 +11,13 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import yaml
-
 from ichtune.errors import InputError
-from ichtune.files import replacing
+from ichtune.files import refuse_ways_out, replacing
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.remote import Remote, is_uri
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.trial_folder import TrialFolder
+from ichtune.yaml_text import read_yaml, write_yaml
 
 REQUEST = "search.yaml"
 
@@ -64,6 +63,8 @@ class RunFolder:
         run = cls.at(place)
         if run.remote:
             run.remote.pull(run.path)
+        if run.path.is_dir():
+            refuse_ways_out(run.path)
         if not (run.path / REQUEST).is_file():
             raise InputError(
                 f"{place}: no search run here (no search.yaml); `ichtune search --name ...` makes one"
@@ -92,6 +93,8 @@ class RunFolder:
             if not taken:
                 shutil.rmtree(self.path, ignore_errors=True)  # a copy of what is not there any more
         else:
+            if self.path.is_dir():
+                refuse_ways_out(self.path)
             taken = (self.path / REQUEST).exists()
         if taken:
             raise InputError(
@@ -107,7 +110,7 @@ class RunFolder:
     def write(self, request: SearchRequest) -> None:
         """Write `search.yaml`."""
         with replacing(self.path / REQUEST) as file:
-            file.write_text(yaml.safe_dump(request.as_dict(), sort_keys=False, allow_unicode=True))
+            file.write_text(write_yaml(request.as_dict()), encoding="utf-8")
         self._request = request
         self.push()
 
@@ -150,7 +153,7 @@ class RunFolder:
         """
         if self._request is None:
             file = self.path / REQUEST
-            self._request = SearchRequest.parse(yaml.safe_load(file.read_text()), str(file))
+            self._request = SearchRequest.parse(read_yaml(file), str(file))
         return self._request
 
     @property
@@ -169,7 +172,8 @@ class RunFolder:
 
     def trial_folders(self) -> Iterator["TrialFolder"]:
         """Every trial that began, by number."""
-        yield from (self.trial(path.name) for path in sorted(self.trials.glob("[0-9]*")))
+        names = sorted(path.name for path in self.trials.glob("[0-9]*") if path.is_dir())
+        yield from (self.trial(name) for name in names if name.partition("-")[0].isdecimal())
 
     def trial_records(self) -> Iterator["TrialRecord"]:
         """Every trial that finished at least one epoch, by number."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
+from ichtune.arrays import map_array
 from ichtune.config import Model, Precision
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
@@ -121,7 +122,7 @@ def finish_part(part: BankPart) -> None:
     with FileLock(part.folder / "lock"):
         if not is_finished(part):
             files = [_chunk_file(part, index) for index in range(-(-part.count // CHUNK_ROWS))]
-            _write(part.file, np.concatenate([np.load(file) for file in files]))
+            _write(part.file, np.concatenate([map_array(file) for file in files]))
         shutil.rmtree(part.folder / "chunks", ignore_errors=True)
 
 
