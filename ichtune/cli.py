@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from ichtune.errors import InputError
+from ichtune.terminal import SafeConsole, printable
 
 if TYPE_CHECKING:
     from analysis.results import RankedResults
@@ -34,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-console = Console()
+console = SafeConsole()
 
 
 class Format(StrEnum):
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -133,7 +133,7 @@ def prepare(
     for note in made.notes:
         console.print(f"[bold yellow]note:[/] {escape(note)}", soft_wrap=True)
     console.print(
-        f"store: {made.store.path}  ({len(made.store):,} slices, fingerprint {made.store.fingerprint})"
+        f"store: {escape(str(made.store.path))}  ({len(made.store):,} slices, fingerprint {made.store.fingerprint})"
     )
 
 
@@ -154,7 +154,7 @@ def inspect(
     print_splits(opened, console)
     print_audit(audit(opened), console)
     draw_examples(opened, picture or store / "inspect.png")
-    console.print(f"picture: {picture or store / 'inspect.png'}")
+    console.print(f"picture: {escape(str(picture or store / 'inspect.png'))}")
 
 
 @app.command()
@@ -172,8 +172,11 @@ def phantom(
             out, patients=patients, seed=seed, progress=lambda done: report(done, patients, "")
         )
     counts = ", ".join(f"{label} {count:,}" for label, count in made.positives.items())
-    console.print(f"{out}: {made.patients:,} patients, {made.slices:,} slices, with {counts}", soft_wrap=True)
-    console.print(f"next: ichtune prepare {out} STORE")
+    console.print(
+        f"{escape(str(out))}: {made.patients:,} patients, {made.slices:,} slices, with {counts}",
+        soft_wrap=True,
+    )
+    console.print(escape(f"next: ichtune prepare {out} STORE"))
 
 
 @app.command()

@@ -19,6 +19,7 @@ from ichtune.data.store import COLUMNS, VERSION, SliceStore, StoreInfo, fingerpr
 from ichtune.data.windows import WINDOWS, Window
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
+from ichtune.spreadsheet import csv_text
 
 Progress = Callable[[int, int, int], None]
 """Called with entries done, entries in all, and rejected so far."""
@@ -99,7 +100,7 @@ def _check_target(store: Path, overwrite: bool) -> None:
 def _check_rejected(rejected: pd.DataFrame, total: int, limit: float, work: Path) -> None:
     if len(rejected) > limit * total:
         work.mkdir(parents=True, exist_ok=True)
-        rejected.to_csv(work / "rejected.csv", index=False)
+        (work / "rejected.csv").write_text(csv_text(rejected), encoding="utf-8")
         raise TooManyRejected(rejected, total, limit, work / "rejected.csv")
 
 
@@ -152,7 +153,7 @@ def _write_tables(source: Source, staging: Staging, rejected: pd.DataFrame, opti
         slices, rejected = _hashed(slices, rejected)
     slices = slices[list(COLUMNS)]
     slices.to_parquet(staging.store / "slices.parquet", index=False)
-    rejected.to_csv(staging.store / "rejected.csv", index=False)
+    (staging.store / "rejected.csv").write_text(csv_text(rejected), encoding="utf-8")
     np.save(staging.store / "digests.npy", digests)
     write_info(
         staging.store,
