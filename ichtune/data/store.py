@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from ichtune.arrays import map_array
+from ichtune.data.slice_table import COLUMNS, count_slices, read_slices
 from ichtune.data.splits import TEST
 from ichtune.errors import InputError
 from ichtune.files import refuse_ways_out
@@ -19,7 +19,6 @@ from ichtune.json_text import read_json
 from ichtune.labels import LABELS
 
 VERSION: Final = 1
-COLUMNS: Final = ("slice_id", "patient_id", "study_id", "series_id", "z_mm", *LABELS, "split", "fold")
 
 
 class StoreError(InputError):
@@ -88,7 +87,7 @@ class SliceStore:
     @cached_property
     def table(self) -> pd.DataFrame:
         """A row a slice, in the order of `hu`; labels are nullable integers, `fold` is -1 in the test set."""
-        return pd.read_parquet(self.path / "slices.parquet")
+        return read_slices(self.path / "slices.parquet")
 
     @property
     def digests(self) -> np.ndarray:
@@ -191,10 +190,10 @@ def _map_hu(path: Path, info: StoreInfo) -> np.ndarray:
 def _check_table(path: Path, info: StoreInfo) -> None:
     file = path / "slices.parquet"
     try:
-        found = pq.ParquetFile(file).metadata
-    except Exception as error:  # pyarrow raises several kinds for a file that is no Parquet
+        rows = count_slices(file)
+    except (OSError, ValueError) as error:
         raise StoreError(f"{file}: damaged or missing ({error}); prepare the store anew") from None
-    if found.num_rows != info.slices:
+    if rows != info.slices:
         raise StoreError(
-            f"{file}: has {found.num_rows:,} rows, store.json says {info.slices:,} slices; prepare the store anew"
+            f"{file}: has {rows:,} rows, store.json says {info.slices:,} slices; prepare the store anew"
         )
