@@ -16,7 +16,7 @@ from torch import nn
 from ichtune.config import Count, Fraction, Model, Recipe, Section, WholeOrZero
 from ichtune.data.windows import Window
 from ichtune.errors import InputError
-from ichtune.files import replacing
+from ichtune.files import refuse_ways_out, replacing
 from ichtune.labels import LABELS
 from ichtune.models.backbones import Backbone, build_backbone
 from ichtune.models.heads import make_heads
@@ -135,6 +135,8 @@ class TrainedModel:
             ModelError: no model there, a damaged one, or one of another version.
         """
         folder = Path(folder)
+        if folder.is_dir():
+            refuse_ways_out(folder)
         about = _read_about(folder)
         network = _network(folder, about)
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -42,7 +42,7 @@ def print_summary(run: RunFolder, console: Console) -> None:
     for folder in run.trial_folders():
         if ends.get(folder.number) == TrialEnd.FAILED:
             console.print(
-                f"  {folder.path.name} failed: {escape(folder.last_error())}", highlight=False, soft_wrap=True
+                escape(f"  {folder.path.name} failed: {folder.last_error()}"), highlight=False, soft_wrap=True
             )
 
 
@@ -126,7 +126,7 @@ def print_comparison(table: pd.DataFrame, console: Console) -> None:
     shown_table = Grid(box=box.SIMPLE, pad_edge=False)
     shown_table.add_column("", no_wrap=True)
     for name in table["model"]:
-        shown_table.add_column(str(name), justify="right")
+        shown_table.add_column(escape(str(name)), justify="right")
     for column_name in table.columns.drop("model"):
         shown_table.add_row(column_name, *(shown(value) for value in table[column_name]))
     console.print(shown_table)

@@ -1,16 +1,25 @@
 """YAML with scalars as a person means them: `1e-5` is a number, `on` and `no` are words.
 
 PyYAML follows YAML 1.1, where `1e-5` is a text, `no` is false, `010` is eight and `1:30` is ninety. Here
-numbers are decimal, booleans are true and false alone, dates stay texts, and `None` is null.
+numbers are decimal, booleans are true and false alone, dates stay texts, and `None` is null. A text may come from
+anyone: it has no tags, and its size, its depth and what its aliases expand to are bounded.
 """
 
 import re
 from collections.abc import Hashable, Iterable
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 
 from ichtune.errors import InputError
+from ichtune.files import read_bounded
+
+MOST_BYTES = 1_000_000
+MOST_VALUES = 100_000
+"""Keys and values of a text, with all that its aliases stand for."""
+DEEPEST = 50
+"""Levels of lists and mappings."""
 
 _NULL = r"~|null|Null|NULL|None|"
 _BOOL = r"true|True|TRUE|false|False|FALSE"
@@ -36,6 +45,31 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
         self.deep_construct = True  # so that an alias to its own parent is an error, not an endless value
+        self._depth = 0
+        self._extents: dict[yaml.Node, tuple[int, int]] = {}
+        """How many values each finished node holds, and on how many levels."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()
+        if getattr(event, "tag", None) is not None:
+            _refuse(f"a tag ({event.tag}); only plain values are allowed", event)
+        self._depth += 1
+        if self._depth > DEEPEST:
+            _refuse(f"more than {DEEPEST} levels of nesting", event)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        if node is not None and node not in self._extents:
+            parts = [self._extents.get(part, (1, 1)) for part in _parts(node)]
+            self._extents[node] = (
+                1 + sum(values for values, _ in parts),
+                1 + max((depth for _, depth in parts), default=0),
+            )
+            values, depth = self._extents[node]
+            if values > MOST_VALUES:
+                _refuse(f"more than {MOST_VALUES:,} values, with all that aliases stand for", event)
+            if depth > DEEPEST:
+                _refuse(f"more than {DEEPEST} levels of nesting, by way of aliases", event)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[str] = set()
@@ -44,6 +78,17 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
+
+
+def _parts(node: yaml.Node) -> list[yaml.Node]:
+    """The nodes right below a node."""
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
+
+
+def _refuse(problem: str, event: yaml.Event) -> NoReturn:
+    raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -82,17 +127,16 @@ def read_yaml(path: Path) -> dict:
     """The mapping that a YAML file holds.
 
     Raises:
-        YamlError: no such file, not UTF-8, no YAML, or not a mapping; with the line.
+        YamlError: no such file, too large, not UTF-8, no YAML, or not a mapping; with the line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bounded(path, MOST_BYTES)
     except FileNotFoundError:
         raise YamlError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise YamlError(f"{path}: is a folder, not a YAML file") from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise YamlError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8") from None
+    except InputError as error:
+        raise YamlError(str(error)) from None
     return parse_yaml(text, str(path))
 
 
@@ -123,6 +167,8 @@ def parse_yaml_value(text: str, where: str) -> object:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         raise YamlError(f"{where}, line {line}: {_plainly(error)}") from None
+    except ValueError as error:  # an integer of thousands of digits
+        raise YamlError(f"{where}: {str(error).partition(';')[0]}") from None
     except yaml.YAMLError as error:  # a character that no text file holds
         raise YamlError(f"{where}: {error}") from None
 

@@ -1,6 +1,5 @@
 """How much of a difference between two trials is the seed's doing, from what was trained again with other seeds."""
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,6 +9,7 @@ import pandas as pd
 from scipy.stats import t
 
 from analysis.statistics.significance import CONFIDENCE
+from ichtune.json_text import read_json_lines
 from ichtune.runs.folder import RunFolder
 
 FILE = "seeds.jsonl"
@@ -25,8 +25,7 @@ class SeedNoise:
     def records(self) -> list[dict[str, Any]]:
         """Of each training `trial`, `seed`, and the `mean` metrics of its best epoch; those that diverged too."""
         file = self.run.path / FILE
-        lines = file.read_text().splitlines(keepends=True) if file.is_file() else []
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        return read_json_lines(file) if file.is_file() else []
 
     def table(self, metric: str) -> pd.DataFrame:
         """A row a trial by its name: `seeds`, `seed_mean` and `seed_std` of the metric."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ichtune.arrays import map_array
 from ichtune.errors import InputError
 from ichtune.metrics import higher_is_better
 from ichtune.runs.ends import TrialEnd
@@ -70,7 +71,7 @@ class RankedTrial:
         if self.diverged or not file.is_file():
             return None
         try:
-            logits = np.load(file, mmap_mode="r", allow_pickle=False)  # never code
+            logits = map_array(file)
         except (ValueError, EOFError) as error:
             raise InputError(f"{file}: damaged ({error}); remove it to rank without it") from None
         if logits.dtype != np.float16 or logits.ndim != 2:

@@ -158,6 +158,7 @@ def _repeating(results: RankedResults, space: Space, models: list[RetrainedModel
             "the tables": repeat.rank_command(run, test=looked),
             "this report": repeat.report_command(run),
         },
+        "retrain_best": repeat.retrain_best_command(run),
         "space_yaml": None if preset else space.to_yaml().strip(),
         "versions": repeat.versions_of(run),
         "search_yaml": repeat.search_yaml(run),

@@ -85,6 +85,10 @@ def rank_command(run: RunFolder, *, test: bool) -> str:
     return _command("ichtune", "rank", f"runs/{run.name}", *seeds, *(["--test"] if test else []))
 
 
+def retrain_best_command(run: RunFolder) -> str:
+    return _command("ichtune", "retrain", f"runs/{run.name}")
+
+
 def report_command(run: RunFolder) -> str:
     return _command("ichtune", "report", f"runs/{run.name}")
 

@@ -1,6 +1,5 @@
 """The models that were retrained from a search, as their folders tell of them."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from analysis.model_folder import ABOUT, About
 from analysis.report.grids import Grid
+from ichtune.json_text import read_json
 from ichtune.runs.folder import RunFolder
 from ichtune.yaml_text import read_yaml, write_yaml
 
@@ -90,7 +90,7 @@ def retrained_models(run: RunFolder) -> tuple[list[RetrainedModel], list[str]]:
     for folder in _folders(run):
         try:
             about = About.model_validate(read_yaml(folder / ABOUT))
-            metrics = json.loads((folder / "metrics.json").read_text())
+            metrics = read_json(folder / "metrics.json")
         except (OSError, ValueError, ValidationError) as error:
             damaged.append(f"{folder.name} can't be read: {str(error).splitlines()[0]}")
         else:

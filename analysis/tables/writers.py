@@ -3,6 +3,8 @@
 import html
 import json
 import math
+import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,17 @@ from openpyxl.worksheet.worksheet import Worksheet
 from analysis.tables.rounding import rounded
 from analysis.tables.table import Table
 from ichtune.files import replacing
+from ichtune.spreadsheet import csv_text
+from ichtune.terminal import printable
 
 _LATEX = (
     {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     | {character: f"\\{character}" for character in "&%$#_{}"}
     | {"±": r"$\pm$", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
+    | {"[": "{[}", "]": "{]}", "*": "{*}"}  # `\\\\` would take a row's beginning for its argument
 )
+
+_OGONEK = "\u0328"  # the one accent that the usual fonts lack
 
 LONG = 40
 """Characters of a cell beyond which it takes several lines of a page."""
@@ -38,7 +45,7 @@ def write_table(folder: Path, table: Table) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "csv": table.whole.to_csv(index=False),
+        "csv": csv_text(table.whole),
         "json": _json(table),
         "md": _markdown(table),
         "tex": _latex(table),
@@ -46,9 +53,9 @@ def write_table(folder: Path, table: Table) -> list[Path]:
     }
     for suffix, text in texts.items():
         with replacing(folder / f"{table.name}.{suffix}") as file:
-            file.write_text(text)
+            file.write_text(text, encoding="utf-8")
     with replacing(folder / "population.csv") as file:
-        table.population.to_csv(file, index=False)
+        file.write_text(csv_text(table.population), encoding="utf-8")
     with replacing(folder / f"{table.name}.xlsx") as file:
         _workbook(table).save(file)
     return [folder / f"{table.name}.{suffix}" for suffix in (*texts, "xlsx")]
@@ -71,13 +78,19 @@ def _json(table: Table) -> str:
 def _markdown(table: Table) -> str:
     def grid(frame: pd.DataFrame) -> str:
         def row(cells: list[str]) -> str:
-            return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+            return "| " + " | ".join(map(_md, cells)) + " |"
 
         lines = [row(list(frame.columns)), row(["---"] * len(frame.columns))]
         return "\n".join(lines + [row(cells) for cells in frame.to_numpy().tolist()])
 
-    parts = [table.caption, grid(table.human), *table.notes, grid(rounded(table.population))]
+    notes = map(_md, table.notes)
+    parts = [_md(table.caption), grid(table.human), *notes, grid(rounded(table.population))]
     return "\n\n".join(parts) + "\n"
+
+
+def _md(text: str) -> str:
+    """The text without what Markdown takes for HTML, a link, a picture, code, or the end of a cell or line."""
+    return re.sub(r"([\\`*<\[\]|])", r"\\\1", one_line(text))
 
 
 def _latex(table: Table) -> str:
@@ -121,7 +134,20 @@ def _latex_grid(frame: pd.DataFrame, ranked: int, width: str) -> list[str]:
 
 
 def _tex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(map(_tex_character, unicodedata.normalize("NFC", one_line(text))))
+
+
+def _tex_character(character: str) -> str:
+    """The character as pdflatex sets it; by its code where the fonts of a plain document don't have it."""
+    base, *accents = unicodedata.normalize("NFD", character)
+    accented = character <= "\u017f" and base.isascii() and accents and accents != [_OGONEK]
+    known = character.isascii() or accented
+    return _LATEX.get(character, character if known else f"U+{ord(character):04X}")
+
+
+def one_line(text: str) -> str:
+    """The text on one line, with control and invisible characters as their codes."""
+    return printable(" ".join(text.split()))
 
 
 def html_grid(frame: pd.DataFrame, caption: str = "", *, ranked: int | None = None) -> str:
@@ -177,15 +203,22 @@ def _workbook(table: Table) -> Workbook:
 
 
 def _fill(sheet: Worksheet, frame: pd.DataFrame) -> None:
-    sheet.append(list(frame.columns))
-    for cell in sheet[1]:
-        cell.font = Font(bold=True)
+    for column, name in enumerate(frame.columns, 1):
+        _write(sheet.cell(1, column), name)
+        sheet.cell(1, column).font = Font(bold=True)
     sheet.freeze_panes = "A2"
     for row, values in enumerate(frame.astype(object).to_numpy().tolist(), 2):
         for column, value in enumerate(values, 1):
-            missing = (
-                value is None or value is pd.NA or (isinstance(value, float) and not math.isfinite(value))
-            )
-            cell = sheet.cell(row, column, None if missing else value)
-            if isinstance(value, str):
-                cell.data_type = "s"  # a text that begins with = is no formula
+            _write(sheet.cell(row, column), value)
+
+
+def _write(cell: Any, value: Any) -> None:
+    """Give a cell its value: a number, a truth value, or a text, which is no formula whatever it begins with."""
+    if isinstance(value, str):
+        cell.value, cell.data_type, cell.quotePrefix = printable(value), "s", True
+    elif (
+        value is not None
+        and value is not pd.NA
+        and not (isinstance(value, float) and not math.isfinite(value))
+    ):
+        cell.value = value

@@ -12,8 +12,11 @@ import numpy as np
 from analysis.ranking.trial import RankedTrial
 from analysis.statistics.influence import Truth
 from analysis.statistics.population import no_skill_rows
+from ichtune.arrays import map_array
 from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
 from ichtune.files import replacing
+from ichtune.json_text import read_json
 from ichtune.runs.folder import RunFolder
 from ichtune.training.batches import Fold
 
@@ -29,7 +32,7 @@ class HeldOut:
     def looks(self) -> list[dict[str, Any]]:
         """Each time that trials were scored on the test set: `at` (UTC) and `trials`."""
         file = self.run.path / "test" / "looks.json"
-        return json.loads(file.read_text()) if file.is_file() else []
+        return read_json(file) if file.is_file() else []
 
     @cached_property
     def truth(self) -> Truth:
@@ -48,7 +51,16 @@ class HeldOut:
         if not file.is_file():
             return None
         logits = np.full(self.store.labels.shape, np.nan, np.float16)
-        logits[self.store.test] = np.load(file, allow_pickle=False)
+        try:
+            kept = map_array(file)
+        except ValueError as error:
+            raise InputError(f"{file}: damaged ({error}); remove it, and score the trial again") from None
+        if kept.shape != logits[self.store.test].shape or kept.dtype != np.float16:
+            raise InputError(
+                f"{file}: holds {kept.dtype} {kept.shape}, not the test set's float16 logits; remove it, and score the "
+                "trial again"
+            )
+        logits[self.store.test] = kept
         return logits
 
     def keep(self, logits: Mapping[str, np.ndarray]) -> None:

@@ -43,9 +43,7 @@ def prepare(
     print_splits(made.store, console)
     for remark in made.notes:
         note(remark)
-    console.print(
-        f"store: {made.store.path}  ({len(made.store):,} slices, fingerprint {made.store.fingerprint})"
-    )
+    say(f"store: {made.store.path}  ({len(made.store):,} slices, fingerprint {made.store.fingerprint})")
 
 
 def inspect(
@@ -90,5 +88,5 @@ def phantom(
             out, patients=patients, seed=seed, progress=lambda done: report(done, patients, "")
         )
     counts = ", ".join(f"{label} {count:,}" for label, count in made.positives.items())
-    console.print(f"{out}: {made.patients:,} patients, {made.slices:,} slices, with {counts}", soft_wrap=True)
-    console.print(f"next: ichtune prepare {out} STORE")
+    say(f"{out}: {made.patients:,} patients, {made.slices:,} slices, with {counts}")
+    say(f"next: ichtune prepare {out} STORE")

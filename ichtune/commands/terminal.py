@@ -3,18 +3,19 @@
 import sys
 from typing import NoReturn
 
-from rich.console import Console
 from rich.markup import escape
+
+from ichtune.terminal import SafeConsole, printable
 
 OK, NOTHING_USABLE, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
 
-console = Console()
+console = SafeConsole()
 
 
 def fail(message: str, code: int) -> NoReturn:
     """End with a line that says why."""
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 from rich.console import Console
+from rich.markup import escape
 
 from ichtune.data.options import PrepareOptions
 from ichtune.data.phantom import write_phantoms
@@ -29,7 +30,8 @@ def _made(folder: Path, console: Console) -> Path:
     if (folder / "store" / "store.json").is_file():  # another process has made it meanwhile
         return folder / "store"
     console.print(
-        f"No --data given: making up {PATIENTS} heads with hemorrhages in {folder} (once)", soft_wrap=True
+        f"No --data given: making up {PATIENTS} heads with hemorrhages in {escape(str(folder))} (once)",
+        soft_wrap=True,
     )
     source = folder / "dicom"
     if not (source / "stage_2_train.csv").is_file():

@@ -25,7 +25,7 @@ def picture_place(store: Path) -> Path:
 def draw_examples(store: SliceStore, path: Path, *, rows: int = 4, seed: int = 0) -> None:
     """Write a PNG with up to `rows` slices of each label, of as many patients as there are."""
     chosen = {name: _examples(store, name, rows, seed) for name in (*SUBTYPES, ANY, NONE)}
-    with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 9}):
+    with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 9, "text.parse_math": False}):
         figure = Figure(figsize=(1.75 * len(chosen), 1.95 * rows + 0.5), dpi=110, facecolor="white")
         grid = figure.subplots(rows, len(chosen), squeeze=False)
         for column, (name, found) in enumerate(chosen.items()):

@@ -21,6 +21,7 @@ from ichtune.data.store import COLUMNS, VERSION, SliceStore, StoreInfo, fingerpr
 from ichtune.data.windows import Window
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
+from ichtune.spreadsheet import csv_text
 
 Progress = Callable[[int, int, int], None]
 """Called with entries done, entries in all, and rejected so far."""
@@ -130,8 +131,13 @@ def _not_prepared(error: InputError, rejected: pd.DataFrame, work: Path) -> NotP
 
 def _keep_rejected(rejected: pd.DataFrame, work: Path) -> Path:
     work.mkdir(parents=True, exist_ok=True)
-    rejected.to_csv(work / "rejected.csv", index=False)
-    return work / "rejected.csv"
+    return _write_rejected(rejected, work)
+
+
+def _write_rejected(rejected: pd.DataFrame, folder: Path) -> Path:
+    file = folder / "rejected.csv"
+    file.write_text(csv_text(rejected), encoding="utf-8")
+    return file
 
 
 def _split_plan(options: PrepareOptions) -> SplitPlan:
@@ -194,7 +200,7 @@ def _write_tables(
         slices, rejected = _hashed(slices, rejected)
     slices = slices[list(COLUMNS)]
     slices.to_parquet(staging.store / "slices.parquet", index=False, write_page_checksum=True)
-    rejected.to_csv(staging.store / "rejected.csv", index=False)
+    _write_rejected(rejected, staging.store)
     np.save(staging.store / "digests.npy", digests)
     write_info(
         staging.store,

@@ -9,14 +9,16 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
+from ichtune.arrays import map_array
+from ichtune.data.slice_table import COLUMNS, count_slices, read_slices
 from ichtune.data.splits import TEST
 from ichtune.errors import InputError
+from ichtune.files import refuse_ways_out
+from ichtune.json_text import read_json
 from ichtune.labels import LABELS
 
 VERSION: Final = 1
-COLUMNS: Final = ("slice_id", "patient_id", "study_id", "series_id", "z_mm", *LABELS, "split", "fold")
 
 
 class StoreError(InputError):
@@ -59,6 +61,8 @@ class SliceStore:
             StoreError: no finished store there, one of another version, or one whose files don't fit together.
         """
         path = Path(path)
+        if path.is_dir():
+            refuse_ways_out(path)
         info = _read_info(path)
         hu = _map_hu(path, info)
         _check_table(path, info)
@@ -87,11 +91,7 @@ class SliceStore:
         Raises:
             StoreError: the file is damaged.
         """
-        file = self.path / "slices.parquet"
-        try:
-            return pd.read_parquet(file, page_checksum_verification=True)
-        except Exception as error:  # pyarrow raises several kinds for what it can't make sense of
-            raise StoreError(f"{file}: damaged ({error}); prepare the store anew") from None
+        return read_slices(self.path / "slices.parquet")
 
     @cached_property
     def digests(self) -> np.ndarray:
@@ -102,7 +102,7 @@ class SliceStore:
         """
         file = self.path / "digests.npy"
         try:
-            digests = np.load(file, allow_pickle=False)
+            digests = map_array(file)
         except (OSError, ValueError, EOFError) as error:
             raise StoreError(f"{file}: damaged or missing ({error}); prepare the store anew") from None
         if digests.shape != (len(self),) or digests.dtype != np.uint64:
@@ -162,7 +162,7 @@ def _read_info(path: Path) -> StoreInfo:
             f"{path}: not a finished slice store (no store.json); `ichtune prepare SOURCE {path}` makes one"
         )
     try:
-        content = json.loads(file.read_text())
+        content = read_json(file)
         version = content["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
@@ -181,7 +181,7 @@ def _read_info(path: Path) -> StoreInfo:
 def _map_hu(path: Path, info: StoreInfo) -> np.ndarray:
     file, shape = path / "hu.npy", (info.slices, info.size, info.size)
     try:
-        hu = np.load(file, mmap_mode="r")
+        hu = map_array(file)
     except (OSError, ValueError) as error:
         raise StoreError(f"{file}: damaged or missing ({error}); prepare the store anew") from None
     if hu.shape != shape or hu.dtype != np.int16:
@@ -194,10 +194,10 @@ def _map_hu(path: Path, info: StoreInfo) -> np.ndarray:
 def _check_table(path: Path, info: StoreInfo) -> None:
     file = path / "slices.parquet"
     try:
-        found = pq.ParquetFile(file).metadata
-    except Exception as error:  # pyarrow raises several kinds for a file that is no Parquet
+        rows = count_slices(file)
+    except (OSError, ValueError) as error:
         raise StoreError(f"{file}: damaged or missing ({error}); prepare the store anew") from None
-    if found.num_rows != info.slices:
+    if rows != info.slices:
         raise StoreError(
-            f"{file}: has {found.num_rows:,} rows, store.json says {info.slices:,} slices; prepare the store anew"
+            f"{file}: has {rows:,} rows, store.json says {info.slices:,} slices; prepare the store anew"
         )

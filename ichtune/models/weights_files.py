@@ -1,6 +1,5 @@
 """Files of weights."""
 
-import pickle
 from pathlib import Path
 
 import safetensors.torch
@@ -8,6 +7,7 @@ import torch
 from safetensors import SafetensorError
 
 from ichtune.errors import InputError
+from ichtune.torch_file import load_torch
 
 
 class WeightsError(InputError):
@@ -25,11 +25,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             f"model.weights: {str(path)!r} is neither imagenet nor random nor a file that is there"
         )
     try:
-        if path.suffix == ".safetensors":
-            tensors = safetensors.torch.load_file(path)
-        else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
+        read = safetensors.torch.load_file if path.suffix == ".safetensors" else load_torch
+        tensors = read(path)
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise WeightsError(f"{path}: not a file of weights (.safetensors, .pth): {error}") from error
     if not isinstance(tensors, dict) or not all(isinstance(part, torch.Tensor) for part in tensors.values()):
         raise WeightsError(f"{path}: must hold a plain state dict, which names tensors and nothing else")

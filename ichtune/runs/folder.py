@@ -11,15 +11,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-import yaml
-
 from ichtune.errors import InputError
-from ichtune.files import replacing
+from ichtune.files import refuse_ways_out, replacing
 from ichtune.locks import is_locked, locked
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.remote import Remote, is_uri
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.trial_folder import TrialFolder
+from ichtune.yaml_text import read_yaml, write_yaml
 
 REQUEST, LOCK = "search.yaml", ".lock"
 
@@ -75,6 +74,8 @@ class RunFolder:
         run = cls.at(place)
         if run.remote:
             run.remote.pull(run.path)
+        if run.path.is_dir():
+            refuse_ways_out(run.path)
         if not (run.path / REQUEST).is_file():
             raise InputError(
                 f"{place}: no search run here (no search.yaml); `ichtune search --name ...` makes one"
@@ -103,6 +104,8 @@ class RunFolder:
         self.refuse_other_run()
         if self.remote:
             shutil.rmtree(self.path, ignore_errors=True)  # a copy of what is not there any more
+        elif self.path.is_dir():
+            refuse_ways_out(self.path)
         if self.path.exists() and (
             not self.path.is_dir()
             or any(item.name != "trials" and not item.name.startswith(".") for item in self.path.iterdir())
@@ -120,7 +123,7 @@ class RunFolder:
     def write(self, request: SearchRequest) -> None:
         """Write `search.yaml`."""
         with replacing(self.path / REQUEST) as file:
-            file.write_text(yaml.safe_dump(request.as_dict(), sort_keys=False, allow_unicode=True))
+            file.write_text(write_yaml(request.as_dict()), encoding="utf-8")
         self._request = request
         self.push()
 
@@ -181,7 +184,7 @@ class RunFolder:
         """
         if self._request is None:
             file = self.path / REQUEST
-            self._request = SearchRequest.parse(yaml.safe_load(file.read_text()), str(file))
+            self._request = SearchRequest.parse(read_yaml(file), str(file))
         return self._request
 
     @property
@@ -200,7 +203,8 @@ class RunFolder:
 
     def trial_folders(self) -> Iterator["TrialFolder"]:
         """Every trial that began, by number."""
-        yield from (self.trial(path.name) for path in sorted(self.trials.glob("[0-9]*")))
+        names = sorted(path.name for path in self.trials.glob("[0-9]*") if path.is_dir())
+        yield from (self.trial(name) for name in names if name.partition("-")[0].isdecimal())
 
     def trial_records(self) -> Iterator["TrialRecord"]:
         """Every trial that finished at least one epoch, by number."""

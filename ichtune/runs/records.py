@@ -9,6 +9,7 @@ from typing import Any
 
 from ichtune.config import Recipe
 from ichtune.errors import InputError
+from ichtune.json_text import read_json, read_json_lines
 from ichtune.runs.best_epoch import BestEpoch
 from ichtune.runs.ends import TrialEnd
 
@@ -108,18 +109,26 @@ class TrialRecord:
             InputError: the files are damaged.
         """
         try:
-            about = json.loads((folder / ABOUT).read_text())
-            lines = (folder / EPOCHS).read_text().splitlines(keepends=True)
+            about, lines = read_json(folder / ABOUT), read_json_lines(folder / EPOCHS)
         except FileNotFoundError:
             return None
         try:
-            epochs = [EpochRecord.parse(json.loads(line)) for line in lines if line.endswith("\n")]
+            epochs = [EpochRecord.parse(line) for line in lines]
             recipe = Recipe.parse(about.pop("recipe"), folder.name)
-            return cls(folder=folder, recipe=recipe, epochs=epochs, **about) if epochs else None
-        except (KeyError, TypeError, ValueError) as error:
+            record = cls(folder=folder, recipe=recipe, epochs=epochs, **about)
+            record._check()
+            return record if epochs else None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
                 f"{folder}: damaged ({error}); move the folder away to rank without it"
             ) from None
+
+    def _check(self) -> None:
+        """Raise a ValueError where a value is of a kind that no trial writes."""
+        if not isinstance(self.number, int) or not isinstance(self.params, dict):
+            raise ValueError("number must be an integer and params a mapping")
+        if not isinstance(self.point, str | None) or not isinstance(self.recipe_hash, str):
+            raise ValueError("point and recipe_hash must be texts")
 
     @property
     def last(self) -> EpochRecord:

@@ -81,7 +81,7 @@ class Remote:
         """Bring every file of the place into a folder; what only the folder has stays.
 
         Raises:
-            InputError: the place can't be reached.
+            InputError: the place can't be reached, or holds a name that leads out of it.
         """
         from pyarrow.fs import FileSelector
 
@@ -89,7 +89,12 @@ class Remote:
         chosen = FileSelector(root, recursive=True, allow_not_found=True)
         for found in self._tried(lambda: files.get_file_info(chosen)):
             if found.is_file:
-                target = folder / found.path[len(root) :].lstrip("/")
+                name = found.path[len(root) :].lstrip("/")
+                if ".." in name.split("/"):
+                    raise InputError(
+                        f"{self.uri}: holds a file {name!r}, whose name leads out of it; delete it there"
+                    )
+                target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with replacing(target) as file, files.open_input_stream(found.path) as stream:
                     file.write_bytes(stream.read())

@@ -8,10 +8,14 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from ichtune.errors import InputError
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 
 STUDY = "search"
+MOST_BYTES = 2_000_000_000
+"""Of a journal, which is read whole."""
+_DAMAGED = (KeyError, ValueError, TypeError, AttributeError, IndexError, AssertionError, RecursionError)
 RAY_TRIAL, RECIPE, POINT = "ray_trial", "recipe", "point"
 """User attributes of an Optuna trial."""
 ENDED = "ended"
@@ -21,9 +25,19 @@ CONTINUES, REPEATS = "continues", "repeats"
 
 
 def open_study(journal: Path, *, direction: Literal["maximize", "minimize"] | None = None) -> optuna.Study:
-    """The study in a run's journal; with a direction it is made where there is none yet."""
+    """The study in a run's journal; with a direction it is made where there is none yet.
+
+    Raises:
+        InputError: the journal is damaged, or larger than any search's.
+        KeyError: there is no study, and no direction to make one with.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report every trial once more
-    storage = JournalStorage(JournalFileBackend(str(journal)))
+    if journal.is_file() and journal.stat().st_size > MOST_BYTES:
+        raise InputError(f"{journal}: larger than {MOST_BYTES:,} bytes, which no search's journal is")
+    try:
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+    except _DAMAGED as error:
+        raise InputError(f"{journal}: damaged ({error})") from None
     if direction is None:
         return optuna.load_study(study_name=STUDY, storage=storage)
     return optuna.create_study(study_name=STUDY, storage=storage, direction=direction, load_if_exists=True)
@@ -45,9 +59,10 @@ def trial_ends(run: RunFolder) -> dict[int, TrialEnd]:
         return {}
     trials = study.get_trials(deepcopy=False)
     own = (t for t in trials if {ENDED, RECIPE} <= t.user_attrs.keys() and REPEATS not in t.user_attrs)
-    return {
-        run_number(study, trial): TrialEnd(trial.user_attrs[ENDED]) for trial in own
-    }  # the last attempt's counts
+    try:  # the last attempt's counts
+        return {run_number(study, trial): TrialEnd(trial.user_attrs[ENDED]) for trial in own}
+    except ValueError as error:
+        raise InputError(f"{run.journal}: damaged ({error})") from None
 
 
 def repeated_trials(run: RunFolder) -> int:
@@ -67,5 +82,9 @@ def run_number(study: optuna.Study, trial: FrozenTrial) -> int:
     """The number of a trial's folder: that of the attempt which it goes on with, if there is one."""
     trials = study.get_trials(deepcopy=False)
     while (before := trial.user_attrs.get(CONTINUES)) is not None:
+        if before not in range(trial.number):  # else one that goes on with itself would have no end
+            raise InputError(
+                f"trial {trial.number} can't go on with trial {before}; the run's journal is damaged"
+            )
         trial = trials[before]
     return trial.number

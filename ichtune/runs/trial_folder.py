@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ichtune.config import Recipe, recipe_hash
-from ichtune.files import replacing
+from ichtune.files import read_bounded, replacing
+from ichtune.json_text import MOST_BYTES
 from ichtune.runs.records import ABOUT, EPOCHS, EpochRecord
 from ichtune.runs.remote import Remote
 
@@ -77,9 +78,10 @@ class TrialFolder:
         self.push()
 
     def last_error(self) -> str:
-        """The last line of the last attempt's traceback."""
-        lines = (self.path / ERRORS).read_text().splitlines()
-        return next(line.strip() for line in reversed(lines) if line.strip())
+        """The last line of the last attempt's traceback; nothing where none was kept."""
+        file = self.path / ERRORS
+        lines = read_bounded(file, MOST_BYTES).splitlines() if file.is_file() else []
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     @property
     def batch_parts(self) -> int:

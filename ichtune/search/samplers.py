@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from secrets import token_hex
 from typing import Any, Final
 
 from optuna.exceptions import ExperimentalWarning
@@ -72,7 +73,19 @@ def _cmaes(seed: int, space: Space) -> BaseSampler:
         raise InputError(f"sampler cmaes needs two dimensions or more, {space.name} has fewer; use gp or tpe")
     if find_spec("cmaes") is None:
         raise InputError("sampler cmaes needs the package cmaes: pip install cmaes")
-    return CmaEsSampler(seed=seed, warn_independent_sampling=False)
+    return _OwnCmaEs(seed=seed, warn_independent_sampling=False)
+
+
+class _OwnCmaEs(CmaEsSampler):
+    """CMA-ES that goes on from the states of this process alone.
+
+    Optuna keeps the state as a pickle in the journal, which runs whatever code a run from elsewhere holds there. In a
+    search that goes on, CMA-ES therefore begins anew, as it does with a new seed.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._attr_prefix = f"cma:{token_hex(16)}:"
 
 
 def _refuse_branches(name: str, space: Space) -> None:

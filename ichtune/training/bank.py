@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from ichtune.arrays import map_array
 from ichtune.config import Level, Model, Precision
 from ichtune.data.store import SliceStore
 from ichtune.data.windows import Window
@@ -118,7 +119,7 @@ def open_features(part: BankPart) -> np.ndarray:
         )
     check_key(part)
     try:
-        features = np.load(part.file, mmap_mode="c")
+        features = map_array(part.file, "c")
     except (OSError, ValueError, EOFError) as error:
         raise BankError(f"{part.file}: damaged ({error}); {MEND}") from error
     if features.shape != (part.count, part.width) or features.dtype != np.float16:

@@ -151,7 +151,7 @@ def _chunk_file(part: BankPart, index: int) -> Path:
 
 def _chunk(file: Path) -> np.ndarray:
     try:
-        return np.load(file, allow_pickle=False)
+        return map_array(file)
     except (ValueError, EOFError) as error:
         raise BankError(f"{file}: damaged ({error}); delete it to have it computed anew") from None
 

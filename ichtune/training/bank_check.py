@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from ichtune.training.bank import MEND, BankError, BankPart
@@ -39,7 +39,7 @@ def _is_sound(part: BankPart) -> bool:
     return part.checksum.read_text() == checksum_line(digest, part)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _sha256(file: Path, *_version: int) -> str:
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

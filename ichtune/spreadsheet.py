@@ -1,0 +1,40 @@
+"""CSV that a spreadsheet opens without computing anything: a text in it is never a formula."""
+
+from typing import Any, Final
+
+import pandas as pd
+
+from ichtune.terminal import printable
+
+_FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a formula begins with in Excel, LibreOffice or Google Sheets, the last four as East Asian wide characters."""
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """The frame as CSV without its index.
+
+    A text that a spreadsheet would take for a formula gets an apostrophe before it, and control characters stand as
+    their codes; numbers, also those written as texts, stay as they are.
+    """
+    safe = frame.rename(columns=as_text)
+    for place, kind in enumerate(safe.dtypes):
+        if not pd.api.types.is_numeric_dtype(kind):
+            texts = [as_text(value) for value in safe.iloc[:, place]]
+            safe.isetitem(place, pd.Series(texts, index=safe.index, dtype=object))
+    return safe.to_csv(index=False)
+
+
+def as_text(value: Any) -> Any:
+    """A text as a spreadsheet shows it; other values as they are."""
+    if not isinstance(value, str):
+        return value
+    formula = value.lstrip().startswith(_FORMULA) or value[:1] in ("\t", "\r", "\n")
+    return printable(f"'{value}" if formula and not _is_number(value) else value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return text == text.strip()
