@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
+from ichtune.arrays import map_array
 from ichtune.config import Model, Precision
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
