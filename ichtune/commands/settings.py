@@ -54,7 +54,7 @@ def _parameter(option: Option, kind: Any, variables: bool) -> inspect.Parameter:
         option.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=option.default,
-        annotation=Annotated[kind, declared],  # ty: ignore[invalid-type-form]
+        annotation=Annotated[kind, declared],
     )
 
 
