@@ -14,6 +14,7 @@ from torch import nn
 from ichtune.config import Model
 from ichtune.errors import InputError
 from ichtune.models.zoo import torchvision
+from ichtune.torch_file import load_torch
 
 # Densenets of torchvision were saved with names that its own loader changes: denselayer1.norm.1 -> .norm1
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])")
@@ -128,11 +129,9 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             f"model.weights: {str(path)!r} is neither imagenet nor random nor a file that is there"
         )
     try:
-        if path.suffix == ".safetensors":
-            tensors = safetensors.torch.load_file(path)
-        else:
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
+        read = safetensors.torch.load_file if path.suffix == ".safetensors" else load_torch
+        tensors = read(path)
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise WeightsError(f"{path}: not a file of weights (.safetensors, .pth): {error}") from error
     if not isinstance(tensors, dict) or not all(isinstance(part, torch.Tensor) for part in tensors.values()):
         raise WeightsError(f"{path}: must hold a plain state dict, which names tensors and nothing else")

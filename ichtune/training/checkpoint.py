@@ -1,13 +1,13 @@
 """A training's checkpoint on disk: tensors and plain data, never code."""
 
 import io
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ichtune.files import replacing
+from ichtune.torch_file import load_torch
 
 
 class DamagedCheckpoint(ValueError):
@@ -34,6 +34,6 @@ def load_checkpoint(file: Path) -> dict[str, Any]:
         FileNotFoundError: there is none.
     """
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        return load_torch(file)
+    except ValueError as error:
         raise DamagedCheckpoint(str(error)) from None

@@ -1,0 +1,38 @@
+"""What `torch.save` wrote, read as tensors and plain data only: no code is run, nothing is decompressed."""
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+_DAMAGED = (
+    *(pickle.UnpicklingError, zipfile.BadZipFile, EOFError, RuntimeError, ValueError),
+    *(KeyError, IndexError, TypeError, AttributeError),
+)
+
+
+def load_torch(file: Path) -> Any:
+    """The content of a file of `torch.save`, its tensors on the CPU.
+
+    Raises:
+        ValueError: not such a file, damaged, compressed (which `torch.save` never does), or of more than tensors and
+            plain data.
+        OSError: it can't be read.
+    """
+    try:
+        if zipfile.is_zipfile(file):
+            _refuse_compressed(file)
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except _DAMAGED as error:
+        raise ValueError(str(error) or type(error).__name__) from None
+
+
+def _refuse_compressed(file: Path) -> None:
+    with zipfile.ZipFile(file) as archive:
+        parts = archive.infolist()
+    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        raise ValueError("its parts are compressed, as torch.save never has them")
+    if (declared := sum(part.file_size for part in parts)) > file.stat().st_size:
+        raise ValueError(f"its parts declare {declared:,} bytes, more than the file has")
