@@ -94,13 +94,14 @@ class SliceStore:
         """A hash of each slice's pixels, uint64 [N].
 
         Raises:
-            StoreError: the file is damaged or missing.
+            StoreError: the file is damaged.
+            FileNotFoundError: it is missing.
         """
         file = self.path / "digests.npy"
         try:
             digests = map_array(file)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{file}: damaged or missing ({error}); prepare the store anew") from None
+        except ValueError as error:
+            raise StoreError(f"{file}: damaged ({error}); prepare the store anew") from None
         if digests.shape != (len(self),) or digests.dtype != np.uint64:
             raise StoreError(
                 f"{file}: holds {digests.dtype} {digests.shape}, must be uint64 {(len(self),)}; prepare the store anew"
