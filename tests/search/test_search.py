@@ -1,6 +1,7 @@
 """The whole chain by its commands, on a real local Ray."""
 
 import os
+import pickle
 import re
 import shutil
 import signal
@@ -34,6 +35,7 @@ from ichtune.search.resume import resume
 from ichtune.space import Space
 from tests.conftest import write_rsna
 from tests.search.conftest import SMALL
+from tests.strangers.bomb import Bomb
 
 LAUNCH = [sys.executable, str(Path(__file__).parents[2] / "launch.py")]
 pytestmark = pytest.mark.timeout(240)
@@ -256,6 +258,14 @@ def resumed(folder) -> tuple[Path, str]:
         wait_for_trials(run, 3)
     for stale in (run / "ray").glob("*.json"):  # Ray's own records are not what a search goes on from
         stale.write_text("{")
+    for name in (
+        "tuner",
+        "trainable",
+        "searcher-state-0",
+        "search_gen_state-0",
+        "error",
+    ):  # nor is its code run
+        (run / "ray" / f"{name}.pkl").write_bytes(pickle.dumps(Bomb(run / "mark")))
     return run, search(["--runs", str(folder / "runs"), "--resume", "killed", "--trials", "8"])
 
 
@@ -265,6 +275,7 @@ def test_a_search_whose_driver_was_killed_goes_on_to_exactly_the_trials_asked_fo
     assert len(trial_ends(run)) == settled_trials(run) == 8
     trials = open_study(run.journal).trials
     assert TrialState.RUNNING not in {trial.state for trial in trials}
+    assert not (run.path / "mark").exists()
     records = list(run.trial_records())
     assert len(records) == len({record.recipe_hash for record in records}) == 8
     for record in records:

@@ -226,7 +226,8 @@ def test_a_damaged_model_is_a_line(made_up_copy: RunFolder):
     (retrained(made_up_copy) / "metrics.json").write_text("{")
     models, (line,) = retrained_models(made_up_copy)
     assert models == []
-    assert line.startswith("rank1-all can't be read: Expecting")
+    assert line.startswith("rank1-all can't be read: ")
+    assert "metrics.json: not JSON: Expecting" in line
 
 
 def test_a_missing_audit_is_reported(made_up_copy: RunFolder):
