@@ -11,6 +11,11 @@ import pyarrow.parquet as pq
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
 
+
+class StoreError(InputError):
+    """A folder that is no store, a damaged one, or one of another version."""
+
+
 TEXTS: Final = ("slice_id", "patient_id", "study_id", "series_id", "split")
 COLUMNS: Final = (*TEXTS[:4], "z_mm", *LABELS, "split", "fold")
 MOST_BYTES_A_ROW: Final = 4096
@@ -43,7 +48,7 @@ def read_slices(file: Path) -> pd.DataFrame:
     """The table, a row a slice, with the columns of `COLUMNS`.
 
     Raises:
-        InputError: the file is damaged, or an identifier longer than any.
+        StoreError: the file is damaged, or an identifier longer than any.
     """
     try:
         count_slices(file)
@@ -55,7 +60,7 @@ def read_slices(file: Path) -> pd.DataFrame:
             _check_kind(table[name], name)
         return _as_texts(table).to_pandas()
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise InputError(f"{file}: damaged ({error}); prepare the store anew") from None
+        raise StoreError(f"{file}: damaged ({error}); prepare the store anew") from None
 
 
 def _check_kind(column: pa.ChunkedArray, name: str) -> None:

@@ -11,18 +11,13 @@ import numpy as np
 import pandas as pd
 
 from ichtune.arrays import map_array
-from ichtune.data.slice_table import COLUMNS, count_slices, read_slices
+from ichtune.data.slice_table import COLUMNS, StoreError, count_slices, read_slices
 from ichtune.data.splits import TEST
-from ichtune.errors import InputError
 from ichtune.files import refuse_ways_out
 from ichtune.json_text import read_json
 from ichtune.labels import LABELS
 
 VERSION: Final = 1
-
-
-class StoreError(InputError):
-    """A folder that is no store, a damaged one, or one of another version."""
 
 
 @dataclass(frozen=True)

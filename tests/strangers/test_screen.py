@@ -6,7 +6,7 @@ import re
 import pandas as pd
 from rich.console import Console
 
-from ichtune.cli import console
+from ichtune.commands.terminal import console
 from ichtune.data.audit import audit
 from ichtune.data.describe import print_rejected
 from ichtune.data.store import SliceStore
