@@ -27,6 +27,7 @@ from ichtune.search.view import Board, SearchView
 from ichtune.space import Space
 from ichtune.training.bank import BankPart, is_finished
 from ichtune.training.bank_build import build
+from ichtune.training.bank_check import verify
 from ichtune.training.bank_plan import plan_parts
 from ichtune.training.experiment import Experiment, folds_of
 
@@ -192,7 +193,10 @@ def offered(found: Capacity, settings: SearchSettings) -> Capacity:
 
 def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
     """Verify what the feature bank has, and compute what it lacks."""
-    if plan.parts:
+    if finished := [part for part in plan.parts if is_finished(part)]:
+        with progress("verifying bank", "views", console) as report:
+            verify(finished, report)
+    if plan.missing_rows:
         with progress("feature bank", "views", console) as report:
             build(plan.parts, run=compute_on(capacity), progress=report)
 
