@@ -17,6 +17,7 @@ from ichtune.search.trial import TrialJob
 from ichtune.search.tuner import run_trials
 from ichtune.search.view import Board, SearchView
 from ichtune.training.bank_build import build
+from ichtune.training.bank_check import verify
 from ichtune.training.experiment import Experiment
 
 
@@ -69,7 +70,10 @@ def search(plan: Plan, console: Console) -> Finished:
 
 def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
     """Verify what the feature bank has, and compute what it lacks."""
-    if plan.parts:
+    if finished := [part for part in plan.parts if is_finished(part)]:
+        with progress("verifying bank", "views", console) as report:
+            verify(finished, report)
+    if plan.missing_rows:
         with progress("feature bank", "views", console) as report:
             build(plan.parts, run=compute_on(capacity), progress=report)
 

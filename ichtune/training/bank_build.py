@@ -62,16 +62,14 @@ def build(
 
     Processes that build the same parts at the same time share the work, and one that is killed loses the chunk
     it was at. Parts that are there already are compared with their checksums first. `progress` is called with the
-    rows that are done, those of all parts, and a remark.
+    rows that are done, those of all parts, and nothing else.
 
     Raises:
         BankError: a part is damaged, or the store, the weights or the libraries are no longer those of its key.
         InputError: features that float16 can't hold.
     """
-    total, done = sum(part.count for part in parts), 0
-    for part in verify([part for part in parts if is_finished(part)]):
-        done += part.count
-        progress(done, total, "verified")
+    total = sum(part.count for part in parts)
+    verify([part for part in parts if is_finished(part)])
     while unfinished := [part for part in parts if not is_finished(part)]:
         work = [(part, chunk) for part in unfinished for chunk in missing_chunks(part)]
         before = done = total - sum(len(chunk.rows) for _, chunk in work)

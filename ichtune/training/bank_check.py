@@ -2,28 +2,32 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
+from ichtune.progress import Report
 from ichtune.training.bank import MEND, BankError, BankPart
 
 
-def verify(parts: Sequence[BankPart]) -> Iterator[BankPart]:
-    """Gives each of these finished parts when it was compared with its checksum; once a process, as it reads all.
+def verify(parts: Sequence[BankPart], report: Report = lambda *_: None) -> None:
+    """Compare finished parts with their checksums; each once in a process, as that reads all of it.
 
-    Parts that an earlier version computed have no checksum, and are taken as they are.
+    Parts that an earlier version computed have no checksum, and are taken as they are. `report` is called with the
+    views that are compared, and those of all parts.
 
     Raises:
         BankError: the features of a part were altered.
     """
+    done, total = 0, sum(part.count for part in parts)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing leaves other threads alone
         for part, sound in zip(parts, pool.map(_is_sound, parts), strict=True):
             if not sound:
                 pool.shutdown(cancel_futures=True)
                 raise BankError(f"{part.file}: altered since it was computed (its checksum differs); {MEND}")
-            yield part
+            done += part.count
+            report(done, total, "")
 
 
 def checksum_line(digest: str, part: BankPart) -> str:
