@@ -150,7 +150,7 @@ class RankedResults:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """A row a trial, with the columns that docs/tables.md tells of, and one for each parameter that varies."""
+        """A row a trial, with the columns that docs/tables.md describes, and one for each parameter that varies."""
         return ranked.ranked_rows(self.ranking, self.certainty, self.seeds)
 
     @cached_property

@@ -43,7 +43,7 @@ Fraction = Annotated[Number, Field(ge=0, lt=1)]
 Count = Annotated[Whole, Field(ge=1)]
 WholeOrZero = Annotated[Whole, Field(ge=0)]
 Level = Literal["normal", "moderate", "aggressive"]
-"""Of augmentation."""
+"""Augmentation level."""
 LEVELS: tuple[Level, ...] = get_args(Level)
 Precision = Literal["bfloat16", "float32"]
 PerLabel = Annotated[tuple[NonNegative, ...], Field(min_length=len(LABELS), max_length=len(LABELS))]

@@ -1,5 +1,5 @@
-"""What goes wrong because of what a person gave, told apart from what goes wrong by itself."""
+"""Errors caused by user input, as opposed to failures of the machine or of the code."""
 
 
 class InputError(ValueError):
-    """Wrong input: the message alone tells rule, value, place and mend (the commands exit with 2)."""
+    """Wrong input. The message alone gives rule, value, place and mend; commands exit with 2."""

@@ -20,7 +20,7 @@ from rich.text import Text
 LOG_EVERY_S = 10.0
 
 Report = Callable[[int, int, str], None]
-"""Called with what is done, what there is in all, and a remark."""
+"""Called with the work done, the total, and a remark."""
 
 
 @contextmanager

@@ -19,7 +19,7 @@ def shown(value: object) -> str:
 
 
 def plain(value: object) -> str:
-    """As `shown`, but a text stands without its quotes, a list without its brackets."""
+    """As `shown`, but text without its quotes and a list without its brackets."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):

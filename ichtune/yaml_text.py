@@ -38,7 +38,7 @@ _RULES = {
 
 
 class YamlError(InputError):
-    """A text that is no YAML, or not of the shape asked for; the message tells the line."""
+    """A text that is no YAML, or not of the expected shape; the message names the line."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -144,7 +144,7 @@ def parse_yaml(text: str, where: str) -> dict:
     """The mapping that a YAML text holds; `where` names the text in messages.
 
     Raises:
-        YamlError: no YAML, a key that stands twice, or not a mapping; with the line.
+        YamlError: no YAML, a duplicate key, or not a mapping; with the line.
     """
     value = parse_yaml_value(text, where)
     if value is None:
@@ -159,7 +159,7 @@ def parse_yaml_value(text: str, where: str) -> object:
     """Any YAML value, as the right side of `--set key=value`.
 
     Raises:
-        YamlError: no YAML, or a key that stands twice; with the line.
+        YamlError: no YAML, or a duplicate key; with the line.
     """
     try:
         return yaml.load(text.removeprefix("\ufeff"), Loader=_Loader)

@@ -19,13 +19,13 @@ from analysis.tables.table import Table
 from ichtune.runs.folder import RunFolder
 
 FEW = 5
-"""Positive patients below which a label's part of a score is pointed at."""
+"""Positive patients below which a note warns of a label."""
 RETOLD = 5
-"""Recipes whose other seeds are told of in words."""
+"""Recipes whose reruns with other seeds are spelled out in a note."""
 
 
 def ranked_rows(ranking: Ranking, certainty: Certainty, seeds: SeedNoise) -> pd.DataFrame:
-    """A row a trial, with the columns that docs/tables.md tells of, and one for each parameter that varies."""
+    """A row a trial, with the columns that docs/tables.md describes, and one for each parameter that varies."""
     trials, several = ranking.trials, len(ranking.runs) > 1
     sure, remarks = certainty.table.to_dict("records"), idle_knobs(trials)
     rows = pd.DataFrame(

@@ -32,7 +32,7 @@ ATROPHIC_SHARE: Final = 0.3
 SLICE_MM: Final = 5.0
 VISIBLE_MM2: Final = 15.0  # blood of at least this area (some 60 pixels) makes a slice positive
 
-# The second bleed of a patient with two. Each kind stands once on either side, to keep the kinds balanced.
+# The second bleed of a patient with two. Each kind comes once on either side, to keep the kinds balanced.
 COMPANION: Final = {
     "epidural": "subdural",
     "subdural": "subarachnoid",
@@ -133,7 +133,7 @@ def write_phantoms(
     """Write made-up patients as `out`/stage_2_train/ID_*.dcm and `out`/stage_2_train.csv.
 
     The same `seed`, `patients` and `size` give the same bytes, whatever the number of `workers` (processes; None:
-    one a core). `progress` is told how many patients are done. The labels come last: the folder of a killed run
+    one a core). `progress` is called with the number of patients done. The labels come last: the folder of a killed run
     has none. Raises InputError if `out` holds anything, and ValueError for no patients, a negative seed or
     a `size` below 32 pixels.
     """

@@ -84,7 +84,7 @@ class RunFolder:
         return TrialFolder(self.trials / name, self.remote / f"trials/{name}" if self.remote else None)
 
     def refuse_if_taken(self) -> None:
-        """Raise an InputError where something stands already, be it a run or not.
+        """Raise an InputError where something is already there, be it a run or not.
 
         What a driver leaves that was killed before it wrote down what it was asked for is nothing.
         """
@@ -105,7 +105,7 @@ class RunFolder:
             not self.path.is_dir()
             or any(item.name != "trials" and not item.name.startswith(".") for item in self.path.iterdir())
         ):
-            raise InputError(f"{self.path}: something else stands here already; choose another --name")
+            raise InputError(f"{self.path}: something else is already here; choose another --name")
 
     def write(self, request: SearchRequest) -> None:
         """Write `search.yaml`."""
@@ -140,7 +140,7 @@ class RunFolder:
         return self.path.name
 
     def write_times(self, seconds: dict[str, float]) -> None:
-        """Keep where a search's time went; a disk without room for it has already been told of."""
+        """Keep where a search's time went; a full disk has already been reported."""
         with suppress(OSError), replacing(self.path / "times.json") as file:
             file.write_text(json.dumps(seconds, indent=2))
 

@@ -21,12 +21,12 @@ class SearchRequest:
     data: Path
     """The slice store, as it was when the search last started."""
     fingerprint: str
-    """Of the store."""
+    """The store's fingerprint."""
     folds: int
     space: Space
     settings: SearchSettings
     versions: dict[str, str]
-    """Of the libraries that searched."""
+    """Versions of the libraries that searched."""
 
     @classmethod
     def now(cls, store: SliceStore, space: Space, settings: SearchSettings) -> "SearchRequest":
@@ -64,7 +64,7 @@ class SearchRequest:
             "fingerprint": self.fingerprint,
             "folds": self.folds,
             "space": self.space.as_dict(),
-            # The folder knows where it is; a URI might hold credentials besides.
+            # The folder knows where it is, and a URI might hold credentials.
             "settings": {name: value for name, value in self.settings.as_dict().items() if name != "runs"},
             "versions": self.versions,
         }

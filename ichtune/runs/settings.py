@@ -1,4 +1,4 @@
-"""What a search is asked for, besides its data and its space."""
+"""What a search is asked for, apart from its data and its space."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,11 +12,11 @@ class SearchSettings:
     trials: int = 30
     """For the grid sampler at most this many; it ends with its last combination."""
     name: str | None = None
-    """Of the run; None is the space's name and the time."""
+    """The run's name; None is the space's name and the time."""
     runs: str | Path = "runs"
     """Folder of all runs: a path, or a URI such as `s3://bucket/runs`."""
     address: str | None = None
-    """Of a Ray cluster; None is a local Ray of its own."""
+    """A Ray cluster's address; None starts a local Ray."""
     folds: int = 5
     sampler: str = "tpe"
     grace: int = 2

@@ -44,7 +44,7 @@ def open_study(journal: Path, *, direction: Literal["maximize", "minimize"] | No
 
 
 def is_settled(trial: FrozenTrial) -> bool:
-    """Whether a trial is one of those that a search was asked for: trained, and to an end that stands."""
+    """Whether a trial counts towards the number requested: it was trained, and its end is final."""
     if REPEATS in trial.user_attrs:
         return False
     ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
@@ -56,7 +56,7 @@ def trial_ends(run: RunFolder) -> dict[int, TrialEnd]:
     study = open_study(run.journal)
     trials = study.get_trials(deepcopy=False)
     own = (t for t in trials if {ENDED, RECIPE} <= t.user_attrs.keys() and REPEATS not in t.user_attrs)
-    try:  # the last attempt's stands
+    try:  # the last attempt's counts
         return {run_number(study, trial): TrialEnd(trial.user_attrs[ENDED]) for trial in own}
     except ValueError as error:
         raise InputError(f"{run.journal}: damaged ({error})") from None
@@ -68,7 +68,7 @@ def repeated_trials(run: RunFolder) -> int:
 
 
 def settled_trials(run: RunFolder) -> int:
-    """How many of a run's trials stand."""
+    """How many of a run's trials are settled."""
     try:
         return sum(map(is_settled, open_study(run.journal).get_trials(deepcopy=False)))
     except KeyError:  # the run ended before its study was made

@@ -115,6 +115,6 @@ class TrialFolder:
 
 
 def slug(number: int, words: list[str]) -> str:
-    """A trial's folder name: its number and what tells it apart, of characters that any file system takes."""
+    """A trial's folder name: its number and what distinguishes it, in characters that any file system takes."""
     text = "-".join(re.sub(r"[^A-Za-z0-9.=+]+", "-", word).strip("-") for word in words)
     return f"{number:04d}-{text}"[:60].rstrip("-.")

@@ -1,4 +1,4 @@
-"""What may stand in a space in place of a value: a range of numbers, or a choice of options."""
+"""What a space may have in place of a value: a range of numbers, or a choice of options."""
 
 import math
 from collections.abc import Sequence
@@ -78,7 +78,7 @@ class Range:
         """The same range with another default.
 
         Raises:
-            SpaceError: the default lies outside.
+            SpaceError: the default is outside the range.
         """
         if not self.holds(value):
             raise SpaceError(f"default {shown(value)} is outside {self}")
@@ -115,7 +115,7 @@ class Range:
         return [self._at(index) for index in range(self.count)]
 
     def nearest(self, value: float) -> float:
-        """The value of the range next to `value`, which lies between its ends."""
+        """The value of the range next to `value`, which is between its ends."""
         return float(value) if self.step is None else self._at(round((value - self.low) / self.step))
 
     def _at(self, index: int) -> float:
@@ -227,7 +227,7 @@ def _check_steps(low: float, high: float, step: float) -> None:
 
 
 def _labels(options: Sequence[Node]) -> tuple[Scalar, ...]:
-    """A short name for each option: itself, or its `name` and then what tells it from its namesakes."""
+    """A short name for each option: itself, or its `name` followed by what distinguishes it from its namesakes."""
     short = [_label(option, options, distributions=False) for option in options]
     full = [_label(option, options, distributions=True) for option in options]
     labels = [
@@ -242,7 +242,7 @@ def _labels(options: Sequence[Node]) -> tuple[Scalar, ...]:
 
 
 def _label(option: Node, options: Sequence[Node], distributions: bool) -> Scalar:
-    """An option's name; `distributions` counts those among what tells it apart."""
+    """An option's name; `distributions` counts those among what distinguishes it."""
     if isinstance(option, dict):
         return _branch_label(option, [other for other in options if isinstance(other, dict)], distributions)
     if isinstance(option, Range):

@@ -109,7 +109,7 @@ def _entry(place: Place, key: str, raw: object) -> Node:
 
 
 def parse_value(place: Place, raw: object) -> Node:
-    """What stands at one key: a value or a distribution.
+    """What one key holds: a value or a distribution.
 
     Raises:
         SpaceError: a line for every problem.

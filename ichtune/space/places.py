@@ -1,4 +1,4 @@
-"""Where in a recipe a value stands, and what the recipe types take there."""
+"""Where in a recipe a value belongs, and what the recipe types accept there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,11 +16,11 @@ SECTIONS = tuple(Recipe.model_fields)
 
 @dataclass(frozen=True)
 class Place:
-    """A section of the recipe, which of its variants may stand there, and one of its keys."""
+    """A section of the recipe, which of its variants are allowed there, and one of its keys."""
 
     section: str
     names: tuple[Any, ...] = ()
-    """Of a section with variants (loss, optimizer, schedule): the names that it may have here."""
+    """The names that a section with variants (loss, optimizer, schedule) may have here."""
     key: str | None = None
     """None: the section itself."""
 
@@ -31,7 +31,7 @@ class Place:
         return replace(self, key=key)
 
     def of(self, node: Mapping[str, Node]) -> "Place":
-        """The place of a mapping of that section, whose `name` tells the variants."""
+        """The place of a mapping of that section, whose `name` selects the variant."""
         name = node.get("name")
         return replace(self, names=name.labels if isinstance(name, Choice) else (name,)) if name else self
 

@@ -86,7 +86,7 @@ def _settle_choice(node: Choice, name: str, place: Place, change: object) -> Par
 
 
 def _is_named(option: Node, change: object) -> bool:
-    """Whether `change` means this option by its name, so that what is wrong lies in the other keys."""
+    """Whether `change` means this option by its name, so that the mistake is in the other keys."""
     return (
         isinstance(option, dict) and isinstance(change, Mapping) and option.get("name") == change.get("name")
     )

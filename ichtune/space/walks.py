@@ -33,7 +33,7 @@ class Dimension:
 
 
 def named(name: str, part: Scalar) -> str:
-    """The name of what stands under `part`, a key or an option's label, at the node `name`."""
+    """The name of what is under `part`, a key or an option's label, at the node `name`."""
     below = plain(part).replace("/", "|")
     return f"{name}.{below}" if name else below
 

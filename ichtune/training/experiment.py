@@ -31,7 +31,7 @@ class Experiment:
     parts: tuple[BankPart, ...]
     folds: int
     seed: int
-    """Of augmentation and of random weights; a recipe's own seed is that of its training."""
+    """Seeds augmentation and random weights; a recipe's own seed is for its training."""
 
     def epochs(
         self,

@@ -17,7 +17,7 @@ class MaskedLoss:
 
     Called with logits and labels `[F, B, 6]` (NaN = unknown) it gives `[F]`: sum of weight x loss over the known
     entries, divided by the sum of their weights; 0 for a fold without a known entry. Of a part of a batch it gives
-    the part's share of that, if it is told the `total` of the whole.
+    the part's share of that, if it is given the `total` of the whole.
     """
 
     def __init__(self, elementwise: Elementwise, label_weights: torch.Tensor) -> None:

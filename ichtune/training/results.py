@@ -1,4 +1,4 @@
-"""What training tells after each epoch."""
+"""What training reports after each epoch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -27,7 +27,7 @@ def rarity(labels: np.ndarray) -> np.ndarray:
     weigh 1 / (their own number). Unknown labels (NaN) count as not positive.
     """
     positive = labels > 0.5
-    # The last column stands for "none of the labels": all that a slice without a positive label has.
+    # The last column means "none of the labels": all that a slice without a positive label has.
     positive = np.column_stack([positive, ~positive.any(axis=1)])
     frequency = np.where(positive, positive.sum(axis=0), np.inf).min(axis=1)
     weight = 1 / frequency

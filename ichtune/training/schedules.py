@@ -18,7 +18,7 @@ from ichtune.config import Constant, Cosine, FlatCosine, OneCycle, Plateau, Sche
 
 
 class LearningRate:
-    """The learning rate of one optimizer over a training; told of every batch and epoch, it moves when due.
+    """The learning rate of one optimizer over a training; notified of every batch and epoch, it moves when due.
 
     `constant` and `step` go by epochs and `plateau` by the validation loss of each; `cosine` with its linear
     warm-up, `onecycle` and `flat_cosine` move after every batch.
@@ -41,7 +41,7 @@ class LearningRate:
             self._scheduler.step()
 
     def after_epoch(self, valid_loss: float) -> None:
-        """Call after every epoch, when its last batch was told and its validation loss is known."""
+        """Call after every epoch, once its last batch was reported and its validation loss is known."""
         if isinstance(self._scheduler, ReduceLROnPlateau):
             self._scheduler.step(valid_loss)
         elif not self._by_batch:

@@ -27,7 +27,7 @@ PARENCHYMA: Final[tuple[tuple[Vector, float], ...]] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Bleed:
-    """One hemorrhage. What it does to the brain comes first, where its blood lies afterwards."""
+    """One hemorrhage. What it does to the brain comes first, where its blood ends up comes after."""
 
     kind: str
     hu: float
@@ -36,7 +36,7 @@ class Bleed:
     push_reach_mm: float = 50.0
 
     def before(self, p: Points) -> Points:
-        """Where the tissue that now lies at `p` lay before the bleed pushed it."""
+        """Where the tissue that is now at `p` was before the bleed pushed it."""
         if not self.push_mm:
             return p
         cx, cy, cz = self.push_from
@@ -102,7 +102,7 @@ class Crescent(OutsideBrain):
         along = np.sqrt(dx * dx + dy * dy + dz * dz) * (1 / self.radius_mm)
         thick = self.thick_mm * (1 - np.minimum(along, 1) ** 4 + 0.12 * rough)
         side = math.copysign(1, self.center[0])
-        floor = 14 * ramp(-p.y, 15, 35)  # the base stands higher in front
+        floor = 14 * ramp(-p.y, 15, 35)  # the base is higher in front
         return np.maximum(thick, 0) * ramp(side * p.x, 1, 16) * ramp(p.z - floor, -26, -8)
 
 
@@ -130,7 +130,7 @@ class InBrain(Bleed):
 class InVentricles(Bleed):
     """Blood that has sunk to the back of the ventricles of a patient on their back, up to a level."""
 
-    level_mm: float  # in front of this lies clear fluid
+    level_mm: float  # clear fluid in front of this
     sides: tuple[float, float]  # how far right and left are filled, 0..1
 
     def cover(self, p: Points, depth: Plane, contents: Contents, rough: Plane) -> Plane:

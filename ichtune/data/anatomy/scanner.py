@@ -21,7 +21,7 @@ class Scanner:
 
     size: int
     spacing_mm: float
-    table_mm: float  # where on its way the table stands
+    table_mm: float  # the table's position along its travel
     to_head: npt.NDArray[np.float32]  # [3, 3], from the scanner's frame to the template head's
     shift_mm: tuple[float, float]
     noise_hu: float

@@ -37,12 +37,12 @@ class Points:
         return float(self.z.min()), float(self.z.max())
 
     def near(self, low: float, high: float) -> bool:
-        """Whether the plane comes near what stands between the heights `low` and `high`."""
+        """Whether the plane comes near what is between the heights `low` and `high`."""
         return self._levels[0] - FAR_MM < high and low < self._levels[1] + FAR_MM
 
 
 def share(inside_mm: Plane, blur_mm: float = 1.3) -> Plane:
-    """Share of a voxel that lies inside an edge (0..1), from the distance to it (mm, positive inside)."""
+    """Share of a voxel inside an edge (0..1), from the distance to it (mm, positive inside)."""
     return np.clip(inside_mm * (1 / blur_mm) + 0.5, 0, 1)
 
 
@@ -64,12 +64,12 @@ def mix(base: Plane, paint: Plane | float, cover: Plane) -> Plane:
 
 
 def union(*inside_mm: Plane) -> Plane:
-    """Distance into what lies in any of some solids."""
+    """Distance into the union of some solids."""
     return reduce(np.maximum, inside_mm)
 
 
 def overlap(*inside_mm: Plane) -> Plane:
-    """Distance into what lies in all of some solids."""
+    """Distance into the intersection of some solids."""
     return reduce(np.minimum, inside_mm)
 
 

@@ -35,7 +35,7 @@ BONE_HU: Final = 1350.0
 VAULT_RADII: Final = (66.0, 86.0, 74.0)
 VAULT_MIDDLE_Z: Final = 4.0
 VAULT_TOP_Z: Final = VAULT_MIDDLE_Z + VAULT_RADII[2]
-# Nothing of a head lies farther to the sides (ears), to the front (nose) and to the back.
+# No part of a head reaches farther to the sides (ears), to the front (nose) and to the back.
 HALF_WIDTH: Final = 92.0
 REACH_Y: Final = (-118.0, 112.0)
 
@@ -156,7 +156,7 @@ def _rounded_minimum(a: Plane, b: Plane, radius_mm: float) -> Plane:
 
 
 class _Base:
-    """The floor of the skull: how high it stands and how thick it is, over a map of 1 mm pixels."""
+    """The floor of the skull: its height and thickness, over a map of 1 mm pixels."""
 
     EXTENT_MM = 128  # from the middle to the map's border
 

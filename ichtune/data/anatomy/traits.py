@@ -18,7 +18,7 @@ class Traits:
     white_hu: float
     vessel_hu: float
     atrophy: float  # 0 tight .. 1 wide sulci and cisterns
-    ventricles_mm: float  # by how much the ventricles' walls stand farther out than in the young
+    ventricles_mm: float  # how much farther out the ventricles' walls are than in the young
     leukoaraiosis: float  # 0 .. 1, dark white matter around the ventricles
     pineal_mm: float  # radii of the calcified spots, 0 for none
     choroid_mm: float

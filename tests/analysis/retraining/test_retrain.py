@@ -114,10 +114,10 @@ def test_the_frozen_model_scores_as_the_search_recorded_it(searched: RunFolder, 
     epochs = [
         json.loads(line) for line in (model.trial.record.folder / "epochs.jsonl").read_text().splitlines()
     ]
-    best = min(epochs, key=lambda epoch: epoch.mean["weighted_log_loss"])
+    best = min(epochs, key=lambda epoch: epoch["mean"]["weighted_log_loss"])
     recorded = {
         name: np.nan if values[fold] is None else values[fold]
-        for name, values in best.folds.items()
+        for name, values in best["folds"].items()
         if name != "train_loss"
     }
     parts = scored_parts(model.store, model.fold)
