@@ -10,6 +10,7 @@ from ichtune.runs.settings import SearchSettings
 from ichtune.search.plan import plan
 from ichtune.search.search import search as run_search
 from ichtune.space import Space
+from ichtune.terminal import SafeConsole
 
 if TYPE_CHECKING:
     from analysis.results import RankedResults
@@ -28,4 +29,4 @@ def search(
     space = space if isinstance(space, Space) else Space.load(space)
     planned = plan(data, space, SearchSettings(**settings))
     search_flow.refuse_without_room(planned)
-    return RankedResults.of(run_search(planned, console or Console(stderr=True)).run)
+    return RankedResults.of(run_search(planned, console or SafeConsole(stderr=True)).run)

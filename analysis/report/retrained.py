@@ -91,11 +91,20 @@ def retrained_models(run: RunFolder) -> tuple[list[RetrainedModel], list[str]]:
         try:
             about = About.model_validate(read_yaml(folder / ABOUT))
             metrics = read_json(folder / "metrics.json")
+            _check(metrics)
         except (OSError, ValueError, ValidationError) as error:
             damaged.append(f"{folder.name} can't be read: {str(error).splitlines()[0]}")
         else:
             models.append(RetrainedModel(folder, about, metrics))
     return models, damaged
+
+
+def _check(metrics: Any) -> None:
+    """Raise a ValueError where the metrics lack a part that every retraining writes."""
+    wanted = ("metric", "parts", "models", "history", "notes")
+    missing = [key for key in wanted if not isinstance(metrics, dict) or key not in metrics]
+    if missing:
+        raise ValueError(f"metrics.json lacks {', '.join(missing)}")
 
 
 def _folders(run: RunFolder) -> Iterator[Path]:

@@ -16,6 +16,7 @@ from ichtune.search.storage import check_storage
 from ichtune.search.trial import TrialJob
 from ichtune.search.tuner import run_trials
 from ichtune.search.view import Board, SearchView
+from ichtune.training.bank import is_finished
 from ichtune.training.bank_build import build
 from ichtune.training.bank_check import verify
 from ichtune.training.experiment import Experiment

@@ -16,6 +16,7 @@ from ichtune.errors import InputError
 
 FORMAT: Final = 1
 FEATURES: Final = "features.npy"
+MOST_KEY_BYTES: Final = 100_000
 
 MEND: Final = "delete the folder to have its features computed anew"
 
@@ -137,5 +138,5 @@ def check_key(part: BankPart) -> None:
         BankError: it is missing or of other features.
     """
     file = part.folder / "key.json"
-    if not file.is_file() or file.read_text() != part.key.text:
+    if not file.is_file() or file.stat().st_size > MOST_KEY_BYTES or file.read_text() != part.key.text:
         raise BankError(f"{file}: missing or of other features; {MEND}")

@@ -9,11 +9,13 @@ import pytest
 from optuna.samplers import CmaEsSampler
 
 from analysis.ranking.seed_noise import SeedNoise
+from analysis.report.retrained import retrained_models
 from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.study import open_study, trial_ends
 from ichtune.search.samplers import _OwnCmaEs
+from tests.analysis.test_model_folder import write as write_model_folder
 from tests.strangers.bomb import Bomb
 
 
@@ -81,3 +83,13 @@ def test_a_pickle_in_the_journal_is_not_the_state_of_cmaes(made_up_copy: RunFold
     assert not (tmp_path / "mark").exists()
     CmaEsSampler(seed=0)._restore_optimizer(trials)  # Optuna's own would have run it
     assert (tmp_path / "mark").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '"x"'])
+def test_a_retrained_model_without_its_metrics_is_a_line(made_up_copy: RunFolder, content: str):
+    (made_up_copy.path / "retrain").mkdir()
+    folder = write_model_folder(made_up_copy.path / "retrain" / "m")
+    (folder / "metrics.json").write_text(content)
+    models, (line,) = retrained_models(made_up_copy)
+    assert models == []
+    assert line == "m can't be read: metrics.json lacks metric, parts, models, history, notes"
