@@ -10,8 +10,8 @@ import pandas as pd
 from analysis.hyperparameters.branches import notes
 from analysis.hyperparameters.effects import effects
 from analysis.hyperparameters.importance import importance
-from analysis.pictures.board import show_on_board
 from analysis.pictures.gallery import draw
+from analysis.pictures.tensorboard import show_on_board
 from analysis.results import RankedResults
 from analysis.tables.rounding import decimals_between, decimals_for, rounded
 from analysis.tables.table import Table

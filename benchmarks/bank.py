@@ -23,13 +23,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ichtune.config import Level, Model, Precision
+from ichtune.bank.build import BATCH_ROWS, Work, build, compute_chunk
+from ichtune.bank.part import BankPart
+from ichtune.bank.plan import plan_parts
 from ichtune.data.store import COLUMNS, VERSION, SliceStore, StoreInfo, write_info
+from ichtune.inputs.images import ImageSource
 from ichtune.models.backbones import build_backbone
-from ichtune.training.bank import BankPart
-from ichtune.training.bank_build import BATCH_ROWS, Work, build, compute_chunk
-from ichtune.training.bank_plan import plan_parts
-from ichtune.training.images import ImageSource
+from ichtune.recipe import Level, Model, Precision
 
 SIZE = 256
 LEVELS: tuple[Level, ...] = ("normal", "moderate", "aggressive")

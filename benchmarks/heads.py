@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 import torch
 
-from ichtune.config import Model, Recipe, Training
 from ichtune.labels import LABELS
 from ichtune.metrics import evaluate
 from ichtune.models.heads import make_heads
 from ichtune.models.network import Network
+from ichtune.recipe import Model, Recipe, Training
 from ichtune.training.batches import Fold, in_batches, side_by_side
 from ichtune.training.dropout import DropoutMasks
 from ichtune.training.fit import fit

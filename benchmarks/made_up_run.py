@@ -14,17 +14,17 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from ichtune.config import Recipe
 from ichtune.data.store import SliceStore, StoreInfo, write_info
 from ichtune.labels import LABELS
 from ichtune.metrics import evaluate
+from ichtune.recipe import Recipe
 from ichtune.runs.best_epoch import BestEpoch
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.settings import SearchSettings
 from ichtune.runs.study import ENDED
-from ichtune.search.samplers import make_sampler
+from ichtune.search.proposals import make_sampler
 from ichtune.search.scheduler import Halving
 from ichtune.search.searcher import OBJECTIVE, StudySearcher
 from ichtune.search.trial import trial_folder_name

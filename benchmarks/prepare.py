@@ -29,7 +29,7 @@ import pandas as pd
 import pydicom
 from pydicom import config
 
-from ichtune.data.phantom import write_phantoms
+from ichtune.data.phantom.write import write_phantoms
 from ichtune.labels import LABELS
 
 config.settings.reading_validation_mode = config.IGNORE

@@ -42,9 +42,9 @@ import psutil
 import torch
 from rich.console import Console
 
-from ichtune.config import Recipe
-from ichtune.data.demo import demo_store
+from ichtune.data.phantom.demo import demo_store
 from ichtune.data.store import SliceStore
+from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder, TrialRecord
 from ichtune.runs.settings import SearchSettings
 from ichtune.search.plan import plan

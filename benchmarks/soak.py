@@ -37,8 +37,8 @@ from rich.console import Console
 
 import ichtune.search.search as searching
 from ichtune.commands import search_flow
-from ichtune.config import Recipe, recipe_hash
-from ichtune.data.demo import demo_store
+from ichtune.data.phantom.demo import demo_store
+from ichtune.recipe import Recipe, recipe_hash
 from ichtune.runs.folder import RunFolder, TrialRecord
 from ichtune.runs.settings import SearchSettings
 from ichtune.runs.study import open_study, settled_trials, trial_ends

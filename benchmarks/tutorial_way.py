@@ -45,9 +45,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.models import resnet18
 
 from ichtune.data.store import SliceStore
-from ichtune.data.windows import WINDOWS, apply_window
 from ichtune.labels import LABELS
 from ichtune.models.precision import resolved
+from ichtune.windows import WINDOWS, apply_window
 
 BFLOAT16 = resolved("auto") == "bfloat16"
 SIZE, BATCH, PILOT_EPOCHS, AT_ONCE = 224, 64, 3, 2

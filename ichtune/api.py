@@ -7,10 +7,10 @@ from rich.console import Console
 
 from ichtune.commands import search_flow
 from ichtune.runs.settings import SearchSettings
+from ichtune.safe_console import SafeConsole
 from ichtune.search.plan import plan
 from ichtune.search.search import search as run_search
 from ichtune.space import Space
-from ichtune.terminal import SafeConsole
 
 if TYPE_CHECKING:
     from analysis.results import RankedResults

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from ichtune.terminal import printable
+from ichtune.safe_console import printable
 
 _FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What a formula begins with in Excel, LibreOffice or Google Sheets, the last four as East Asian wide characters."""

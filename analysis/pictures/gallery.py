@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis.pictures.curves import curves
 from analysis.pictures.folds import folds
-from analysis.pictures.importance import importance as draw_importance
+from analysis.pictures.importance_bars import importance as draw_importance
 from analysis.pictures.knobs import varying
 from analysis.pictures.labels import labels
 from analysis.pictures.metric import Metric

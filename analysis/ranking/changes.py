@@ -5,7 +5,7 @@ from typing import Final
 
 from analysis.ranking.differences import Difference, recipe_differences
 from analysis.ranking.trial import RankedTrial
-from ichtune.config import effective
+from ichtune.recipe import effective
 from ichtune.space.points import BASELINE
 
 Ablation = list[tuple[RankedTrial, str]]

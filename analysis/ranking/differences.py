@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from ichtune.config import Recipe
+from ichtune.recipe import Recipe
 from ichtune.wording import plain
 
 

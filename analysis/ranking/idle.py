@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.ranking.differences import recipe_differences
 from analysis.ranking.trial import RankedTrial
-from ichtune.config import Constant, Recipe, effective, recipe_hash
+from ichtune.recipe import Constant, Recipe, effective, recipe_hash
 
 
 def idle_knobs(trials: Sequence[RankedTrial]) -> list[str]:

@@ -9,10 +9,10 @@ import torch
 from analysis.ranking.order import Ranking
 from analysis.ranking.seed_noise import FILE, SeedNoise
 from analysis.ranking.trial import RankedTrial
+from ichtune.bank.build import build
 from ichtune.progress import Report
 from ichtune.runs.records import best_of, without_nan
 from ichtune.search.resume import resume
-from ichtune.training.bank_build import build
 from ichtune.training.experiment import Experiment
 from ichtune.training.session import TrainingSession
 

@@ -12,10 +12,10 @@ import jinja2
 
 from analysis.findings import Findings
 from analysis.report import repeat
+from analysis.report.coordinates import parallel
 from analysis.report.dataset import Dataset
 from analysis.report.figures import figures
 from analysis.report.grids import Cell, Grid
-from analysis.report.parallel import parallel
 from analysis.report.retrained import RetrainedModel, retrained_models
 from analysis.report.searching import date, endings, searched_when, settings_of, space_text
 from analysis.report.summary import Summary

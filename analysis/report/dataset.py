@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.report.grids import Cell, Grid
 from analysis.statistics.cohort import Cohort
-from ichtune.data.audit import NOTE, Finding, audit
+from ichtune.data.inspect.audit import NOTE, Finding, audit
 from ichtune.data.store import SliceStore, StoreError
 from ichtune.labels import LABELS
 

@@ -12,11 +12,11 @@ from analysis.ranking.differences import flat
 from analysis.ranking.seed_noise import SeedNoise
 from analysis.report.retrained import RetrainedModel
 from analysis.retraining.options import RetrainOptions
-from ichtune.config import Recipe
 from ichtune.data.options import PrepareOptions
 from ichtune.data.store import StoreInfo
 from ichtune.errors import InputError
 from ichtune.options import options_of
+from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.settings import SearchSettings

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 from pydantic import ValidationError
 
-from analysis.model_folder import ABOUT, About
 from analysis.report.grids import Grid
+from ichtune.inference.model_folder import ABOUT, About
 from ichtune.json_text import read_json
 from ichtune.runs.folder import RunFolder
 from ichtune.yaml_text import read_yaml, write_yaml

@@ -12,12 +12,12 @@ from analysis.ranking.order import Ranking
 from analysis.ranking.trial import RankedTrial
 from analysis.retraining.options import RetrainOptions
 from analysis.scoring.searched import SearchedModel, searched_experiment
-from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import evaluate
 from ichtune.models.network import Network
 from ichtune.options import options_of
+from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.training.batches import Fold

@@ -14,7 +14,6 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
-from analysis.model_folder import Classifier, Origin, Preprocessing, TrainedModel, write_model
 from analysis.ranking.differences import Difference
 from analysis.retraining.plan import RetrainOptions, RetrainPlan, plan
 from analysis.retraining.resumable import ResumableTraining
@@ -31,6 +30,7 @@ from analysis.tables.table import Table
 from analysis.tables.writers import write_table
 from ichtune.errors import InputError
 from ichtune.files import replacing
+from ichtune.inference.model_folder import Classifier, Origin, Preprocessing, TrainedModel, write_model
 from ichtune.labels import LABELS
 from ichtune.metrics import THRESHOLD, higher_is_better
 from ichtune.models.network import Network

@@ -11,16 +11,16 @@ from safetensors.torch import load_file
 
 from analysis.ranking.trial import RankedTrial
 from analysis.scoring.comparison import ModelScores, Part, score
-from ichtune.config import Recipe
+from ichtune.bank.build import build
+from ichtune.bank.plan import plan_parts
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.models.heads import HeadState, make_heads
 from ichtune.models.heads.saved import unpack
 from ichtune.models.network import Network
 from ichtune.progress import Report
+from ichtune.recipe import Recipe
 from ichtune.runs.request import SearchRequest
-from ichtune.training.bank_build import build
-from ichtune.training.bank_plan import plan_parts
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, open_store
 from ichtune.training.losses import make_loss

@@ -16,8 +16,8 @@ from openpyxl.worksheet.worksheet import Worksheet
 from analysis.tables.rounding import rounded
 from analysis.tables.table import Table
 from ichtune.files import replacing
+from ichtune.safe_console import printable
 from ichtune.spreadsheet import csv_text
-from ichtune.terminal import printable
 
 _LATEX = (
     {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}

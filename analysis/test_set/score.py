@@ -9,11 +9,11 @@ from scipy.special import expit, logit
 from analysis.ranking.trial import RankedTrial
 from analysis.scoring.searched import SearchedModel, searched_experiment
 from analysis.test_set.held_out import HeldOut
+from ichtune.bank.build import build
 from ichtune.errors import InputError
 from ichtune.models.heads import make_heads
 from ichtune.models.network import Network
 from ichtune.progress import Report
-from ichtune.training.bank_build import build
 from ichtune.training.experiment import folds_of, open_store
 from ichtune.training.predict import predict
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ichtune.commands.settings import given, takes
+from ichtune.commands.arguments import given, takes
 from ichtune.commands.terminal import NOTHING_USABLE, console, end_interrupted, fail, note, say
 from ichtune.data.options import PrepareOptions
 from ichtune.errors import InputError
@@ -20,7 +20,7 @@ def prepare(
 ) -> None:
     """Turn DICOM files or images with labels into a slice store with patient-grouped folds."""
     from ichtune.data import prepare as preparation
-    from ichtune.data.describe import print_rejected, print_splits
+    from ichtune.data.inspect.describe import print_rejected, print_splits
     from ichtune.progress import progress
 
     if settings.all_test and (divided := given(context) & {"test_fraction", "folds"}):
@@ -53,10 +53,10 @@ def inspect(
     ] = None,
 ) -> None:
     """Show a store's splits, audit it for leaks and shifts, compare its pixels with their digests, draw examples."""
-    from ichtune.data.audit import audit
-    from ichtune.data.describe import print_audit, print_splits
-    from ichtune.data.gallery import draw_examples, picture_place
-    from ichtune.data.integrity import damage
+    from ichtune.data.inspect.audit import audit
+    from ichtune.data.inspect.describe import print_audit, print_splits
+    from ichtune.data.inspect.examples import draw_examples, picture_place
+    from ichtune.data.inspect.integrity import damage
     from ichtune.data.store import SliceStore
     from ichtune.progress import progress
 
@@ -80,7 +80,7 @@ def phantom(
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
 ) -> None:
     """Make up head CTs with hemorrhages, so that everything can be tried without patient data."""
-    from ichtune.data.phantom import write_phantoms
+    from ichtune.data.phantom.write import write_phantoms
     from ichtune.progress import progress
 
     with progress("drawing", "patients", console) as report:

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from analysis.retraining.options import RetrainOptions
+from ichtune.commands.arguments import takes
 from ichtune.commands.changes import parse_changes
 from ichtune.commands.ranking import Data, Run, note_a_search
-from ichtune.commands.settings import takes
 from ichtune.commands.terminal import console, end_interrupted, note, say
 
 

@@ -7,16 +7,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ichtune.cluster.capacity import Capacity, offered
+from ichtune.cluster.connection import connected
 from ichtune.commands.terminal import INTERRUPTED, NOTHING_USABLE, OK
-from ichtune.data.demo import demo_store
+from ichtune.data.phantom.demo import demo_store
 from ichtune.errors import InputError
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import REQUEST, RunFolder
 from ichtune.runs.remote import below
 from ichtune.runs.settings import SearchSettings
 from ichtune.runs.study import settled_trials
-from ichtune.search.capacity import Capacity, offered
-from ichtune.search.cluster import connected
 from ichtune.search.halt import BUDGET, interruptible
 from ichtune.search.plan import Plan, plan
 from ichtune.search.resume import resume as resumed

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from ichtune.commands.arguments import given, takes
 from ichtune.commands.changes import parse_changes
-from ichtune.commands.settings import given, takes
 from ichtune.commands.terminal import console
 from ichtune.runs.settings import SearchSettings
 

@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from rich.markup import escape
 
-from ichtune.terminal import SafeConsole, printable
+from ichtune.safe_console import SafeConsole, printable
 
 OK, NOTHING_USABLE, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""

@@ -18,10 +18,10 @@ from ichtune.data.sources import NothingUsable, Source, open_source
 from ichtune.data.splits import SplitPlan, assign_splits, check_patients
 from ichtune.data.staging import Staging, preparing
 from ichtune.data.store import COLUMNS, VERSION, SliceStore, StoreInfo, fingerprint, write_info
-from ichtune.data.windows import Window
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
 from ichtune.spreadsheet import csv_text
+from ichtune.windows import Window
 
 Progress = Callable[[int, int, int], None]
 """Called with entries done, entries in all, and rejected so far."""

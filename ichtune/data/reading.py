@@ -19,7 +19,7 @@ from ichtune.data.formats.dicom import read_dicom
 from ichtune.data.formats.image import is_image, read_image
 from ichtune.data.formats.slice import CTSlice, Rejected
 from ichtune.data.pixels import digest, resize, square
-from ichtune.data.windows import Window
+from ichtune.windows import Window
 
 CHUNK = 32  # slices that a worker reads at a time: 4 MiB of 256 x 256
 AHEAD = 3  # chunks under way for each worker: what bounds the memory

@@ -9,11 +9,11 @@ import torch
 from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
 
-from ichtune.config import Model, Precision, Trained
 from ichtune.errors import InputError
 from ichtune.models.precision import resolved
 from ichtune.models.pretrained import pretrained
 from ichtune.models.sources import Statistics, source_of
+from ichtune.recipe import Model, Precision, Trained
 
 # The channels of two windows that fill a network's three.
 _FROM_TWO = (0, 1, 0)

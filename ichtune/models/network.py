@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import nn
 
-from ichtune.config import Trained
 from ichtune.models.heads import Heads
+from ichtune.recipe import Trained
 
 if TYPE_CHECKING:
     from ichtune.models.backbones import Backbone  # heads on features do without torchvision

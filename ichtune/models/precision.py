@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 
-from ichtune.config import Precision
+from ichtune.recipe import Precision
 
 
 def resolved(precision: Precision | Literal["auto"]) -> Precision:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from ichtune.config import Model
 from ichtune.models.sources import BackboneSource, Statistics, source_of
 from ichtune.models.weights_files import WeightsError, read_weights
+from ichtune.recipe import Model
 
 
 class Pretrained(NamedTuple):

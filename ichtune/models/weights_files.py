@@ -7,7 +7,7 @@ import torch
 from safetensors import SafetensorError
 
 from ichtune.errors import InputError
-from ichtune.torch_file import load_torch
+from ichtune.models.torch_file import load_torch
 
 
 class WeightsError(InputError):

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ichtune.config import Recipe
 from ichtune.errors import InputError
 from ichtune.json_text import read_json, read_json_lines
+from ichtune.recipe import Recipe
 from ichtune.runs.best_epoch import BestEpoch
 from ichtune.runs.ends import TrialEnd
 

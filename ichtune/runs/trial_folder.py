@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ichtune.config import Recipe, recipe_hash
 from ichtune.files import read_bounded, replacing
 from ichtune.json_text import MOST_BYTES
+from ichtune.recipe import Recipe, recipe_hash
 from ichtune.runs.records import ABOUT, EPOCHS, EpochRecord
 from ichtune.runs.remote import Remote
 

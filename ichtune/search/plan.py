@@ -7,19 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from ichtune.config import LEVELS
+from ichtune.bank.part import BankPart, is_finished
+from ichtune.bank.plan import plan_parts
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import is_defined
 from ichtune.models.precision import resolved
+from ichtune.recipe import LEVELS
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.remote import below, is_uri
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.settings import SearchSettings
-from ichtune.search.samplers import make_sampler
+from ichtune.search.proposals import make_sampler
 from ichtune.space import Space
-from ichtune.training.bank import BankPart, is_finished
-from ichtune.training.bank_plan import plan_parts
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import folds_of
 

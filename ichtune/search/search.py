@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from ichtune.bank.build import build
+from ichtune.bank.check import verify
+from ichtune.bank.part import is_finished
+from ichtune.cluster.bank_tasks import compute_on
+from ichtune.cluster.capacity import Capacity, offered, trial_resources
+from ichtune.cluster.connection import connected
+from ichtune.cluster.shared_folders import check_storage
 from ichtune.progress import progress
 from ichtune.runs.folder import RunFolder
-from ichtune.search.bank_tasks import compute_on
-from ichtune.search.capacity import Capacity, offered, trial_resources
-from ichtune.search.cluster import connected
+from ichtune.search.live_panel import Board, SearchView
 from ichtune.search.plan import Plan
-from ichtune.search.storage import check_storage
 from ichtune.search.trial import TrialJob
 from ichtune.search.tuner import run_trials
-from ichtune.search.view import Board, SearchView
-from ichtune.training.bank import is_finished
-from ichtune.training.bank_build import build
-from ichtune.training.bank_check import verify
 from ichtune.training.experiment import Experiment
 
 

@@ -10,7 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
-from ichtune.config import recipe_hash
+from ichtune.recipe import recipe_hash
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.study import (
     CONTINUES,

@@ -10,9 +10,9 @@ import torch
 from ray.tune import Trainable
 from safetensors.torch import save
 
-from ichtune.config import recipe_hash
 from ichtune.metrics import worst
 from ichtune.models.heads.saved import pack
+from ichtune.recipe import recipe_hash
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import EpochRecord

@@ -9,15 +9,15 @@ from optuna.samplers import BaseSampler
 from ray import tune
 from ray.tune import Callback
 
+from ichtune.cluster.capacity import Capacity, concurrent_trials, trial_resources
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.settings import SearchSettings
 from ichtune.runs.study import is_settled
-from ichtune.search.capacity import Capacity, concurrent_trials, trial_resources
 from ichtune.search.disk import is_disk_full
 from ichtune.search.failures import Failures
 from ichtune.search.halt import BUDGET, Halt
+from ichtune.search.proposals import first_trials, make_sampler
 from ichtune.search.recovery import recover
-from ichtune.search.samplers import first_trials, make_sampler
 from ichtune.search.scheduler import Halving
 from ichtune.search.searcher import OBJECTIVE, StudySearcher
 from ichtune.search.sending import Sending

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ichtune.config import Recipe
+from ichtune.recipe import Recipe
 from ichtune.space.distributions import DISTRIBUTIONS, Choice, Node, Range, SpaceError
 from ichtune.space.places import SECTIONS, Place, checked
 from ichtune.space.walks import corners

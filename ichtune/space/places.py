@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from ichtune.config import Recipe, Section
-from ichtune.schema import refusals, variants
+from ichtune.recipe import Recipe, Section
+from ichtune.recipe.refusals import refusals, variants
 from ichtune.space.distributions import Choice, Node, SpaceError
 
 SECTIONS = tuple(Recipe.model_fields)

@@ -8,8 +8,8 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ichtune.config import Level, Model, Recipe
 from ichtune.metric_names import METRICS
+from ichtune.recipe import Level, Model, Recipe
 from ichtune.space import walks
 from ichtune.space.changes import drop_key, set_key
 from ichtune.space.distributions import Choice, Node, Range, SpaceError, as_data
@@ -222,7 +222,7 @@ class Space:
 
     def tree(self) -> "Tree":
         """The space to look at in a terminal."""
-        from ichtune.space.view import space_tree  # rich is for those who look
+        from ichtune.space.tree import space_tree  # rich is for those who look
 
         return space_tree(self)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ichtune.files import replacing
-from ichtune.torch_file import load_torch
+from ichtune.models.torch_file import load_torch
 
 
 class DamagedCheckpoint(ValueError):

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ichtune.config import Recipe
+from ichtune.bank.features import FeatureSource
+from ichtune.bank.part import BankPart, bank_model
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.models.heads import make_heads
 from ichtune.models.network import Network
 from ichtune.models.precision import resolved
-from ichtune.training.bank import BankPart, bank_model
+from ichtune.recipe import Recipe
 from ichtune.training.batches import Fold
-from ichtune.training.features import FeatureSource
 from ichtune.training.fit import fit, fit_folds_apart
 from ichtune.training.results import EpochResult
 
 if TYPE_CHECKING:
-    from ichtune.training.images import ImageSource
+    from ichtune.inputs.images import ImageSource
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Experiment:
 
     def images(self, recipe: Recipe, threads: int) -> "ImageSource":
         """The augmented images that a recipe trains a backbone on, each epoch with a view of its own."""
-        from ichtune.training.images import ImageSource  # trials on features start faster without it
+        from ichtune.inputs.images import ImageSource  # trials on features start faster without it
 
         return ImageSource(
             open_store(self.store).hu,

@@ -10,11 +10,11 @@ import torch
 from scipy.special import expit
 from torch.nn.utils.rnn import pad_sequence
 
-from ichtune.config import Recipe
 from ichtune.errors import InputError
 from ichtune.metrics import evaluate
 from ichtune.models.heads import HeadState
 from ichtune.models.network import Network
+from ichtune.recipe import Recipe
 from ichtune.training.batches import Fold, Source, Step, in_batches, side_by_side
 from ichtune.training.dropout import DropoutMasks
 from ichtune.training.learner import Learner

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from ichtune.config import Recipe
+from ichtune.recipe import Recipe
 from ichtune.training.optimizers import make_optimizer
 from ichtune.training.schedules import LearningRate
 

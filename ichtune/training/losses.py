@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ichtune.config import BCE, MSE, Focal, Loss
 from ichtune.labels import LABELS
+from ichtune.recipe import BCE, MSE, Focal, Loss
 
 Elementwise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 

@@ -8,7 +8,7 @@ from typing import Final
 import torch
 from torch import nn, optim
 
-from ichtune.config import Optimizer
+from ichtune.recipe import Optimizer
 
 
 def _uncompiled(optimizer: type[optim.Optimizer]) -> type[optim.Optimizer]:

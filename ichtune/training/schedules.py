@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from ichtune.config import Constant, Cosine, FlatCosine, OneCycle, Plateau, Schedule, Step
+from ichtune.recipe import Constant, Cosine, FlatCosine, OneCycle, Plateau, Schedule, Step
 
 
 class LearningRate:

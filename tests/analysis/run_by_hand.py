@@ -7,7 +7,7 @@ import optuna
 
 from analysis.results import RankedResults
 from benchmarks.made_up_run import quality
-from ichtune.config import Recipe
+from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import open_study
 from ichtune.space import Space

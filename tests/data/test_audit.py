@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ichtune.data.audit import LEAK, audit, prevalence_shift
-from ichtune.data.gallery import draw_examples
+from ichtune.data.inspect.audit import LEAK, audit, prevalence_shift
+from ichtune.data.inspect.examples import draw_examples
 from ichtune.data.splits import split_table
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ichtune.data.integrity import damage
+from ichtune.data.inspect.integrity import damage
 from ichtune.data.store import SliceStore, StoreError
 
 

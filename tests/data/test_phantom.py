@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from pydicom.config import disable_value_validation
 
-from ichtune.data.phantom import PatientPlan, Picture, draw_patient, plan_patients, write_phantoms
+from ichtune.data.phantom.write import PatientPlan, Picture, draw_patient, plan_patients, write_phantoms
 from ichtune.errors import InputError
 from ichtune.labels import LABELS, SUBTYPES
 

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from ichtune.data.sources import open_source
-from ichtune.data.windows import WINDOWS
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
+from ichtune.windows import WINDOWS
 from tests.conftest import head, long_table, write_dicom
 
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 from torchvision.models import get_model, get_model_weights
 
-from ichtune.config import Model
 from ichtune.errors import InputError
 from ichtune.models.backbones import Backbone, build_backbone
 from ichtune.models.weights_files import WeightsError
+from ichtune.recipe import Model
 
 
 def backbone(name: str = "resnet18", *, seed: int = 1, precision: str = "float32", **settings) -> Backbone:
@@ -297,7 +297,7 @@ def test_a_size_that_the_network_cannot_take_is_refused_with_one_that_fits():
 def test_no_backbone_takes_torchs_compiler_along():
     script = """
 import sys, torch
-from ichtune.config import Model
+from ichtune.recipe import Model
 from ichtune.models.backbones import build_backbone
 backbone = build_backbone(Model(backbone="resnet18", weights="random", size=32), seed=0)
 images = torch.rand(2, 3, 32, 32)

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from ichtune.config import Model
 from ichtune.models.backbones import build_backbone
 from ichtune.models.heads import LinearHeads
 from ichtune.models.network import Network
+from ichtune.recipe import Model
 
 
 def images_to_features() -> nn.Sequential:

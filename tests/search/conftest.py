@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from ichtune.bank.build import build
 from ichtune.data.store import SliceStore
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.settings import SearchSettings
 from ichtune.search.plan import Plan, plan
 from ichtune.search.trial import TrialJob
 from ichtune.space import Space
-from ichtune.training.bank_build import build
 from ichtune.training.experiment import Experiment
 
 SMALL = {

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 
 from ichtune.commands import search_flow
-from ichtune.config import Recipe
+from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.settings import SearchSettings
 from ichtune.runs.study import open_study, trial_ends

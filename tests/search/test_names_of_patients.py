@@ -12,8 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ichtune.cli import app
+from ichtune.cluster import private_folder
 from ichtune.labels import LABELS
-from ichtune.search import private_folder
 from tests.search.conftest import SMALL
 
 NAMES = (b"DOE_JOHN", b"ROE_JANE")

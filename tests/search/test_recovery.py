@@ -6,7 +6,7 @@ import pytest
 from optuna.samplers import RandomSampler
 from optuna.trial import TrialState
 
-from ichtune.config import Recipe
+from ichtune.recipe import Recipe
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import open_study, settled_trials, trial_ends

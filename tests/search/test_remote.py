@@ -12,8 +12,8 @@ import yaml
 from typer.testing import CliRunner
 
 from ichtune.cli import app
-from ichtune.config import Recipe
 from ichtune.errors import InputError
+from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.remote import Remote, below
 from ichtune.runs.study import settled_trials

@@ -14,8 +14,8 @@ from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import evaluate, is_defined
 from ichtune.runs.settings import SearchSettings
+from ichtune.search.live_panel import Board
 from ichtune.search.plan import plan
-from ichtune.search.view import Board
 from tests.conftest import write_rsna
 
 

@@ -51,7 +51,7 @@ cluster.shutdown()
 
 LOCAL = """
 import json
-from ichtune.search.cluster import connected
+from ichtune.cluster.connection import connected
 import psutil, ray
 with connected(None):
     ray.get(ray.remote(lambda: None).remote())

@@ -5,7 +5,7 @@ import pytest
 from optuna.samplers import RandomSampler
 from rich.console import Console
 
-from ichtune.config import Recipe
+from ichtune.recipe import Recipe
 from ichtune.space import Space, SpaceError, presets
 from ichtune.yaml_text import parse_yaml
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.samplers import RandomSampler
 
-from ichtune.config import Model, Recipe
+from ichtune.recipe import Model, Recipe
 from ichtune.space import ModelVariant, Space, SpaceError
 from ichtune.yaml_text import parse_yaml
 

@@ -17,8 +17,8 @@ from analysis.results import RankedResults
 from ichtune.arrays import map_array
 from ichtune.data.store import SliceStore, StoreError
 from ichtune.errors import InputError
+from ichtune.models.torch_file import load_torch
 from ichtune.runs.folder import RunFolder
-from ichtune.torch_file import load_torch
 from ichtune.training.checkpoint import DamagedCheckpoint, load_checkpoint
 from tests.strangers.bomb import Bomb
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis.model_folder import TrainedModel
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
+from ichtune.inference.model_folder import TrainedModel
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.remote import Remote
 from tests.analysis.test_model_folder import write as write_model_folder

@@ -14,7 +14,7 @@ from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.study import open_study, trial_ends
-from ichtune.search.samplers import _OwnCmaEs
+from ichtune.search.proposals import _OwnCmaEs
 from tests.analysis.test_model_folder import write as write_model_folder
 from tests.strangers.bomb import Bomb
 

@@ -7,11 +7,11 @@ import pandas as pd
 from rich.console import Console
 
 from ichtune.commands.terminal import console
-from ichtune.data.audit import audit
-from ichtune.data.describe import print_rejected
+from ichtune.data.inspect.audit import audit
+from ichtune.data.inspect.describe import print_rejected
 from ichtune.data.store import SliceStore
+from ichtune.safe_console import SafeConsole, printable
 from ichtune.space import Space
-from ichtune.terminal import SafeConsole, printable
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b1m\r\u202egnp.exe\u200b"
 

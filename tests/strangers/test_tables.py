@@ -12,8 +12,8 @@ from openpyxl import load_workbook
 
 from analysis.tables.table import Table
 from analysis.tables.writers import write_table
+from ichtune.safe_console import printable
 from ichtune.spreadsheet import csv_text
-from ichtune.terminal import printable
 
 FORMULAS = ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1+1", "\r=1+1", " =cmd|' /C calc'!A0", "\uff1d1+1"]
 

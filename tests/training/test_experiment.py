@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from ichtune.config import Recipe
+from ichtune.bank.build import build
+from ichtune.bank.plan import plan_parts
 from ichtune.models.backbones import build_backbone
 from ichtune.models.heads import LinearHeads
 from ichtune.models.network import Network
-from ichtune.training.bank_build import build
-from ichtune.training.bank_plan import plan_parts
+from ichtune.recipe import Recipe
 from ichtune.training.experiment import Experiment, folds_of
 from ichtune.training.fit import fit
 
@@ -58,7 +58,7 @@ def test_no_row_of_the_test_set_is_read(small_store, experiment, recipe, monkeyp
     source = experiment.features(recipe)
     batches = source.batches
     monkeypatch.setattr(
-        "ichtune.training.features.FeatureSource.batches",
+        "ichtune.bank.features.FeatureSource.batches",
         lambda self, chunks, epoch: batches([read.update(rows.tolist()) or rows for rows in chunks], epoch),
     )
     list(experiment.epochs(recipe, device=CPU, threads=1))

@@ -11,7 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from ichtune.config import (
+from ichtune.errors import InputError
+from ichtune.models.heads import LinearHeads
+from ichtune.models.network import Network
+from ichtune.recipe import (
     BCE,
     SGD,
     Adam,
@@ -29,9 +32,6 @@ from ichtune.config import (
     Step,
     Training,
 )
-from ichtune.errors import InputError
-from ichtune.models.heads import LinearHeads
-from ichtune.models.network import Network
 from ichtune.training.batches import Fold
 from ichtune.training.fit import fit, fit_folds_apart
 from ichtune.training.predict import predict

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from ichtune.config import BCE, MSE, Focal, Loss
+from ichtune.recipe import BCE, MSE, Focal, Loss
 from ichtune.training.losses import MaskedLoss, balanced_pos_weight, make_loss
 
 NAN = float("nan")

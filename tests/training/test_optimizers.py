@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn, optim
 
-from ichtune.config import SGD, Adam, AdamW, RAdam, RMSprop
+from ichtune.recipe import SGD, Adam, AdamW, RAdam, RMSprop
 from ichtune.training.optimizers import make_optimizer
 
 CASES = [

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ichtune.config import SGD, Constant, Cosine, FlatCosine, OneCycle, Plateau, Schedule, Step
+from ichtune.recipe import SGD, Constant, Cosine, FlatCosine, OneCycle, Plateau, Schedule, Step
 from ichtune.training.optimizers import make_optimizer
 from ichtune.training.schedules import LearningRate
 

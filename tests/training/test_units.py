@@ -7,9 +7,9 @@ from itertools import chain
 import numpy as np
 import torch
 
-from ichtune.config import Recipe, Training
 from ichtune.models.heads import LinearHeads
 from ichtune.models.network import Network
+from ichtune.recipe import Recipe, Training
 from ichtune.training.batches import Fold
 from ichtune.training.fit import fit
 from ichtune.training.predict import predict

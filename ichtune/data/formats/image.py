@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ichtune.data.formats.size import read_bounded, refuse_size
 from ichtune.data.formats.slice import CTSlice, Rejected
-from ichtune.data.windows import Window, undo_window
+from ichtune.windows import Window, undo_window
 
 
 def is_image(name: str) -> bool:

@@ -7,12 +7,12 @@ from pathlib import Path
 from ichtune.data.label_tables import read_csv, read_header
 from ichtune.data.sources.ct_ich import open_ct_ich
 from ichtune.data.sources.folder import only_csv
-from ichtune.data.sources.images import open_images
+from ichtune.data.sources.image_folder import open_images
 from ichtune.data.sources.rsna import open_rsna
 from ichtune.data.sources.source import NothingUsable, Source
-from ichtune.data.windows import Window
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
+from ichtune.windows import Window
 
 __all__ = ["SOURCES", "NothingUsable", "Source", "open_source"]
 

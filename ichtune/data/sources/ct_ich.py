@@ -10,8 +10,8 @@ from ichtune.data.label_tables import read_csv, require_columns
 from ichtune.data.sources.folder import files_below
 from ichtune.data.sources.source import Source, match_files
 from ichtune.data.sources.wide import from_wide
-from ichtune.data.windows import Window
 from ichtune.errors import InputError
+from ichtune.windows import Window
 
 CT_ICH_LABELS = "hemorrhage_diagnosis.csv"
 CT_ICH_SPACING_MM = 5.0  # Hssayeni et al., PhysioNet 2020: slices of 5 mm

@@ -18,8 +18,8 @@ from ichtune.data.sources.source import (
     match_files,
     reasons_without_labels,
 )
-from ichtune.data.windows import Window
 from ichtune.errors import InputError
+from ichtune.windows import Window
 
 
 def open_rsna(root: Path, labels: Path | None, window: Window) -> Source:

@@ -12,9 +12,9 @@ from ichtune.data.formats.image import is_image
 from ichtune.data.matching import Matches, match
 from ichtune.data.name_fits import without_suffix
 from ichtune.data.sources.headers import same_bytes, uids
-from ichtune.data.windows import Window
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
+from ichtune.windows import Window
 
 NO_FILE = "labels without a file: the CSV names it, the folder doesn't have it"
 NO_LABELS = "a file without labels: the CSV has no row for it"

@@ -9,8 +9,8 @@ from ichtune.data.columns import describe_columns, label_columns
 from ichtune.data.label_tables import original_names, read_wide
 from ichtune.data.matching import Matches
 from ichtune.data.sources.source import NO_FILE, Source, make_source, reasons_without_labels
-from ichtune.data.windows import Window
 from ichtune.labels import SUBTYPES
+from ichtune.windows import Window
 
 NO_NAME = "labels without a file: the cell that should name it is empty"
 IDENTITY = ("slice_id", "patient_id", "study_id", "series_id", "z_mm")

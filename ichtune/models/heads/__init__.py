@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ichtune.config import Recipe
 from ichtune.models.heads.linear import LinearHeads
 from ichtune.models.heads.protocol import Heads, HeadState
+from ichtune.recipe import Recipe
 
 __all__ = ["HeadState", "Heads", "LinearHeads", "make_heads"]
 

@@ -18,7 +18,7 @@ from sklearn.calibration import calibration_curve
 from analysis.pictures.curves import curves, rungs
 from analysis.pictures.folds import folds
 from analysis.pictures.gallery import draw
-from analysis.pictures.importance import importance
+from analysis.pictures.importance_bars import importance
 from analysis.pictures.knobs import varying
 from analysis.pictures.labels import labels
 from analysis.pictures.metric import Metric
@@ -31,8 +31,8 @@ from analysis.pictures.style import paper, save
 from analysis.pictures.words import number, shortened, strips, wrapped
 from analysis.results import RankedResults
 from benchmarks.made_up_run import made_up_run, made_up_store
-from ichtune.config import Recipe
 from ichtune.labels import LABELS
+from ichtune.recipe import Recipe
 from ichtune.runs.records import EpochRecord, TrialRecord
 from ichtune.space import Space
 from tests.made_up.records import epoch as record_of_epoch

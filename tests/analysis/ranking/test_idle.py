@@ -8,7 +8,7 @@ import pytest
 from analysis.ranking.idle import idle_knobs
 from analysis.ranking.trial import RankedTrial
 from analysis.results import RankedResults
-from ichtune.config import Recipe
+from ichtune.recipe import Recipe
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.records import TrialRecord
 from tests.made_up.records import epoch

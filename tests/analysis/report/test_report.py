@@ -15,11 +15,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from analysis.findings import Findings
-from analysis.model_folder import About, Origin, Preprocessing
 from analysis.report.build import write_report
+from analysis.report.coordinates import parallel
 from analysis.report.dataset import Dataset
 from analysis.report.figures import figures
-from analysis.report.parallel import parallel
 from analysis.report.repeat import prepare_command, rank_command, retrain_command, search_command
 from analysis.report.retrained import retrained_models
 from analysis.report.searching import endings
@@ -27,9 +26,10 @@ from analysis.report.summary import Summary
 from analysis.results import RankedResults
 from benchmarks.made_up_run import made_up_run
 from ichtune.cli import app
-from ichtune.config import Recipe
 from ichtune.data.store import SliceStore
+from ichtune.inference.model_folder import About, Origin, Preprocessing
 from ichtune.labels import LABELS
+from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.yaml_text import write_yaml

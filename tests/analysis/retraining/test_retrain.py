@@ -12,25 +12,25 @@ from filelock import FileLock
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
-from analysis.model_folder import TrainedModel
 from analysis.results import RankedResults
 from analysis.retraining.options import RetrainOptions
 from analysis.retraining.plan import plan
 from analysis.retraining.train import Retrained, retrain, train
 from analysis.scoring.comparison import scored_parts
+from ichtune.bank.build import build
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
+from ichtune.inference.model_folder import TrainedModel
 from ichtune.models.backbones import build_backbone
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.settings import SearchSettings
 from ichtune.search.plan import plan as plan_search
-from ichtune.search.samplers import make_sampler
+from ichtune.search.proposals import make_sampler
 from ichtune.search.searcher import StudySearcher
 from ichtune.search.trial import TrialJob, _TrialRun
 from ichtune.space import Space
-from ichtune.training.bank_build import build
 from ichtune.training.experiment import Experiment
 from tests.conftest import head, long_table, write_dicom
 

@@ -22,6 +22,7 @@ from analysis.ranking.seeds import rerun
 from analysis.results import RankedResults
 from analysis.test_set.held_out import HeldOut
 from analysis.test_set.score import score_on_test
+from ichtune.bank.build import build
 from ichtune.cli import app
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
@@ -30,11 +31,10 @@ from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.settings import SearchSettings
 from ichtune.search.plan import plan as plan_search
-from ichtune.search.samplers import first_trials, make_sampler
+from ichtune.search.proposals import first_trials, make_sampler
 from ichtune.search.searcher import StudySearcher
 from ichtune.search.trial import TrialJob, _TrialRun
 from ichtune.space import Space
-from ichtune.training.bank_build import build
 from ichtune.training.experiment import Experiment
 from tests.conftest import write_rsna
 

@@ -1,0 +1,1 @@
+"""The feature bank: what a frozen backbone sees in every slice and view, computed once."""

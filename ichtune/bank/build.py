@@ -1,0 +1,241 @@
+"""How the feature bank is computed: in chunks that any process may take, each by one process only."""
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+
+from ichtune.arrays import map_array
+from ichtune.bank.check import checksum_line, verify
+from ichtune.bank.part import (
+    BankError,
+    BankPart,
+    check_key,
+    is_finished,
+    part_rows,
+)
+from ichtune.bank.plan import library_versions
+from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
+from ichtune.files import replacing
+from ichtune.inputs.images import ImageSource
+from ichtune.models.backbones import Backbone, build_backbone
+from ichtune.recipe import Model, Precision
+
+CHUNK_ROWS: Final = 256
+BATCH_ROWS: Final = 32
+OTHERS_POLL_S: Final = 0.5
+FLOAT16: Final = torch.finfo(torch.float16)
+
+
+class Chunk(NamedTuple):
+    """Rows of a part that are computed together: the chunk's number in the part, and the store's rows (int64)."""
+
+    index: int
+    rows: np.ndarray
+
+
+Work = Sequence[tuple[BankPart, Chunk]]
+Run = Callable[[Work], Iterable[int]]
+"""Calls `compute_chunk` for all of the work, anywhere and in any order, and gives the rows that each one computed."""
+Report = Callable[[int, int, str], None]
+
+
+def compute_in_turn(work: Work) -> Iterator[int]:
+    """Computes the work in this process, with as many threads as torch uses here."""
+    for part, chunk in work:
+        yield compute_chunk(part, chunk, threads=torch.get_num_threads())
+
+
+def build(
+    parts: Sequence[BankPart], *, run: Run = compute_in_turn, progress: Report = lambda *_: None
+) -> None:
+    """Compute what the parts still lack; returns when all are finished.
+
+    Processes that build the same parts at the same time share the work, and one that is killed loses the chunk
+    it was at. Parts that are there already are compared with their checksums first. `progress` is called with the
+    rows that are done, those of all parts, and nothing else.
+
+    Raises:
+        BankError: a part is damaged, or the store, the weights or the libraries are no longer those of its key.
+        InputError: features that float16 can't hold.
+    """
+    total = sum(part.count for part in parts)
+    verify([part for part in parts if is_finished(part)])
+    while unfinished := [part for part in parts if not is_finished(part)]:
+        work = [(part, chunk) for part in unfinished for chunk in missing_chunks(part)]
+        before = done = total - sum(len(chunk.rows) for _, chunk in work)
+        for rows in run(work):
+            done += rows
+            progress(done, total, "")
+        for part in unfinished:
+            if not missing_chunks(part):
+                finish_part(part)
+        if work and done == before:
+            time.sleep(OTHERS_POLL_S)
+
+
+def missing_chunks(part: BankPart) -> list[Chunk]:
+    """The chunks of a part that nobody has computed yet."""
+    if is_finished(part):
+        return []
+    rows = part_rows(_open_store(part.store, part.key.store), part.key.level)
+    chunks = np.split(rows, range(CHUNK_ROWS, len(rows), CHUNK_ROWS))
+    return [Chunk(index, rows) for index, rows in enumerate(chunks) if not _chunk_file(part, index).is_file()]
+
+
+def compute_chunk(part: BankPart, chunk: Chunk, *, threads: int) -> int:
+    """Compute and keep one chunk, on the GPU if there is one; gives the number of rows that it computed.
+
+    That is 0 where the chunk is already there or another process is computing it. `threads` becomes torch's
+    number of threads in this process, and as many others render images while the network computes.
+
+    Raises:
+        BankError: the store, the weights or the libraries are not those of the part's key.
+        InputError: features that float16 can't hold.
+    """
+    if is_finished(part):
+        return 0
+    _make_folder(part)
+    try:
+        # The lock is the kernel's: it goes with the process that holds it, however that one ends.
+        with FileLock(_chunk_file(part, chunk.index).with_suffix(".lock"), timeout=0):
+            if _chunk_file(part, chunk.index).is_file() or is_finished(part):
+                return 0
+            _write(_chunk_file(part, chunk.index), _features(part, chunk.rows, threads))
+            return len(chunk.rows)
+    except Timeout:
+        return 0
+    except FileNotFoundError:
+        # Another process has finished the part this moment, and taken its folder of chunks away.
+        if is_finished(part):
+            return 0
+        raise
+
+
+def finish_part(part: BankPart) -> None:
+    """Put the chunks of a part, all of which must be there, together as its features."""
+    with FileLock(part.folder / "lock"):
+        if not is_finished(part):
+            files = [_chunk_file(part, index) for index in range(-(-part.count // CHUNK_ROWS))]
+            _write_features(part, np.concatenate([_chunk(file) for file in files]))
+        shutil.rmtree(part.folder / "chunks", ignore_errors=True)
+
+
+def _make_folder(part: BankPart) -> None:
+    try:
+        (part.folder / "chunks").mkdir(parents=True, exist_ok=True)
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise BankError(
+            f"{part.bank}: the feature bank can't be written here ({error.strerror}); give another folder by --bank"
+        ) from None
+    with FileLock(part.folder / "lock"):
+        if not (part.folder / "key.json").is_file():
+            with replacing(part.folder / "key.json") as file:
+                file.write_text(part.key.text)
+    check_key(part)
+
+
+def _chunk_file(part: BankPart, index: int) -> Path:
+    return part.folder / "chunks" / f"{index:06d}.npy"
+
+
+def _chunk(file: Path) -> np.ndarray:
+    try:
+        return map_array(file)
+    except (ValueError, EOFError) as error:
+        raise BankError(f"{file}: damaged ({error}); delete it to have it computed anew") from None
+
+
+class _Hashed:
+    """A stream that hashes what is written to it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.hash = stream, hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self.hash.update(content)
+        return self.stream.write(content)
+
+
+def _write_features(part: BankPart, features: np.ndarray) -> None:
+    with replacing(part.file) as beside:
+        with open(beside, "wb") as file:
+            hashed = _Hashed(file)
+            np.save(hashed, features)
+            file.flush()
+            os.fsync(file.fileno())
+        with replacing(part.checksum) as checksum:
+            checksum.write_text(checksum_line(hashed.hash.hexdigest(), part))
+
+
+def _write(path: Path, features: np.ndarray) -> None:
+    with replacing(path) as beside, open(beside, "wb") as file:
+        np.save(file, features)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _features(part: BankPart, rows: np.ndarray, threads: int) -> np.ndarray:
+    """Features of the store's rows as they are kept, float16 `[n, D]`."""
+    torch.set_num_threads(threads)
+    key, device = part.key, torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    backbone = _backbone(part, device)
+    hu = _open_store(part.store, key.store).hu
+    images = ImageSource(hu, part.model, key.level, seed=part.seed, views=key.view + 1, threads=threads)
+    batches = np.split(rows, range(BATCH_ROWS, len(rows), BATCH_ROWS))
+    with torch.no_grad():
+        features = torch.cat([backbone(batch.to(device)) for batch in images.batches(batches, key.view)])
+    return _as_float16(features.cpu(), part, rows)
+
+
+def _as_float16(features: torch.Tensor, part: BankPart, rows: np.ndarray) -> np.ndarray:
+    largest = features.abs().max().item()  # NaN where there is one
+    if largest == 0 or FLOAT16.smallest_normal <= largest <= FLOAT16.max:
+        return features.half().numpy()
+    raise InputError(
+        f"model.backbone: the largest feature that {part.key.backbone} with {part.model.weights} weights gives for "
+        f"rows {rows[0]} to {rows[-1]} ({part.key.level}, view {part.key.view}) is {largest:.3g}; float16 holds "
+        f"{FLOAT16.smallest_normal:.2g} to {FLOAT16.max:.0f}. Random weights vanish or explode so in deep networks: "
+        "take ImageNet weights (--set model.weights=imagenet) or another backbone"
+    )
+
+
+def _backbone(part: BankPart, device: torch.device) -> Backbone:
+    """The part's backbone, checked to be the one that its key was made with."""
+    if part.key.versions != library_versions(part.key.level):
+        here = ", ".join(library_versions(part.key.level))
+        raise BankError(
+            f"the bank was planned with {', '.join(part.key.versions)}, but a process that computes it has {here}; "
+            "use the same versions on all nodes"
+        )
+    backbone, weights = _built(part.model, part.seed, part.key.precision, device)
+    if weights != part.key.weights:
+        raise BankError(
+            f"{part.model.backbone}: its {part.model.weights} weights are not those that the bank was planned with "
+            f"(hash {weights}, not {part.key.weights}); have the same file on all nodes"
+        )
+    return backbone
+
+
+@lru_cache(maxsize=1)
+def _built(model: Model, seed: int, precision: Precision, device: torch.device) -> tuple[Backbone, str]:
+    """A backbone and its weights' hash, built once in a process that computes many chunks."""
+    backbone = build_backbone(model, seed=seed, precision=precision).eval()
+    return backbone.to(device), backbone.weights_hash()
+
+
+@lru_cache(maxsize=1)
+def _open_store(path: Path, fingerprint: str) -> SliceStore:
+    store = SliceStore.open(path)
+    if store.fingerprint != fingerprint:
+        raise BankError(f"{path}: this store has changed since its bank was planned; start anew")
+    return store

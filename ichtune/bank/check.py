@@ -1,0 +1,49 @@
+"""Whether finished features are still those that were computed, by the checksum that was written with them."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+
+from ichtune.bank.part import MEND, BankError, BankPart
+from ichtune.progress import Report
+
+
+def verify(parts: Sequence[BankPart], report: Report = lambda *_: None) -> None:
+    """Compare finished parts with their checksums; each once in a process, as that reads all of it.
+
+    Parts that an earlier version computed have no checksum, and are taken as they are. `report` is called with the
+    views that are compared, and those of all parts.
+
+    Raises:
+        BankError: the features of a part were altered.
+    """
+    done, total = 0, sum(part.count for part in parts)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing leaves other threads alone
+        for part, sound in zip(parts, pool.map(_is_sound, parts), strict=True):
+            if not sound:
+                pool.shutdown(cancel_futures=True)
+                raise BankError(f"{part.file}: altered since it was computed (its checksum differs); {MEND}")
+            done += part.count
+            report(done, total, "")
+
+
+def checksum_line(digest: str, part: BankPart) -> str:
+    """What a part's file of its checksum holds; `sha256sum -c` reads it too."""
+    return f"{digest}  {part.file.name}\n"
+
+
+def _is_sound(part: BankPart) -> bool:
+    if not part.checksum.is_file():
+        return True
+    found = os.stat(part.file)
+    digest = _sha256(part.file, found.st_ino, found.st_size, found.st_mtime_ns)
+    return part.checksum.read_text() == checksum_line(digest, part)
+
+
+@cache
+def _sha256(file: Path, *_version: int) -> str:
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

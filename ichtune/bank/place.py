@@ -1,0 +1,27 @@
+"""Where a part of the feature bank is: in its store, in the user's cache where that is read-only, or where asked."""
+
+import os
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from ichtune.bank.part import FEATURES, BankKey
+from ichtune.data.store import SliceStore
+
+
+def bank_place(store: SliceStore, key: BankKey, asked: str | Path | None = None) -> Path:
+    """The folder in which the part of this key has its own.
+
+    By default that is `STORE/bank`, as long as it can be written or has the features already. Elsewhere each store
+    has a folder by its fingerprint.
+    """
+    if asked:
+        return Path(asked) / store.fingerprint
+    inside = store.path / "bank"
+    if (inside / key.digest / FEATURES).is_file() or _is_writable(inside):
+        return inside
+    return user_cache_path("ichtune") / "bank" / store.fingerprint
+
+
+def _is_writable(folder: Path) -> bool:
+    return os.access(folder if folder.exists() else folder.parent, os.W_OK)

@@ -1,0 +1,61 @@
+"""The Ray that a search runs on: one of its own on this machine, or a cluster that is joined."""
+
+import logging
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import ray
+from ray._private.services import canonicalize_bootstrap_address
+
+from ichtune.cluster.capacity import Capacity
+from ichtune.cluster.local_ray import local_ray, shielded
+from ichtune.errors import InputError
+
+ANSWER_S = 5.0
+
+
+@contextmanager
+def connected(address: str | None) -> Generator[Capacity]:
+    """A Ray to work with: without an address a local one of its own, which ends with it.
+
+    Raises:
+        InputError: no cluster answers at the address, or there is no room for a local Ray's sockets.
+    """
+    with local_ray() if address is None else _joined(address):
+        yield Capacity.of(node["Resources"] for node in ray.nodes() if node["Alive"])
+
+
+@contextmanager
+def _joined(address: str) -> Generator[None]:
+    try:
+        _check_answers(address)
+        with shielded():
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise InputError(
+            f"no Ray cluster answers at {address!r} ({reason}); start one with `ray up cluster.yaml` or "
+            "`ray start --head` (if it asks for a token, set RAY_AUTH_MODE=token), or leave --address out for "
+            "a local one"
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address that takes no connections; Ray itself would try it for a quarter of an hour.
+
+    Raises:
+        OSError: nobody takes connections there, or no cluster runs for `auto` to find.
+        ValueError: no address.
+    """
+    if "://" in address:
+        raise ValueError("a search runs on a machine of the cluster and takes HOST:PORT or auto")
+    found = canonicalize_bootstrap_address(address)
+    if found is None:
+        raise ValueError("it names no cluster")
+    host, port = found.rsplit(":", 1)
+    socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()

@@ -1,0 +1,70 @@
+"""A store in words and tables on the screen: its splits, what was rejected, and what the audit found."""
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ichtune.data.inspect.audit import LEAK, NOTE, OK, Finding
+from ichtune.data.splits import split_table
+from ichtune.data.store import SliceStore
+from ichtune.labels import LABELS
+
+_PARTICULARS = r"'[^']*'|\"[^\"]*\"|[\d,]+"
+_COLOURS = {LEAK: "bold red", NOTE: "yellow", OK: "green"}
+
+
+def print_splits(store: SliceStore, console: Console) -> None:
+    """A column for train, each fold and test; a row a label: positive slices (patients), and the prevalence."""
+    parts = split_table(store.table)
+    table = Table(
+        title=f"{len(store):,} slices of {store.info.patients:,} patients, {store.size} x {store.size}",
+        caption="positive slices (positive patients), prevalence below; red: no positive at all",
+        caption_justify="left",
+        box=box.SIMPLE,
+        collapse_padding=True,
+        pad_edge=False,
+    )
+    table.add_column("", no_wrap=True)
+    for part in parts["part"]:
+        table.add_column(part, justify="right")
+    table.add_row("patients", *(f"{count:,}" for count in parts["patients"]))
+    table.add_row("slices", *(f"{count:,}" for count in parts["slices"]), end_section=True)
+    for label in LABELS:
+        table.add_row(label, *(_cell(row, label) for _, row in parts.iterrows()))
+    console.print(table)
+
+
+def _cell(row: pd.Series, label: str) -> str:
+    if pd.isna(row[f"{label}_slices"]):
+        return "[dim]unknown[/]"
+    text = (
+        f"{row[f'{label}_slices']:,.0f} ({row[f'{label}_patients']:,.0f})\n{row[f'{label}_prevalence']:.1%}"
+    )
+    return text if row[f"{label}_slices"] else f"[bold red]{text}[/]"
+
+
+def print_rejected(rejected: pd.DataFrame, console: Console, *, most: int = 12) -> None:
+    """How many were rejected for which reason, each with its first file."""
+    if rejected.empty:
+        return
+    table = Table(title=f"{len(rejected):,} rejected", title_justify="left")
+    table.add_column("", justify="right")
+    table.add_column("reason")
+    table.add_column("first file", overflow="fold")
+    # Names and numbers within a reason (files, bytes, frames) would make each one a kind of its own.
+    kinds = rejected.groupby(rejected["reason"].str.replace(_PARTICULARS, "#", regex=True), sort=False)
+    for _, group in sorted(kinds, key=lambda kind: -len(kind[1]))[:most]:
+        table.add_row(f"{len(group):,}", escape(group["reason"].iloc[0]), escape(group["file"].iloc[0]))
+    console.print(table)
+    if len(kinds) > most:
+        console.print(f"... and {len(kinds) - most} more kinds of reasons")
+
+
+def print_audit(findings: list[Finding], console: Console) -> None:
+    """A line for each finding, worst first."""
+    for finding in findings:
+        console.print(
+            f"[{_COLOURS[finding.level]}]{finding.level:>4}[/]  {escape(finding.text)}", soft_wrap=True
+        )

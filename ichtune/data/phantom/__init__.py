@@ -1,0 +1,1 @@
+"""Made-up heads, so that everything can be tried without patient data."""

@@ -1,0 +1,49 @@
+"""The made-up heads that a search runs on where it is given no data of its own."""
+
+import shutil
+from pathlib import Path
+
+from platformdirs import user_cache_path
+from rich.console import Console
+from rich.markup import escape
+
+from ichtune.data.options import PrepareOptions
+from ichtune.data.phantom.write import write_phantoms
+from ichtune.data.prepare import prepare
+from ichtune.locks import locked
+from ichtune.progress import progress
+
+PATIENTS = 40
+
+
+def demo_store(console: Console) -> Path:
+    """The store of made-up heads in the user's cache folder, drawn and prepared on first use."""
+    folder = user_cache_path("ichtune") / "phantom-1"
+    if (folder / "store" / "store.json").is_file():
+        return folder / "store"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / ".lock"):
+        return _made(folder, console)
+
+
+def _made(folder: Path, console: Console) -> Path:
+    if (folder / "store" / "store.json").is_file():  # another process has made it meanwhile
+        return folder / "store"
+    console.print(
+        f"No --data given: making up {PATIENTS} heads with hemorrhages in {escape(str(folder))} (once)",
+        soft_wrap=True,
+    )
+    source = folder / "dicom"
+    if not (source / "stage_2_train.csv").is_file():
+        _clear(source)
+        with progress("drawing", "patients", console) as report:
+            write_phantoms(source, patients=PATIENTS, progress=lambda done: report(done, PATIENTS, ""))
+    with progress("reading", "slices", console) as report:
+        prepare(source, folder / "store", PrepareOptions(), lambda done, total, bad: report(done, total, ""))
+    _clear(source)
+    return folder / "store"
+
+
+def _clear(folder: Path) -> None:
+    """Half a gigabyte of DICOM files, which nobody needs once they are in the store."""
+    shutil.rmtree(folder, ignore_errors=True)

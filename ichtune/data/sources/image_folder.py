@@ -1,0 +1,64 @@
+"""Any folder of PNG, JPEG or DICOM files with a CSV of a row a slice."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ichtune.data.columns import FILE_COLUMNS, ID_COLUMNS, PATIENT_COLUMNS, SERIES_COLUMNS, STUDY_COLUMNS
+from ichtune.data.formats.image import is_image
+from ichtune.data.label_tables import read_csv
+from ichtune.data.matching import Matches, tidy
+from ichtune.data.name_fits import Step, without_suffix
+from ichtune.data.sources.folder import files_below, only_csv
+from ichtune.data.sources.source import Source, match_files
+from ichtune.data.sources.wide import from_wide
+from ichtune.errors import InputError
+from ichtune.windows import Window
+
+IDS = {"patient_id": PATIENT_COLUMNS, "study_id": STUDY_COLUMNS, "series_id": SERIES_COLUMNS}
+
+
+def open_images(root: Path, labels: Path | None, window: Window) -> Source:
+    """Any folder of PNG, JPEG or DICOM with a CSV: a file or id column, labels, maybe patients."""
+    table_path = labels or only_csv(root)
+    table = read_csv(table_path)
+    keys = [name for name in (*FILE_COLUMNS, *ID_COLUMNS) if name in table.columns]
+    if not keys:
+        raise InputError(
+            f"{table_path}: no column says which image a row is about; name it file or id; "
+            f"it has {', '.join(table.columns)}"
+        )
+    found = [name for name in files_below(root) if is_image(name) or _may_be_dicom(name)]
+    if not found:
+        raise InputError(f"{root}: no PNG, JPEG or DICOM files here")
+    key, names, matches = _match_by_first_key(table, keys, root, found)
+    # Where the table's folders were left away (a home folder, say), they stay out of the ids as well.
+    ids = [matches.files[n] if matches.steps.get(n) is Step.PREFIX else n for n in names]
+    table = table.assign(name=names, slice_id=list(map(without_suffix, ids)))
+    used = [key]
+    for column, synonyms in IDS.items():
+        given = next((name for name in synonyms if name in table.columns and name != key), None)
+        if given is None:
+            continue
+        used.append(given)
+        if (table[given].str.strip() != "").any():  # else it is as if there were no such column
+            table[column] = table[given].str.strip()
+    return from_wide("images", root, table, found, matches, table_path, window, used)
+
+
+def _match_by_first_key(
+    table: pd.DataFrame, keys: list[str], root: Path, found: list[str]
+) -> tuple[str, pd.Series, Matches]:
+    """The first column whose names fit any file; the first of all where none does."""
+    tried = []
+    for key in keys:
+        names = table[key].map(tidy)
+        matches = match_files(names, root, found)
+        if matches.files or matches.undecided:
+            return key, names, matches
+        tried.append((key, names, matches))
+    return tried[0]
+
+
+def _may_be_dicom(file: str) -> bool:
+    return file.lower().strip().endswith((".dcm", ".dicom", ".ima")) or "." not in file.rpartition("/")[2]

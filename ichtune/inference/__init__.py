@@ -1,0 +1,1 @@
+"""A trained model in a folder, and what can be done with it."""

@@ -1,0 +1,1 @@
+"""What a network is given: augmented images of slices."""

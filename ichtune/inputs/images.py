@@ -1,0 +1,76 @@
+"""Augmented images as training's inputs, rendered by threads a little ahead of the network."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from ichtune.inputs.augment import render
+from ichtune.recipe import Level, Model
+from ichtune.windows import Window
+
+cv2.setNumThreads(0)  # the pool's threads are the parallel ones
+
+AHEAD: Final = 2  # chunks that are rendered while the network has the one before them
+
+
+class _Chunk(NamedTuple):
+    images: np.ndarray
+    work: list[Future[None]]
+
+
+class ImageSource:
+    """Images of a store's slices, float32 `[n, C, S, S]` in 0..1 with a channel for each of the model's windows.
+
+    Epoch e shows view `e mod views` of the augmentation level; with as many views as epochs each is new. What a
+    slice looks like depends on (seed, level, view, row) alone, never on the number of threads.
+    """
+
+    def __init__(
+        self, hu: np.ndarray, model: Model, level: Level, *, seed: int, views: int, threads: int = 1
+    ) -> None:
+        self.hu = hu
+        """Hounsfield units, int16 `[N, S, S]`."""
+        self.windows = [Window.parse(text) for text in model.windows]
+        self.size = model.size
+        self.level = level
+        self.seed = seed
+        self.views = views
+        self.threads = threads
+
+    def batches(self, chunks: Iterable[np.ndarray], epoch: int | None) -> Iterator[torch.Tensor]:
+        """Images of each chunk of rows (int64 `[n]`), in order; not augmented where the epoch is None."""
+        level, view = ("normal", 0) if epoch is None else (self.level, epoch % self.views)
+        pool = ThreadPoolExecutor(self.threads, "render")
+        ready: deque[_Chunk] = deque()
+        try:
+            for rows in chunks:
+                ready.append(self._start(pool, rows, level, view))
+                if len(ready) > AHEAD:
+                    yield _finish(ready.popleft())
+            while ready:
+                yield _finish(ready.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _start(self, pool: ThreadPoolExecutor, rows: np.ndarray, level: Level, view: int) -> _Chunk:
+        images = np.empty((len(rows), len(self.windows), self.size, self.size), np.uint8)
+        parts = [slice(first, None, self.threads) for first in range(self.threads)]
+        work = [pool.submit(self._render, images[part], rows[part], level, view) for part in parts]
+        return _Chunk(images, work)
+
+    def _render(self, images: np.ndarray, rows: np.ndarray, level: Level, view: int) -> None:
+        for image, row in zip(images, rows.tolist(), strict=True):
+            image[:] = render(
+                self.hu[row], self.windows, self.size, level=level, seed=self.seed, view=view, row=row
+            )
+
+
+def _finish(chunk: _Chunk) -> torch.Tensor:
+    for part in chunk.work:
+        part.result()
+    return torch.from_numpy(chunk.images).float().div_(255)

@@ -1,0 +1,74 @@
+"""What of a recipe is effective, and the hash that recipes of the same training share."""
+
+import hashlib
+import json
+
+from ichtune.labels import LABELS
+from ichtune.recipe.recipe import Recipe
+from ichtune.recipe.sections import (
+    BCE,
+    Adam,
+    AdamW,
+    Constant,
+    Focal,
+    Loss,
+    Model,
+    Optimizer,
+    Schedule,
+    Training,
+)
+from ichtune.windows import Window
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Twelve hex digits that two recipes share when they ask for the same training (seed included)."""
+    text = json.dumps(effective(recipe).model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def effective(recipe: Recipe) -> Recipe:
+    """The recipe with what cannot matter put in one form.
+
+    Windows become `C/W` (`brain` is `40/80`); weights of one for every label are no weights; focal loss
+    with gamma 0 and no alpha is bce; AdamW without weight decay is Adam; a step, a plateau or a patience
+    that cannot come due within the epochs is none.
+    """
+    changes = {
+        "model": _with_numeric_windows(recipe.model),
+        "loss": _effective_loss(recipe.loss),
+        "optimizer": _effective_optimizer(recipe.optimizer),
+        "schedule": _effective_schedule(recipe.schedule, recipe.training.epochs),
+        "training": _effective_training(recipe.training),
+    }
+    return recipe.model_copy(update=changes)
+
+
+def _with_numeric_windows(model: Model) -> Model:
+    windows = (Window.parse(text) for text in model.windows)
+    return model.model_copy(update={"windows": tuple(f"{float(w.center)}/{float(w.width)}" for w in windows)})
+
+
+def _effective_loss(loss: Loss) -> Loss:
+    if isinstance(loss, Focal) and loss.gamma == 0 and loss.alpha is None:
+        loss = BCE(label_weights=loss.label_weights)
+    ones = (1.0,) * len(LABELS)
+    neutral = [key for key in ("label_weights", "pos_weight") if getattr(loss, key, None) == ones]
+    return loss.model_copy(update=dict.fromkeys(neutral))
+
+
+def _effective_optimizer(optimizer: Optimizer) -> Optimizer:
+    if isinstance(optimizer, AdamW) and optimizer.weight_decay == 0:
+        return Adam(lr=optimizer.lr)
+    return optimizer
+
+
+def _effective_schedule(schedule: Schedule, epochs: int) -> Schedule:
+    first_drop = {"step": "every", "plateau": "patience"}.get(schedule.name)
+    if first_drop and getattr(schedule, first_drop) >= epochs:
+        return Constant()
+    return schedule
+
+
+def _effective_training(training: Training) -> Training:
+    never = training.patience is not None and training.patience >= training.epochs
+    return training.model_copy(update={"patience": None}) if never else training

@@ -1,0 +1,50 @@
+"""A recipe as one typed value."""
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+from pydantic import ValidationError
+
+from ichtune.errors import InputError
+from ichtune.recipe.refusals import refusals
+from ichtune.recipe.sections import (
+    BCE,
+    Adam,
+    Constant,
+    Level,
+    Loss,
+    Model,
+    Optimizer,
+    Schedule,
+    Section,
+    Training,
+)
+
+
+class RecipeError(InputError):
+    """A recipe that the types refuse; the message has a line for every problem."""
+
+
+class Recipe(Section):
+    """Everything that makes a training what it is, apart from the data."""
+
+    model: Model = Model()
+    loss: Loss = BCE()
+    optimizer: Optimizer = Adam()
+    schedule: Schedule = Constant()
+    sampler: Literal["shuffle", "oversample"] = "shuffle"
+    augmentation: Level = "normal"
+    training: Training = Training()
+
+    @classmethod
+    def parse(cls, data: Mapping[str, object], where: str) -> Self:
+        """The recipe that nested plain values describe; `where` names their place in messages.
+
+        Raises:
+            RecipeError: a line for every problem, with place, rule, value and mend.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            lines = refusals(error, cls)
+        raise RecipeError("\n".join(f"{where}: {line}" for line in lines))

@@ -1,0 +1,190 @@
+"""The sections of a recipe as typed values: model, loss, optimizer, schedule and training."""
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from ichtune.labels import LABELS
+from ichtune.windows import Window
+from ichtune.wording import shown
+
+
+def _no_truth_value(value: object) -> object:
+    if isinstance(value, bool):  # Python and pydantic take true for 1
+        raise ValueError(f"must be a number, got {shown(value)}")
+    return value
+
+
+def _not_all_zero(weights: tuple[float, ...]) -> tuple[float, ...]:
+    if not any(weights):
+        raise ValueError(f"must be above 0 for a label at least, got {shown(list(weights))}")
+    return weights
+
+
+Number = Annotated[float, BeforeValidator(_no_truth_value)]
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Fraction = Annotated[Number, Field(ge=0, lt=1)]
+Count = Annotated[Whole, Field(ge=1)]
+WholeOrZero = Annotated[Whole, Field(ge=0)]
+Level = Literal["normal", "moderate", "aggressive"]
+"""Augmentation level."""
+LEVELS: tuple[Level, ...] = get_args(Level)
+Trained = Literal["frozen", "last", "all"]
+"""How much of a backbone is trained besides the head: nothing, the last stage, everything."""
+Precision = Literal["bfloat16", "float32"]
+PerLabel = Annotated[tuple[NonNegative, ...], Field(min_length=len(LABELS), max_length=len(LABELS))]
+LabelWeights = Annotated[PerLabel, AfterValidator(_not_all_zero)]
+
+
+class Section(BaseModel):
+    """What all parts of a recipe share: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Model(Section):
+    backbone: str = "resnet18"
+    """Any torchvision classification backbone by its name."""
+    weights: str = "imagenet"
+    """`imagenet`, `random`, or the path of a weights file."""
+    dropout: Fraction = 0.0
+    windows: Annotated[tuple[str, ...], Field(min_length=1, max_length=3)] = ("brain",)
+    """Names or `C/W`, one a channel; a single one is repeated for three-channel backbones."""
+    size: Annotated[Whole, Field(ge=32, le=1024)] = 224
+    train: Trained = "frozen"
+    """`frozen` trains the head alone, `last` the last stage and the head, `all` everything."""
+
+    @field_validator("windows", mode="before")
+    @classmethod
+    def _one_window_is_a_list(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("windows")
+    @classmethod
+    def _windows_parse(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            Window.parse(text)
+        return value
+
+
+class BCE(Section):
+    name: Literal["bce"] = "bce"
+    pos_weight: Literal["balanced"] | PerLabel | None = None
+    """`balanced` is negatives/positives of each label in the fold's training part."""
+    label_weights: LabelWeights | None = None
+
+
+class Focal(Section):
+    name: Literal["focal"] = "focal"
+    gamma: NonNegative = 2.0
+    alpha: Annotated[Number, Field(ge=0, le=1)] | None = 0.25
+    """Weight of the positives; the negatives' is 1 - alpha."""
+    label_weights: LabelWeights | None = None
+
+
+class MSE(Section):
+    name: Literal["mse"] = "mse"
+    label_weights: LabelWeights | None = None
+
+
+Loss = Annotated[BCE | Focal | MSE, Field(discriminator="name")]
+
+
+class Adam(Section):
+    name: Literal["adam"] = "adam"
+    lr: Positive = 1e-3
+    weight_decay: NonNegative = 0.0
+
+
+class AdamW(Section):
+    name: Literal["adamw"] = "adamw"
+    lr: Positive = 1e-3
+    weight_decay: NonNegative = 1e-2
+
+
+class RAdam(Section):
+    name: Literal["radam"] = "radam"
+    lr: Positive = 1e-3
+    weight_decay: NonNegative = 0.0
+
+
+class SGD(Section):
+    name: Literal["sgd"] = "sgd"
+    lr: Positive = 1e-2
+    weight_decay: NonNegative = 0.0
+    momentum: Fraction = 0.9
+    nesterov: bool = False
+
+    @model_validator(mode="after")
+    def _nesterov_looks_ahead_along_the_momentum(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov needs a momentum above 0, got momentum=0")
+        return self
+
+
+class RMSprop(Section):
+    name: Literal["rmsprop"] = "rmsprop"
+    lr: Positive = 1e-3
+    weight_decay: NonNegative = 0.0
+    momentum: Fraction = 0.0
+
+
+Optimizer = Annotated[Adam | AdamW | RAdam | SGD | RMSprop, Field(discriminator="name")]
+
+
+class Constant(Section):
+    name: Literal["constant"] = "constant"
+
+
+class Step(Section):
+    name: Literal["step"] = "step"
+    every: Count = 3
+    """Epochs between two drops."""
+    factor: Annotated[Number, Field(gt=0, lt=1)] = 0.1
+
+
+class Plateau(Section):
+    name: Literal["plateau"] = "plateau"
+    factor: Annotated[Number, Field(gt=0, lt=1)] = 0.1
+    patience: WholeOrZero = 3
+    """Epochs without a better validation loss before a drop."""
+
+
+class Cosine(Section):
+    name: Literal["cosine"] = "cosine"
+    warmup_epochs: WholeOrZero = 0
+
+
+class OneCycle(Section):
+    name: Literal["onecycle"] = "onecycle"
+    warmup: Annotated[Number, Field(gt=0, lt=1)] = 0.3
+    """Fraction of all batches in which the rate rises to the optimizer's lr."""
+
+
+class FlatCosine(Section):
+    name: Literal["flat_cosine"] = "flat_cosine"
+    flat: Fraction = 0.7
+    """Fraction of all batches before the cosine decay begins."""
+
+
+Schedule = Annotated[Constant | Step | Plateau | Cosine | OneCycle | FlatCosine, Field(discriminator="name")]
+
+
+class Training(Section):
+    epochs: Count = 10
+    batch_size: Count = 64
+    patience: Count | None = None
+    """Epochs without a better score before the trial stops itself."""
+    seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
+    precision: Precision | Literal["auto"] = "auto"
+    """What the backbone computes in (autocast), `auto` by the machine; heads and losses are always float32."""

@@ -1,0 +1,131 @@
+"""A model's folder holds all that it takes to read probabilities off slices, and is refused when it does not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torchvision.models import resnet18
+
+from ichtune.errors import InputError
+from ichtune.inference.model_folder import (
+    Classifier,
+    ModelError,
+    Origin,
+    Preprocessing,
+    TrainedModel,
+    write_model,
+)
+from ichtune.labels import LABELS
+from ichtune.models.backbones import build_backbone
+from ichtune.models.heads import LinearHeads
+from ichtune.models.network import Network
+from ichtune.recipe import Model, Recipe, Training
+
+RECIPE = Recipe(
+    model=Model(weights="random", windows=("subdural",), size=32, train="all"),
+    training=Training(precision="float32"),
+)
+HU = np.random.default_rng(3).integers(-50, 250, (5, 32, 32)).astype(np.int16)
+
+
+def write(folder: Path, recipe: Recipe = RECIPE, seed: int = 0) -> Path:
+    backbone = build_backbone(recipe.model.model_copy(update={"weights": "random"}), seed=seed)
+    folder.mkdir()
+    write_model(
+        folder,
+        Classifier.of(Network(backbone, LinearHeads(backbone.width, [0], seed))),
+        thresholds=dict.fromkeys(LABELS, 0.5),
+        thresholds_chosen="fixed",
+        preprocessing=Preprocessing.of(recipe.model),
+        recipe=recipe,
+        fingerprint="0123456789abcdef",
+        origin=Origin(run="r", rank=1, trial="t", fold=0, head="warm", epoch=1, seed=0, differences={}),
+        versions={},
+    )
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write(tmp_path / "model")
+
+
+def test_a_model_computes_what_torchvision_does_with_its_weights(folder: Path):
+    weights = load_file(folder / "weights.safetensors")
+    network = resnet18(num_classes=6).eval()
+    network.load_state_dict(
+        {key[17:]: tensor for key, tensor in weights.items() if key.startswith("backbone.network.")}
+        | {"fc.weight": weights["head.weight"], "fc.bias": weights["head.bias"]}
+    )
+    # Window 80/200 is -20..180 HU, seen in 255 steps; random weights go with mean and deviation 0.5.
+    grey = torch.from_numpy(np.rint(np.clip((HU + 20) / 200, 0, 1) * 255)).float() / 255
+    with torch.no_grad():
+        expected = network(((grey - 0.5) / 0.5)[:, None].repeat(1, 3, 1, 1)).sigmoid()
+
+    np.testing.assert_allclose(TrainedModel.open(folder).predict(HU), expected, atol=1e-5)
+
+
+def test_rows_choose_slices(folder: Path):
+    model, rows = TrainedModel.open(folder), np.array([4, 1, 1])
+    np.testing.assert_allclose(model.predict(HU, rows), model.predict(HU[rows]))
+    assert model.predict(HU, rows[:0]).shape == (0, 6)
+
+
+def test_the_network_takes_images_and_has_nothing_left_to_train(folder: Path):
+    model = TrainedModel.open(folder)
+    assert model.network(torch.rand(2, 1, 32, 32)).shape == (2, 6)
+    assert not any(parameter.requires_grad for parameter in model.network.parameters())
+
+
+def test_a_model_does_not_need_the_weights_that_its_training_started_from(tmp_path: Path):
+    model = RECIPE.model.model_copy(update={"weights": "/gone/radimagenet.pth"})
+    folder = write(tmp_path / "model", RECIPE.model_copy(update={"model": model}))
+    assert TrainedModel.open(folder).about.recipe.model.weights == "/gone/radimagenet.pth"
+
+
+def test_a_model_tells_its_labels_windows_and_thresholds(folder: Path):
+    model = TrainedModel.open(folder)
+    assert model.about.labels[-1] == "any"
+    assert model.about.preprocessing == Preprocessing(windows=("80/200",), size=32)
+    assert model.thresholds.tolist() == [0.5] * 6
+
+
+def test_slices_that_are_not_hounsfield_units_are_refused(folder: Path):
+    with pytest.raises(ValueError, match=r"int16 \[n, S, S\], got float32 \[5, 32, 32\]"):
+        TrainedModel.open(folder).predict(HU.astype(np.float32))
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path):
+    with pytest.raises(ModelError, match=r"no model here \(no model\.yaml\)"):
+        TrainedModel.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("format: 1", "format: 2", "a model of format 2, this ichtune reads 1"),
+        ("[epidural,", "[subdural,", "labels and thresholds must be those of epidural, intraparenchymal"),
+        ("any: 0.5", "any: 1.5", r"damaged \(thresholds.any"),
+        ("80/200", "80/0", "window '80/0'"),
+        ("backbone: resnet18", "backbone: resnet34", "not the weights of a resnet34"),
+        ("seed: 0", "seed: !!python/object/apply:os.getpid []", r"a tag \(.*getpid\); only plain values"),
+    ],
+)
+def test_a_changed_description_is_refused(folder: Path, old: str, new: str, message: str):
+    file = folder / "model.yaml"
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(InputError, match=message):
+        TrainedModel.open(folder)
+
+
+def test_weights_cut_short_missing_or_of_another_model_are_refused(folder: Path, tmp_path: Path):
+    file, other = folder / "weights.safetensors", write(tmp_path / "other", seed=1)
+    for content in (file.read_bytes()[:-100], (other / "weights.safetensors").read_bytes()):
+        file.write_bytes(content)
+        with pytest.raises(ModelError, match="damaged, or not the weights of"):
+            TrainedModel.open(folder)
+    file.unlink()
+    with pytest.raises(ModelError, match=r"its weights\.safetensors is missing"):
+        TrainedModel.open(folder)

@@ -1,0 +1,60 @@
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from ichtune.inputs.augment import render
+from ichtune.inputs.images import ImageSource
+from ichtune.recipe import Model
+from ichtune.windows import WINDOWS
+
+HU = np.random.default_rng(0).integers(-100, 150, (12, 40, 40)).astype(np.int16)
+CHUNKS = [np.array([3, 1, 3]), np.array([11]), np.array([], np.int64), np.arange(12)]
+
+
+def images(
+    level: str = "moderate", *, epoch: int | None = 0, chunks=CHUNKS, **settings
+) -> list[torch.Tensor]:
+    model = Model(size=32, windows=settings.pop("windows", ("brain",)))
+    source = ImageSource(HU, model, level, **{"seed": 5, "views": 3, **settings})
+    return list(source.batches(chunks, epoch))
+
+
+def test_images_are_the_rendered_rows_in_order_from_0_to_1():
+    batches = images(epoch=1, windows=("brain", "subdural"))
+    assert [tuple(batch.shape) for batch in batches] == [(n, 2, 32, 32) for n in (3, 1, 0, 12)]
+    windows = [WINDOWS["brain"], WINDOWS["subdural"]]
+    for rows, batch in zip(CHUNKS, batches, strict=True):
+        for row, image in zip(rows.tolist(), batch, strict=True):
+            expected = render(HU[row], windows, 32, level="moderate", seed=5, view=1, row=row)
+            np.testing.assert_allclose(image.numpy(), expected / 255, atol=1e-7)
+
+
+def test_without_an_epoch_images_are_not_augmented():
+    for plain, normal in zip(images(epoch=None), images("normal"), strict=True):
+        assert torch.equal(plain, normal)
+
+
+def test_epochs_show_one_view_after_another_and_then_the_first_again():
+    first, second, again = (torch.cat(images(epoch=epoch)) for epoch in (0, 1, 3))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+
+
+def test_the_number_of_threads_changes_nothing():
+    for one, five in zip(images(threads=1), images(threads=5), strict=True):
+        assert torch.equal(one, five)
+
+
+def test_stopping_halfway_leaves_no_thread_behind():
+    model = Model(size=32)
+    batches = ImageSource(HU, model, "moderate", seed=0, views=1, threads=3).batches(CHUNKS * 50, 0)
+    next(batches)
+    batches.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("render")]
+
+
+def test_an_error_while_rendering_reaches_the_reader():
+    with pytest.raises(IndexError):
+        images(chunks=[np.array([12])])

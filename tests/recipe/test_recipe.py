@@ -1,0 +1,153 @@
+"""Recipes: every problem is told with place, value, rule and mend; equal trainings have equal hashes."""
+
+import pytest
+
+from ichtune.metric_names import METRICS
+from ichtune.recipe import Recipe, RecipeError, effective, recipe_hash
+
+
+def refusal(data: object) -> str:
+    with pytest.raises(RecipeError) as caught:
+        Recipe.parse(data, "my.yaml")  # ty: ignore[invalid-argument-type]
+    return str(caught.value)
+
+
+def hash_of(**sections: object) -> str:
+    return recipe_hash(Recipe.parse(sections, "test"))
+
+
+def test_a_recipe_reads_back_from_its_own_plain_values():
+    recipe = Recipe.parse(
+        {"loss": {"name": "focal", "alpha": None}, "model": {"windows": ["brain", "40/380"]}}, "x"
+    )
+    assert Recipe.parse(recipe.model_dump(mode="json"), "x") == recipe
+
+
+def test_a_single_window_needs_no_list():
+    assert Recipe.parse({"model": {"windows": "brain"}}, "x").model.windows == ("brain",)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            {"optimizer": {"name": "adam", "weigth_decay": 1}},
+            "unknown key 'weigth_decay' in optimizer; did you mean 'weight_decay'?",
+        ),
+        (
+            {"optimizer": {"name": "adm"}},
+            "optimizer.name: 'adm' is not one of adam, adamw, radam, sgd, rmsprop; did you mean 'adam'?",
+        ),
+        ({"optimizer": {"lr": 1}}, "optimizer: needs a name, one of adam, adamw, radam, sgd, rmsprop"),
+        (
+            {"optimizer": {"name": None}},
+            "optimizer.name: null is not one of adam, adamw, radam, sgd, rmsprop",
+        ),
+        ({"optimiser": {}}, "unknown key 'optimiser'; did you mean 'optimizer'?"),
+        (
+            {"model": {1: 2}},
+            "unknown key '1' in model; known are backbone, weights, dropout, windows, size, train",
+        ),
+        (
+            {"model": {"train": "frozn"}},
+            "model.train: 'frozn' is not one of frozen, last, all; did you mean 'frozen'?",
+        ),
+        ({"model": {"dropout": 1}}, "model.dropout: must be below 1, got 1"),
+        ({"model": {"size": 16}}, "model.size: must be at least 32, got 16"),
+        (
+            {"model": {"windows": ["brian"]}},
+            "model.windows: window 'brian' is neither C/W (as 40/80) nor one of brain, subdural, soft, stroke, bone",
+        ),
+        ({"model": 3}, "model: must be a mapping of keys to values, got 3"),
+        ({"optimizer": {"name": "adam", "lr": "x"}}, "optimizer.lr: must be a number, got 'x'"),
+        ({"optimizer": {"name": "adam", "lr": True}}, "optimizer.lr: must be a number, got true"),
+        ({"optimizer": {"name": "adam", "lr": 0}}, "optimizer.lr: must be above 0, got 0"),
+        (
+            {"optimizer": {"name": "sgd", "nesterov": "maybe"}},
+            "optimizer.nesterov: must be true or false, got 'maybe'",
+        ),
+        (
+            {"optimizer": {"name": "sgd", "nesterov": True, "momentum": 0}},
+            "optimizer: nesterov needs a momentum above 0, got momentum=0",
+        ),
+        (
+            {"loss": {"name": "bce", "label_weights": [0] * 6}},
+            "loss.label_weights: must be above 0 for a label at least, got [0, 0, 0, 0, 0, 0]",
+        ),
+        ({"training": {"epochs": 1.5}}, "training.epochs: must be a whole number, got 1.5"),
+        ({"training": {"epochs": float("inf")}}, "training.epochs: must be finite, got inf"),
+        (
+            {"loss": {"name": "bce", "pos_weight": "balansed"}},
+            "loss.pos_weight: must be 'balanced' or be a list, got 'balansed'; did you mean 'balanced'?",
+        ),
+        (
+            {"loss": {"name": "bce", "pos_weight": [1, -2, 1, 1, 1, 1]}},
+            "loss.pos_weight[1]: must be at least 0, got -2",
+        ),
+        ([1], "recipe: must be a mapping of keys to values, got [1]"),
+    ],
+)
+def test_a_problem_is_told_with_its_place_and_mend(data: object, message: str):
+    assert refusal(data) == f"my.yaml: {message}"
+
+
+def test_every_problem_is_told_in_a_line_of_its_own():
+    lines = refusal({"model": {"size": 1}, "optimizer": {"name": "adam", "lr": 0}, "los": 1}).splitlines()
+    assert [line.split(": ")[1].split(" ")[0] for line in lines] == ["model.size", "optimizer.lr", "unknown"]
+
+
+def test_the_hash_is_short_and_the_seed_is_part_of_it():
+    assert len(hash_of()) == 12
+    assert hash_of() == hash_of(training={"seed": 0})
+    assert hash_of() != hash_of(training={"seed": 1})
+    assert hash_of() != hash_of(augmentation="moderate")
+
+
+ONES = [1] * 6
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"model": {"windows": "brain"}}, {"model": {"windows": "40/80"}}),
+        ({"model": {"windows": "40/80"}}, {"model": {"windows": "40.0/80"}}),
+        ({"loss": {"name": "focal", "gamma": 0, "alpha": None}}, {"loss": {"name": "bce"}}),
+        ({"loss": {"name": "bce", "pos_weight": ONES, "label_weights": ONES}}, {"loss": {"name": "bce"}}),
+        (
+            {"optimizer": {"name": "adamw", "weight_decay": 0}},
+            {"optimizer": {"name": "adam", "weight_decay": 0}},
+        ),
+        ({"schedule": {"name": "step", "every": 10}}, {"schedule": {"name": "constant"}}),
+        ({"schedule": {"name": "plateau", "patience": 10}}, {"schedule": {"name": "constant"}}),
+        ({"training": {"patience": 10}}, {"training": {"patience": None}}),
+    ],
+)
+def test_what_cannot_matter_in_ten_epochs_leaves_the_hash_alone(one: dict, other: dict):
+    assert hash_of(**one) == hash_of(**other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"loss": {"name": "focal", "gamma": 0, "alpha": 0.5}}, {"loss": {"name": "bce"}}),
+        ({"optimizer": {"name": "adamw"}}, {"optimizer": {"name": "adam", "weight_decay": 0.01}}),
+        ({"schedule": {"name": "step", "every": 9}}, {"schedule": {"name": "constant"}}),
+        ({"model": {"windows": "40/80"}}, {"model": {"windows": "40.0000001/80"}}),
+    ],
+)
+def test_what_matters_changes_the_hash(one: dict, other: dict):
+    assert hash_of(**one) != hash_of(**other)
+
+
+def test_the_effective_recipe_is_its_own_effective_recipe():
+    recipe = Recipe.parse(
+        {"loss": {"name": "focal", "gamma": 0, "alpha": None}, "model": {"windows": "soft"}}, "x"
+    )
+    assert effective(effective(recipe)) == effective(recipe)
+
+
+def test_losses_are_minimised_and_scores_maximised():
+    assert {name for name, metric in METRICS.items() if metric.direction == "min"} == {
+        "weighted_log_loss",
+        "loss",
+    }
