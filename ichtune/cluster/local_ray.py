@@ -30,6 +30,7 @@ def local_ray() -> Generator[None]:
 
     Raises:
         InputError: no folder for temporary files has a path short enough for Ray's sockets.
+        OSError: Ray's processes did not come up in time.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(private_folder())
@@ -41,15 +42,26 @@ def local_ray() -> Generator[None]:
         stack.enter_context(_instead(Node, "start_api_server", lambda node, **_: None))
         stack.callback(_end)
         with shielded():
-            # "local" starts a Ray even where another cluster is running on this machine.
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _temp_dir=str(folder / "r"),
-            )
+            _start(folder / "r")
         yield
+
+
+def _start(folder: Path) -> None:
+    try:
+        # "local" starts a Ray even where another cluster is running on this machine.
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=str(folder),
+        )
+    except Exception as error:
+        if "timed out during startup" not in str(error):  # Ray has no kind of its own for it
+            raise
+        raise OSError(
+            "Ray did not start in time: the machine is too busy, or out of memory; try again when it has room"
+        ) from None
 
 
 def _settings(token: Path) -> dict[str, str | None]:
