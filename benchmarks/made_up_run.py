@@ -164,7 +164,7 @@ class _World:
                 folder.keep_best(b"", kept)
             ended = TrialEnd.LAST_EPOCH if epoch == recipe.training.epochs else None
             folder.add_epoch(
-                record_of(result, 0.01, batch_parts=1, objective=best.value, scored=True, ended=ended)
+                record_of(result, 0.01, micro_batches=1, objective=best.value, scored=True, ended=ended)
             )
             yield {"epoch": epoch, OBJECTIVE: best.value} | ({ENDED: ended} if ended else {})
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ichtune.models.sources import BackboneSource, Statistics, source_of
-from ichtune.models.weights_files import WeightsError, read_weights
+from ichtune.models.weights_files import WeightsError, backbone_tensors, our_backbone, read_weights
 from ichtune.recipe import Model
 
 
@@ -40,13 +40,10 @@ def pretrained(model: Model, *, seed: int) -> Pretrained:
 
 
 def _from_file(source: BackboneSource, name: str, path: Path) -> Pretrained:
-    tensors = read_weights(path)
-    # A whole model of ours holds the backbone's part under its name, beside the head's.
-    tensors = {key[9:]: tensor for key, tensor in tensors.items() if key.startswith("backbone.")} or tensors
-    if "mean" in tensors and "std" in tensors:
-        inputs = Statistics(*(tensors.pop(key).float().flatten() for key in ("mean", "std")))
-        network = source.random(name, seed=0)
-        state = {key.removeprefix("network."): tensor for key, tensor in tensors.items()}
+    tensors = backbone_tensors(read_weights(path))
+    if ours := our_backbone(tensors):
+        inputs = Statistics(ours.mean, ours.std)
+        network, state = source.random(name, seed=0), ours.network
     else:
         inputs = source.statistics(name)
         network, state = source.published(name, tensors)

@@ -15,7 +15,7 @@ from ichtune.errors import InputError
 from ichtune.files import refuse_ways_out, replacing
 from ichtune.locks import is_locked, locked
 from ichtune.runs.records import TrialRecord
-from ichtune.runs.remote import Remote, is_uri
+from ichtune.runs.remote import FileStates, Remote, is_uri
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.trial_folder import TrialFolder
 from ichtune.yaml_text import read_yaml, write_yaml
@@ -29,6 +29,8 @@ class RunFolder:
     def __init__(self, path: Path, remote: Remote | None = None) -> None:
         self.path, self.remote = path, remote
         self._request: SearchRequest | None = None
+        self._sent: FileStates = {}
+        """What this process has uploaded."""
 
     @classmethod
     def at(cls, place: str | Path) -> "RunFolder":
@@ -90,7 +92,7 @@ class RunFolder:
     def push(self) -> None:
         """Send what the driver writes to the run's URI, if it has one; trials send what is theirs."""
         if self.remote:
-            self.remote.push(self.path, apart="trials")
+            self.remote.push(self.path, self._sent, apart="trials")
 
     def trial(self, name: str) -> "TrialFolder":
         """The folder of the trial of that name."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -11,6 +11,9 @@ from ichtune.errors import InputError
 from ichtune.files import replacing
 
 CACHE = "ichtune"
+
+FileStates = dict[str, tuple[int, int]]
+"""Modification time (ns) and size of files by name."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,6 @@ class Remote:
     """
 
     uri: str
-    _sent: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
-    """Modification time and size of each file as it was sent last."""
 
     def __truediv__(self, name: str) -> "Remote":
         """The folder or file of that name below this one; what follows a `?` stays at the end."""
@@ -54,8 +55,10 @@ class Remote:
         files, root = self._open()
         return self._tried(lambda: files.get_file_info(f"{root}/{name}")).is_file
 
-    def push(self, folder: Path, *, apart: str = "") -> None:
-        """Send what is new or changed in a folder, hidden files and what is below `apart` left out.
+    def push(self, folder: Path, sent: FileStates, *, apart: str = "") -> None:
+        """Upload the files of a folder that differ from `sent`, and record each one there.
+
+        Skips hidden files and everything below `apart`.
 
         Raises:
             OSError: the place can't be reached or written.
@@ -71,11 +74,11 @@ class Remote:
                 continue
             name = "/".join(parts)
             state = (file.stat().st_mtime_ns, file.stat().st_size)
-            if self._sent.get(name) != state:
+            if sent.get(name) != state:
                 files.create_dir(f"{root}/{name}".rpartition("/")[0], recursive=True)
                 with files.open_output_stream(f"{root}/{name}") as stream:
                     stream.write(file.read_bytes())
-                self._sent[name] = state
+                sent[name] = state
 
     def pull(self, folder: Path) -> None:
         """Bring every file of the place into a folder; what only the folder has stays.
@@ -104,7 +107,6 @@ class Remote:
         files, root = self._open()
         if files.get_file_info(f"{root}/{name}").is_file:
             files.delete_file(f"{root}/{name}")
-        self._sent.pop(name, None)
 
     def _open(self) -> tuple[Any, str]:
         from pyarrow import ArrowInvalid
@@ -123,9 +125,6 @@ class Remote:
                 f"--runs: {self.uri}: can't be reached ({_first_line(error)}); check the address, its bucket and "
                 "its credentials"
             ) from None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"uri": self.uri, "_sent": {}}
 
 
 def is_uri(place: object) -> bool:

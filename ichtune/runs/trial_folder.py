@@ -12,9 +12,9 @@ from ichtune.files import read_bounded, replacing
 from ichtune.json_text import MOST_BYTES
 from ichtune.recipe import Recipe, recipe_hash
 from ichtune.runs.records import ABOUT, EPOCHS, EpochRecord
-from ichtune.runs.remote import Remote
+from ichtune.runs.remote import FileStates, Remote
 
-CHECKPOINT, ERRORS, PARTS = "checkpoint.pt", "errors.txt", "batch_parts"
+CHECKPOINT, ERRORS, MICRO_BATCHES = "checkpoint.pt", "errors.txt", "batch_parts"
 
 
 class TrialFolder:
@@ -22,11 +22,13 @@ class TrialFolder:
 
     def __init__(self, path: Path, remote: Remote | None = None) -> None:
         self.path, self.remote = path, remote
+        self._sent: FileStates = {}
+        """What this process has uploaded."""
 
     def push(self) -> None:
         """Send what is new to the trial's URI, if it has one."""
         if self.remote:
-            self.remote.push(self.path)
+            self.remote.push(self.path, self._sent)
 
     @property
     def number(self) -> int:
@@ -69,6 +71,7 @@ class TrialFolder:
         (self.path / CHECKPOINT).unlink(missing_ok=True)
         if self.remote:
             self.remote.drop(CHECKPOINT)
+            self._sent.pop(CHECKPOINT, None)
 
     def keep_error(self, text: str) -> None:
         """Add an attempt's traceback to those of the ones before."""
@@ -84,19 +87,19 @@ class TrialFolder:
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     @property
-    def batch_parts(self) -> int:
-        """In how many parts each batch goes through the network; more than one after an out-of-memory."""
-        file = self.path / PARTS
+    def micro_batches(self) -> int:
+        """How many micro-batches each batch is split into; more than one after running out of memory."""
+        file = self.path / MICRO_BATCHES
         return int(file.read_text()) if file.is_file() else 1
 
     def split_batches(self) -> int:
-        """Let the next attempt halve the parts of its batches once more; gives their number."""
-        parts = 2 * self.batch_parts
+        """Double the number of micro-batches for the next attempt, and return it."""
+        count = 2 * self.micro_batches
         self.path.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path / PARTS) as file:
-            file.write_text(str(parts))
+        with replacing(self.path / MICRO_BATCHES) as file:
+            file.write_text(str(count))
         self.push()
-        return parts
+        return count
 
     def add_epoch(self, record: EpochRecord) -> None:
         with open(self.path / EPOCHS, "a") as file:

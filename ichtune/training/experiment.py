@@ -41,11 +41,11 @@ class Experiment:
         device: torch.device,
         threads: int,
         resume: dict[str, Any] | None = None,
-        parts: int = 1,
+        micro_batches: int = 1,
     ) -> Iterator[EpochResult]:
         """Train a recipe on every fold and give one result an epoch; the test set is never touched.
 
-        `resume` and `parts` are those of `fit`.
+        See `fit` for `resume` and `micro_batches`.
         """
         store = open_store(self.store)
         folds = folds_of(store, self.folds)
@@ -53,12 +53,26 @@ class Experiment:
             source = self.features(recipe)
             network = Network(None, make_heads(recipe, source.width, [fold.index for fold in folds]))
             return fit(
-                network, source, store.labels, folds, recipe, device=device, resume=resume, parts=parts
+                network,
+                source,
+                store.labels,
+                folds,
+                recipe,
+                device=device,
+                resume=resume,
+                micro_batches=micro_batches,
             )
         networks = [self.network(recipe, fold) for fold in folds]
         images = self.images(recipe, threads)
         return fit_folds_apart(
-            networks, images, store.labels, folds, recipe, device=device, resume=resume, parts=parts
+            networks,
+            images,
+            store.labels,
+            folds,
+            recipe,
+            device=device,
+            resume=resume,
+            micro_batches=micro_batches,
         )
 
     def features(self, recipe: Recipe) -> FeatureSource:

@@ -36,7 +36,7 @@ def fit(
     *,
     device: torch.device,
     resume: dict[str, Any] | None = None,
-    parts: int = 1,
+    micro_batches: int = 1,
     units: Units = SLICES,
 ) -> Iterator[EpochResult]:
     """Train the network's heads, one a fold, and give one result an epoch.
@@ -62,7 +62,7 @@ def fit(
             to resume is of other folds.
     """
     _check(network, labels, folds)
-    training = _Training(network, source, labels, folds, recipe, device, parts, units)
+    training = _Training(network, source, labels, folds, recipe, device, micro_batches, units)
     if resume is not None:
         training.load_state(resume)
     while training.epoch < recipe.training.epochs:
@@ -78,7 +78,7 @@ def fit_folds_apart(
     *,
     device: torch.device,
     resume: dict[str, Any] | None = None,
-    parts: int = 1,
+    micro_batches: int = 1,
     units: Units = SLICES,
 ) -> Iterator[EpochResult]:
     """Train one network a fold, each with a backbone and a single head of its own, epoch by epoch in turn.
@@ -87,7 +87,17 @@ def fit_folds_apart(
     """
     states = [None] * len(folds) if resume is None else resume["apart"]
     trainings = [
-        fit(network, source, labels, [fold], recipe, device=device, resume=state, parts=parts, units=units)
+        fit(
+            network,
+            source,
+            labels,
+            [fold],
+            recipe,
+            device=device,
+            resume=state,
+            micro_batches=micro_batches,
+            units=units,
+        )
         for network, fold, state in zip(networks, folds, states, strict=True)
     ]
     for results in zip(*trainings, strict=True):
@@ -124,11 +134,11 @@ class _Training:
         folds: Sequence[Fold],
         recipe: Recipe,
         device: torch.device,
-        parts: int,
+        micro_batches: int,
         units: Units,
     ) -> None:
         self.epoch = 0
-        self.parts, self.units = parts, units
+        self.micro_batches, self.units = micro_batches, units
         self.network = network.to(device)
         self.source, self.labels, self.folds, self.recipe, self.device = source, labels, folds, recipe, device
         self.loss = make_loss(recipe.loss, [labels[fold.train] for fold in folds], device)
@@ -190,24 +200,24 @@ class _Training:
         targets = self._targets(step)
         total = self.loss.total(targets)
         losses = torch.zeros(len(step.rows), device=self.device)
-        for part in self._parts(step):
-            logits = self.network(next(inputs), None if mask is None else mask[:, part])
-            loss = self.loss(logits, targets[:, part], total)
+        for rows in self._micro_batches(step):
+            logits = self.network(next(inputs), None if mask is None else mask[:, rows])
+            loss = self.loss(logits, targets[:, rows], total)
             loss.sum().backward()
             losses += loss.detach()
         return losses
 
-    def _parts(self, step: Step) -> list[slice]:
-        """The parts of a step's rows; none has a single row, as that has no variance to normalise by.
+    def _micro_batches(self, step: Step) -> list[slice]:
+        """Return the micro-batches of a step; none is a single row, which has no variance to normalise by.
 
-        A part may end within a unit.
+        A micro-batch may end in the middle of a unit.
         """
         rows = step.rows.shape[1]
-        edges = np.linspace(0, rows, max(1, min(self.parts, rows // 2)) + 1).astype(int)
+        edges = np.linspace(0, rows, max(1, min(self.micro_batches, rows // 2)) + 1).astype(int)
         return [slice(first, last) for first, last in pairwise(edges)]
 
     def _inputs(self, steps: list[Step]) -> Iterator[torch.Tensor]:
-        rows = (step.rows[:, part].reshape(-1) for step in steps for part in self._parts(step))
+        rows = (step.rows[:, some].reshape(-1) for step in steps for some in self._micro_batches(step))
         return (inputs.to(self.device, non_blocking=True) for inputs in self.source.batches(rows, self.epoch))
 
     def _targets(self, step: Step) -> torch.Tensor:
@@ -237,7 +247,7 @@ class _Training:
 
     def _validate(self) -> tuple[list[np.ndarray], np.ndarray]:
         """Each fold's logits `[n_f, 6]` for its validation part and the losses `[F]`, NaN without a known label."""
-        size = max(1, PREDICTED_AT_ONCE // self.parts)
+        size = max(1, PREDICTED_AT_ONCE // self.micro_batches)
         logits = [
             predict(
                 self.network,

@@ -27,9 +27,9 @@ class SessionEpoch(NamedTuple):
 class TrainingSession:
     """The state of a training besides its network: the best epoch, patience, and why it ended."""
 
-    def __init__(self, metric: str, *, epochs: int, patience: int | None, batch_parts: int = 1) -> None:
-        """`batch_parts` is recorded with each epoch."""
-        self.epochs, self.batch_parts = epochs, batch_parts
+    def __init__(self, metric: str, *, epochs: int, patience: int | None, micro_batches: int = 1) -> None:
+        """`micro_batches` is recorded with each epoch."""
+        self.epochs, self.micro_batches = epochs, micro_batches
         self.best = BestEpoch(metric, patience)
         self.ended: TrialEnd | None = None
 
@@ -52,7 +52,7 @@ class TrainingSession:
             record = record_of(
                 result,
                 time.monotonic() - begun,
-                batch_parts=self.batch_parts,
+                micro_batches=self.micro_batches,
                 objective=self.best.value if scored else worst(self.best.metric),
                 scored=scored,
                 ended=self.ended,
@@ -71,7 +71,7 @@ def record_of(
     result: EpochResult,
     seconds: float,
     *,
-    batch_parts: int,
+    micro_batches: int,
     objective: float,
     scored: bool,
     ended: TrialEnd | None,
@@ -93,7 +93,7 @@ def record_of(
         grad_norm=result.grad_norm.tolist(),
         trained_parameters=int(result.trained_parameters[0]),
         seconds=seconds,
-        batch_parts=batch_parts,
+        batch_parts=micro_batches,
         objective=objective,
         scored=scored,
         ended=ended,

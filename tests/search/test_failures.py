@@ -46,13 +46,13 @@ def breaking(tmp_path) -> type[Experiment]:
     killed = tmp_path / "killed"
 
     class Breaking(Experiment):
-        def epochs(self, recipe: Recipe, *, parts: int = 1, **more: Any) -> Iterator[EpochResult]:
+        def epochs(self, recipe: Recipe, *, micro_batches: int = 1, **more: Any) -> Iterator[EpochResult]:
             kind = {0.1: "error", 0.2: "memory", 0.3: "killed"}.get(recipe.model.dropout)
-            for result in Experiment.epochs(self, recipe, parts=parts, **more):
+            for result in Experiment.epochs(self, recipe, micro_batches=micro_batches, **more):
                 if result.epoch == 2:
                     if kind == "error":
                         raise ValueError("no recipe for this")
-                    if kind == "memory" and parts < 2:
+                    if kind == "memory" and micro_batches < 2:
                         raise torch.OutOfMemoryError("CUDA out of memory (made up)")
                     if kind == "killed" and not killed.exists():
                         killed.touch()
