@@ -204,8 +204,8 @@ def _as_float16(features: torch.Tensor, part: BankPart, rows: np.ndarray) -> np.
     raise InputError(
         f"model.backbone: the largest feature of {part.key.backbone} with {part.model.weights} weights on "
         f"rows {rows[0]} to {rows[-1]} ({part.key.level}, view {part.key.view}) is {largest:.3g}; float16 holds "
-        f"{FLOAT16.smallest_normal:.2g} to {FLOAT16.max:.0f}. Random weights can vanish or explode like this in deep networks: "
-        "use ImageNet weights (--set model.weights=imagenet) or another backbone"
+        f"{FLOAT16.smallest_normal:.2g} to {FLOAT16.max:.0f}. Features of deep networks with random weights can vanish "
+        "or explode: use ImageNet weights (--set model.weights=imagenet) or another backbone"
     )
 
 

@@ -47,8 +47,8 @@ class Torchvision:
         except (OSError, RuntimeError, pickle.UnpicklingError) as error:
             file, folder = weights.url.rpartition("/")[2], Path(torch.hub.get_dir(), "checkpoints")
             raise WeightsError(
-                f"model.weights: the ImageNet weights of {name} can't be downloaded from {weights.url} ({error}); start "
-                f"from random ones with --set model.weights=random, or get {file} elsewhere and either put it "
+                f"model.weights: the ImageNet weights of {name} can't be downloaded from {weights.url} ({error}); "
+                f"start from random ones with --set model.weights=random, or get {file} elsewhere and either put it "
                 f"into {folder} or pass it with --set model.weights=PATH"
             ) from error
         _remove_classifier(network)
