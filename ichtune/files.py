@@ -59,7 +59,7 @@ def refuse_ways_out(folder: Path) -> None:
                 target = Path(item.path).resolve()
                 if not target.is_relative_to(root):
                     raise InputError(
-                        f"{item.path}: this symbolic link leads out of {folder}, to {target}; put the file itself "
+                        f"{item.path}: a symbolic link that leads out of {folder}, to {target}; put the file itself "
                         "there, or remove the link"
                     )
             elif item.is_dir():
