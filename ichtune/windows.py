@@ -30,7 +30,7 @@ class Window(NamedTuple):
             center, width = (float(part) for part in text.split("/"))
         except ValueError:
             known = ", ".join(WINDOWS)
-            raise InputError(f"window {text!r} is neither C/W (such as 40/80) nor one of {known}") from None
+            raise InputError(f"window {text!r} is neither C/W (e.g. 40/80) nor one of {known}") from None
         if not (np.isfinite(center) and np.isfinite(width) and width > 0):
             raise InputError(f"window {text!r}: center and width must be finite and the width above zero")
         return cls(center, width)

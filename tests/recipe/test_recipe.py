@@ -56,7 +56,7 @@ def test_a_single_window_needs_no_list():
         ({"model": {"size": 16}}, "model.size: must be at least 32, got 16"),
         (
             {"model": {"windows": ["brian"]}},
-            "model.windows: window 'brian' is neither C/W (such as 40/80) nor one of brain, subdural, soft, stroke, bone",
+            "model.windows: window 'brian' is neither C/W (e.g. 40/80) nor one of brain, subdural, soft, stroke, bone",
         ),
         ({"model": 3}, "model: must be a mapping of keys to values, got 3"),
         ({"optimizer": {"name": "adam", "lr": "x"}}, "optimizer.lr: must be a number, got 'x'"),
