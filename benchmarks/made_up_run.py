@@ -105,7 +105,7 @@ def made_up_run(
     space: Space | None = None,
     seed: int = 0,
 ) -> RunFolder:
-    """Make a finished search with random sampling and ASHA, as `ichtune search` would leave it, except for the heads."""
+    """Make a finished search with random sampling and ASHA, as `ichtune search` leaves it, except for the heads."""
     space = space or Space.load("default").changed({"model.weights": "random"})
     folds = store.info.folds
     settings = SearchSettings(trials=trials, name=name, runs=runs, folds=folds, sampler="random", seed=seed)

@@ -10,7 +10,7 @@ all of them).
   Its wall time, including imports and ranking, over the epochs of its trials and folds; and its stages:
   `first_result` is from the end of the bank to the end of the first epoch, `head_training` is the time of the same
   recipes with `fit` alone in two processes, and `ray_and_records` is everything else while trials run: Ray, Optuna,
-  files, later imports, and the CPU time that these take from the heads. The last, divided by the number of trials, is
+  files, later imports, and the CPU time that these take from the heads. The last, divided by the trials, is
   `beyond_head_ms_per_trial`.
 - `tutorial`: what `tutorial_way.py` reports for a few epochs. Its seconds per epoch exclude start-up and the first
   epochs, in its favour.

@@ -161,7 +161,7 @@ class Trials:
     fit_called: float
 
     def seconds_per_epoch(self) -> float:
-        """Return the seconds per epoch of a trial, timed from when all finished their first epoch until one trial ended.
+        """Return the seconds per epoch of a trial, from when all have finished their first epoch until one trial ends.
 
         Raises:
             ValueError: there were too few epochs to time any.
