@@ -16,7 +16,8 @@ all of them).
   epochs, in its favour.
 - `times_faster`: the time of an epoch of one trial and fold in the tutorials' way over that in the search; with their
   fastest setup, and in plain float32 as published.
-- `auc`: of the baseline recipe after the tutorials' last epoch, on the same fold both ways, and its deviation over folds.
+- `auc`: of the baseline recipe after the tutorials' last epoch, on the same fold both ways, and its deviation over
+  folds.
 - `launch`, if requested: a bare `python launch.py` with an empty cache.
 
 Without --data the slices are made-up heads. A full run takes about twelve minutes on two idle cores.

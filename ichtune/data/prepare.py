@@ -1,4 +1,4 @@
-"""From a source to a slice store: read in parallel, check, resize, split; a killed run resumes where it stopped."""
+"""Making a slice store from a source: read in parallel, check, resize, split; a killed run resumes where it stopped."""
 
 import hashlib
 import hmac
