@@ -1,10 +1,10 @@
-"""How fast the feature bank is computed, beside the same backbone's bare forward pass on ready images.
+"""Speed of computing the feature bank, compared with the same backbone's bare forward pass on ready images.
 
     OMP_NUM_THREADS=1 python benchmarks/bank.py [--processes 2] [--threads 1] [--backbone resnet18] ...
 
-Prints JSON: rows a second of both by augmentation level, and their ratio (medians over rounds in which the two
-take turns), and what one thread renders. The slices are made up, 256 x 256 and smooth; the weights are random,
-which changes no time.
+Prints JSON: rows per second of both by augmentation level, their ratio (medians over rounds in which the two take
+turns), and the rendering speed of one thread. The slices are made up, 256 x 256 and smooth; the weights are random,
+which doesn't affect the time.
 """
 
 import argparse
@@ -36,7 +36,7 @@ LEVELS: tuple[Level, ...] = ("normal", "moderate", "aggressive")
 
 
 def make_store(path: Path, count: int) -> SliceStore:
-    """A store of `count` smooth slices, all of them training slices."""
+    """Make a store of `count` smooth slices, all in the training set."""
     hu = np.lib.format.open_memmap(path / "hu.npy", "w+", np.int16, (count, SIZE, SIZE))
     for row in range(count):
         noise = np.random.default_rng(row).normal(40, 60, (24, 24)).astype(np.float32)
@@ -52,7 +52,7 @@ def make_store(path: Path, count: int) -> SliceStore:
 
 
 def bare_forward(model: Model, precision: Precision, count: int, threads: int) -> float:
-    """Images a second of the network alone, on images that are ready, in the bank's batches."""
+    """Return images per second of the network alone, on ready images, in the bank's batch size."""
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     backbone = build_backbone(model, seed=0, precision=precision).eval().to(device)
@@ -66,7 +66,7 @@ def bare_forward(model: Model, precision: Precision, count: int, threads: int) -
 
 
 def rendering(store: SliceStore, model: Model, level: Level, threads: int) -> float:
-    """Images a second of the pixels' part alone."""
+    """Return images per second of rendering alone."""
     source = ImageSource(store.hu, model, level, seed=0, views=1, threads=threads)
     begun = time.perf_counter()
     for _ in source.batches(np.split(np.arange(len(store)), len(store) // BATCH_ROWS), 0):
@@ -75,7 +75,7 @@ def rendering(store: SliceStore, model: Model, level: Level, threads: int) -> fl
 
 
 class Machine:
-    """So many processes of so many threads each."""
+    """A number of processes with a number of threads each."""
 
     def __init__(self, processes: int, threads: int) -> None:
         self.processes, self.threads = processes, threads

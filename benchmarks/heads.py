@@ -1,9 +1,9 @@
-"""How long an epoch of frozen-backbone training takes: five folds side by side, and one alone.
+"""Time of an epoch of frozen-backbone training: five folds side by side, and one alone.
 
     python benchmarks/heads.py
 
-Prints JSON: milliseconds of an epoch (training, validation and metrics) for 1 and 5 folds, their ratio, and the
-parts of a five-fold epoch timed by themselves. One CPU thread, 1,200 training and 300 validation slices a fold,
+Prints JSON: milliseconds per epoch (training, validation and metrics) for 1 and 5 folds, their ratio, and the stages
+of a five-fold epoch timed separately. One CPU thread, 1,200 training and 300 validation slices per fold,
 512 features, batches of 64, dropout 0.3; the best of several runs.
 """
 
@@ -41,7 +41,7 @@ class Features:
 
 
 def best_ms(run: Callable[[], object], times: int = RUNS) -> float:
-    """Milliseconds of the fastest of several runs."""
+    """Return the milliseconds of the fastest of several runs."""
     seconds = []
     for _ in range(times):
         start = time.perf_counter()
@@ -57,7 +57,7 @@ def epoch_ms(source: Features, labels: np.ndarray, folds: list[Fold]) -> float:
 
 
 def parts_ms(source: Features, labels: np.ndarray, folds: list[Fold]) -> dict[str, float]:
-    """The parts of an epoch, each by itself."""
+    """Return the time of each stage of an epoch, run separately."""
     steps = side_by_side([in_batches(fold.train, RECIPE.training.batch_size) for fold in folds])
     network = Network(None, make_heads(RECIPE, WIDTH, range(len(folds))))
     optimizers = [

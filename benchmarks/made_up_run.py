@@ -1,7 +1,7 @@
-"""Stores and finished searches made up, of any size: what ranking is measured and tested on without training anything.
+"""Made-up stores and finished searches of any size, to measure and test ranking without training anything.
 
-A trial's predictions follow from how good its recipe is, by a rule that stands here (`quality`): the optimizer, its
-rate, the loss and the augmentation matter, dropout hardly, and the sampler not at all.
+A trial's predictions follow from the quality of its recipe, which `quality` defines: the optimizer, its rate, the
+loss and the augmentation matter, dropout hardly, and the sampler not at all.
 """
 
 import math
@@ -41,12 +41,12 @@ BEST_LR = {"adam": 1e-3, "radam": 1e-3, "sgd": 1e-2}
 def made_up_store(
     path: Path, slices: int, *, per_patient: int = 35, folds: int = 5, seed: int = 0
 ) -> SliceStore:
-    """A store without pixels (a file of zeros that takes no disk), with hemorrhages in neighbouring slices."""
+    """Make a store without pixels (a sparse file of zeros), with hemorrhages in neighbouring slices."""
     rng = np.random.default_rng(seed)
     path.mkdir(parents=True)
     patient = np.arange(slices) // per_patient
     patients = int(patient[-1]) + 1
-    share = np.minimum(1, 3 * np.array(PREVALENCE))  # of patients; a third of whose slices show it
+    share = np.minimum(1, 3 * np.array(PREVALENCE))  # share of patients; a third of their slices show it
     has = rng.random((patients, 5)) < share
     labels = has[patient] & (rng.random((slices, 5)) < 1 / 3)
     six = np.column_stack([labels, labels.any(axis=1)]).astype(int)
@@ -80,7 +80,7 @@ def made_up_store(
 
 
 def quality(params: dict[str, Any]) -> float:
-    """By how much a recipe's logits lie higher where there is a hemorrhage."""
+    """Return how much higher a recipe's logits are where there is a hemorrhage."""
     optimizer = params.get("optimizer", "adam")
     rate = next((value for name, value in params.items() if name.endswith(".lr")), BEST_LR[optimizer])
     off = math.log10(rate / BEST_LR[optimizer])
@@ -105,7 +105,7 @@ def made_up_run(
     space: Space | None = None,
     seed: int = 0,
 ) -> RunFolder:
-    """A finished search by random sampling and ASHA, as `ichtune search` would have left it, but for the heads."""
+    """Make a finished search with random sampling and ASHA, as `ichtune search` leaves it, except for the heads."""
     space = space or Space.load("default").changed({"model.weights": "random"})
     folds = store.info.folds
     settings = SearchSettings(trials=trials, name=name, runs=runs, folds=folds, sampler="random", seed=seed)
@@ -137,7 +137,7 @@ def made_up_run(
 
 
 class _World:
-    """What all recipes meet: the labels, and how hard each slice and each patient is."""
+    """What all recipes have in common: the labels, and how hard each slice and each patient is."""
 
     def __init__(self, store: SliceStore, folds: int, seed: int) -> None:
         rng = np.random.default_rng([seed, 1])
@@ -147,7 +147,7 @@ class _World:
         self.hardness = (by_patient + rng.normal(0, 0.6, self.labels.shape) - 2.5).astype(np.float32)
 
     def train(self, run: RunFolder, space: Space, config: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Write what a trial of the recipe leaves, an epoch at a time; gives what it reports."""
+        """Write the files of a trial one epoch at a time; yield what it reports."""
         recipe, params = space.recipe(config["params"]), config["params"]
         folder = run.trial(trial_folder_name(config))
         folder.begin(config["number"], params, recipe, config["point"], done=0)
@@ -164,7 +164,7 @@ class _World:
                 folder.keep_best(b"", kept)
             ended = TrialEnd.LAST_EPOCH if epoch == recipe.training.epochs else None
             folder.add_epoch(
-                record_of(result, 0.01, batch_parts=1, objective=best.value, scored=True, ended=ended)
+                record_of(result, 0.01, micro_batches=1, objective=best.value, scored=True, ended=ended)
             )
             yield {"epoch": epoch, OBJECTIVE: best.value} | ({ENDED: ended} if ended else {})
 

@@ -1,11 +1,11 @@
-"""How fast `ichtune prepare` is, beside bare decoding and beside the plain way, on the same files in one run.
+"""Speed of `ichtune prepare`, compared with bare decoding and with the plain way, on the same files in one run.
 
     python benchmarks/prepare.py [--files 40000] [--workers 2]
 
-The default is a twentieth of RSNA 2019's set: prepare's three seconds of imports and tables weigh then as they do
-for its users. The plain way, which has no such share, is timed on every tenth file.
+The default is a twentieth of the RSNA 2019 data, so that prepare's three seconds of imports and tables weigh about as
+much as in practice. The plain way, which has no such overhead, is timed on every tenth file.
 
-Prints JSON: slices a second of each way, the ratios, and the largest process of prepare.
+Prints JSON: slices per second of each way, the ratios, and the memory of prepare's largest process.
 """
 
 import argparse
@@ -36,7 +36,7 @@ config.settings.reading_validation_mode = config.IGNORE
 
 
 def make_files(root: Path, count: int) -> list[Path]:
-    """An RSNA-like set of `count` uncompressed 512 x 512 files: made-up heads, each standing there several times."""
+    """Make an RSNA-like set of `count` uncompressed 512 x 512 files: made-up heads, each repeated several times."""
     write_phantoms(root / "phantom", patients=20)
     originals = sorted((root / "phantom" / "stage_2_train").iterdir())
     labels = pd.read_csv(root / "phantom" / "stage_2_train.csv")
@@ -57,12 +57,12 @@ def make_files(root: Path, count: int) -> list[Path]:
 
 
 def decode(path: Path) -> int:
-    """Bare pydicom."""
+    """Decode with bare pydicom."""
     return int(pydicom.dcmread(path).pixel_array[0, 0])
 
 
 def plain_way(path: Path, out: Path) -> None:
-    """What tutorials do: dcmread, window, resize, a PNG."""
+    """Do what tutorials do: dcmread, window, resize, save a PNG."""
     ds = pydicom.dcmread(path)
     hu = ds.pixel_array * float(ds.RescaleSlope) + float(ds.RescaleIntercept)
     grey = np.clip(hu / 80, 0, 1) * 255
@@ -70,7 +70,7 @@ def plain_way(path: Path, out: Path) -> None:
 
 
 def rate(count: int, work: Callable[[], object]) -> float:
-    os.sync()  # what the way before wrote is not written to the disk at this one's cost
+    os.sync()  # flush what the previous way wrote, so that it doesn't slow this one down
     begun = time.perf_counter()
     work()
     return count / (time.perf_counter() - begun)
@@ -98,9 +98,9 @@ def main() -> None:
             "prepare": (len(files), lambda: subprocess.run(command, check=True, capture_output=True)),
             "plain_way": (len(files) // 10, lambda: [plain_way(path, root / "png") for path in files[::10]]),
         }
-        decode_all(files[:64], args.workers)  # the files and libraries come into the page cache
+        decode_all(files[:64], args.workers)  # bring files and libraries into the page cache
         rates: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(args.repeats):  # in turn, so that a busy moment meets all ways
+        for _ in range(args.repeats):  # in turn, so that a busy moment affects all ways alike
             for name, (count, work) in ways.items():
                 rates[name].append(rate(count, work))
             shutil.rmtree(root / "store")

@@ -1,10 +1,10 @@
-"""What ranking costs: the parts of `ichtune rank` and of its pictures, on made-up searches of two sizes.
+"""Cost of ranking: the stages of `ichtune rank` and its pictures, on made-up searches of two sizes.
 
     python benchmarks/rank.py [--many 1000] [--slices 2500] [--trials 200] [--rows 750000] [--seed 0]
 
-The first is a run of many trials on few slices, the second one of some trials on as many out-of-fold rows as the whole
-RSNA 2019 challenge. Making them up takes minutes and is not counted. Prints JSON: seconds of each part, each run in a
-process of its own with its imports, and that process's largest memory in MiB.
+The first run has many trials on few slices, the second fewer trials on as many out-of-fold rows as the whole RSNA 2019
+challenge. Making them up takes minutes and isn't counted. Prints JSON: seconds of each stage, each run in its own
+process including imports, and that process's peak memory in MiB.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from ichtune.space import Space
 
 
 def measure(run: Path) -> dict[str, Any]:
-    """Seconds of each part of a ranking in this process, which has imported nothing of it before."""
+    """Return the seconds of each stage of a ranking in this process, including imports."""
     seconds: dict[str, float] = {}
     begun = time.perf_counter()
 
@@ -69,10 +69,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="rank-") as folder:
         for name, trials, rows, epochs in (
             ("many trials", arguments.many, arguments.slices, 12),
-            ("many rows", arguments.trials, arguments.rows, 1),  # an epoch is enough to rank by
+            ("many rows", arguments.trials, arguments.rows, 1),  # one epoch is enough for ranking
         ):
             place = Path(folder) / name.replace(" ", "-")
-            # One row in six is set aside as the test set.
+            # One row in six is in the test set.
             store = made_up_store(place / "store", rows * 6 // 5, seed=arguments.seed)
             space = Space.load("default").changed({"model.weights": "random", "training.epochs": epochs})
             run = made_up_run(place / "runs", store, trials, space=space, seed=arguments.seed)

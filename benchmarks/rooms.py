@@ -1,9 +1,9 @@
-"""How often a command goes from one of our modules into another: the way of its data, counted.
+"""Count how often a command calls from one of our modules into another.
 
     python benchmarks/rooms.py [--top 15] rank runs/NAME --test
 
 Runs the command in this process and prints JSON: `calls` into a module from another one (a generator counts each time
-it is resumed), and the doors and functions that were gone through most. What stands between two of our modules, as
+it is resumed), and the most frequent pairs of modules and functions. Anything between two of our modules, such as
 `functools.cached_property` or pandas, belongs to the first one. Imports aren't counted.
 """
 
@@ -18,7 +18,7 @@ OURS = ("ichtune", "analysis")
 
 
 class Rooms:
-    """Counts calls from module to module, as a profile function of `sys.setprofile`."""
+    """Counts calls from module to module, as a profile function for `sys.setprofile`."""
 
     def __init__(self) -> None:
         self.crossings: Counter[tuple[str, str, str]] = Counter()
@@ -38,14 +38,14 @@ class Rooms:
             self.crossings[came_from, into, frame.f_code.co_qualname] += 1
 
     def _home(self, frame: FrameType) -> str | None:
-        """The frame's module, if it is one of ours."""
+        """Return the frame's module, if it is one of ours."""
         name = frame.f_globals.get("__name__", "")
         if name not in self._homes:
             self._homes[name] = name.partition(".")[0] in OURS
         return name if self._homes[name] else None
 
     def figures(self, top: int) -> dict[str, Any]:
-        """All calls, and the `top` pairs of modules and functions with the most of them."""
+        """Return the number of calls, and the `top` pairs of modules and functions by calls."""
         doors: Counter[str] = Counter()
         functions: Counter[str] = Counter()
         for (came_from, into, function), count in self.crossings.items():
@@ -59,7 +59,7 @@ class Rooms:
 
 
 def count(arguments: list[str]) -> Rooms:
-    """The calls between our modules while a command runs.
+    """Count the calls between our modules while a command runs.
 
     Raises:
         SystemExit: the command failed.
@@ -81,8 +81,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--top", type=int, default=15, help="how many doors and functions to name")
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="a command of ichtune with its arguments")
+    parser.add_argument("--top", type=int, default=15, help="how many pairs of modules and functions to list")
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="an ichtune command with its arguments")
     arguments = parser.parse_args()
     rooms = count(arguments.command)
     print(json.dumps(rooms.figures(arguments.top), indent=2))

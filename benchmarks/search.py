@@ -1,23 +1,24 @@
-"""How fast a search is, beside the way of the tutorials, on the same data in one run.
+"""Speed of a search, compared with the way of tutorials, on the same data in one run.
 
     python benchmarks/search.py [--data STORE] [--trials 30 100 200] [--epochs 10] [--tutorial-epochs 4] [--launch]
 
-Prints JSON. Both ways train the head of a frozen resnet18 with random weights at 224, augmented normally and
-moderately, two trials at once on two cores without a GPU, and every trial to its last epoch (ASHA's grace is all
-of them).
+Prints JSON. Both ways train the head of a frozen resnet18 with random weights at 224, with normal and moderate
+augmentation, two trials at a time on two cores without a GPU, and every trial to its last epoch (ASHA's grace covers
+all of them).
 
-- `search`: for each number of trials a whole `launch.py` on a store that has no bank, every trial on all folds.
-  Its wall time, imports and ranking included, over the epochs of its trials and folds; and the parts of it:
-  `first_result` is from the bank's end to the first epoch's, `head_training` what the same recipes take by `fit`
-  alone, two processes at once, and `ray_and_records` all else while trials run: Ray, Optuna, files, later imports,
-  and the cores that these take from the heads. The last one, over the trials, is `beyond_head_ms_per_trial`.
-- `tutorial`: what `tutorial_way.py` tells of a few epochs. Its seconds an epoch leave out start-up and the first
-  epochs, which is in its favour.
-- `times_faster`: an epoch of one trial and fold by the tutorials over that of the search; by the fastest way to set
-  them up, and in plain float32 as they stand.
-- `auc`: the baseline recipe's after the tutorials' last epoch on the same fold by both ways, and its deviation
-  over folds.
-- `launch`, where asked for: `python launch.py` and nothing else, with an empty cache.
+- `search`: for each number of trials, a whole `launch.py` on a store without a bank, every trial on all folds.
+  Its wall time, including imports and ranking, over the epochs of its trials and folds; and its stages:
+  `first_result` is from the end of the bank to the end of the first epoch, `head_training` is the time of the same
+  recipes with `fit` alone in two processes, and `ray_and_records` is everything else while trials run: Ray, Optuna,
+  files, later imports, and the CPU time that these take from the heads. The last, divided by the trials, is
+  `beyond_head_ms_per_trial`.
+- `tutorial`: what `tutorial_way.py` reports for a few epochs. Its seconds per epoch exclude start-up and the first
+  epochs, in its favour.
+- `times_faster`: the time of an epoch of one trial and fold in the tutorials' way over that in the search; with their
+  fastest setup, and in plain float32 as published.
+- `auc`: of the baseline recipe after the tutorials' last epoch, on the same fold both ways, and its deviation over
+  folds.
+- `launch`, if requested: a bare `python launch.py` with an empty cache.
 
 Without --data the slices are made-up heads. A full run takes about twelve minutes on two idle cores.
 """
@@ -54,7 +55,7 @@ AT_ONCE, FOLD = 2, 0
 SPACE, SIZE = "quick", 224
 LAUNCH = Path(__file__).resolve().parents[1] / "launch.py"
 TUTORIAL = Path(__file__).resolve().with_name("tutorial_way.py")
-# Ray takes two cores for all there are, and nothing sees a GPU.
+# Make Ray see two cores, and hide GPUs from everything.
 TWO_CORES = {"RAY_OVERRIDE_RESOURCES": json.dumps({"CPU": AT_ONCE}), "CUDA_VISIBLE_DEVICES": ""}
 MEMORY_EVERY_S = 0.5
 HEAD_SAMPLE = 40
@@ -63,19 +64,19 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Measured:
-    """What a program took, and what it printed."""
+    """A program's cost and its output."""
 
     seconds: float
     peak_mib: float
-    """Resident memory of all its processes together at most; what they share counts in each."""
+    """Peak resident memory of all its processes together; shared memory counts in each."""
     output: str
 
 
 def run_program(command: Sequence[str | Path | int], folder: Path, **environment: str) -> Measured:
-    """Run a Python program to its end, in a folder.
+    """Run a Python program in a folder until it ends.
 
     Raises:
-        SystemExit: it failed; the message ends with its own last words.
+        SystemExit: it failed; the message ends with the end of its stderr.
     """
     print("running", *command, file=sys.stderr)
     output, errors = folder / "stdout.log", folder / "stderr.log"
@@ -84,7 +85,7 @@ def run_program(command: Sequence[str | Path | int], folder: Path, **environment
         process = psutil.Popen(
             [sys.executable, *map(str, command)],
             cwd=folder,
-            # The shell's own: what `ichtune.search` has set in this process is not for the tutorials' way.
+            # The shell's environment: what `ichtune.search` sets in this process is not for the tutorials' way.
             env=psutil.Process().environ() | TWO_CORES | environment,
             stdout=out,
             stderr=err,
@@ -107,7 +108,7 @@ def resident_mib(process: psutil.Process) -> float:
 
 
 def without_bank(data: Path, copy: Path) -> Path:
-    """The same store with no features in it, by links to its files."""
+    """Return a copy of the store without features, made of links to its files."""
     copy.mkdir()
     for file in data.iterdir():
         if file.is_file():
@@ -116,7 +117,7 @@ def without_bank(data: Path, copy: Path) -> Path:
 
 
 def measure_search(data: Path, trials: int, epochs: int, compared: int, folder: Path) -> dict[str, Any]:
-    """The figures of a whole search."""
+    """Return the figures of a whole search."""
     store, folds = without_bank(data, folder / f"store-{trials}"), SliceStore.open(data).info.folds
     command = [LAUNCH, "--data", store, "--space", SPACE, "--set", f"model.size={SIZE}", "--folds", folds]
     command += ["--trials", trials, "--max-epochs", epochs, "--grace", epochs, "--max-concurrent", AT_ONCE]
@@ -150,16 +151,16 @@ def measure_search(data: Path, trials: int, epochs: int, compared: int, folder: 
 
 
 def seconds_to_first_result(run: RunFolder, records: Iterable[TrialRecord], bank_s: float) -> float:
-    """From the bank's end to the first epoch's: actors start, and import what training needs."""
+    """Return the time from the end of the bank to that of the first epoch, in which actors start and import."""
     begun = (run.path / "search.yaml").stat().st_mtime + bank_s
     ends = ((r.folder / "trial.json").stat().st_mtime + r.epochs[0].seconds for r in records)
     return min(ends) - begun
 
 
 def head_seconds(run: RunFolder, records: Sequence[TrialRecord]) -> float:
-    """Wall time of the trials' recipes by `fit` alone, two processes at once: no Ray, no records.
+    """Return the wall time of the trials' recipes with `fit` alone in two processes, without Ray or records.
 
-    Of many trials it is a sample's, scaled.
+    For many trials, a sample is timed and scaled.
     """
     request, settings = run.request, SearchSettings(name="alone", runs=run.path)
     planned = plan(request.data, request.space, settings)
@@ -172,7 +173,7 @@ def head_seconds(run: RunFolder, records: Sequence[TrialRecord]) -> float:
 
 
 def train_heads(experiment: Experiment, recipes: Sequence[Recipe]) -> float:
-    """Seconds to train recipes one after another on one thread; imports and first looks at files are apart."""
+    """Return the seconds to train recipes one by one on one thread, excluding imports and first file access."""
     torch.set_num_threads(1)
     for recipe in recipes:
         next(experiment.epochs(recipe, device=CPU, threads=1))
@@ -183,24 +184,24 @@ def train_heads(experiment: Experiment, recipes: Sequence[Recipe]) -> float:
 
 
 def baseline_auc(records: Iterable[TrialRecord], epoch: int) -> dict[str, float]:
-    """AUC of the baseline after an epoch: on the fold that the tutorials' way trains, and over folds."""
+    """Return the baseline's AUC after an epoch: on the fold that the tutorials' way trains, and over folds."""
     last = next(record.epochs[epoch - 1] for record in records if record.point == "baseline")
     return {"fold": last.folds["auc"][FOLD], "mean": last.mean["auc"], "deviation": last.std["auc"]}
 
 
 def measure_tutorial(data: Path, epochs: int, folder: Path) -> dict[str, Any]:
-    """The figures of `tutorial_way.py` on the same slices."""
+    """Return the figures of `tutorial_way.py` on the same slices."""
     return json.loads(run_program([TUTORIAL, data, "--fold", FOLD, "--epochs", epochs], folder).output)
 
 
 def measure_launch(folder: Path) -> dict[str, float]:
-    """What a new user's first command takes, the made-up heads included."""
+    """Return the time of a new user's first command, including making up heads."""
     measured = run_program([LAUNCH], folder, XDG_CACHE_HOME=str(folder / "cache"))
     return {"wall_s": measured.seconds, "peak_mib": measured.peak_mib}
 
 
 def compare(searches: dict[str, dict[str, Any]], tutorial: dict[str, Any]) -> dict[str, Any]:
-    """How many times faster the searches are, and whether the baseline is as good."""
+    """Return how many times faster the searches are, and whether the baseline is as good."""
     baseline = next(iter(searches.values()))["baseline"]
     auc = tutorial["baseline_auc"][-1]
     return {
@@ -228,7 +229,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="slice store (default: made-up heads)")
     parser.add_argument("--trials", type=int, nargs="+", default=[30, 100, 200])
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--tutorial-epochs", type=int, default=4, help="of the slow side, to be scaled")
+    parser.add_argument(
+        "--tutorial-epochs", type=int, default=4, help="epochs of the slow way, which are scaled"
+    )
     parser.add_argument("--launch", action="store_true", help="measure a bare `python launch.py` too")
     arguments = parser.parse_args()
     data = (arguments.data or demo_store(Console(stderr=True))).absolute()
@@ -249,7 +252,7 @@ def main() -> None:
 
 
 def rounded(value: Any) -> Any:
-    """The same figures to four digits."""
+    """Return the same figures rounded to four digits."""
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,16 +1,16 @@
-"""A search under attack: does it end with exactly the trials that it was asked for, and with the right numbers?
+"""A search under attack: does it end with exactly the requested trials and the right numbers?
 
     python benchmarks/soak.py [--data STORE] [--trials 500] [--every 20] [--seed 0]
 
 Every few seconds something bad happens, in turn: a trial's process is killed, the driver is killed (and the run
-resumed), a trial's process again, and, where the rights to mount one are there, the run's small disk is filled (and
-emptied again). All the while one recipe in eight raises an exception at its first attempt, and one in ten has a
-learning rate that makes it diverge; the first two recipes are of these.
+resumed), a trial's process again, and, if this process may mount one, the run's small disk is filled (and emptied
+again). Meanwhile one recipe in eight raises an exception on its first attempt, and one in ten has a learning rate that
+makes it diverge; the first two recipes are one of each.
 
-Prints JSON: what happened how often, and what is left of it. `trials` and `distinct` must be what was asked for,
-`running` 0; `wrong` counts trials of which an epoch's score is not that of the same recipe trained alone, without
-Ray and undisturbed. `driver_mib` is the driver's resident memory at each quarter of its longest life. Exit code 1 if
-anything is not as it must be. Without --data the slices are made-up heads.
+Prints JSON: how often each thing happened, and the outcome. `trials` and `distinct` must be the requested number and
+`running` 0; `wrong` counts trials with an epoch whose score differs from that of the same recipe trained alone,
+undisturbed and without Ray. `driver_mib` is the driver's resident memory at each quarter of its longest life. Exits
+with 1 if anything is wrong. Without --data the slices are made-up heads.
 """
 
 import argparse
@@ -68,16 +68,16 @@ SPACE = {
     },
 }
 SHAKY = 0.6 / 8
-"""A dropout below it makes a recipe raise an exception: one in eight of the space, and its point."""
+"""A dropout below this makes a recipe raise an exception: one in eight of the space, and its point."""
 SETTINGS = {"folds": 3, "views": 2, "sampler": "random", "max_concurrent": 2, "name": NAME}
 
 
 PACE_S = 0.25
-"""Seconds that an epoch takes at least, so that harm finds a trial at work also where heads train in no time."""
+"""Minimum seconds per epoch, so that attacks hit running trials even if heads train very fast."""
 
 
 class Shaky(Experiment):
-    """Raises an exception at the first attempt of one recipe in eight."""
+    """Raises an exception on the first attempt of one recipe in eight."""
 
     def epochs(self, recipe: Recipe, **more: Any) -> Iterator[EpochResult]:
         mark = self.store.parent / "shaken" / recipe_hash(recipe)
@@ -90,7 +90,7 @@ class Shaky(Experiment):
 
 
 def drive(store: Path, runs: Path, trials: int) -> int:
-    """Search in this process, or go on with what was begun; gives the exit code."""
+    """Start or resume the search in this process; return the exit code."""
     cloudpickle.register_pickle_by_value(sys.modules["__main__"])
     searching.Experiment = Shaky  # ty: ignore[invalid-assignment]
     console = Console(width=100)
@@ -101,7 +101,7 @@ def drive(store: Path, runs: Path, trials: int) -> int:
 
 
 class Attack:
-    """Starts the driver again and again until the search is done, and does it harm meanwhile."""
+    """Restarts the driver until the search is done, and attacks it meanwhile."""
 
     def __init__(self, store: Path, runs: Path, trials: int, every: float, seed: int, disk: bool) -> None:
         self.command = [sys.executable, __file__, "--drive", store, runs, trials]
@@ -112,7 +112,7 @@ class Attack:
         self.lives: list[list[float]] = []
 
     def run(self) -> int:
-        """Gives the exit code of the driver that came to the search's end."""
+        """Return the exit code of the driver that finished the search."""
         while True:
             (self.runs / BALLAST).unlink(missing_ok=True)
             driver = psutil.Popen([str(word) for word in self.command], stdout=subprocess.DEVNULL)
@@ -123,7 +123,7 @@ class Attack:
                 return code
 
     def _harm(self, driver: psutil.Popen) -> bool:
-        """Harm the driver's search until it ends; whether that was for what was done to it."""
+        """Attack the driver's search until it ends; return whether the attack ended it."""
         before, kind, due = self._begun(), next(self.kinds), float("inf")
         while driver.poll() is None:
             time.sleep(0.5)
@@ -131,7 +131,7 @@ class Attack:
                 rss = driver.memory_info().rss
                 self.lives[-1] += [rss / 2**20] if rss else []  # a process that has ended has none
             if due == float("inf") and self._begun() > before:
-                due = self._next()  # it has got somewhere
+                due = self._next()  # it has made progress
             if time.monotonic() < due or not self._strike(kind, driver):
                 continue
             self.done[kind] += 1
@@ -144,7 +144,7 @@ class Attack:
         return time.monotonic() + self.every * self.rng.uniform(0.5, 1.5)
 
     def _strike(self, kind: str, driver: psutil.Popen) -> bool:
-        """Do a harm; whether it met anything: no trial may be training at this moment."""
+        """Attack once; return whether it hit anything, since there may be no trial in training right now."""
         if kind == "process killed":
             return self._kill_a_trial(driver)
         if kind == "driver killed":
@@ -172,14 +172,14 @@ class Attack:
 
 
 def scores_alone(experiment: Experiment, recipe: Recipe) -> list[float]:
-    """A recipe's AUC after each epoch, without Ray."""
+    """Return a recipe's AUC after each epoch, without Ray."""
     session = TrainingSession("auc", epochs=recipe.training.epochs, patience=None)
     results = experiment.epochs(recipe, device=torch.device("cpu"), threads=1)
     return [epoch.record.mean["auc"] for epoch in session.run(results)]
 
 
 def count_wrong(run: RunFolder, records: list[TrialRecord]) -> int:
-    """How many trials have another score in some epoch than their recipe has when it is trained alone."""
+    """Return how many trials have an epoch whose score differs from that of their recipe trained alone."""
     request = run.request
     planned = plan(request.data, request.space, replace(request.settings, name="alone", runs=run.path))
     experiment = Experiment(planned.store.path, planned.parts, request.folds, request.settings.seed)
@@ -194,7 +194,7 @@ def count_wrong(run: RunFolder, records: list[TrialRecord]) -> int:
 
 @contextmanager
 def small_disk(folder: Path) -> Generator[bool]:
-    """A disk of its own for the folder, where this process may mount one; tells whether it did."""
+    """Mount a separate disk at the folder, if this process may; yield whether it did."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "none", str(folder)]
     try:
         mounted = subprocess.run(mount, capture_output=True, check=False).returncode == 0
@@ -208,7 +208,7 @@ def small_disk(folder: Path) -> Generator[bool]:
 
 
 def soak(data: Path, trials: int, every: float, seed: int) -> dict[str, Any]:
-    """The figures of a search of so many trials under attack."""
+    """Return the figures of a search under attack."""
     with tempfile.TemporaryDirectory(prefix="soak-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         store, runs = folder / "store", folder / "runs"
@@ -243,7 +243,7 @@ def soak(data: Path, trials: int, every: float, seed: int) -> dict[str, Any]:
 
 
 def is_sound(figures: dict[str, Any]) -> bool:
-    """Whether a search came out of it whole."""
+    """Whether a search survived intact."""
     counts = {figures[name] for name in ("trials", "folders", "distinct")}
     unharmed = figures["running"] == figures["wrong"] == figures["exit_code"] == 0
     return counts == {figures["asked"]} and unharmed and "failed" not in figures["ends"]
@@ -255,7 +255,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, help="slice store (default: made-up heads)")
     parser.add_argument("--trials", type=int, default=500)
-    parser.add_argument("--every", type=float, default=20.0, help="seconds between two harms, on average")
+    parser.add_argument("--every", type=float, default=20.0, help="seconds between two attacks, on average")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--drive", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

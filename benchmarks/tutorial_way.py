@@ -1,15 +1,15 @@
-"""How the tutorials of Ray Tune, PyTorch and albumentations would search: images and network again in every epoch.
+"""A search as in the tutorials of Ray Tune, PyTorch and albumentations: images and network run again in every epoch.
 
     python benchmarks/tutorial_way.py STORE [--epochs 10] [--fold 0] [--pilot-slices 256]
 
-The store's slices are first written as grey PNG files in the brain window, which is not timed. A frozen ResNet-18
-with random weights runs on these images at 224 x 224, augmented anew, in every epoch; a linear head learns from
-it; Ray Tune trains two trials at once with OptunaSearch and ASHA, each on one fold.
+The store's slices are first written as grey PNG files in the brain window, which isn't timed. In every epoch a frozen
+ResNet-18 with random weights runs on these images at 224 x 224, newly augmented, and a linear head is trained on its
+features. Ray Tune trains two trials at a time with OptunaSearch and ASHA, each on one fold.
 
-Prints JSON: images a second of each way to set this up, on a few slices; and of the fastest one, on all slices,
-the seconds of an epoch of a trial and the AUC of the baseline trial after each epoch. Epochs are timed while two
-trials train, after the first epoch of both, and shared by the two; `start_s`, the seconds until both trials are
-in their first epoch, is no part of them.
+Prints JSON: images per second of each setup, on a few slices; and for the fastest one, on all slices, the seconds per
+epoch of a trial and the AUC of the baseline trial after each epoch. Epochs are timed while two trials train, after the
+first epoch of both, and divided between the two; they exclude `start_s`, the seconds until both are in their first
+epoch.
 """
 
 import argparse
@@ -69,12 +69,12 @@ BASELINE = {"lr": 1e-3, "augmentation": "normal"}
 
 @dataclass(frozen=True)
 class Setup:
-    """What one may choose without changing the training."""
+    """Choices that don't change the training itself."""
 
     tuned: bool
-    """Network in channels_last, under bfloat16 autocast where the processor is made for it; else as it stands."""
+    """Whether to use channels_last, and bfloat16 autocast if the CPU supports it natively."""
     workers: int
-    """Processes that load a trial's images."""
+    """Number of processes that load a trial's images."""
 
 
 SETUPS = [Setup(tuned, workers) for tuned in (False, True) for workers in (1, 2)]
@@ -99,7 +99,7 @@ class SliceImages(Dataset):
 
 
 class FrozenFeatures(nn.Module):
-    """Features `[n, 512]` of grey images, by a ResNet-18 that is never trained."""
+    """Features `[n, 512]` of grey images, from a ResNet-18 that is never trained."""
 
     def __init__(self, tuned: bool) -> None:
         super().__init__()
@@ -120,8 +120,8 @@ class FrozenFeatures(nn.Module):
 
 
 def train(config: dict, folder: Path, slices: pd.DataFrame, fold: int, epochs: int, setup: Setup) -> None:
-    """A trial, as a function of Ray Tune."""
-    cv2.setNumThreads(0)  # the loader's processes are the parallel ones
+    """Train a trial, as a Ray Tune function."""
+    cv2.setNumThreads(0)  # the loader's processes already run in parallel
     torch.manual_seed(0)
     backbone = FrozenFeatures(setup.tuned)
     load = partial(DataLoader, batch_size=BATCH, num_workers=setup.workers, persistent_workers=True)
@@ -147,7 +147,7 @@ def train(config: dict, folder: Path, slices: pd.DataFrame, fold: int, epochs: i
 
 
 def macro_auc(labels: np.ndarray, logits: np.ndarray) -> float:
-    """Mean area under the ROC curve of the labels that have both classes."""
+    """Return the mean AUC over labels that have both classes."""
     defined = [label for label in range(labels.shape[1]) if 0 < labels[:, label].sum() < len(labels)]
     aucs = [roc_auc_score(labels[:, label], logits[:, label]) for label in defined]
     return float(np.mean(aucs)) if aucs else 0.5
@@ -155,16 +155,16 @@ def macro_auc(labels: np.ndarray, logits: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Trials:
-    """The reported epochs of trials that trained at once, the baseline first."""
+    """The reported epochs of trials that trained at the same time, the baseline first."""
 
     reports: Sequence[pd.DataFrame]
     fit_called: float
 
     def seconds_per_epoch(self) -> float:
-        """Seconds for each epoch of a trial that is done, from the last first epoch's end to the first trial's end.
+        """Return the seconds per epoch of a trial, from when all have finished their first epoch until one trial ends.
 
         Raises:
-            ValueError: no trial has an epoch to time, as there were too few of them.
+            ValueError: there were too few epochs to time any.
         """
         begin = max(trial["ended"].iloc[0] for trial in self.reports)
         end = min(trial["ended"].iloc[-1] for trial in self.reports)
@@ -174,18 +174,18 @@ class Trials:
 
     @property
     def start_s(self) -> float:
-        """Seconds until all were in their first epoch."""
+        """Return the seconds until all were in their first epoch."""
         return max(trial["began"].iloc[0] for trial in self.reports) - self.fit_called
 
 
 def epochs_done(trial: pd.DataFrame, begin: float, end: float) -> float:
-    """How many epochs a trial did between two times, with parts of the first and the last."""
+    """Return how many epochs a trial did between two times, counting fractions of the first and last."""
     within = trial["ended"].clip(upper=end) - trial["began"].clip(lower=begin)
     return float((within.clip(lower=0) / (trial["ended"] - trial["began"])).sum())
 
 
 def search(folder: Path, slices: pd.DataFrame, fold: int, epochs: int, setup: Setup) -> Trials:
-    """A search that has come as far as its first two trials: the baseline, and the same with augmentation."""
+    """Run the first two trials of a search: the baseline, and the same with augmentation."""
     trainable = tune.with_parameters(
         train, folder=folder, slices=slices, fold=fold, epochs=epochs, setup=setup
     )
@@ -198,7 +198,7 @@ def search(folder: Path, slices: pd.DataFrame, fold: int, epochs: int, setup: Se
                 metric="auc",
                 mode="max",
                 search_alg=OptunaSearch(points_to_evaluate=points),
-                # A grace of all epochs: what is timed are whole trials.
+                # The grace covers all epochs, so that whole trials are timed.
                 scheduler=ASHAScheduler(max_t=epochs, grace_period=epochs),
                 num_samples=AT_ONCE,
                 max_concurrent_trials=AT_ONCE,
@@ -209,12 +209,12 @@ def search(folder: Path, slices: pd.DataFrame, fold: int, epochs: int, setup: Se
         results = tuner.fit()
     if results.num_errors:
         raise RuntimeError(f"trials failed: {results.errors[0]}")
-    # In the order in which the trials were made, which is that of the points.
+    # In the order of creation, which is that of the points.
     return Trials([pd.DataFrame(result.metrics_dataframe) for result in results], called)
 
 
 def write_images(store: SliceStore, folder: Path) -> pd.DataFrame:
-    """A PNG a slice outside the test set, and the table that goes with them: file, fold, and a column a label."""
+    """Write a PNG per slice outside the test set, and return their table: file, fold, and a column per label."""
     for row in store.train:
         grey = np.rint(apply_window(store.hu[row], WINDOWS["brain"]) * 255).astype(np.uint8)
         cv2.imwrite(str(folder / f"{row}.png"), grey)
@@ -242,7 +242,7 @@ def measure(
         "best": asdict(best),
         "epochs": epochs,
         "s_per_epoch": trials.seconds_per_epoch(),
-        # By the pilots' ratio, so that what short epochs lose does not count against it.
+        # By the pilots' ratio, so that the overhead of short epochs doesn't count against it.
         "s_per_epoch_float32": trials.seconds_per_epoch() * rates[best] / float32_rate,
         "start_s": trials.start_s,
         "baseline_auc": trials.reports[0]["auc"].tolist(),

@@ -1,6 +1,6 @@
 """Hyperparameter search for intracranial hemorrhage detection on head CT.
 
-The few verbs of the Python API stand here; each is imported when it is first asked for.
+The public Python API. Each name is imported on first use.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""A search as one call from Python."""
+"""Run a search with one call from Python."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 def search(
     data: str | Path, space: str | Path | Space = "quick", *, console: Console | None = None, **settings: Any
 ) -> "RankedResults":
-    """Search for the best recipe on a slice store; `settings` are the fields of `SearchSettings`.
+    """Search for the best recipe on a slice store and return the ranked results.
+
+    `settings` are the fields of `SearchSettings`.
 
     Raises:
-        InputError: something asked for can't be used, or no trial finished an epoch.
+        InputError: an argument can't be used, or no trial finished an epoch.
     """
     from analysis.results import RankedResults
 

@@ -2,4 +2,4 @@
 
 
 class InputError(ValueError):
-    """Wrong input. The message alone gives rule, value, place and mend; commands exit with 2."""
+    """Bad input. The message states the rule, the value, where it is and how to fix it; commands exit with 2."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and folders and files that somebody else may have made."""
+"""Atomic writes, and safe reading of untrusted files and folders."""
 
 import os
 import secrets
@@ -11,7 +11,7 @@ from ichtune.errors import InputError
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
-    """Gives the name to write to; at the end the file takes the place of `path`, after an error it is gone."""
+    """Yield a temporary file to write to, which replaces `path` on success and is deleted on error."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         yield beside
@@ -21,16 +21,16 @@ def replacing(path: Path) -> Generator[Path]:
 
 
 def read_bounded(path: Path, most: int) -> str:
-    """The text of a UTF-8 file of at most so many bytes.
+    """Return the text of a UTF-8 file of at most `most` bytes.
 
     Raises:
-        InputError: the file is larger, or no UTF-8 text.
+        InputError: the file is larger, or not UTF-8.
         OSError: it can't be read.
     """
     with open(path, "rb") as file:
         content = file.read(most + 1)
     if len(content) > most:
-        raise InputError(f"{path}: larger than {most:,} bytes, the most that such a file may have")
+        raise InputError(f"{path}: larger than {most:,} bytes, the limit for such a file")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -39,20 +39,20 @@ def read_bounded(path: Path, most: int) -> str:
 
 
 def refuse_ways_out(folder: Path) -> None:
-    """Refuse a folder that holds a symbolic link out of itself, or anything but files and folders.
+    """Refuse a folder that contains a symbolic link out of it, or anything but files and folders.
 
-    Somebody else may have made it: a link would have this process read or overwrite a file elsewhere, and a named pipe
-    would block it for ever. The folder itself may be reached by a link.
+    The folder may be untrusted: a link could make this process read or overwrite a file elsewhere, and a named pipe
+    would block it forever. The folder itself may be a link.
 
     Raises:
-        InputError: with the place and the mend.
+        InputError: it contains one; the message says where and how to fix it.
     """
     root = folder.resolve()
     waiting = [root]
     while waiting:
         try:
             items = list(os.scandir(waiting.pop()))
-        except FileNotFoundError:  # another process has just taken it away
+        except FileNotFoundError:  # another process has just removed it
             continue
         for item in items:
             if item.is_symlink():

@@ -1,4 +1,4 @@
-"""JSON that somebody else may have written: bounded in size and depth, and of characters that can be written again."""
+"""Untrusted JSON: bounded in size and depth, and with only characters that can be written again."""
 
 import json
 import re
@@ -9,29 +9,29 @@ from ichtune.errors import InputError
 from ichtune.files import read_bounded
 
 MOST_BYTES: Final = 256_000_000
-"""Of a file; an epoch's record takes 3,000."""
+"""Size limit of a file; the record of an epoch takes 3,000 bytes."""
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class JsonError(InputError):
-    """A file that is no JSON, or not within the bounds; the message names the file."""
+    """A file that isn't JSON or exceeds the limits; the message names the file."""
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file.
+    """Return the value in a JSON file.
 
     Raises:
-        JsonError: the file is no JSON, too large or too deep.
+        JsonError: the file isn't JSON, or is too large or nested too deeply.
         OSError: it can't be read.
     """
     return _parse(_text(path), str(path))
 
 
 def read_json_lines(path: Path) -> list[Any]:
-    """The values in a file of one JSON text a line, without half a line at the end, which a killed process leaves.
+    """Return the values in a JSON Lines file, ignoring an unfinished last line, which a killed process leaves.
 
     Raises:
-        JsonError: a line is no JSON, or the file too large or too deep.
+        JsonError: a line isn't JSON, or the file is too large or nested too deeply.
         OSError: it can't be read.
     """
     lines = _text(path).split("\n")[:-1]
@@ -51,9 +51,9 @@ def _parse(text: str, where: str) -> Any:
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
-        raise JsonError(f"{where}: nested too deep") from None
+        raise JsonError(f"{where}: nested too deeply") from None
     except UnicodeEncodeError:
-        raise JsonError(f"{where}: half a surrogate pair, which is no character") from None
+        raise JsonError(f"{where}: half a surrogate pair, which is not a character") from None
     except ValueError as error:
         raise JsonError(f"{where}: not JSON: {str(error).partition(';')[0]}") from None
     return value

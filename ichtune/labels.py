@@ -1,4 +1,4 @@
-"""The six labels of a slice, their order everywhere, and their weights in the challenge's log loss."""
+"""The six labels of a slice in the order used everywhere, and their weights in the challenge's log loss."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Locks between processes, held by the kernel: they end with the process that holds them, however that one ends."""
+"""Locks between processes, held by the kernel: they are released when the process ends, however it ends."""
 
 import fcntl
 import os
@@ -10,15 +10,15 @@ from pathlib import Path
 from ichtune.errors import InputError
 
 LOOK_S = 0.2
-"""Longer than `is_locked`, which holds the lock for a moment, can keep anybody out."""
+"""How long to retry: longer than `is_locked`, which holds the lock for a moment, can block anyone."""
 
 
 @contextmanager
 def locked(file: Path, refusal: str | None = None) -> Generator[None]:
-    """Keep other processes out for as long as the context lasts; `file` is there only meanwhile.
+    """Keep other processes out while the context lasts; `file` exists only during that time.
 
     Raises:
-        InputError: another process is in, with `refusal` as its message; without one this waits for it.
+        InputError: another process holds the lock, with `refusal` as the message. Without `refusal`, waits instead.
     """
     mode = fcntl.LOCK_EX if refusal is None else fcntl.LOCK_EX | fcntl.LOCK_NB
     deadline = time.monotonic() + LOOK_S
@@ -31,7 +31,7 @@ def locked(file: Path, refusal: str | None = None) -> Generator[None]:
                     time.sleep(LOOK_S / 10)
                     continue
                 raise InputError(refusal or "") from None
-            # The one before may have removed the file after it was opened here: then this lock keeps nobody out.
+            # The previous holder may have removed the file after it was opened here: then this lock keeps nobody out.
             if not _is_at(stream.fileno(), file):
                 continue
             try:
@@ -42,7 +42,7 @@ def locked(file: Path, refusal: str | None = None) -> Generator[None]:
 
 
 def is_locked(file: Path) -> bool:
-    """Whether a process holds the lock at the moment."""
+    """Whether a process holds the lock right now."""
     try:
         with open(file) as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)

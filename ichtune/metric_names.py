@@ -1,4 +1,4 @@
-"""The metrics that a search records: their names, which way is better, and how a person reads them."""
+"""The metrics that a search records: their names, which direction is better, and how to read them."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -12,14 +12,14 @@ class Metric:
 
     name: str
     words: str
-    """As in a sentence."""
+    """Its name in a sentence."""
     meaning: str
-    """A sentence for somebody who meets it for the first time, without its full stop."""
+    """A sentence that explains it to a newcomer, without its full stop."""
     direction: Literal["max", "min"] = "max"
     averaged: bool = False
-    """Whether it is of single labels and stands for their mean where none is named."""
+    """Whether it is computed per label, and is the mean over labels when none is named."""
     by_label: bool = False
-    """Whether each label's own value is recorded too, as `auc_subdural`."""
+    """Whether each label's own value is recorded too, such as `auc_subdural`."""
 
 
 _ALL: Final = (
@@ -34,7 +34,7 @@ _ALL: Final = (
     Metric(
         "average_precision",
         "average precision",
-        "Average precision is how pure the list of slices stays while it is read from the most to the least "
+        "Average precision is how pure the list of slices stays when read from the most to the least "
         "suspicious; guessing scores the prevalence, 1 is perfect",
         averaged=True,
         by_label=True,
@@ -60,13 +60,13 @@ _ALL: Final = (
     Metric(
         "precision",
         "precision",
-        "Precision is the share of true ones among the slices that are called positive at threshold 0.5",
+        "Precision is the share of slices called positive at threshold 0.5 that really are",
         averaged=True,
     ),
     Metric(
         "recall",
         "recall",
-        "Recall (sensitivity) is the share of the positive slices that are called positive at threshold 0.5",
+        "Recall (sensitivity) is the share of positive slices that are called positive at threshold 0.5",
         averaged=True,
     ),
     Metric(
@@ -84,23 +84,23 @@ _ALL: Final = (
     ),
 )
 METRICS: Final = {metric.name: metric for metric in _ALL}
-"""By name, in the order of tables."""
+"""By name, in the order in which tables list them."""
 
 
 def named(metric: str) -> tuple[Metric, str]:
-    """The metric, and the label that it is of, as `auc_subdural` is of subdural; empty for all of them."""
+    """Return the metric and its label: `auc_subdural` is AUC of subdural. The label is empty for all of them."""
     label = next((label for label in LABELS if metric.endswith(f"_{label}")), "")
     return METRICS[metric.removesuffix(f"_{label}")], label
 
 
 def in_words(metric: str) -> str:
-    """`AUC`, `AUC of subdural`, `weighted log loss`."""
+    """Return a metric's name in words: `AUC`, `AUC of subdural`, `weighted log loss`."""
     found, label = named(metric)
     return f"{found.words} of {label}" if label else found.words
 
 
 def meaning(metric: str) -> str:
-    """A sentence on how to read it."""
+    """Return a sentence on how to read a metric."""
     found, label = named(metric)
     over = "; the mean over the labels is taken." if found.averaged and not label else "."
     return found.meaning + over

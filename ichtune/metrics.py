@@ -1,4 +1,4 @@
-"""How good probabilities are for known labels, and what no skill at all would score."""
+"""Scores of predicted probabilities against known labels, and the scores of a model without skill."""
 
 from typing import Final
 
@@ -8,27 +8,27 @@ from ichtune.labels import CHALLENGE_WEIGHTS, LABELS
 from ichtune.metric_names import METRICS, named
 
 THRESHOLD: Final = 0.5
-# Beyond any loss that a training in its right mind shows, and still a number that a plot can hold.
+# Higher than any loss in a sane training, and still a number that can be plotted.
 _WORST_LOSS: Final = 1e6
-# The challenge's score clips probabilities so that a certain error costs much, not everything.
+# The challenge's score clips probabilities, so that a confident error is expensive but not infinitely so.
 _CLIP: Final = 1e-15
 _BY_LABEL: Final = [name for name, metric in METRICS.items() if metric.by_label]
 
 
 def evaluate(probs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """All metrics of probabilities `[N, 6]` against labels `[N, 6]` (NaN = unknown, left out).
+    """Return all metrics of probabilities `[N, 6]` against labels `[N, 6]` (NaN = unknown, ignored).
 
     - `auc`, `average_precision`: area under the ROC curve, and scikit-learn's average precision, of each label
       (`auc_epidural`, ...) and as their mean; ties count half.
-    - `f1`, `precision`, `recall` at threshold 0.5: mean over labels; precision is 0 where nothing is called
+    - `f1`, `precision`, `recall` at threshold 0.5: mean over labels; precision is 0 if nothing is called
       positive.
     - `subset_accuracy`: share of slices whose known labels are all right. `hamming_score`: share of known labels
       that are right (1 - Hamming loss).
-    - `weighted_log_loss`: the RSNA 2019 challenge's, "any" weighing twice, over the known labels.
-    - `defined_labels`: the number of labels with a positive and a negative. The others are NaN and no part of a
-      mean; with none defined the mean is NaN.
+    - `weighted_log_loss`: that of the RSNA 2019 challenge, with "any" counted twice, over the known labels.
+    - `defined_labels`: the number of labels with a positive and a negative. The others are NaN and left out
+      of means; if none is defined, the mean is NaN.
 
-    Probabilities that are not finite make every metric NaN, `defined_labels` excepted.
+    Non-finite probabilities make every metric except `defined_labels` NaN.
     """
     positive, negative = labels > 0.5, labels <= 0.5
     defined = positive.any(axis=0) & negative.any(axis=0)
@@ -55,25 +55,25 @@ _OVERALL: Final = ("subset_accuracy", "hamming_score", "weighted_log_loss")
 
 
 def no_skill(labels: np.ndarray, train_prevalence: np.ndarray) -> dict[str, dict[str, float]]:
-    """The scores to beat: calling every slice negative, and each label's prevalence in the training part `[6]`."""
+    """Return the scores to beat: every slice called negative, and each label's training prevalence `[6]` predicted."""
     rows = {"always negative": np.zeros(len(LABELS)), "prevalence": train_prevalence}
     return {name: evaluate(np.broadcast_to(row, labels.shape), labels) for name, row in rows.items()}
 
 
 def higher_is_better(metric: str) -> bool:
-    """Whether more of a metric is better."""
+    """Whether a higher value of a metric is better."""
     return named(metric)[0].direction == "max"
 
 
 def is_defined(metric: str, labels: np.ndarray) -> bool:
-    """Whether predictions have a value of a metric at all against these labels `[N, 6]`, whatever they are."""
+    """Whether a metric is defined for these labels `[N, 6]`, whatever the predictions."""
     if metric == "loss":
         return not np.isnan(labels).all()
     return bool(np.isfinite(evaluate(np.full(labels.shape, 0.5), labels)[metric]))
 
 
 def worst(metric: str) -> float:
-    """The worst finite value of a metric, to report in place of one that is not finite."""
+    """Return the worst finite value of a metric, to report in place of a non-finite one."""
     return 0.0 if higher_is_better(metric) else _WORST_LOSS
 
 
@@ -82,7 +82,7 @@ def _per_label(probs: np.ndarray, positive: np.ndarray, negative: np.ndarray) ->
     called = probs >= THRESHOLD
     true, false = (called & positive).sum(axis=0), (called & negative).sum(axis=0)
     missed = positive.sum(axis=0) - true
-    # The guards only touch labels that are not defined, and precision where nothing is called positive.
+    # The guards only affect undefined labels, and precision where nothing is called positive.
     return {
         "auc": auc,
         "average_precision": average_precision,
@@ -105,19 +105,19 @@ def _overall(probs: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> d
 
 
 def log_losses(probs: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """The log loss of each probability, of the same shape; clipped, so that a certain error costs much, not all."""
+    """Return the log loss of each probability, in the same shape; clipped, so that no error costs infinitely much."""
     clipped = np.clip(probs.astype(np.float64), _CLIP, 1 - _CLIP)
     return -np.log(np.where(positive, clipped, 1 - clipped))
 
 
 def _ranking(probs: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """AUC and average precision of each label `[6]` from one sort a label; unknown entries count as neither."""
+    """Return AUC and average precision of each label `[6]` from one sort per label, ignoring unknown entries."""
     scores = np.ascontiguousarray(probs.T)
     order = np.argsort(-scores, axis=1)
     true = np.take_along_axis(positive.T, order, axis=1).cumsum(axis=1)
     false = np.take_along_axis(negative.T, order, axis=1).cumsum(axis=1)
     scores = np.take_along_axis(scores, order, axis=1)
-    # The curves have a point where a run of equal scores ends; all else is on the way there.
+    # The curves have a point only where a run of equal scores ends.
     ends = np.ones(scores.shape, dtype=bool)
     ends[:, :-1] = scores[:, 1:] != scores[:, :-1]
     true_before, false_before = _at_last_end(true, ends), _at_last_end(false, ends)
@@ -130,7 +130,7 @@ def _ranking(probs: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> t
 
 
 def _at_last_end(counts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """What the running counts were at the last end of a run before each position; they only grow."""
+    """Return the running counts at the last end of a run before each position; they never decrease."""
     before = np.zeros_like(counts)
     np.maximum.accumulate(np.where(ends, counts, 0)[:, :-1], axis=1, out=before[:, 1:])
     return before

@@ -1,4 +1,4 @@
-"""Settings that are also options of a command: default, help, flag and limits in one place, the field itself."""
+"""Settings that are also command-line options: default, help, flag and limits are defined once, at the field."""
 
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Final
@@ -8,18 +8,18 @@ _KEY: Final = "option"
 
 @dataclass(frozen=True)
 class Option:
-    """How a field of a settings' dataclass is given on the command line, or as a variable."""
+    """How to set a field of a settings dataclass by flag or environment variable."""
 
     name: str
-    """The field's."""
+    """Name of the field."""
     default: Any
     help: str
     flag: str
     """`--time-budget`"""
     limits: dict[str, Any]
-    """`min`, `max`, `metavar`: what typer takes."""
+    """Keyword arguments for typer: `min`, `max`, `metavar`."""
     recipe_key: str
-    """The recipe's key that it changes, as `training.epochs`; empty for settings that change none."""
+    """The recipe key that it changes, such as `training.epochs`; empty if it changes none."""
 
     @property
     def variable(self) -> str:
@@ -28,12 +28,12 @@ class Option:
 
 
 def option(default: Any, help: str, *, flag: str = "", recipe_key: str = "", **limits: Any) -> Any:
-    """A dataclass's field that is an option; the flag is by default the field's name."""
+    """Return a dataclass field that is also an option; the flag defaults to the field's name."""
     return field(default=default, metadata={_KEY: (help, flag, recipe_key, limits)})
 
 
 def options_of(settings: Any) -> list[Option]:
-    """The options of a settings' dataclass, in the order of its fields."""
+    """Return the options of a settings dataclass, in the order of its fields."""
     return [_option(found) for found in fields(settings) if _KEY in found.metadata]
 
 

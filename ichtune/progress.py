@@ -1,4 +1,4 @@
-"""How far long work is: a bar with rate and time left on a terminal, a line every so often in a log."""
+"""Progress of long work: a bar with rate and time left on a terminal, an occasional line in a log."""
 
 import time
 from collections.abc import Callable, Generator
@@ -20,12 +20,12 @@ from rich.text import Text
 LOG_EVERY_S = 10.0
 
 Report = Callable[[int, int, str], None]
-"""Called with the work done, the total, and a remark."""
+"""Called with the amount done, the total, and a remark."""
 
 
 @contextmanager
 def progress(what: str, unit: str, console: Console) -> Generator[Report]:
-    """Gives the function to report progress with; `what` is being done to `unit`s."""
+    """Yield the function to report progress with; `what` is being done to `unit`s."""
     if console.is_terminal:
         with _bar(unit, console) as bar:
             task = bar.add_task(what, total=None, remark="")
@@ -58,7 +58,7 @@ class _Rate(ProgressColumn):
 
 
 class _LogLines:
-    """Reports as plain lines: the first, the last, and one every LOG_EVERY_S seconds between."""
+    """Prints progress as plain lines: the first, the last, and one every LOG_EVERY_S seconds in between."""
 
     def __init__(self, what: str, unit: str, console: Console) -> None:
         self.what, self.unit, self.console = what, unit, console

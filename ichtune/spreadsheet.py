@@ -1,4 +1,4 @@
-"""CSV that a spreadsheet opens without computing anything: a text in it is never a formula."""
+"""CSV that is safe to open in a spreadsheet: no text in it is a formula."""
 
 from typing import Any, Final
 
@@ -7,14 +7,14 @@ import pandas as pd
 from ichtune.safe_console import printable
 
 _FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a formula begins with in Excel, LibreOffice or Google Sheets, the last four as East Asian wide characters."""
+"""What formulas start with in Excel, LibreOffice or Google Sheets; the last four are full-width characters."""
 
 
 def csv_text(frame: pd.DataFrame) -> str:
-    """The frame as CSV without its index.
+    """Return the frame as CSV, without its index.
 
-    A text that a spreadsheet would take for a formula gets an apostrophe before it, and control characters stand as
-    their codes; numbers, also those written as texts, stay as they are.
+    Text that a spreadsheet would take for a formula gets a leading apostrophe, and control characters become codes.
+    Numbers stay as they are, including those stored as text.
     """
     safe = frame.rename(columns=as_text)
     for place, kind in enumerate(safe.dtypes):
@@ -25,7 +25,7 @@ def csv_text(frame: pd.DataFrame) -> str:
 
 
 def as_text(value: Any) -> Any:
-    """A text as a spreadsheet shows it; other values as they are."""
+    """Return text made safe for a spreadsheet; other values unchanged."""
     if not isinstance(value, str):
         return value
     formula = value.lstrip().startswith(_FORMULA) or value[:1] in ("\t", "\r", "\n")

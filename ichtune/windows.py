@@ -1,4 +1,4 @@
-"""CT display windows: Hounsfield units in, grey values in 0..1 out."""
+"""CT display windows, from Hounsfield units to grey values in 0..1."""
 
 from typing import NamedTuple
 
@@ -19,10 +19,10 @@ class Window(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Window":
-        """Read a preset's name (`brain`) or `C/W` (`40/80`).
+        """Parse the name of a preset (`brain`) or `C/W` (`40/80`).
 
         Raises:
-            InputError: neither of the two, or a width that is not above zero.
+            InputError: it is neither, or the width isn't positive.
         """
         if text in WINDOWS:
             return WINDOWS[text]
@@ -30,13 +30,13 @@ class Window(NamedTuple):
             center, width = (float(part) for part in text.split("/"))
         except ValueError:
             known = ", ".join(WINDOWS)
-            raise InputError(f"window {text!r} is neither C/W (as 40/80) nor one of {known}") from None
+            raise InputError(f"window {text!r} is neither C/W (e.g. 40/80) nor one of {known}") from None
         if not (np.isfinite(center) and np.isfinite(width) and width > 0):
             raise InputError(f"window {text!r}: center and width must be finite and the width above zero")
         return cls(center, width)
 
 
-# Center/width in HU as head CT is commonly read; subdural and soft are the 2nd place solution's of RSNA 2019.
+# Center/width in HU as commonly used for head CT; subdural and soft are from the 2nd place solution of RSNA 2019.
 WINDOWS = {
     "brain": Window(40, 80),
     "subdural": Window(80, 200),
@@ -47,12 +47,12 @@ WINDOWS = {
 
 
 def apply_window(hu: np.ndarray, window: Window) -> np.ndarray:
-    """Grey values in 0..1 (float32, the shape of `hu`): 0 at the window's lower edge and below."""
+    """Return grey values in 0..1 (float32, the shape of `hu`): 0 at or below the window's lower edge."""
     grey = (hu.astype(np.float32) - window.low) / window.width
     return np.clip(grey, 0.0, 1.0, out=grey)
 
 
 def undo_window(grey: np.ndarray, window: Window) -> np.ndarray:
-    """HU (int16) of grey values in 0..255 that `window` made; what it cut off stays at its edges."""
+    """Return the HU (int16) of grey values in 0..255 made by `window`; clipped values stay at its edges."""
     hu = grey.astype(np.float32) * (window.width / 255) + window.low
     return np.rint(hu).astype(np.int16)

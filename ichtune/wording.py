@@ -1,4 +1,4 @@
-"""Words for messages: values as a person writes them in YAML, the name that was probably meant, commands to paste."""
+"""Wording of messages: values as written in YAML, suggestions for misspelled names, commands to paste."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 
 def shown(value: object) -> str:
-    """A value as YAML would have it, on one line: `null`, `true`, `1e-5`, `'adm'`, `[40, 80]`."""
+    """Return a value as YAML on one line: `null`, `true`, `1e-5`, `'adm'`, `[40, 80]`."""
     if isinstance(value, str):
         return repr(value)
     if isinstance(value, list | tuple):
@@ -19,11 +19,11 @@ def shown(value: object) -> str:
 
 
 def plain(value: object) -> str:
-    """As `shown`, but text without its quotes and a list without its brackets."""
+    """Like `shown`, but text without quotes and lists without brackets."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, float):
-        # Python writes 1e-05 and 2.0 where a person writes 1e-5 and 2.
+        # Python writes 1e-05 and 2.0 for 1e-5 and 2.
         return re.sub(r"e([-+])0*", lambda found: "e" + found[1].strip("+"), repr(value)).removesuffix(".0")
     if isinstance(value, list | tuple):
         return ", ".join(map(plain, value))
@@ -31,26 +31,26 @@ def plain(value: object) -> str:
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """`; did you mean 'adam'?`, or nothing where no known word is close."""
+    """Return `; did you mean 'adam'?`, or nothing if no known word is close."""
     close = get_close_matches(str(word).lower(), list(known), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def not_one_of(word: object, known: Iterable[str]) -> str:
-    """`'adm' is not one of adam, adamw; did you mean 'adam'?`"""
+    """Return `'adm' is not one of adam, adamw; did you mean 'adam'?`"""
     known = list(known)
     return f"{shown(word)} is not one of {', '.join(known)}{did_you_mean(word, known)}"
 
 
 def unknown_key(key: object, place: str, known: Iterable[str]) -> str:
-    """`unknown key 'weigth_decay' in optimizer; did you mean 'weight_decay'?`, or else the known keys."""
+    """Return `unknown key 'weigth_decay' in optimizer; did you mean 'weight_decay'?`, or else list the known keys."""
     known = list(known)
     inside = f" in {place}" if place else ""
-    mend = did_you_mean(key, known) or (f"; known are {', '.join(known)}" if known else "")
+    mend = did_you_mean(key, known) or (f"; known keys are {', '.join(known)}" if known else "")
     return f"unknown key {str(key)!r}{inside}{mend}"
 
 
 def pasteable(*words: object) -> str:
-    """A command as it can be pasted into a shell, by way of uv where that runs this process."""
+    """Return a command to paste into a shell, with `uv run` if uv runs this process."""
     through = ["uv", "run"] if os.environ.get("UV") else []
     return shlex.join([*through, *map(str, words)])

@@ -1,8 +1,8 @@
-"""YAML with scalars as a person means them: `1e-5` is a number, `on` and `no` are words.
+"""YAML with scalars as people mean them: `1e-5` is a number, `on` and `no` are words.
 
-PyYAML follows YAML 1.1, where `1e-5` is a text, `no` is false, `010` is eight and `1:30` is ninety. Here
-numbers are decimal, booleans are true and false alone, dates stay texts, and `None` is null. A text may come from
-anyone: it has no tags, and its size, its depth and what its aliases expand to are bounded.
+PyYAML follows YAML 1.1, where `1e-5` is a string, `no` is false, `010` is eight and `1:30` is ninety. Here
+numbers are decimal, only true and false are booleans, dates stay strings, and `None` is null. The text may be
+untrusted: tags are refused, and its size, its depth and the expansion of its aliases are limited.
 """
 
 import re
@@ -17,7 +17,7 @@ from ichtune.files import read_bounded
 
 MOST_BYTES = 1_000_000
 MOST_VALUES = 100_000
-"""Keys and values of a text, with all that its aliases stand for."""
+"""Keys and values in a document, with aliases expanded."""
 DEEPEST = 50
 """Levels of lists and mappings."""
 
@@ -38,21 +38,21 @@ _RULES = {
 
 
 class YamlError(InputError):
-    """A text that is no YAML, or not of the expected shape; the message names the line."""
+    """Text that isn't YAML or not of the expected shape; the message names the line."""
 
 
 class _Loader(yaml.SafeLoader):
     def __init__(self, stream: str) -> None:
         super().__init__(stream)
-        self.deep_construct = True  # so that an alias to its own parent is an error, not an endless value
+        self.deep_construct = True  # so that an alias to its own parent is an error, not an infinite value
         self._depth = 0
         self._extents: dict[yaml.Node, tuple[int, int]] = {}
-        """How many values each finished node holds, and on how many levels."""
+        """How many values each finished node holds, and how many levels deep."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()
         if getattr(event, "tag", None) is not None:
-            _refuse(f"a tag ({event.tag}); only plain values are allowed", event)
+            _refuse(f"tag {event.tag}; only plain values are allowed", event)
         self._depth += 1
         if self._depth > DEEPEST:
             _refuse(f"more than {DEEPEST} levels of nesting", event)
@@ -66,22 +66,24 @@ class _Loader(yaml.SafeLoader):
             )
             values, depth = self._extents[node]
             if values > MOST_VALUES:
-                _refuse(f"more than {MOST_VALUES:,} values, with all that aliases stand for", event)
+                _refuse(f"more than {MOST_VALUES:,} values with aliases expanded", event)
             if depth > DEEPEST:
-                _refuse(f"more than {DEEPEST} levels of nesting, by way of aliases", event)
+                _refuse(f"more than {DEEPEST} levels of nesting with aliases expanded", event)
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: set[str] = set()
         for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
             if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value!r} stands twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"duplicate key {key.value!r}", problem_mark=key.start_mark
+                )
             seen.add(key.value)
         return super().construct_mapping(node, deep=deep)
 
 
 def _parts(node: yaml.Node) -> list[yaml.Node]:
-    """The nodes right below a node."""
+    """Return the direct children of a node."""
     if isinstance(node, yaml.MappingNode):
         return [part for pair in node.value for part in pair]
     return node.value if isinstance(node, yaml.SequenceNode) else []
@@ -94,11 +96,11 @@ def _refuse(problem: str, event: yaml.Event) -> NoReturn:
 class _Dumper(yaml.SafeDumper):
     def serialize(self, node: yaml.Node) -> None:
         if isinstance(node, yaml.CollectionNode):
-            node.flow_style = False  # the whole text, however short, is a line a key
+            node.flow_style = False  # even a short document has one key per line
         super().serialize(node)
 
     def ignore_aliases(self, data: object) -> bool:
-        return True  # a person reads it: no &id001
+        return True  # people read it: no &id001
 
     def represent_sequence(
         self, tag: str, sequence: Iterable, flow_style: bool | None = None
@@ -110,7 +112,7 @@ class _Dumper(yaml.SafeDumper):
     def represent_mapping(
         self, tag: str, mapping: Iterable, flow_style: bool | None = None
     ) -> yaml.MappingNode:
-        """`{loguniform: [1.0e-05, 0.01]}` on one line, what is longer or deeper on a line a key."""
+        """Put `{loguniform: [1.0e-05, 0.01]}` on one line, and longer or deeper mappings on one line per key."""
         node = super().represent_mapping(tag, mapping, flow_style)
         flat = all(isinstance(value, yaml.ScalarNode) or value.flow_style for _, value in node.value)
         node.flow_style = flat and len(node.value) <= 2
@@ -124,10 +126,10 @@ for _yaml_class in (_Loader, _Dumper):
 
 
 def read_yaml(path: Path) -> dict:
-    """The mapping that a YAML file holds.
+    """Return the mapping in a YAML file.
 
     Raises:
-        YamlError: no such file, too large, not UTF-8, no YAML, or not a mapping; with the line.
+        YamlError: the file is missing, too large, not UTF-8, not YAML, or not a mapping; names the line.
     """
     try:
         text = read_bounded(path, MOST_BYTES)
@@ -141,25 +143,25 @@ def read_yaml(path: Path) -> dict:
 
 
 def parse_yaml(text: str, where: str) -> dict:
-    """The mapping that a YAML text holds; `where` names the text in messages.
+    """Return the mapping in YAML text; `where` names the text in messages.
 
     Raises:
-        YamlError: no YAML, a duplicate key, or not a mapping; with the line.
+        YamlError: it isn't YAML, has a duplicate key, or isn't a mapping; names the line.
     """
     value = parse_yaml_value(text, where)
     if value is None:
-        raise YamlError(f"{where}, line 1: is empty; a mapping of keys to values is wanted")
+        raise YamlError(f"{where}, line 1: is empty; must be a mapping of keys to values")
     if not isinstance(value, dict):
         kind = "a list" if isinstance(value, list) else "a single value"
-        raise YamlError(f"{where}, line {_first_line(text)}: holds {kind}; a mapping (key: value) is wanted")
+        raise YamlError(f"{where}, line {_first_line(text)}: holds {kind}; must be a mapping (key: value)")
     return value
 
 
 def parse_yaml_value(text: str, where: str) -> object:
-    """Any YAML value, as the right side of `--set key=value`.
+    """Return any YAML value, such as the right side of `--set key=value`.
 
     Raises:
-        YamlError: no YAML, or a duplicate key; with the line.
+        YamlError: it isn't YAML or has a duplicate key; names the line.
     """
     try:
         return yaml.load(text.removeprefix("\ufeff"), Loader=_Loader)
@@ -169,25 +171,25 @@ def parse_yaml_value(text: str, where: str) -> object:
         raise YamlError(f"{where}, line {line}: {_plainly(error)}") from None
     except ValueError as error:  # an integer of thousands of digits
         raise YamlError(f"{where}: {str(error).partition(';')[0]}") from None
-    except yaml.YAMLError as error:  # a character that no text file holds
+    except yaml.YAMLError as error:  # a character that text files don't contain
         raise YamlError(f"{where}: {error}") from None
 
 
 def write_yaml(data: dict) -> str:
-    """YAML text of plain values that `parse_yaml` reads back equal."""
+    """Return plain values as YAML that `parse_yaml` reads back unchanged."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
 def _plainly(error: yaml.MarkedYAMLError) -> str:
     problem = error.problem or str(error)
     if "'\\t'" in problem:
-        return "a tab can't indent YAML; use spaces"
+        return "YAML can't be indented with tabs; use spaces"
     if "expected a single document" in str(error):
-        return "a second document begins (---); one is wanted"
+        return "a second document begins (---); there must be only one"
     return ", ".join(part for part in (error.context, problem) if part)
 
 
 def _first_line(text: str) -> int:
-    """The line of the first character that is neither blank nor a comment."""
+    """Return the number of the first line that is neither blank nor a comment."""
     lines = enumerate(text.splitlines(), start=1)
     return next((number for number, line in lines if line.strip() and not line.lstrip().startswith("#")), 1)

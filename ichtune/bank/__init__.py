@@ -1,1 +1,1 @@
-"""The feature bank: what a frozen backbone sees in every slice and view, computed once."""
+"""The feature bank: a frozen backbone's features of every slice and view, computed once."""

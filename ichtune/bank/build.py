@@ -1,4 +1,4 @@
-"""How the feature bank is computed: in chunks that any process may take, each by one process only."""
+"""Computing the feature bank: in chunks that any process can take, each computed by one process only."""
 
 import hashlib
 import os
@@ -37,7 +37,7 @@ FLOAT16: Final = torch.finfo(torch.float16)
 
 
 class Chunk(NamedTuple):
-    """Rows of a part that are computed together: the chunk's number in the part, and the store's rows (int64)."""
+    """Rows of a part that are computed together: the chunk's number in the part, and the store rows (int64)."""
 
     index: int
     rows: np.ndarray
@@ -45,12 +45,12 @@ class Chunk(NamedTuple):
 
 Work = Sequence[tuple[BankPart, Chunk]]
 Run = Callable[[Work], Iterable[int]]
-"""Calls `compute_chunk` for all of the work, anywhere and in any order, and gives the rows that each one computed."""
+"""Calls `compute_chunk` for all the work, anywhere and in any order, and yields how many rows each computed."""
 Report = Callable[[int, int, str], None]
 
 
 def compute_in_turn(work: Work) -> Iterator[int]:
-    """Computes the work in this process, with as many threads as torch uses here."""
+    """Compute the work in this process, with as many threads as torch uses here."""
     for part, chunk in work:
         yield compute_chunk(part, chunk, threads=torch.get_num_threads())
 
@@ -58,14 +58,14 @@ def compute_in_turn(work: Work) -> Iterator[int]:
 def build(
     parts: Sequence[BankPart], *, run: Run = compute_in_turn, progress: Report = lambda *_: None
 ) -> None:
-    """Compute what the parts still lack; returns when all are finished.
+    """Compute whatever the parts still lack; returns when all are finished.
 
-    Processes that build the same parts at the same time share the work, and one that is killed loses the chunk
-    it was at. Parts that are there already are compared with their checksums first. `progress` is called with the
-    rows that are done, those of all parts, and nothing else.
+    Processes that build the same parts at the same time share the work; one that is killed loses only the chunk it
+    was computing. Finished parts are first verified against their checksums. `progress` is called with the number of
+    finished rows, the total over all parts, and an empty remark.
 
     Raises:
-        BankError: a part is damaged, or the store, the weights or the libraries are no longer those of its key.
+        BankError: a part is damaged, or the store, weights or libraries no longer match its key.
         InputError: features that float16 can't hold.
     """
     total = sum(part.count for part in parts)
@@ -84,7 +84,7 @@ def build(
 
 
 def missing_chunks(part: BankPart) -> list[Chunk]:
-    """The chunks of a part that nobody has computed yet."""
+    """Return the chunks of a part that haven't been computed yet."""
     if is_finished(part):
         return []
     rows = part_rows(_open_store(part.store, part.key.store), part.key.level)
@@ -93,20 +93,20 @@ def missing_chunks(part: BankPart) -> list[Chunk]:
 
 
 def compute_chunk(part: BankPart, chunk: Chunk, *, threads: int) -> int:
-    """Compute and keep one chunk, on the GPU if there is one; gives the number of rows that it computed.
+    """Compute and save one chunk, on the GPU if there is one; return the number of rows computed.
 
-    That is 0 where the chunk is already there or another process is computing it. `threads` becomes torch's
-    number of threads in this process, and as many others render images while the network computes.
+    That is 0 if the chunk exists already or another process is computing it. Sets torch's number of threads in this
+    process to `threads`, and renders images in as many others while the network computes.
 
     Raises:
-        BankError: the store, the weights or the libraries are not those of the part's key.
+        BankError: the store, weights or libraries don't match the part's key.
         InputError: features that float16 can't hold.
     """
     if is_finished(part):
         return 0
     _make_folder(part)
     try:
-        # The lock is the kernel's: it goes with the process that holds it, however that one ends.
+        # The kernel releases the lock when the process that holds it ends, however it ends.
         with FileLock(_chunk_file(part, chunk.index).with_suffix(".lock"), timeout=0):
             if _chunk_file(part, chunk.index).is_file() or is_finished(part):
                 return 0
@@ -115,14 +115,14 @@ def compute_chunk(part: BankPart, chunk: Chunk, *, threads: int) -> int:
     except Timeout:
         return 0
     except FileNotFoundError:
-        # Another process has finished the part this moment, and taken its folder of chunks away.
+        # Another process has just finished the part and removed its folder of chunks.
         if is_finished(part):
             return 0
         raise
 
 
 def finish_part(part: BankPart) -> None:
-    """Put the chunks of a part, all of which must be there, together as its features."""
+    """Join the chunks of a part, all of which must exist, into its features."""
     with FileLock(part.folder / "lock"):
         if not is_finished(part):
             files = [_chunk_file(part, index) for index in range(-(-part.count // CHUNK_ROWS))]
@@ -135,7 +135,7 @@ def _make_folder(part: BankPart) -> None:
         (part.folder / "chunks").mkdir(parents=True, exist_ok=True)
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise BankError(
-            f"{part.bank}: the feature bank can't be written here ({error.strerror}); give another folder by --bank"
+            f"{part.bank}: the feature bank can't be written here ({error.strerror}); choose another folder with --bank"
         ) from None
     with FileLock(part.folder / "lock"):
         if not (part.folder / "key.json").is_file():
@@ -152,7 +152,7 @@ def _chunk(file: Path) -> np.ndarray:
     try:
         return map_array(file)
     except (ValueError, EOFError) as error:
-        raise BankError(f"{file}: damaged ({error}); delete it to have it computed anew") from None
+        raise BankError(f"{file}: damaged ({error}); delete it to recompute it") from None
 
 
 class _Hashed:
@@ -185,7 +185,7 @@ def _write(path: Path, features: np.ndarray) -> None:
 
 
 def _features(part: BankPart, rows: np.ndarray, threads: int) -> np.ndarray:
-    """Features of the store's rows as they are kept, float16 `[n, D]`."""
+    """Return features of the store's rows as saved, float16 `[n, D]`."""
     torch.set_num_threads(threads)
     key, device = part.key, torch.device("cuda" if torch.cuda.is_available() else "cpu")
     backbone = _backbone(part, device)
@@ -198,37 +198,37 @@ def _features(part: BankPart, rows: np.ndarray, threads: int) -> np.ndarray:
 
 
 def _as_float16(features: torch.Tensor, part: BankPart, rows: np.ndarray) -> np.ndarray:
-    largest = features.abs().max().item()  # NaN where there is one
+    largest = features.abs().max().item()  # NaN if there is one
     if largest == 0 or FLOAT16.smallest_normal <= largest <= FLOAT16.max:
         return features.half().numpy()
     raise InputError(
-        f"model.backbone: the largest feature that {part.key.backbone} with {part.model.weights} weights gives for "
+        f"model.backbone: the largest feature of {part.key.backbone} with {part.model.weights} weights on "
         f"rows {rows[0]} to {rows[-1]} ({part.key.level}, view {part.key.view}) is {largest:.3g}; float16 holds "
-        f"{FLOAT16.smallest_normal:.2g} to {FLOAT16.max:.0f}. Random weights vanish or explode so in deep networks: "
-        "take ImageNet weights (--set model.weights=imagenet) or another backbone"
+        f"{FLOAT16.smallest_normal:.2g} to {FLOAT16.max:.0f}. Features of deep networks with random weights can vanish "
+        "or explode: use ImageNet weights (--set model.weights=imagenet) or another backbone"
     )
 
 
 def _backbone(part: BankPart, device: torch.device) -> Backbone:
-    """The part's backbone, checked to be the one that its key was made with."""
+    """Return the part's backbone, checked against the part's key."""
     if part.key.versions != library_versions(part.key.level):
         here = ", ".join(library_versions(part.key.level))
         raise BankError(
-            f"the bank was planned with {', '.join(part.key.versions)}, but a process that computes it has {here}; "
+            f"the bank was planned with {', '.join(part.key.versions)}, but a process computing it has {here}; "
             "use the same versions on all nodes"
         )
     backbone, weights = _built(part.model, part.seed, part.key.precision, device)
     if weights != part.key.weights:
         raise BankError(
-            f"{part.model.backbone}: its {part.model.weights} weights are not those that the bank was planned with "
-            f"(hash {weights}, not {part.key.weights}); have the same file on all nodes"
+            f"{part.model.backbone}: its {part.model.weights} weights differ from those the bank was planned with "
+            f"(hash {weights}, not {part.key.weights}); use the same file on all nodes"
         )
     return backbone
 
 
 @lru_cache(maxsize=1)
 def _built(model: Model, seed: int, precision: Precision, device: torch.device) -> tuple[Backbone, str]:
-    """A backbone and its weights' hash, built once in a process that computes many chunks."""
+    """Return a backbone and its weights' hash, built once per process."""
     backbone = build_backbone(model, seed=seed, precision=precision).eval()
     return backbone.to(device), backbone.weights_hash()
 
@@ -237,5 +237,5 @@ def _built(model: Model, seed: int, precision: Precision, device: torch.device) 
 def _open_store(path: Path, fingerprint: str) -> SliceStore:
     store = SliceStore.open(path)
     if store.fingerprint != fingerprint:
-        raise BankError(f"{path}: this store has changed since its bank was planned; start anew")
+        raise BankError(f"{path}: this store has changed since its bank was planned; run the command again")
     return store

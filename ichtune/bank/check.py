@@ -1,4 +1,4 @@
-"""Whether finished features are still those that were computed, by the checksum that was written with them."""
+"""Verification of finished features against the checksums written with them."""
 
 import hashlib
 import os
@@ -12,26 +12,26 @@ from ichtune.progress import Report
 
 
 def verify(parts: Sequence[BankPart], report: Report = lambda *_: None) -> None:
-    """Compare finished parts with their checksums; each once in a process, as that reads all of it.
+    """Compare finished parts with their checksums, once per process because it reads them completely.
 
-    Parts that an earlier version computed have no checksum, and are taken as they are. `report` is called with the
-    views that are compared, and those of all parts.
+    Parts from an earlier version have no checksum and are accepted as they are. `report` is called with the number of
+    rows compared, and the total over all parts.
 
     Raises:
-        BankError: the features of a part were altered.
+        BankError: the features of a part have changed.
     """
     done, total = 0, sum(part.count for part in parts)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing leaves other threads alone
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing releases the GIL
         for part, sound in zip(parts, pool.map(_is_sound, parts), strict=True):
             if not sound:
                 pool.shutdown(cancel_futures=True)
-                raise BankError(f"{part.file}: altered since it was computed (its checksum differs); {MEND}")
+                raise BankError(f"{part.file}: changed since it was computed (its checksum differs); {MEND}")
             done += part.count
             report(done, total, "")
 
 
 def checksum_line(digest: str, part: BankPart) -> str:
-    """What a part's file of its checksum holds; `sha256sum -c` reads it too."""
+    """Return the content of a part's checksum file, in the format of `sha256sum -c`."""
     return f"{digest}  {part.file.name}\n"
 
 

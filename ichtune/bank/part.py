@@ -1,4 +1,4 @@
-"""The feature bank's parts: a frozen backbone's features of every slice in one view, and all they depend on."""
+"""Parts of the feature bank: a frozen backbone's features of every slice in one view, and what they depend on."""
 
 import hashlib
 import json
@@ -18,16 +18,16 @@ FORMAT: Final = 1
 FEATURES: Final = "features.npy"
 MOST_KEY_BYTES: Final = 100_000
 
-MEND: Final = "delete the folder to have its features computed anew"
+MEND: Final = "delete the folder to recompute its features"
 
 
 class BankError(InputError):
-    """A bank that is not there, damaged, or of other inputs than it should be."""
+    """A bank that is missing, damaged, or computed from other inputs."""
 
 
 @dataclass(frozen=True)
 class BankKey:
-    """All that a part's features depend on."""
+    """Everything that a part's features depend on."""
 
     format: int
     store: str
@@ -45,7 +45,7 @@ class BankKey:
 
     @property
     def text(self) -> str:
-        """The key as it stands in `key.json`."""
+        """The content of `key.json`."""
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
 
     @property
@@ -57,7 +57,7 @@ class BankKey:
 class BankPart:
     """One view of one level through one backbone: float16 `[count, width]`, in a folder of its own.
 
-    The level `normal` has every slice of the store, the others those outside the test set.
+    The level `normal` has every slice of the store; the other levels have those outside the test set.
     """
 
     store: Path
@@ -79,27 +79,27 @@ class BankPart:
 
     @property
     def checksum(self) -> Path:
-        """The file with the SHA-256 of the features; written before them."""
+        """The file with the features' SHA-256, written before the features."""
         return self.folder / "features.sha256"
 
 
 def bank_model(model: Model) -> Model:
-    """The model as far as its features depend on it: no head, nothing trained, windows in numbers."""
+    """Return only what a model's features depend on: no head, nothing trained, windows as numbers."""
     windows = (Window.parse(text) for text in model.windows)
     numeric = tuple(f"{window.center:g}/{window.width:g}" for window in windows)
     return model.model_copy(update={"windows": numeric, "dropout": 0.0, "train": "frozen"})
 
 
 def part_rows(store: SliceStore, level: Level) -> np.ndarray:
-    """The store's rows (int64) that a level's parts hold, in their order."""
+    """Return the store's rows (int64) that a level's parts hold, in order."""
     return np.arange(len(store)) if level == "normal" else store.train
 
 
 def is_finished(part: BankPart) -> bool:
-    """Whether the part's features are there.
+    """Whether the part's features exist.
 
     Raises:
-        BankError: what is there is damaged.
+        BankError: they are damaged.
     """
     if not part.file.is_file():
         return False
@@ -108,14 +108,14 @@ def is_finished(part: BankPart) -> bool:
 
 
 def open_features(part: BankPart) -> np.ndarray:
-    """The features of a finished part, float16 `[count, width]`, memory-mapped; writing to them changes no file.
+    """Memory-map the features of a finished part, float16 `[count, width]`; writing to them doesn't change the file.
 
     Raises:
-        BankError: they are not there, cut short, or of another key.
+        BankError: they are missing, truncated, or have another key.
     """
     if not part.file.is_file():
         raise BankError(
-            f"{part.bank}: the bank of {part.store} has no features of {part.key.backbone}, {part.key.level}, "
+            f"{part.bank}: the bank of {part.store} has no features from {part.key.backbone}, {part.key.level}, "
             f"view {part.key.view} (folder {part.folder.name}); build the bank first"
         )
     check_key(part)
@@ -125,7 +125,7 @@ def open_features(part: BankPart) -> np.ndarray:
         raise BankError(f"{part.file}: damaged ({error}); {MEND}") from error
     if features.shape != (part.count, part.width) or features.dtype != np.float16:
         raise BankError(
-            f"{part.file}: holds {features.dtype} {features.shape}, must be float16 {(part.count, part.width)}; "
+            f"{part.file}: holds {features.dtype} {features.shape}; must be float16 {(part.count, part.width)}; "
             f"{MEND}"
         )
     return features
@@ -135,8 +135,8 @@ def check_key(part: BankPart) -> None:
     """Refuse a folder whose `key.json` is not the part's own.
 
     Raises:
-        BankError: it is missing or of other features.
+        BankError: it is missing or describes other features.
     """
     file = part.folder / "key.json"
     if not file.is_file() or file.stat().st_size > MOST_KEY_BYTES or file.read_text() != part.key.text:
-        raise BankError(f"{file}: missing or of other features; {MEND}")
+        raise BankError(f"{file}: missing, or describes other features; {MEND}")

@@ -1,4 +1,4 @@
-"""Where a part of the feature bank is: in its store, in the user's cache where that is read-only, or where asked."""
+"""Where a part of the feature bank is: in its store, in the user's cache if that is read-only, or where requested."""
 
 import os
 from pathlib import Path
@@ -10,10 +10,10 @@ from ichtune.data.store import SliceStore
 
 
 def bank_place(store: SliceStore, key: BankKey, asked: str | Path | None = None) -> Path:
-    """The folder in which the part of this key has its own.
+    """Return the parent of the folder of the part with this key.
 
-    By default that is `STORE/bank`, as long as it can be written or has the features already. Elsewhere each store
-    has a folder by its fingerprint.
+    The default is `STORE/bank`, if it is writable or already has the features. Elsewhere each store has a folder named
+    by its fingerprint.
     """
     if asked:
         return Path(asked) / store.fingerprint

@@ -1,4 +1,4 @@
-"""Which parts of the feature bank a search needs: what each depends on, told by building the backbones."""
+"""Which parts of the feature bank a search needs; the backbones are built to get their keys."""
 
 import hashlib
 from collections.abc import Iterable
@@ -26,13 +26,13 @@ def plan_parts(
     precision: Precision | Literal["auto"] = "auto",
     bank: str | Path | None = None,
 ) -> list[BankPart]:
-    """The parts that these models need: `normal`, and `views` views of each other level.
+    """Return the parts that these models need: `normal`, and `views` views of each other level.
 
-    `seed` is that of the augmentation and of random weights. Models that differ in their heads alone share
-    their parts. `bank` is the folder for the parts; see `bank_place`. Nothing is computed yet.
+    `seed` is for augmentation and random weights. Models that differ only in their heads share their parts.
+    `bank` is the folder for the parts; see `bank_place`. Computes nothing yet.
 
     Raises:
-        InputError: a backbone that can't be built.
+        InputError: a backbone can't be built.
     """
     parts = {}
     for model in dict.fromkeys(map(bank_model, models)):
@@ -73,7 +73,7 @@ def _part(
 
 
 def library_versions(level: Level) -> tuple[str, ...]:
-    """The libraries whose changes change features, with major and minor version."""
+    """Return the libraries that affect features, with major and minor version."""
     versions = {"opencv": cv2.__version__}
     augmenting = () if level == "normal" else ("albumentations", "albucore", "numpy")
     versions |= {name: version(name) for name in ("torch", "torchvision", *augmenting)}

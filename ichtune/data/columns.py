@@ -1,4 +1,4 @@
-"""What a column of a label table means: whose image, which patient, which of the six labels."""
+"""The meaning of a label table's columns: which image, which patient, which of the six labels."""
 
 import re
 from collections.abc import Iterable
@@ -15,8 +15,8 @@ PATIENT_COLUMNS: Final = (
 STUDY_COLUMNS: Final = ("studyinstanceuid", "studyid", "study")
 SERIES_COLUMNS: Final = ("seriesinstanceuid", "seriesid", "series")
 
-# Abbreviations as in CQ500 and in the literature. ICH alone is any intracranial hemorrhage; an intracerebral
-# one lies within the brain's tissue.
+# Abbreviations as in CQ500 and the literature. ICH alone means any intracranial hemorrhage; an intracerebral
+# one lies within the brain tissue.
 _SUBTYPE_NAMES: Final = {
     "epidural": ("epidural", "extradural", "edh", "eph"),
     "intraparenchymal": ("intraparenchymal", "parenchymal", "intracerebral", "iph", "ichintraparenchymal"),
@@ -26,7 +26,7 @@ _SUBTYPE_NAMES: Final = {
 }
 _ANY_NAMES: Final = ("any", "anytype", "ich", "intracranial", "hemorrhagic", "haemorrhagic")
 _NONE_NAMES: Final = ("normal", "control", "healthy", "none")
-# Names that say nothing by themselves: the label of whatever the table is about, where no other column has it.
+# Ambiguous names: the label of whatever the table is about, if no other column has it.
 _GENERIC: Final = ("label", "target", "class")
 _BLEEDING: Final = "hemorrhages?|haemorrhages?|hematomas?|haematomas?|bleeding|bleeds?"
 _BLEEDING_AT_AN_END: Final = re.compile(rf"^(?:{_BLEEDING})|(?:{_BLEEDING})$")
@@ -38,13 +38,13 @@ _MEANING: Final = {
 
 
 def plain(name: str) -> str:
-    """A column's name without what people vary: case, spaces, underscores, hyphens."""
+    """Return a column's name without variations in case, spaces, underscores and hyphens."""
     return re.sub(r"[\s_\-]+", "", name).lower()
 
 
 @dataclass(frozen=True)
 class LabelColumn:
-    """A column that holds a label, or (`negated`) whether it is absent, as `No_Hemorrhage` does."""
+    """A column that holds a label, or (`negated`) its absence, such as `No_Hemorrhage`."""
 
     name: str
     label: str
@@ -52,7 +52,7 @@ class LabelColumn:
 
 
 def label_of(name: str) -> LabelColumn | None:
-    """What a `plain` column name says of the labels; None where it is none of their names."""
+    """Return the label that a `plain` column name stands for; None if it isn't a label."""
     if name in _NONE_NAMES:
         return LabelColumn(name, ANY, negated=True)
     if label := _meaning(name):
@@ -63,7 +63,7 @@ def label_of(name: str) -> LabelColumn | None:
 
 
 def label_columns(names: Iterable[str]) -> list[LabelColumn]:
-    """The columns with labels among these `plain` names, in their order."""
+    """Return the label columns among these `plain` names, in order."""
     names = list(names)
     found = [column for name in names if (column := label_of(name))]
     if any(column.label == ANY for column in found):
@@ -75,12 +75,12 @@ def label_columns(names: Iterable[str]) -> list[LabelColumn]:
 def describe_columns(
     original: dict[str, str], labels: Iterable[LabelColumn], used: Iterable[str]
 ) -> list[str]:
-    """Notes on the columns that were read under another name, and on those that were not understood.
+    """Return notes on columns that were read under another name, and on those that weren't understood.
 
     Args:
-        original: the table's own names by their `plain` ones.
+        original: the table's own names by `plain` name.
         labels: the columns that hold labels.
-        used: the `plain` names of the other columns that were read.
+        used: the `plain` names of other columns that were read.
     """
     labels = list(labels)
     absent = set(SUBTYPES) - {column.label for column in labels}

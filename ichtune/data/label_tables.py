@@ -1,4 +1,4 @@
-"""Label tables as people keep them: found, read and checked before any image is opened."""
+"""Label tables in their many forms: found, read and checked before any image is opened."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,14 +13,14 @@ from ichtune.labels import ANY, LABELS, SUBTYPES
 _TRUE = {"true", "yes"}
 _FALSE = {"false", "no"}
 _UNKNOWN = {"", "nan", "na", "n/a", "null"}
-_NO_LABEL = -1  # a cell that says neither yes nor no
+_NO_LABEL = -1  # a cell that means neither yes nor no
 
 
 def read_csv(path: Path, *, nrows: int | None = None) -> pd.DataFrame:
-    """The table in a CSV file, every value a string, columns named `plain`ly; row `i` is the file's line `i + 2`.
+    """Return the table in a CSV file, with string values and `plain` column names; row `i` is line `i + 2`.
 
     Raises:
-        InputError: the file is missing, empty, no text, or has two columns of one name.
+        InputError: the file is missing, empty or not text, or two columns have the same name.
     """
     table = _parsed(path, nrows)
     if (table.iloc[:, 0] == "").any():
@@ -30,15 +30,13 @@ def read_csv(path: Path, *, nrows: int | None = None) -> pd.DataFrame:
     names = pd.Index([plain(str(column)) for column in table.columns])
     if not names.is_unique:
         twice = names[names.duplicated()][0]
-        raise InputError(
-            f"{path}: two columns are named {twice!r} (case, spaces and underscores don't count)"
-        )
+        raise InputError(f"{path}: two columns are named {twice!r} (ignoring case, spaces and underscores)")
     return table.set_axis(names, axis=1)
 
 
 def _parsed(path: Path, nrows: int | None) -> pd.DataFrame:
     if not path.is_file():
-        raise InputError(f"{path}: no such labels file; name it with --labels")
+        raise InputError(f"{path}: no such labels file; pass it with --labels")
     try:
         table = pd.read_csv(
             path,
@@ -47,7 +45,7 @@ def _parsed(path: Path, nrows: int | None) -> pd.DataFrame:
             keep_default_na=False,
             sep=_separator(path),
             nrows=nrows,
-            skip_blank_lines=False,  # else the lines that messages name would be others
+            skip_blank_lines=False,  # else line numbers in messages would be wrong
         )
     except pd.errors.EmptyDataError:
         raise InputError(f"{path}: the labels file is empty") from None
@@ -57,7 +55,7 @@ def _parsed(path: Path, nrows: int | None) -> pd.DataFrame:
 
 
 def read_header(path: Path) -> list[str]:
-    """The `plain` column names of a CSV file; empty where it isn't one."""
+    """Return the `plain` column names of a CSV file; empty if it isn't one."""
     try:
         return list(read_csv(path, nrows=1).columns)
     except InputError:
@@ -65,12 +63,12 @@ def read_header(path: Path) -> list[str]:
 
 
 def original_names(path: Path) -> dict[str, str]:
-    """A CSV file's own column names by their `plain` ones."""
+    """Return a CSV file's own column names by `plain` name."""
     return {plain(str(name)): str(name).strip() for name in _parsed(path, nrows=0).columns}
 
 
 def require_columns(table: pd.DataFrame, needed: Iterable[str], path: Path) -> None:
-    """Raises InputError where `table` lacks one of `needed`."""
+    """Raise an InputError if `table` lacks one of `needed`."""
     if missing := [column for column in needed if column not in table.columns]:
         raise InputError(
             f"{path}: the labels file lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
@@ -79,7 +77,7 @@ def require_columns(table: pd.DataFrame, needed: Iterable[str], path: Path) -> N
 
 
 def label_values(text: pd.Series) -> pd.Series:
-    """0 and 1 as float32, NaN for an empty cell, -1 for what is no label."""
+    """Return 0 and 1 as float32, NaN for an empty cell, -1 for anything else."""
     meaning = {word: _label_value(word) for word in text.unique()}
     return text.map(meaning).astype(np.float32)
 
@@ -98,13 +96,13 @@ def _label_value(word: str) -> float:
 
 
 def read_long(path: Path) -> tuple[pd.DataFrame, pd.Series]:
-    """RSNA's long table (`ID,Label`, six rows a slice) as one row a slice, and what is wrong with the others.
+    """Return RSNA's long table (`ID,Label`, six rows per slice) as one row per slice, and what is wrong with others.
 
     Returns:
         labels indexed by slice id (float32 columns in LABELS' order), and reasons indexed by slice id.
 
     Raises:
-        InputError: a missing, empty or other kind of CSV.
+        InputError: the CSV is missing, empty or of another kind.
     """
     table = read_csv(path)
     require_columns(table, ("id", "label"), path)
@@ -116,7 +114,7 @@ def read_long(path: Path) -> tuple[pd.DataFrame, pd.Series]:
         raise InputError(
             f"{path}: no ID ends in a label such as ID_..._{ANY}; is it RSNA's long label table?"
         )
-    # Rows that are there twice with the same value say the same thing once.
+    # Exact duplicates of a row count once.
     rows = rows.drop_duplicates()
     wrong = _wrong_rows(rows, table["label"])
     wide = rows[~rows["slice_id"].isin(wrong.index)].pivot(index="slice_id", columns="kind", values="value")
@@ -124,7 +122,7 @@ def read_long(path: Path) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def _kinds(words: pd.Series) -> pd.Series:
-    """The labels that the rows of a long table are about; a word that names none stays as it is."""
+    """Return the labels of a long table's rows; a word that isn't a label stays as it is."""
     found = {word: label_of(plain(word)) for word in words.unique()}
     return words.map(
         {word: column.label if column and not column.negated else word for word, column in found.items()}
@@ -132,10 +130,10 @@ def _kinds(words: pd.Series) -> pd.Series:
 
 
 def read_wide(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.Series]:
-    """A table with a column a label (or a binary one alone) as LABELS' columns, and what is wrong with which row.
+    """Return a table with a column per label (or only a binary one) as LABELS' columns, and what is wrong with rows.
 
     Raises:
-        InputError: there is no label column at all.
+        InputError: there is no label column.
     """
     columns = label_columns(table.columns)
     if not columns:
@@ -147,7 +145,7 @@ def read_wide(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.Series]
     labels, reasons = _merged(values, table.index)
     known = labels[list(SUBTYPES)]
     if all(column.label != ANY for column in columns):
-        # A slice without any of the subtypes is negative only if all of them are known.
+        # A slice without a positive subtype is negative only if all subtypes are known.
         labels[ANY] = known.max(axis=1).where((known.max(axis=1) == 1) | known.notna().all(axis=1))
     reasons[labels.isna().all(axis=1) & (reasons == "")] = "no label: all its label cells are empty"
     reasons[(known.max(axis=1) == 1) & (labels[ANY] == 0)] = (
@@ -165,7 +163,7 @@ def _column_values(table: pd.DataFrame, column: LabelColumn) -> pd.Series:
 
 
 def _merged(values: dict[LabelColumn, pd.Series], index: pd.Index) -> tuple[pd.DataFrame, pd.Series]:
-    """LABELS' columns, several of one label made one where they agree, and the rows where they don't."""
+    """Return LABELS' columns, merging several columns of a label, and the rows where they disagree."""
     labels = pd.DataFrame(np.nan, index=index, columns=list(LABELS), dtype=np.float32)
     reasons = pd.Series("", index=index, dtype=object)
     first: dict[str, LabelColumn] = {}
@@ -175,7 +173,7 @@ def _merged(values: dict[LabelColumn, pd.Series], index: pd.Index) -> tuple[pd.D
         labels[column.label] = before.fillna(found)
         if differ.any():
             other = first[column.label].name
-            reasons[differ] = f"contradictory labels: {other} and {column.name} don't say the same"
+            reasons[differ] = f"contradictory labels: {other} and {column.name} disagree"
         first.setdefault(column.label, column)
     return labels, reasons
 
@@ -185,7 +183,7 @@ def _not_a_label(column: str, value: str, row: int) -> str:
 
 
 def _wrong_rows(rows: pd.DataFrame, text: pd.Series) -> pd.Series:
-    """Why a slice's rows of the long table can't be used, by slice id; `text` has their labels as written."""
+    """Return why slices in the long table can't be used, by slice id; `text` has the labels as written."""
     reasons: dict[str, str] = {}
     foreign = rows[~rows["kind"].isin(LABELS)]
     for slice_id, kind in zip(foreign["slice_id"], foreign["kind"], strict=True):

@@ -1,4 +1,4 @@
-"""Which file each name in a label table means: as it is written, or by ever looser readings, but never by a guess."""
+"""Matching names in a label table to files: exactly, or by increasingly loose readings, but never by guessing."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ from ichtune.data.name_fits import Claim, Step, claims_of, of_same_base_name, wi
 
 
 def _as_numbers(path: str) -> str:
-    """A path without its suffix, those of its parts that are whole numbers written in one way."""
+    """Return a path without its suffix, with whole numbers among its components in one form."""
     return "/".join(map(_as_number, without_suffix(path).split("/")))
 
 
@@ -28,25 +28,25 @@ _READINGS: dict[Step, Callable[[str], str]] = {
     Step.BLANKS: lambda path: "".join(path.split()),
     Step.NUMBER: _as_numbers,
 }
-"""What each step does to both sides, on top of what the steps before it did."""
+"""What each step does to both sides, in addition to the steps before it."""
 
 
 @dataclass
 class Matches:
-    """The files of a table's names, and why others have none."""
+    """The files matched to a table's names, and why other names have none."""
 
     files: dict[str, str] = field(default_factory=dict)
-    """The file of each name that was matched."""
+    """The file of each matched name."""
     steps: dict[str, Step] = field(default_factory=dict)
     unclear: dict[str, str] = field(default_factory=dict)
-    """Why names that fit a file were not matched, by that file or (where it has another's labels) by the name."""
+    """Why names that fit a file weren't matched, by that file or (if it has another's labels) by the name."""
     undecided: set[str] = field(default_factory=set)
-    """Names that fit a file but were not matched."""
+    """Names that fit a file but weren't matched."""
     copies: set[str] = field(default_factory=set)
-    """Files left aside, since another one of the same name has the same bytes."""
+    """Files left out because another file of the same name has the same bytes."""
 
     def note(self, table: str, usual: Iterable[Step] = ()) -> list[str]:
-        """A sentence on the steps beside the `usual` ones that were needed, each with an example."""
+        """Return notes on steps that were needed apart from the `usual` ones, each with an example."""
         examples: dict[Step, str] = {}
         counts: dict[Step, int] = defaultdict(int)
         for name, step in self.steps.items():
@@ -62,7 +62,7 @@ class Matches:
             notes.append(f"In {table}, files were found for {', '.join(parts)}.")
         if self.copies:
             notes.append(
-                f"Copies, byte for byte, of another file of the same name: {len(self.copies):,} (the first: "
+                f"Exact copies of another file of the same name: {len(self.copies):,} (the first: "
                 f"{min(self.copies)}); each slice counts once."
             )
         return notes
@@ -75,13 +75,13 @@ def match(
     same_bytes: Callable[[list[str]], bool],
     uids: Callable[[list[str]], dict[str, str]],
 ) -> Matches:
-    """Find each name's file; a name that fits several, or a file that several names fit, is left unmatched.
+    """Find each name's file; a name that fits several files, or a file that fits several names, stays unmatched.
 
     Args:
-        names: as the table has them, each once, `tidy`.
+        names: from the table, unique and `tidy`.
         files: relative paths with forward slashes, in an order that doesn't depend on the disk.
         same_bytes: whether files are copies of one another.
-        uids: the SOPInstanceUIDs of files by file; asked last, and for files without a name only.
+        uids: returns the SOPInstanceUIDs of files by file; called last, and only for files without a name.
     """
     matches, left = Matches(), list(names)
     read_names, read_files = dict(zip(left, left, strict=True)), files
@@ -103,7 +103,7 @@ def match(
 
 
 def tidy(name: str) -> str:
-    """A name without the blanks around it, with forward slashes, and without `./` and doubled slashes."""
+    """Return a name without surrounding blanks, with forward slashes, and without `./` and double slashes."""
     path = re.sub(r"(?<!:)/{2,}", "/", name.strip().replace("\\", "/"))
     return re.sub(r"^(\./)+", "", path)
 
@@ -119,7 +119,7 @@ def _claims_by_uid(
 
 
 def _take(claims: list[Claim], matches: Matches, same_bytes: Callable[[list[str]], bool]) -> None:
-    """Match the claims that are clear both ways, strictest first; name both sides of the others."""
+    """Match the claims that are unambiguous both ways, strictest first; record both sides of the others."""
     owners = {file: name for name, file in matches.files.items()}
     by_step: dict[Step, list[Claim]] = defaultdict(list)
     for claim in claims:
@@ -142,14 +142,14 @@ def _take(claims: list[Claim], matches: Matches, same_bytes: Callable[[list[str]
 def _give(file: str, rivals: list[str], step: Step, owners: dict[str, str], matches: Matches) -> None:
     if file in owners:
         for name in rivals:
-            matches.unclear[name] = f"the file that it fits, {file!r}, has the labels of {owners[file]!r}"
+            matches.unclear[name] = f"it fits the file {file!r}, which has the labels of {owners[file]!r}"
         matches.undecided.update(rivals)
     elif len(rivals) > 1:
-        matches.unclear[file] = f"two names of the table fit it: {', '.join(map(repr, sorted(rivals)[:2]))}"
+        matches.unclear[file] = f"two names in the table fit it: {', '.join(map(repr, sorted(rivals)[:2]))}"
         matches.undecided.update(rivals)
     elif file in matches.unclear:
         matches.undecided.update(rivals)
-        matches.unclear[rivals[0]] = f"the file that it fits, {file!r}, is unclear: {matches.unclear[file]}"
+        matches.unclear[rivals[0]] = f"it fits the file {file!r}, which is ambiguous: {matches.unclear[file]}"
     else:
         matches.files[rivals[0]], matches.steps[rivals[0]] = file, step
         owners[file] = rivals[0]

@@ -1,4 +1,4 @@
-"""Which files a table's name fits under one reading of both: as a path below the folder, or from another start."""
+"""Which files fit a table's name under one reading of both: as a path below the folder, or below another start."""
 
 import re
 from collections.abc import Iterable
@@ -8,31 +8,31 @@ from typing import NamedTuple
 
 IMAGE_SUFFIXES = {"png", "jpg", "jpeg", "dcm", "dicom", "ima"}
 _ABSOLUTE = re.compile(r"/|~|\.\.(/|$)|[A-Za-z]:|[a-z0-9]+:/", re.IGNORECASE)
-_DOUBT = "the table's paths fit the folder with more than one number of leading folders left away"
+_DOUBT = "the table's paths fit the folder in more than one way when leading folders are dropped"
 
 
 class Step(StrEnum):
-    """How a name was read to find its file, strictest first; the text completes "matched ..."."""
+    """How a name was matched to its file, strictest first; the value completes "matched ..."."""
 
     EXACT = "as they are written"
     SUFFIX = "without the suffix"
     FOLDER = "in a folder that the table doesn't name"
     PREFIX = "without the table's leading folders"
-    CASE = "whatever their case"
+    CASE = "ignoring case"
     UNICODE = "in another Unicode form"
-    BLANKS = "without blanks"
+    BLANKS = "ignoring blanks"
     NUMBER = "as numbers"
     UID = "by the DICOM's SOPInstanceUID"
 
 
 def without_suffix(file: str) -> str:
-    """A file's path or name without the suffix of an image or DICOM file."""
+    """Return a path or name without the suffix of an image or DICOM file."""
     bare, _, suffix = file.rpartition(".")
     return bare if suffix.strip().lower() in IMAGE_SUFFIXES else file
 
 
 class Claim(NamedTuple):
-    """The files that a name fits; `doubt` says why even a single one would be a guess."""
+    """The files that fit a name; `doubt` says why even a single one would be a guess."""
 
     name: str
     files: list[str]
@@ -41,7 +41,7 @@ class Claim(NamedTuple):
 
 
 class Folder:
-    """Files by their paths under one reading, suffixes left away: by the whole path, and by every later part."""
+    """Files by their paths under one reading, without suffixes: by the whole path, and by every tail of it."""
 
     def __init__(self, files: list[str], read: list[str], bare: list[str]) -> None:
         self.files, self.read, self.bare = files, read, bare
@@ -51,7 +51,7 @@ class Folder:
 
     @cached_property
     def tails(self) -> dict[str, list[int]]:
-        """Files by every part of their path that begins below its first folder."""
+        """Files by every tail of their path that starts below its first folder."""
         tails: dict[str, list[int]] = {}
         for number, path in enumerate(self.bare):
             at = path.find("/")
@@ -67,7 +67,7 @@ class Folder:
 def of_same_base_name(
     names: dict[str, str], files: list[str], read: list[str]
 ) -> tuple[dict[str, str], Folder]:
-    """The names and files whose last part, without its suffix, the other side has too: the others can't match."""
+    """Return the names and files whose base name, without suffix, exists on both sides; others can't match."""
     bare = [without_suffix(path) for path in read]
     bases = [path.rpartition("/")[2] for path in bare]
     wanted = {name: without_suffix(path).rpartition("/")[2] for name, path in names.items()}
@@ -80,9 +80,9 @@ def of_same_base_name(
 def claims_of(
     names: dict[str, str], folder: Folder, step: Step, depths: list[int], start_known: bool
 ) -> tuple[list[Claim], list[int]]:
-    """What each name fits under one reading, and how many leading folders of the table are too many.
+    """Return what each name fits under one reading, and how many leading folders of the table to drop.
 
-    A table's paths begin at one place: where one of them fits as it is, none loses its leading folders.
+    All paths of a table start at the same folder: if one fits as it is, none loses its leading folders.
     """
     claims: list[Claim] = []
     rest: dict[str, str] = {}
@@ -105,7 +105,7 @@ def claims_of(
 
 
 def _elsewhere(path: str, folder: Folder, depths: list[int], start_known: bool) -> tuple[list[int], Step]:
-    """The files that fit a path from another starting point than the folder."""
+    """Return the files that fit a path that starts elsewhere than at the folder."""
     bare = without_suffix(path)
     if depths:
         tails = _tails(bare)
@@ -127,7 +127,7 @@ def _tails(path: str) -> list[str]:
 
 
 def _of_suffix(path: str, found: list[int], folder: Folder) -> list[int]:
-    """Those that have the path's own suffix, if any has."""
+    """Return those with the path's own suffix; all of them if none has it."""
     if len(found) == 1:
         return found
     suffix = path[len(without_suffix(path)) :]
@@ -135,9 +135,9 @@ def _of_suffix(path: str, found: list[int], folder: Folder) -> list[int]:
 
 
 def _depths(paths: Iterable[str], folder: Folder) -> list[int]:
-    """The numbers (less one) of common leading folders without which some of these paths are files of the folder.
+    """Return the numbers (minus one) of common leading folders whose removal makes some paths files of the folder.
 
-    With two of them it is unclear where the table's paths begin, as with a copy of the folder inside of it.
+    If there are two, it is ambiguous where the table's paths start, as with a copy of the folder inside itself.
     """
     paths = [without_suffix(path) for path in paths if "/" in path]
     if not paths:

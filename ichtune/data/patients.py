@@ -1,4 +1,4 @@
-"""Whose head each slice shows: by patient where one is named, else by study or series, and one spelling for each."""
+"""The patient of each slice: as named, else by study or series, with one spelling for each."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ FALLBACKS: Final = {"study_id": "study", "series_id": "series"}
 
 @dataclass(frozen=True)
 class Patients:
-    """The patient of each slice, whether all of them were named, and what the user should know of it."""
+    """The patient of each slice, whether all were named, and notes for the user."""
 
     ids: pd.Series
     known: bool
@@ -20,11 +20,11 @@ class Patients:
 
 
 def settle_patients(slices: pd.DataFrame) -> Patients:
-    """The patients of slices by what was read of them: `slice_id, patient_id, study_id, series_id`.
+    """Determine the patients of slices from `slice_id, patient_id, study_id, series_id`.
 
-    A slice without a patient has that of its study's other slices, else its study or series counts as the patient,
-    at last the slice itself. Ids that differ by case, blanks or punctuation alone are one patient: to take one
-    person for two would leak, to take two for one costs little.
+    A slice without a patient gets that of its study's other slices; otherwise its study, its series or finally the
+    slice itself counts as the patient. Ids that differ only in case, blanks or punctuation are one patient: treating
+    one person as two would leak, treating two as one costs little.
     """
     named, notes = _one_spelling(slices["patient_id"].str.strip())
     by_study = _patients_of_studies(named, slices["study_id"])
@@ -37,7 +37,7 @@ def settle_patients(slices: pd.DataFrame) -> Patients:
         ids = ids.where(~missing, slices[column])
     if (alone := ids == "").any():
         notes.append(
-            f"{alone.sum():,} of {len(slices):,} slices have no patient, in the table or in their files: each counts "
+            f"{alone.sum():,} of {len(slices):,} slices have no patient, in the table or their files: each counts "
             "as its own, so slices of one head may be on both sides of a split. Leaks can't be ruled out, and scores "
             "may be too good."
         )
@@ -46,14 +46,14 @@ def settle_patients(slices: pd.DataFrame) -> Patients:
 
 def _guess(slices: int, what: str, count: int) -> str:
     return (
-        f"{slices:,} slices name no patient: their {what} counts as the patient "
+        f"{slices:,} slices don't name a patient: their {what} counts as the patient "
         f"({count:,} in all). Leaks can't be ruled out: a patient with two of "
         "them may be on both sides of a split."
     )
 
 
 def _patients_of_studies(patients: pd.Series, studies: pd.Series) -> dict[str, str]:
-    """The patient of each study that has exactly one."""
+    """Return the patient of each study that has exactly one."""
     both = pd.DataFrame({"patient": patients, "study": studies})
     both = both[(both != "").all(axis=1)].drop_duplicates()
     single = both[~both["study"].duplicated(keep=False)]
@@ -61,7 +61,7 @@ def _patients_of_studies(patients: pd.Series, studies: pd.Series) -> dict[str, s
 
 
 def _one_spelling(ids: pd.Series) -> tuple[pd.Series, list[str]]:
-    """Each patient's ids by the first of their spellings, and a note where there are several."""
+    """Return each patient's ids in their first spelling, and a note on those with several."""
     spellings: dict[str, list[str]] = {}
     for written in sorted(ids.unique()):
         spellings.setdefault(_key(written), []).append(written)
@@ -71,13 +71,13 @@ def _one_spelling(ids: pd.Series) -> tuple[pd.Series, list[str]]:
     shown = "; ".join(" = ".join(map(repr, group)) for group in several[:5])
     more = f"; and {len(several) - 5} more" if len(several) > 5 else ""
     note = (
-        f"Patient ids that differ by case, blanks or punctuation alone count as one patient: {shown}{more}. "
-        "If they are different people, give them other ids."
+        f"Patient ids that differ only in case, blanks or punctuation count as one patient: {shown}{more}. "
+        "If they are different people, give them distinct ids."
     )
     return ids.map({written: group[0] for group in spellings.values() for written in group}), [note]
 
 
 def _key(written: str) -> str:
     text = unicodedata.normalize("NFKC", written).casefold()
-    text = re.sub(r"^(\d+)\.0+$", r"\1", text)  # a number that a spreadsheet wrote
+    text = re.sub(r"^(\d+)\.0+$", r"\1", text)  # a number written by a spreadsheet
     return re.sub(r"[\W_]+", "", text) or text

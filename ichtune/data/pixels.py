@@ -1,4 +1,4 @@
-"""A slice's Hounsfield units, from whatever size to the store's square."""
+"""Fitting a slice's Hounsfield units, of any size, to the store's square."""
 
 import hashlib
 from typing import Final
@@ -10,12 +10,12 @@ AIR_HU: Final = -1000
 
 
 def digest(pixels: np.ndarray) -> int:
-    """The first 8 bytes of the SHA-256 of a slice's pixels as they are stored (<i2 [S, S]), a little-endian number."""
+    """Return the first 8 bytes of the SHA-256 of a slice's stored pixels (<i2 [S, S]) as a little-endian number."""
     return int.from_bytes(hashlib.sha256(pixels.data).digest()[:8], "little")
 
 
 def square(hu: np.ndarray) -> np.ndarray:
-    """`hu` [H, W] (int16) in the middle of the smallest square, the rest filled with air."""
+    """Return `hu` [H, W] (int16) centered in the smallest square, padded with air."""
     height, width = hu.shape
     if height == width:
         return hu
@@ -27,7 +27,7 @@ def square(hu: np.ndarray) -> np.ndarray:
 
 
 def resize(hu: np.ndarray, size: int) -> np.ndarray:
-    """`hu` [S, S] (int16) as [size, size]: by area when it shrinks, linearly when it grows."""
+    """Resize `hu` [S, S] (int16) to [size, size]: by area when shrinking, linearly when growing."""
     if hu.shape == (size, size):
         return hu
     shrinks = hu.shape[0] > size

@@ -1,4 +1,4 @@
-"""From a source to a slice store: read in parallel, checked, resized, split; a killed run goes on where it was."""
+"""Making a slice store from a source: read in parallel, check, resize, split; a killed run resumes where it stopped."""
 
 import hashlib
 import hmac
@@ -24,20 +24,22 @@ from ichtune.spreadsheet import csv_text
 from ichtune.windows import Window
 
 Progress = Callable[[int, int, int], None]
-"""Called with entries done, entries in all, and rejected so far."""
+"""Called with the number of finished entries, their total, and the number rejected so far."""
 
 
 class NotPrepared(InputError):
-    """No store can be made of a source; `rejected` (`file, reason`) has what was unusable until then."""
+    """No store can be made from a source; `rejected` (`file, reason`) has the slices rejected so far."""
 
     def __init__(self, message: str, rejected: pd.DataFrame, kept: Path) -> None:
         self.rejected = rejected
-        listed = f"; the {len(rejected):,} rejected until then are listed in {kept}" if len(rejected) else ""
+        listed = (
+            f"; the {len(rejected):,} slices rejected so far are listed in {kept}" if len(rejected) else ""
+        )
         super().__init__(f"{message}{listed}")
 
 
 class TooManyRejected(Exception):
-    """More of a source was rejected than allowed; what was read is kept for another try."""
+    """Too much of a source was rejected; what has been read is kept for another attempt."""
 
     def __init__(self, rejected: pd.DataFrame, total: int, limit: float, kept: Path) -> None:
         self.rejected = rejected
@@ -50,7 +52,7 @@ class TooManyRejected(Exception):
 
 @dataclass(frozen=True)
 class Prepared:
-    """A new store, what was rejected on the way (`file, reason`, plain names), and what the user should know."""
+    """A new store, the rejected slices (`file, reason`, with plain names), and notes for the user."""
 
     store: SliceStore
     rejected: pd.DataFrame
@@ -58,18 +60,18 @@ class Prepared:
 
 
 def prepare(source: Path, store: Path, options: PrepareOptions, progress: Progress | None = None) -> Prepared:
-    """Make a slice store of a source, or go on making it where a killed run stopped.
+    """Make a slice store from a source, resuming where a killed run stopped.
 
     Raises:
-        InputError: a source, labels file or option that can't be used, a finished store without `overwrite`, or
-            another process that is preparing it.
-        NotPrepared: an InputError after slices were rejected: none is left, or too few patients for the splits.
-        TooManyRejected: more than `max_rejected` of the slices can't be used.
-        OSError: the disk is full or a folder can't be written; what is done stays for the next run.
+        InputError: the source, labels file or an option can't be used, the store is finished and `overwrite` not set,
+            or another process is preparing it.
+        NotPrepared: an InputError after rejecting slices: none are left, or too few patients for the splits.
+        TooManyRejected: more than `max_rejected` of the slices were rejected.
+        OSError: the disk is full or a folder can't be written; finished work is kept for the next run.
     """
     _check_target(store, options.overwrite)
     with preparing(store):
-        _check_target(store, options.overwrite)  # another process may have finished it this moment
+        _check_target(store, options.overwrite)  # another process may have just finished it
         return _prepare(source, store, options, progress)
 
 
@@ -100,12 +102,12 @@ def _prepare(source: Path, store: Path, options: PrepareOptions, progress: Progr
 def _check_target(store: Path, overwrite: bool) -> None:
     if (store / "store.json").is_file():
         if not overwrite:
-            raise InputError(f"{store}: a finished store is already here; --overwrite replaces it")
+            raise InputError(f"{store}: a finished store is already here; replace it with --overwrite")
     elif store.exists() and (not store.is_dir() or any(store.iterdir())):
         raise InputError(f"{store}: exists and is not a slice store; choose another folder")
     parent = next(folder for folder in store.absolute().parents if folder.exists())
     if not os.access(parent, os.W_OK):
-        raise InputError(f"{parent}: the folder can't be written; choose another place for the store")
+        raise InputError(f"{parent}: this folder is not writable; choose another place for the store")
 
 
 def _check_rejected(rejected: pd.DataFrame, total: int, limit: float, work: Path) -> None:
@@ -114,7 +116,7 @@ def _check_rejected(rejected: pd.DataFrame, total: int, limit: float, work: Path
 
 
 def _check_named_patients(source: Source, plan: SplitPlan, work: Path) -> None:
-    """Refuse splits that the patients named in the table can't fill, before any image is read."""
+    """Refuse splits with too few patients named in the table, before reading any image."""
     patients = source.entries["patient_id"]
     if (patients == "").any():
         return
@@ -147,7 +149,7 @@ def _split_plan(options: PrepareOptions) -> SplitPlan:
 
 
 def _plan(source: Source, options: PrepareOptions) -> dict[str, object]:
-    """Everything that what is read depends on: a run of another plan must not go on with it."""
+    """Return everything that affects reading: a run with another plan must not resume."""
     entries = hashlib.sha256(source.entries.to_csv(index=False).encode()).hexdigest()
     return {
         "version": VERSION,
@@ -160,7 +162,7 @@ def _plan(source: Source, options: PrepareOptions) -> dict[str, object]:
 
 
 def _read_all(source: Source, staging: Staging, workers: int, progress: Progress | None) -> None:
-    """Bring every entry that the staging doesn't hold yet into it, in the entries' order."""
+    """Read every entry that isn't staged yet into the staging, in order."""
     files = source.entries["file"].tolist()
     starts = range(staging.chunks * CHUNK, len(files), CHUNK)
     done, rejected = min(staging.chunks * CHUNK, len(files)), len(source.rejected)
@@ -187,7 +189,7 @@ def _all_rejected(source: Source, staging: Staging) -> pd.DataFrame:
 def _write_tables(
     source: Source, staging: Staging, rejected: pd.DataFrame, options: PrepareOptions
 ) -> tuple[str, ...]:
-    """Write all but the pixels; gives what is to be said of the patients."""
+    """Write everything but the pixels; return notes on the patients."""
     slices, digests = _slices(source, staging)
     patients = settle_patients(slices)
     slices = slices.assign(patient_id=patients.ids)
@@ -224,10 +226,10 @@ def _write_tables(
 
 
 def _slices(source: Source, staging: Staging) -> tuple[pd.DataFrame, np.ndarray]:
-    """A row a slice with what the labels file and the images' headers say, and the pixels' digests."""
+    """Return a row per slice with what the labels file and the images' headers say, and the pixels' digests."""
     reads = pd.DataFrame([vars(read) for read in staging.reads() if not read.reason])
     if reads.empty:
-        raise InputError(f"{source.root}: not one slice could be read")
+        raise InputError(f"{source.root}: no slice could be read")
     slices = source.entries.iloc[reads["entry"]].reset_index(drop=True)
     for column in ("patient_id", "study_id", "series_id"):
         slices[column] = slices[column].where(slices[column] != "", reads[column])
@@ -236,7 +238,7 @@ def _slices(source: Source, staging: Staging) -> tuple[pd.DataFrame, np.ndarray]
 
 
 def _stable_splits(slices: pd.DataFrame, plan: SplitPlan) -> tuple[np.ndarray, np.ndarray]:
-    """Splits from rows in the order of their identifiers, so that file names and their order don't matter."""
+    """Assign splits to rows sorted by identifier, so that file names and their order don't matter."""
     order = slices.sort_values(["patient_id", "slice_id"]).index.to_numpy()
     split, fold = np.empty(len(slices), object), np.empty(len(slices), int)
     split[order], fold[order] = assign_splits(
@@ -246,7 +248,7 @@ def _stable_splits(slices: pd.DataFrame, plan: SplitPlan) -> tuple[np.ndarray, n
 
 
 def _hashed(slices: pd.DataFrame, rejected: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Identifiers replaced by keyed hashes; the key is thrown away, unless ICHTUNE_HASH_SALT sets it."""
+    """Replace identifiers by keyed hashes; the key is discarded unless ICHTUNE_HASH_SALT sets it."""
     salt = os.environ.get("ICHTUNE_HASH_SALT", "").encode() or secrets.token_bytes(32)
 
     def hashed(value: str) -> str:

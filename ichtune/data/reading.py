@@ -1,6 +1,6 @@
-"""Files of a source read into slices of one size, by several processes, handed on in their order.
+"""Reading a source's files into slices of one size, by several processes, with results in order.
 
-What a worker imports is kept small: it is imported anew in each of them.
+Imports are kept small, because every worker process repeats them.
 """
 
 import os
@@ -21,13 +21,13 @@ from ichtune.data.formats.slice import CTSlice, Rejected
 from ichtune.data.pixels import digest, resize, square
 from ichtune.windows import Window
 
-CHUNK = 32  # slices that a worker reads at a time: 4 MiB of 256 x 256
-AHEAD = 3  # chunks under way for each worker: what bounds the memory
+CHUNK = 32  # slices that a worker reads at a time: 4 MiB at 256 x 256
+AHEAD = 3  # chunks in flight per worker, which limits memory
 
 
 @dataclass(frozen=True)
 class Read:
-    """What one entry became: a slice of these identifiers and pixels' digest, or (with a reason) nothing."""
+    """The result of one entry: a slice's identifiers and the digest of its pixels, or the reason for rejecting it."""
 
     entry: int
     reason: str = ""
@@ -40,10 +40,10 @@ class Read:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads a chunk of files into slices of `size`; small, since it travels to the workers with each chunk.
+    """Reads a chunk of files into slices of `size`; small, since it is sent to the workers with every chunk.
 
-    The pixels go through a file in the folder `chunks`: between processes that takes a third of the time that
-    sending them does.
+    Pixels are passed through a file in the folder `chunks`, which is three times as fast as sending them between
+    processes.
     """
 
     root: Path
@@ -53,7 +53,7 @@ class Reader:
     chunks: Path
 
     def __call__(self, first: int, files: list[str]) -> tuple[list[Read], Path]:
-        """What became of each file, from entry `first` on, and a file with the slices' HU (<i2 [n, S, S])."""
+        """Return the result of each file, from entry `first` on, and a file with the slices' HU (<i2 [n, S, S])."""
         reads = []
         pixels, count = np.empty((len(files), self.size, self.size), "<i2"), 0
         for entry, file in enumerate(files, first):
@@ -71,21 +71,23 @@ class Reader:
     def _read(self, entry: int, file: str, pixels: np.ndarray) -> Read:
         found = read_file(self.root / file, self.window)
         if self.needs_patient and not (found.patient_id or found.study_id or found.series_id):
-            raise Rejected("no PatientID, study or series: without any no side of a split is the right one")
+            raise Rejected(
+                "no PatientID, study or series, at least one of which is needed to split by patient"
+            )
         pixels[:] = resize(square(found.hu), self.size)
         z_mm = None if np.isnan(found.z_mm) else found.z_mm
         return Read(entry, "", found.patient_id, found.study_id, found.series_id, z_mm, digest(pixels))
 
 
 def read_file(path: Path, window: Window) -> CTSlice:
-    """The slice in a DICOM file or in an image that `window` made; raises what `read_dicom`, `read_image` raise."""
+    """Return the slice in a DICOM file, or in an image made with `window`; see `read_dicom` and `read_image`."""
     return read_image(path, window) if is_image(path.name) else read_dicom(path)
 
 
 def read_in_order(
     reader: Reader, files: list[str], starts: range, workers: int
 ) -> Iterator[tuple[list[Read], Path]]:
-    """The chunks of `files` that begin at `starts`, read by up to `workers` processes.
+    """Yield the chunks of `files` that begin at `starts`, read by up to `workers` processes.
 
     Raises:
         OSError: a worker was killed from outside.
@@ -110,7 +112,7 @@ def read_in_order(
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever."""
+    """Make this worker exit with its parent; if the parent is killed, it would otherwise wait for work forever."""
     parent = parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

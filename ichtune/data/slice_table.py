@@ -1,4 +1,4 @@
-"""`slices.parquet`: the table of a store's slices, checked against its own description before memory is taken."""
+"""`slices.parquet`: the table of a store's slices, checked against its metadata before allocating memory."""
 
 from pathlib import Path
 from typing import Final
@@ -13,21 +13,21 @@ from ichtune.labels import LABELS
 
 
 class StoreError(InputError):
-    """A folder that is no store, a damaged one, or one of another version."""
+    """A folder that isn't a store, or a store that is damaged or of another version."""
 
 
 TEXTS: Final = ("slice_id", "patient_id", "study_id", "series_id", "split")
 COLUMNS: Final = (*TEXTS[:4], "z_mm", *LABELS, "split", "fold")
 MOST_BYTES_A_ROW: Final = 4096
 LONGEST: Final = 1024
-"""Bytes of an identifier; a DICOM UID has 64 at most."""
+"""Most bytes of an identifier; a DICOM UID has up to 64."""
 
 
 def count_slices(file: Path) -> int:
-    """The number of rows, from the file's description alone.
+    """Return the number of rows, from the file's metadata alone.
 
     Raises:
-        ValueError: not Parquet, other columns than a store's, or more data than so many slices can have.
+        ValueError: it isn't Parquet, lacks columns of a store, or has too much data for its number of slices.
         OSError: the file can't be read.
     """
     try:
@@ -45,14 +45,14 @@ def count_slices(file: Path) -> int:
 
 
 def read_slices(file: Path) -> pd.DataFrame:
-    """The table, a row a slice, with the columns of `COLUMNS`.
+    """Read the table, a row per slice, with the columns `COLUMNS`.
 
     Raises:
-        StoreError: the file is damaged, or an identifier longer than any.
+        StoreError: the file is damaged, or an identifier is too long.
     """
     try:
         count_slices(file)
-        # As dictionaries, a text that is repeated a million times takes its memory once until it has been looked at.
+        # Dictionary-encoded, a text repeated a million times takes memory only once until it has been checked.
         table = pq.read_table(
             file, columns=list(COLUMNS), read_dictionary=list(TEXTS), page_checksum_verification=True
         )
@@ -64,21 +64,21 @@ def read_slices(file: Path) -> pd.DataFrame:
 
 
 def _check_kind(column: pa.ChunkedArray, name: str) -> None:
-    """Raise a ValueError for a column of neither numbers nor texts, or with a text that no identifier is as long as."""
+    """Raise a ValueError for a column that is neither numeric nor text, or has a text too long for an identifier."""
     for chunk in column.chunks:
         words = chunk.dictionary if isinstance(chunk, pa.DictionaryArray) else chunk
         if pa.types.is_primitive(words.type) or pa.types.is_null(words.type):
             continue
         if not (pa.types.is_string(words.type) or pa.types.is_large_string(words.type)):
-            raise ValueError(f"{name} holds {words.type}, must be numbers or texts")
+            raise ValueError(f"{name} holds {words.type}; must be numbers or text")
         lengths = pc.call_function("binary_length", [words])
         longest = pc.call_function("max", [lengths]).as_py() or 0
         if longest > LONGEST:
-            raise ValueError(f"{name} has a text of {longest:,} bytes, the most is {LONGEST:,}")
+            raise ValueError(f"{name} has a text of {longest:,} bytes; the limit is {LONGEST:,}")
 
 
 def _as_texts(table: pa.Table) -> pa.Table:
-    """The table with texts in the place of dictionaries, as it was written."""
+    """Return the table with dictionaries decoded to text, as it was written."""
     fields = [
         field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
         for field in table.schema

@@ -1,4 +1,4 @@
-"""Test set and folds by patient, stratified on the label combinations, and the tables that show them."""
+"""Test set and folds by patient, stratified by label combinations, and a table of them."""
 
 import warnings
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ TRAIN, TEST = "train", "test"
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """How slices are divided: a test set of whole patients, and folds over the others."""
+    """How to split slices: a test set of whole patients, and folds of the others."""
 
     test_fraction: float
     folds: int
@@ -23,7 +23,7 @@ class SplitPlan:
 
     @classmethod
     def all_test(cls, seed: int) -> "SplitPlan":
-        """Everything is test set, and there is no fold."""
+        """Return a plan that puts everything in the test set, without folds."""
         return cls(1.0, 0, seed)
 
     @property
@@ -33,11 +33,10 @@ class SplitPlan:
 
 
 def assign_splits(patients: np.ndarray, labels: np.ndarray, plan: SplitPlan) -> tuple[np.ndarray, np.ndarray]:
-    """Which split (`train` or `test`) and which fold (0-based, -1 in the test set) each slice belongs to.
+    """Return each slice's split (`train` or `test`) and fold (0-based, -1 in the test set).
 
-    Split by patient: neighbouring slices of one head leak. The answer depends on the rows' content and the seed
-    alone if the rows come in a fixed order. The test fraction is of the slices, met as closely as whole patients
-    allow.
+    Split by patient: neighbouring slices of one head leak. For rows in a fixed order, the result depends only
+    on their content and the seed. The test fraction is of slices, met as closely as whole patients allow.
 
     Args:
         patients: patient of each slice, [N].
@@ -45,7 +44,7 @@ def assign_splits(patients: np.ndarray, labels: np.ndarray, plan: SplitPlan) -> 
         plan: test fraction (0 for no test set), folds and seed.
 
     Raises:
-        InputError: fewer patients than the folds and the test set need.
+        InputError: there are fewer patients than the folds and the test set need.
     """
     fold = np.full(len(patients), -1)
     if plan.is_all_test:
@@ -60,20 +59,20 @@ def assign_splits(patients: np.ndarray, labels: np.ndarray, plan: SplitPlan) -> 
     train = split == TRAIN
     if (left := len(np.unique(patients[train]))) < plan.folds:
         raise InputError(
-            f"--folds {plan.folds} needs {plan.folds} patients, but {left} of {len(np.unique(patients))} are left "
-            f"beside the test set; {_fewer(len(np.unique(patients)), plan)}"
+            f"--folds {plan.folds} needs {plan.folds} patients, but only {left} of {len(np.unique(patients))} are "
+            f"outside the test set; {_fewer(len(np.unique(patients)), plan)}"
         )
     fold[train] = _grouped_folds(patients[train], combination[train], plan.folds, plan.seed)
     return split, fold
 
 
 def check_patients(count: int, plan: SplitPlan) -> None:
-    """Raises InputError where so few patients can't have this test set and these folds."""
+    """Raise an InputError if there are too few patients for this test set and these folds."""
     if plan.is_all_test:
         return
     if count == 1:
         raise InputError(
-            "there is only one patient, and folds need two or more; --all-test makes a store of test slices alone"
+            "there is only one patient, and folds need at least two; make a store of only test slices with --all-test"
         )
     needed = {
         f"--folds {plan.folds}": plan.folds,
@@ -91,23 +90,23 @@ def _test_parts(plan: SplitPlan) -> Fraction:
 
 
 def _fewer(count: int, plan: SplitPlan) -> str:
-    """What can be done with so few patients."""
+    """Return what to do with so few patients."""
     without_test = f"--test-fraction 0 --folds {min(plan.folds, count)}"
     alone = "or --all-test if they are a test set"
     if count < 3 or not plan.test_fraction:
-        return f"ask for fewer --folds, as by {without_test}, {alone}"
+        return f"use fewer --folds, such as {without_test}, {alone}"
     one_patient = f"--test-fraction {1 / count:.4f} --folds {min(plan.folds, count - 1)}"
-    return f"ask for fewer --folds or another --test-fraction, as by {one_patient} or {without_test}, {alone}"
+    return f"use fewer --folds or another --test-fraction, such as {one_patient} or {without_test}, {alone}"
 
 
 def _grouped_folds(patients: np.ndarray, classes: np.ndarray, folds: int, seed: int) -> np.ndarray:
-    # Two seconds to import, which every process that merely opens a store would pay.
+    # Takes two seconds to import, which processes that only open a store shouldn't pay.
     from sklearn.model_selection import StratifiedGroupKFold
 
     answer = np.full(len(patients), -1)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # A combination of fewer slices than folds can't be in each of them; the table shows where it is missing.
+        # A combination with fewer slices than folds can't be in every fold; the table shows where it is missing.
         warnings.filterwarnings("ignore", message="The least populated class")
         for number, (_, held_out) in enumerate(splitter.split(patients, _common(classes, folds), patients)):
             answer[held_out] = number
@@ -115,21 +114,21 @@ def _grouped_folds(patients: np.ndarray, classes: np.ndarray, folds: int, seed: 
 
 
 def _combinations(labels: np.ndarray) -> np.ndarray:
-    """One number for each combination of labels; unknown counts as negative."""
+    """Return a number for each combination of labels; unknown counts as negative."""
     bits = np.nan_to_num(labels, nan=0.0).astype(np.int64)
     return bits @ (1 << np.arange(bits.shape[1]))
 
 
 def _common(classes: np.ndarray, folds: int) -> np.ndarray:
-    """`classes`, or all one class where none has a slice for every fold (scikit-learn refuses that)."""
+    """Return `classes`, or a single class if none has a slice for every fold (which scikit-learn refuses)."""
     return classes if np.unique(classes, return_counts=True)[1].max() >= folds else np.zeros_like(classes)
 
 
 def split_table(slices: pd.DataFrame) -> pd.DataFrame:
-    """Slices, patients and, for each label, positive slices, their prevalence and positive patients.
+    """Return counts of slices, patients and, for each label, positive slices, their prevalence and positive patients.
 
-    A row for each split and each fold; columns `part, patients, slices` and for each label
-    `<label>_slices, <label>_prevalence, <label>_patients` (prevalence over the slices where the label is known).
+    One row per split and fold; columns `part, patients, slices` and for each label `<label>_slices,
+    <label>_prevalence, <label>_patients` (prevalence over slices with a known label).
     """
     parts = {TRAIN: slices["split"] == TRAIN}
     for number in sorted(slices.loc[slices["fold"] >= 0, "fold"].unique()):

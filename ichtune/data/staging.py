@@ -1,4 +1,4 @@
-"""The unfinished store: slices and a journal that grow together, so that a killed run goes on where it was."""
+"""An unfinished store: slices and a journal that grow together, so that a killed run can resume."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from ichtune.data.reading import Read
 from ichtune.locks import locked
 
-HEADER_BYTES = 128  # room for the header that numpy writes; the count of slices is known only at the end
+HEADER_BYTES = 128  # space for numpy's header; the number of slices is known only at the end
 
 
 @contextmanager
@@ -22,18 +22,17 @@ def preparing(store: Path) -> Generator[None]:
     """
     store.parent.mkdir(parents=True, exist_ok=True)
     refusal = f"{store}: another process is preparing this store; wait for it, or choose another folder"
-    there = store.resolve()  # another spelling of its path is the same store
+    there = store.resolve()  # different spellings of a path are the same store
     with locked(there.with_name(f".{there.name}.lock"), refusal):
         yield
 
 
 class Staging:
-    """`STORE.partial/`: `plan.json` (what is being made), `journal.jsonl` (a line a chunk), and `store/` (becomes it).
+    """`STORE.partial/`: `plan.json` (what is being made), `journal.jsonl` (a line per chunk), `store/` (the result).
 
-    Pixels come as files in `chunks/`, and leave them in their order.
+    Pixels arrive as files in `chunks/`, and are appended in order.
 
-    The journal's line is written after the pixels that it speaks of; what follows the last whole line is cut off
-    when the work goes on.
+    A journal line is written after its pixels; anything after the last complete line is cut off when resuming.
     """
 
     def __init__(self, path: Path, size: int) -> None:
@@ -46,7 +45,7 @@ class Staging:
 
     @classmethod
     def begin(cls, path: Path, size: int, plan: dict[str, object]) -> "Staging":
-        """Goes on with what stands at `path` if it was made by the same plan, else starts afresh."""
+        """Resume the staging at `path` if it was made with the same plan, else start over."""
         staging = cls(path, size)
         described = json.dumps(plan, sort_keys=True)
         if staging._is_of(described):
@@ -78,7 +77,7 @@ class Staging:
         os.truncate(self.store / "hu.npy", HEADER_BYTES + self.slices * self.size**2 * 2)
 
     def append(self, reads: list[Read], chunk: Path) -> None:
-        """Add one chunk: what became of its entries, and the file with its slices' pixels, which is used up."""
+        """Append a chunk: the results of its entries, and the file with its slices' pixels, which is deleted."""
         with open(self.store / "hu.npy", "ab") as file:
             file.write(chunk.read_bytes())
         with open(self.path / "journal.jsonl", "ab") as file:
@@ -88,7 +87,7 @@ class Staging:
         self.chunks += 1
 
     def reads(self) -> Iterator[Read]:
-        """Everything read so far, in the order of the entries."""
+        """Yield everything read so far, in the order of the entries."""
         with open(self.path / "journal.jsonl", "rb") as journal:
             for line in journal:
                 yield from (Read(**fields) for fields in json.loads(line))
@@ -103,7 +102,7 @@ class Staging:
             os.fsync(file.fileno())
 
     def move_to(self, path: Path) -> None:
-        """Let the finished store appear at `path`, in the place of what stood there."""
+        """Move the finished store to `path`, replacing what was there."""
         if path.exists():
             old = self.path / "old"
             shutil.rmtree(old, ignore_errors=True)

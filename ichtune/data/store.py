@@ -50,10 +50,10 @@ class SliceStore:
 
     @classmethod
     def open(cls, path: str | Path) -> "SliceStore":
-        """The store in a folder, without reading its pixels or its table.
+        """Open the store in a folder, without reading its pixels or its table.
 
         Raises:
-            StoreError: no finished store there, one of another version, or one whose files don't fit together.
+            StoreError: there is no finished store, it has another version, or its files don't match.
         """
         path = Path(path)
         if path.is_dir():
@@ -76,12 +76,12 @@ class SliceStore:
 
     @property
     def fingerprint(self) -> str:
-        """Tells this content from any other: pixels, labels, identifiers and splits."""
+        """Identifies the content: pixels, labels, identifiers and splits."""
         return self.info.fingerprint
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """A row a slice, in the order of `hu`; labels are nullable integers, `fold` is -1 in the test set.
+        """A row per slice, in the order of `hu`; labels are nullable integers, `fold` is -1 in the test set.
 
         Raises:
             StoreError: the file is damaged.
@@ -90,30 +90,30 @@ class SliceStore:
 
     @cached_property
     def digests(self) -> np.ndarray:
-        """The digest of each slice's pixels when it was prepared, uint64 [N].
+        """Digests of the slices' pixels when they were prepared, uint64 [N].
 
         Raises:
-            StoreError: the file is missing, damaged, or of another store.
+            StoreError: the file is missing, damaged, or belongs to another store.
         """
         file = self.path / "digests.npy"
         try:
             digests = map_array(file)
         except (OSError, ValueError, EOFError) as error:
-            raise StoreError(f"{file}: damaged or missing ({error}); prepare the store anew") from None
+            raise StoreError(f"{file}: damaged or missing ({error}); prepare the store again") from None
         if digests.shape != (len(self),) or digests.dtype != np.uint64:
             raise StoreError(
-                f"{file}: holds {digests.dtype} {digests.shape}, must be uint64 {(len(self),)}; prepare the store anew"
+                f"{file}: holds {digests.dtype} {digests.shape}, must be uint64 {(len(self),)}; prepare the store again"
             )
         return digests
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """float32 [N, 6] in the order of LABELS, NaN where unknown."""
+        """Labels, float32 [N, 6] in the order of LABELS, NaN if unknown."""
         return self.table[list(LABELS)].to_numpy(np.float32, na_value=np.nan)
 
     @cached_property
     def patients(self) -> np.ndarray:
-        """Patient of each slice, [N]."""
+        """The patient of each slice, [N]."""
         return self.table["patient_id"].to_numpy()
 
     @cached_property
@@ -127,7 +127,7 @@ class SliceStore:
         return np.flatnonzero(self.table["split"] == TEST)
 
     def fold_indices(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """For each fold the rows to train on and the rows to validate on, int64; the test set is in neither."""
+        """Return each fold's training rows and validation rows, int64; the test set is in neither."""
         fold = self.table["fold"].to_numpy()
         return [
             (np.flatnonzero((fold != number) & (fold >= 0)), np.flatnonzero(fold == number))
@@ -136,7 +136,7 @@ class SliceStore:
 
 
 def fingerprint(table: pd.DataFrame, digests: np.ndarray) -> str:
-    """A short hash of a store's table and of its slices' digests (uint64 [N])."""
+    """Return a short hash of a store's table and its slices' digests (uint64 [N])."""
     content = hashlib.sha256(digests.astype("<u8").tobytes())
     for column in COLUMNS:
         content.update(table[column].to_csv(index=False, float_format="%.6g").encode())
@@ -144,33 +144,33 @@ def fingerprint(table: pd.DataFrame, digests: np.ndarray) -> str:
 
 
 def write_info(path: Path, info: StoreInfo) -> None:
-    """Write `store.json`: the last file of a store, without which nothing opens."""
+    """Write `store.json`, the last file of a store, without which it can't be opened."""
     (path / "store.json").write_text(json.dumps(asdict(info), indent=2) + "\n")
 
 
 def _read_info(path: Path) -> StoreInfo:
     file = path / "store.json"
     if not path.is_dir():
-        raise StoreError(f"{path}: no such store; `ichtune prepare SOURCE {path}` makes one")
+        raise StoreError(f"{path}: no such store; create one with `ichtune prepare SOURCE {path}`")
     if not file.is_file():
         raise StoreError(
-            f"{path}: not a finished slice store (no store.json); `ichtune prepare SOURCE {path}` makes one"
+            f"{path}: not a finished slice store (no store.json); create one with `ichtune prepare SOURCE {path}`"
         )
     try:
         content = read_json(file)
         version = content["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
-            f"{file}: damaged, not a store's description ({error}); prepare the store anew"
+            f"{file}: damaged, not a store's description ({error}); prepare the store again"
         ) from None
     if version != VERSION:
         raise StoreError(
-            f"{path}: a store of version {version}, this ichtune reads version {VERSION}; prepare the store anew"
+            f"{path}: a store of version {version}, but this ichtune reads version {VERSION}; prepare the store again"
         )
     try:
         return StoreInfo(**content)
     except TypeError as error:
-        raise StoreError(f"{file}: damaged, {error}; prepare the store anew") from None
+        raise StoreError(f"{file}: damaged, {error}; prepare the store again") from None
 
 
 def _map_hu(path: Path, info: StoreInfo) -> np.ndarray:
@@ -178,10 +178,10 @@ def _map_hu(path: Path, info: StoreInfo) -> np.ndarray:
     try:
         hu = map_array(file)
     except (OSError, ValueError) as error:
-        raise StoreError(f"{file}: damaged or missing ({error}); prepare the store anew") from None
+        raise StoreError(f"{file}: damaged or missing ({error}); prepare the store again") from None
     if hu.shape != shape or hu.dtype != np.int16:
         raise StoreError(
-            f"{file}: holds {hu.dtype} {hu.shape}, store.json says int16 {shape}; prepare the store anew"
+            f"{file}: holds {hu.dtype} {hu.shape}, store.json says int16 {shape}; prepare the store again"
         )
     return hu
 
@@ -191,8 +191,8 @@ def _check_table(path: Path, info: StoreInfo) -> None:
     try:
         rows = count_slices(file)
     except (OSError, ValueError) as error:
-        raise StoreError(f"{file}: damaged or missing ({error}); prepare the store anew") from None
+        raise StoreError(f"{file}: damaged or missing ({error}); prepare the store again") from None
     if rows != info.slices:
         raise StoreError(
-            f"{file}: has {rows:,} rows, store.json says {info.slices:,} slices; prepare the store anew"
+            f"{file}: has {rows:,} rows, store.json says {info.slices:,} slices; prepare the store again"
         )

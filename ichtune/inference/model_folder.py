@@ -8,8 +8,6 @@ from typing import Annotated, Any, Final, Literal
 import numpy as np
 import torch
 from pydantic import Field, ValidationError, field_validator, model_validator
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from scipy.special import expit
 from torch import nn
 
@@ -21,6 +19,7 @@ from ichtune.labels import LABELS
 from ichtune.models.backbones import Backbone, build_backbone
 from ichtune.models.heads import make_heads
 from ichtune.models.network import Network
+from ichtune.models.weights_files import WeightsError, load_classifier, write_classifier
 from ichtune.recipe import Count, Fraction, Model, Recipe, Section, WholeOrZero
 from ichtune.windows import Window
 from ichtune.yaml_text import read_yaml, write_yaml
@@ -180,14 +179,7 @@ class TrainedModel:
 
 def write_model(folder: Path, network: Classifier, **about: Any) -> About:
     """Write a network and what `About` tells of it (its hash and format excepted) into a folder that is there."""
-    # As copies: safetensors refuses tensors that share their memory, as mean and std may. And not by its
-    # `save_file`, whose files nobody but their owner may read.
-    weights = {
-        name: tensor.cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in network.state_dict().items()
-    }
-    with replacing(folder / WEIGHTS) as file:
-        file.write_bytes(save(weights))
+    write_classifier(folder / WEIGHTS, network)
     told = About(weights_sha256=_sha256(folder / WEIGHTS), **about)
     with replacing(folder / ABOUT) as file:
         file.write_text(write_yaml(told.model_dump(mode="json")))
@@ -222,8 +214,8 @@ def _network(folder: Path, about: About) -> Classifier:
     backbone = build_backbone(shape, seed=0, precision=about.recipe.training.precision)
     network = Classifier(backbone, make_heads(about.recipe, backbone.width, [0]).export(0))
     try:
-        network.load_state_dict(load_file(file))
-    except (SafetensorError, RuntimeError) as error:
+        load_classifier(file, network)
+    except WeightsError as error:
         raise ModelError(
             f"{file}: not the weights of a {shape.backbone} ({error}); retrain the model"
         ) from None

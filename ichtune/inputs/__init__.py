@@ -1,1 +1,1 @@
-"""What a network is given: augmented images of slices."""
+"""Inputs of a network: augmented images of slices."""

@@ -1,4 +1,4 @@
-"""From a slice's Hounsfield units to the picture a network sees, at one of three levels of augmentation."""
+"""From a slice's Hounsfield units to the image a network sees, at one of three augmentation levels."""
 
 import hashlib
 import os
@@ -14,15 +14,15 @@ from ichtune.data.pixels import resize
 from ichtune.recipe import Level
 from ichtune.windows import Window, apply_window
 
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else its import asks the network for a newer version
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else importing it checks for updates over the network
 
 import albumentations as A
 
-REFERENCE_SIZE: Final = 224  # the image side in pixels that the sizes of holes are given for
+REFERENCE_SIZE: Final = 224  # the image side in pixels that hole sizes refer to
 
 
 class _Transforms(threading.local):
-    """Each thread's own transforms by level and size: their random state is set for every slice."""
+    """Transforms by level and size, separate for each thread because their random state is set per slice."""
 
     def __init__(self) -> None:
         self.built: dict[tuple[Level, int], A.Compose] = {}
@@ -46,26 +46,26 @@ def render(
     view: int = 0,
     row: int = 0,
 ) -> np.ndarray:
-    """Grey values of a slice, one channel a window: uint8 [C, size, size].
+    """Return the grey values of a slice, one channel per window: uint8 [C, size, size].
 
-    `hu` [S, S] (int16) is resized, windowed, and augmented as (seed, level, view, row) alone decide, where `row`
-    is the slice's row in its store. All channels undergo the same changes. The level `normal` changes nothing.
+    `hu` [S, S] (int16) is resized, windowed, and augmented depending only on (seed, level, view, row), where `row`
+    is the slice's row in its store. All channels are augmented alike. The level `normal` changes nothing.
     """
-    # Resizing one int16 image and windowing the small result is cheaper than the reverse, and means HU.
+    # Resizing one int16 image and windowing the small result is cheaper than the reverse, and averages HU.
     resized = resize(hu, size)
     channels = np.stack([_grey(resized, window) for window in windows])
     if level == "normal":
         return channels
     transform = _THREAD.get(level, size)
     key = _number(seed, level, view, row)
-    # Not `set_random_seed`: it gives every transform the same stream, so that all act on a slice or none.
+    # Not `set_random_seed`: it gives every transform the same stream, so either all of them act on a slice or none.
     transform.set_random_state(np.random.default_rng(key), random.Random(key))
-    # As a batch of one-channel images: as colours of one image, CLAHE would mix the windows by way of LAB.
+    # As a batch of one-channel images: with windows as colours, CLAHE would mix them through LAB.
     return transform(images=channels[..., np.newaxis])["images"][..., 0]
 
 
 def describe(level: Level, size: int) -> list[str]:
-    """The transforms of a level at an image size, each with its settings, in the order of their use."""
+    """Return a level's transforms at an image size, each with its settings, in the order of use."""
     return [repr(transform) for transform in _TRANSFORMS[level](size)]
 
 
@@ -84,7 +84,7 @@ def _moderate(size: int) -> list[A.BasicTransform | A.BaseCompose]:
 
 
 def _aggressive(size: int) -> list[A.BasicTransform | A.BaseCompose]:
-    # 0.8 and 1.1 are the sigmas that OpenCV takes for kernels of 3 and 5 pixels where none is given.
+    # 0.8 and 1.1 are OpenCV's default sigmas for kernels of 3 and 5 pixels.
     blur = A.GaussianBlur(blur_limit=(3, 5), sigma_limit=(0.8, 1.1), p=0.2)
     return [*_geometry(), blur, _brightness(0.15), _tone(), _holes(17, 26, size)]
 

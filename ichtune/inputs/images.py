@@ -1,4 +1,4 @@
-"""Augmented images as training's inputs, rendered by threads a little ahead of the network."""
+"""Augmented images as training inputs, rendered by threads slightly ahead of the network."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -13,9 +13,9 @@ from ichtune.inputs.augment import render
 from ichtune.recipe import Level, Model
 from ichtune.windows import Window
 
-cv2.setNumThreads(0)  # the pool's threads are the parallel ones
+cv2.setNumThreads(0)  # the pool's threads already run in parallel
 
-AHEAD: Final = 2  # chunks that are rendered while the network has the one before them
+AHEAD: Final = 2  # chunks rendered while the network processes an earlier one
 
 
 class _Chunk(NamedTuple):
@@ -24,10 +24,10 @@ class _Chunk(NamedTuple):
 
 
 class ImageSource:
-    """Images of a store's slices, float32 `[n, C, S, S]` in 0..1 with a channel for each of the model's windows.
+    """Images of a store's slices, float32 `[n, C, S, S]` in 0..1, one channel for each of the model's windows.
 
-    Epoch e shows view `e mod views` of the augmentation level; with as many views as epochs each is new. What a
-    slice looks like depends on (seed, level, view, row) alone, never on the number of threads.
+    Epoch e shows view `e mod views` of the augmentation level; with as many views as epochs, each epoch is new. An
+    image depends only on (seed, level, view, row), never on the number of threads.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ImageSource:
         self.threads = threads
 
     def batches(self, chunks: Iterable[np.ndarray], epoch: int | None) -> Iterator[torch.Tensor]:
-        """Images of each chunk of rows (int64 `[n]`), in order; not augmented where the epoch is None."""
+        """Yield the images of each chunk of rows (int64 `[n]`) in order; not augmented if the epoch is None."""
         level, view = ("normal", 0) if epoch is None else (self.level, epoch % self.views)
         pool = ThreadPoolExecutor(self.threads, "render")
         ready: deque[_Chunk] = deque()

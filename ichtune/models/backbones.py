@@ -1,4 +1,4 @@
-"""A network of any source as a backbone: pictures in, pooled features out."""
+"""A network from any source as a backbone: images in, pooled features out."""
 
 import copy
 import hashlib
@@ -15,17 +15,17 @@ from ichtune.models.pretrained import pretrained
 from ichtune.models.sources import Statistics, source_of
 from ichtune.recipe import Model, Precision, Trained
 
-# The channels of two windows that fill a network's three.
+# How two windows fill the three input channels of a network.
 _FROM_TWO = (0, 1, 0)
-# Parts of networks that only hold the stages; elsewhere the stages stand at the top.
+# Modules that only hold the stages; other networks have their stages at the top level.
 _CONTAINERS = ("features", "trunk_output", "encoder", "blocks", "layers")
 
 
 def build_backbone(model: Model, *, seed: int, precision: Precision | Literal["auto"] = "auto") -> "Backbone":
-    """The backbone that `model` describes; `seed` is that of random weights.
+    """Build the backbone that `model` describes; `seed` is for random weights.
 
     Raises:
-        InputError: an unknown name, a size the network can't take, or weights that can't be had.
+        InputError: the name is unknown, the network can't take images of that size, or its weights can't be obtained.
     """
     network, inputs = pretrained(model, seed=seed)
     backbone = Backbone(network, inputs, width=_width(network, model), precision=resolved(precision))
@@ -36,12 +36,12 @@ def build_backbone(model: Model, *, seed: int, precision: Precision | Literal["a
 class Backbone(nn.Module):
     """Pooled features `[n, D]`, float32, of images `[n, C, H, W]`, float32 in 0..1, with one to three windows.
 
-    A single window is repeated for the network's three channels; of two, the first comes again as third.
-    Normalisation is the backbone's, as it goes with the weights. What is not trained stays in evaluation mode,
-    so that the statistics of its batch normalisation don't move.
+    A single window is repeated for the network's three channels; of two, the first is used again as the third.
+    The backbone normalises its inputs, as its weights require. Modules that are not trained stay in evaluation
+    mode, so that their batch normalisation statistics don't change.
 
-    What is frozen is folded for speed when it first computes without gradients. Loading or moving weights and
-    `set_trained` undo that; changes of single tensors in place go unnoticed.
+    A frozen backbone is folded for speed when it first runs without gradients. Loading or moving weights and
+    `set_trained` undo that; changing single tensors in place goes unnoticed.
     """
 
     def __init__(self, network: nn.Module, inputs: Statistics, *, width: int, precision: Precision) -> None:
@@ -54,24 +54,24 @@ class Backbone(nn.Module):
         self.std: torch.Tensor
         self.register_buffer("mean", inputs.mean.reshape(3, 1, 1).clone())
         self.register_buffer("std", inputs.std.reshape(3, 1, 1).clone())
-        # In tuples, where torch does not take them for parts of this module.
+        # In tuples, so that torch doesn't register them as submodules.
         self._trained_parts: tuple[nn.Module, ...] = (network,)
         self._folded: tuple[nn.Module] | None = None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if images.shape[1] == 2:
             images = images[:, _FROM_TWO]
-        # One window spreads over the three channels here. Of this layout convolutions are up to twice as fast.
+        # Broadcasts one window to three channels. Convolutions are up to twice as fast in this memory layout.
         inputs = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             features = self._network()(inputs)
         return features.flatten(1).float()
 
     def set_trained(self, train: Trained) -> None:
-        """Let nothing, the last stage, or everything be trained.
+        """Set which part is trained: nothing, the last stage, or everything.
 
-        The last stage is the last part of the network with two or more layers that have weights, and all that
-        follows it: layer4 of a resnet, denseblock4 and norm5 of a densenet, the last blocks and the closing
+        The last stage is the last module with at least two layers that have weights, plus everything after it:
+        layer4 of a resnet, denseblock4 and norm5 of a densenet, the last blocks and the closing
         convolution of an efficientnet, the last encoder layer and norm of a vision transformer.
         """
         choices = {
@@ -94,7 +94,7 @@ class Backbone(nn.Module):
         return self
 
     def weights_hash(self) -> str:
-        """Sixteen hex digits that two backbones share when they compute the same from the same images."""
+        """Return sixteen hex digits, equal for backbones that compute the same features from the same images."""
         content = hashlib.sha256()
         for name, tensor in sorted(self.state_dict().items()):
             content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -102,9 +102,9 @@ class Backbone(nn.Module):
         return content.hexdigest()[:16]
 
     def _network(self) -> nn.Module:
-        """What to compute with: while frozen and without gradients, convolutions that hold their batch norms.
+        """Return the network to run; if frozen and without gradients, with batch norms folded into convolutions.
 
-        That is a fifth faster and the same within rounding; hooks on the network's own parts need gradients on.
+        It is 20% faster and equal within rounding; hooks on submodules need gradients enabled.
         """
         if torch.is_grad_enabled() or self._trained_parts:
             return self.network
@@ -112,13 +112,13 @@ class Backbone(nn.Module):
             self._folded = (_fold_batch_norms(self.network),)
         return self._folded[0]
 
-    def _apply(self, *args: Any, **options: Any) -> "Backbone":  # what `to`, `cuda` and the like go through
+    def _apply(self, *args: Any, **options: Any) -> "Backbone":  # called by `to`, `cuda` and the like
         self._folded = None
         return super()._apply(*args, **options)
 
     def _load_from_state_dict(
         self, *args: Any, **options: Any
-    ) -> None:  # `load_state_dict`, a whole model's too
+    ) -> None:  # called by `load_state_dict`, of a whole model too
         self._folded = None
         super()._load_from_state_dict(*args, **options)
 
@@ -126,12 +126,12 @@ class Backbone(nn.Module):
 def _fold_batch_norms(network: nn.Module) -> nn.Module:
     try:
         return fuse(copy.deepcopy(network).eval(), inplace=True)
-    except fx.proxy.TraceError:  # its way depends on its input
+    except fx.proxy.TraceError:  # its control flow depends on its input
         return network
 
 
 def _width(network: nn.Module, model: Model) -> int:
-    """The number of features of an image of the model's size."""
+    """Return the number of features for an image of the model's size."""
     image = torch.zeros(1, 3, model.size, model.size)
     try:
         with torch.no_grad():
@@ -152,7 +152,7 @@ def _last_stage(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def _parts(network: nn.Module) -> Iterator[nn.Module]:
-    """The network's parts in the order of their use, stage by stage."""
+    """Yield the network's modules in the order of use, stage by stage."""
     for name, part in network.named_children():
         if name in _CONTAINERS:
             yield from _parts(part)

@@ -1,4 +1,4 @@
-"""A backbone under the heads of F folds, and what of it is trained."""
+"""A backbone with the heads of F folds on top, and which of its parameters are trained."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -9,15 +9,15 @@ from ichtune.models.heads import Heads
 from ichtune.recipe import Trained
 
 if TYPE_CHECKING:
-    from ichtune.models.backbones import Backbone  # heads on features do without torchvision
+    from ichtune.models.backbones import Backbone  # heads on features don't need torchvision
 
 
 class Network(nn.Module):
-    """A backbone, or none where the inputs are features already, under the heads of F folds.
+    """A backbone, or none if the inputs already are features, with the heads of F folds on top.
 
-    The backbone takes `[n, C, H, W]` to `[n, D]`. It is trained as far as its parameters require gradients when
-    it is handed in, and as `set_trained` says from then on. While it is frozen it stays in evaluation mode and
-    without gradient whatever mode is set.
+    The backbone maps `[n, C, H, W]` to `[n, D]`. Its parameters that require gradients on construction are
+    trained, until `set_trained` changes that. A frozen backbone stays in evaluation mode and without gradients,
+    whatever mode is set.
     """
 
     def __init__(self, backbone: nn.Module | None, heads: Heads) -> None:
@@ -25,13 +25,13 @@ class Network(nn.Module):
         self.backbone = backbone
         self.heads = heads
         self.trained_backbone = _trained(backbone)
-        """The backbone's parameters that are trained."""
+        """The trained parameters of the backbone."""
 
     def set_trained(self, train: Trained) -> None:
-        """Let nothing, the last stage, or everything of the backbone be trained, in a training from its next epoch on.
+        """Set which part of the backbone is trained; a running training follows from its next epoch on.
 
         Raises:
-            ValueError: there is no backbone to train.
+            ValueError: there is no backbone.
         """
         if self.backbone is None:
             if train != "frozen":
@@ -42,12 +42,12 @@ class Network(nn.Module):
         self.train(self.training)
 
     def forward(self, inputs: torch.Tensor, dropout: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits `[F, B, 6]` of inputs `[F * B, ...]`; features are multiplied by the mask `[F, B, D]`."""
+        """Return logits `[F, B, 6]` for inputs `[F * B, ...]`; `dropout` `[F, B, D]` multiplies the features."""
         features = self.features(inputs).unflatten(0, (len(self.heads), -1))
         return self.heads(features if dropout is None else features * dropout)
 
     def features(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Features `[n, D]`, float32, of inputs `[n, ...]`."""
+        """Return features `[n, D]` (float32) for inputs `[n, ...]`."""
         if self.backbone is None:
             return inputs
         with torch.set_grad_enabled(torch.is_grad_enabled() and bool(self.trained_backbone)):
@@ -60,32 +60,34 @@ class Network(nn.Module):
         return self
 
     def trained_parameters(self, head: int) -> list[nn.Parameter]:
-        """What the optimizer of a head's fold trains."""
+        """Return the parameters that the optimizer of a head's fold trains."""
         return [*self.heads.parameters_of(head), *self.trained_backbone]
 
     def gradient_norms(self) -> torch.Tensor:
-        """The norm of each fold's gradient `[F]`, the trained backbone's included."""
+        """Return the norm of each fold's gradient `[F]`, including that of a trained backbone."""
         norms = self.heads.gradient_norms()
         gradients = [p.grad for p in self.trained_backbone if p.grad is not None]
         return torch.hypot(norms, nn.utils.get_total_norm(gradients)) if gradients else norms
 
     def trained_state(self) -> dict[str, torch.Tensor]:
-        """Copies of all that training changes: trained parameters, and the trained backbone's statistics."""
+        """Return copies of all that training changes: trained parameters, and a trained backbone's statistics."""
         trained = {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
         statistics = dict(self.named_buffers()) if self.trained_backbone else {}
         return {name: tensor.detach().clone() for name, tensor in (*trained.items(), *statistics.items())}
 
     @torch.no_grad()
     def load_trained_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Take back what `trained_state` gave.
+        """Restore a state from `trained_state`.
 
         Raises:
-            ValueError: it is the state of a network with other trained parts.
+            ValueError: the state belongs to a network with other trained parameters.
         """
         own = self.state_dict()
         if state.keys() != self.trained_state().keys():
             differ = sorted(state.keys() ^ self.trained_state().keys())
-            raise ValueError(f"the state is of a network with other trained parts, which differ in {differ}")
+            raise ValueError(
+                f"the state belongs to a network with other trained parameters; they differ in {differ}"
+            )
         for name, tensor in state.items():
             own[name].copy_(tensor)
 

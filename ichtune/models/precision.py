@@ -1,4 +1,4 @@
-"""What a backbone is computed in on this machine."""
+"""The precision that a backbone is computed in on this machine."""
 
 from typing import Literal
 
@@ -8,9 +8,9 @@ from ichtune.recipe import Precision
 
 
 def resolved(precision: Precision | Literal["auto"]) -> Precision:
-    """A recipe's precision, `auto` being what this machine's GPU or processor is made for.
+    """Return a recipe's precision, with `auto` resolved to what this machine's GPU or CPU supports natively.
 
-    A processor without bfloat16 instructions computes in it all the same, but ten times slower than in float32.
+    A CPU without bfloat16 instructions can still compute in it, but ten times slower than in float32.
     """
     if precision != "auto":
         return precision

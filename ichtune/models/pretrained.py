@@ -1,4 +1,4 @@
-"""What a backbone starts from: ImageNet weights, seeded random ones, or a file."""
+"""Initial weights of a backbone: from ImageNet, random from a seed, or from a file."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,27 +7,27 @@ import torch
 from torch import nn
 
 from ichtune.models.sources import BackboneSource, Statistics, source_of
-from ichtune.models.weights_files import WeightsError, read_weights
+from ichtune.models.weights_files import WeightsError, backbone_tensors, our_backbone, read_weights
 from ichtune.recipe import Model
 
 
 class Pretrained(NamedTuple):
-    """A network without its classifier, and the input statistics that its weights go with."""
+    """A network without its classifier, and the input statistics that its weights expect."""
 
     network: nn.Module
     inputs: Statistics
 
 
 def pretrained(model: Model, *, seed: int) -> Pretrained:
-    """The network that `model` names with the weights it names; `seed` is that of random weights.
+    """Return the network and weights that `model` names; `seed` is for random weights.
 
-    Inputs are normalised as the weights were trained: the source's own statistics (for most ImageNet weights
-    mean 0.485, 0.456, 0.406 and standard deviation 0.229, 0.224, 0.225), 0.5 and 0.5 for random weights, and
-    what a file of ours says.
+    Inputs are normalised as they were when the weights were trained: with the source's statistics (for most
+    ImageNet weights mean 0.485, 0.456, 0.406 and standard deviation 0.229, 0.224, 0.225), with 0.5 and 0.5 for
+    random weights, and with the statistics in one of our own files.
 
     Raises:
         InputError: the source has no such backbone.
-        WeightsError: the weights can't be fetched or read, or are those of another network.
+        WeightsError: the weights can't be downloaded or read, or belong to another network.
     """
     source, name = source_of(model.backbone), model.backbone
     source.check(name)
@@ -40,13 +40,10 @@ def pretrained(model: Model, *, seed: int) -> Pretrained:
 
 
 def _from_file(source: BackboneSource, name: str, path: Path) -> Pretrained:
-    tensors = read_weights(path)
-    # A whole model of ours holds the backbone's part under its name, beside the head's.
-    tensors = {key[9:]: tensor for key, tensor in tensors.items() if key.startswith("backbone.")} or tensors
-    if "mean" in tensors and "std" in tensors:
-        inputs = Statistics(*(tensors.pop(key).float().flatten() for key in ("mean", "std")))
-        network = source.random(name, seed=0)
-        state = {key.removeprefix("network."): tensor for key, tensor in tensors.items()}
+    tensors = backbone_tensors(read_weights(path))
+    if ours := our_backbone(tensors):
+        inputs = Statistics(ours.mean, ours.std)
+        network, state = source.random(name, seed=0), ours.network
     else:
         inputs = source.statistics(name)
         network, state = source.published(name, tensors)
@@ -57,7 +54,7 @@ def _from_file(source: BackboneSource, name: str, path: Path) -> Pretrained:
 def _load(network: nn.Module, state: dict[str, torch.Tensor], refusal: str) -> None:
     try:
         missing, unexpected = network.load_state_dict(state, strict=False)
-    except RuntimeError as error:  # a tensor of another shape
+    except RuntimeError as error:  # a tensor with another shape
         raise WeightsError(f"{refusal}: {error}") from error
     # Files from before torch 0.4.1 don't count batches.
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]

@@ -1,4 +1,4 @@
-"""What `torch.save` wrote, read as tensors and plain data only: no code is run, nothing is decompressed."""
+"""Safe reading of `torch.save` files: tensors and plain data only, no code run, nothing decompressed."""
 
 import pickle
 import zipfile
@@ -14,11 +14,11 @@ _DAMAGED = (
 
 
 def load_torch(file: Path) -> Any:
-    """The content of a file of `torch.save`, its tensors on the CPU.
+    """Return the content of a `torch.save` file, with tensors on the CPU.
 
     Raises:
-        ValueError: not such a file, damaged, compressed (which `torch.save` never does), or of more than tensors and
-            plain data.
+        ValueError: it isn't such a file, is damaged or compressed (which `torch.save` never does), or holds more
+            than tensors and plain data.
         OSError: it can't be read.
     """
     try:
@@ -33,6 +33,6 @@ def _refuse_compressed(file: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         parts = archive.infolist()
     if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
-        raise ValueError("its parts are compressed, as torch.save never has them")
+        raise ValueError("its entries are compressed, which torch.save never does")
     if (declared := sum(part.file_size for part in parts)) > file.stat().st_size:
-        raise ValueError(f"its parts declare {declared:,} bytes, more than the file has")
+        raise ValueError(f"its entries declare {declared:,} bytes, more than the file has")

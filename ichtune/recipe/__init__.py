@@ -1,4 +1,4 @@
-"""A recipe as typed values: what makes a training what it is, apart from the data."""
+"""A recipe as typed values: everything that defines a training, apart from the data."""
 
 from ichtune.recipe.effective import (
     effective,

@@ -1,4 +1,4 @@
-"""What of a recipe is effective, and the hash that recipes of the same training share."""
+"""The effective settings of a recipe, and a hash shared by all recipes of the same training."""
 
 import hashlib
 import json
@@ -21,17 +21,17 @@ from ichtune.windows import Window
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """Twelve hex digits that two recipes share when they ask for the same training (seed included)."""
+    """Return twelve hex digits, equal for recipes that define the same training (including its seed)."""
     text = json.dumps(effective(recipe).model_dump(mode="json"), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def effective(recipe: Recipe) -> Recipe:
-    """The recipe with what cannot matter put in one form.
+    """Return the recipe in canonical form, without settings that have no effect.
 
-    Windows become `C/W` (`brain` is `40/80`); weights of one for every label are no weights; focal loss
-    with gamma 0 and no alpha is bce; AdamW without weight decay is Adam; a step, a plateau or a patience
-    that cannot come due within the epochs is none.
+    Windows become `C/W` (`brain` is `40/80`); label weights that are all one are dropped; focal loss with gamma 0
+    and no alpha becomes bce; AdamW without weight decay becomes Adam; a step, plateau or patience that can't take
+    effect within the epochs is dropped.
     """
     changes = {
         "model": _with_numeric_windows(recipe.model),

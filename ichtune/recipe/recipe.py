@@ -1,4 +1,4 @@
-"""A recipe as one typed value."""
+"""A recipe as a typed value."""
 
 from collections.abc import Mapping
 from typing import Literal, Self
@@ -22,11 +22,11 @@ from ichtune.recipe.sections import (
 
 
 class RecipeError(InputError):
-    """A recipe that the types refuse; the message has a line for every problem."""
+    """An invalid recipe; the message has a line for every problem."""
 
 
 class Recipe(Section):
-    """Everything that makes a training what it is, apart from the data."""
+    """Everything that defines a training, apart from the data."""
 
     model: Model = Model()
     loss: Loss = BCE()
@@ -38,10 +38,10 @@ class Recipe(Section):
 
     @classmethod
     def parse(cls, data: Mapping[str, object], where: str) -> Self:
-        """The recipe that nested plain values describe; `where` names their place in messages.
+        """Parse nested plain values into a recipe; `where` names their place in messages.
 
         Raises:
-            RecipeError: a line for every problem, with place, rule, value and mend.
+            RecipeError: a line for every problem, with place, rule, value and fix.
         """
         try:
             return cls.model_validate(data)

@@ -1,4 +1,4 @@
-"""What the recipe types say about themselves: a section's variants, and why a value is refused."""
+"""Variants of a recipe's sections, and error messages for refused values."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from ichtune.wording import did_you_mean, not_one_of, shown, unknown_key
 
-# pydantic's kinds of refusal that its own words put less plainly.
+# Kinds of pydantic errors whose own messages are less plain.
 RULES = {
     "int_from_float": "must be a whole number",
     "int_parsing": "must be a whole number",
@@ -18,7 +18,7 @@ RULES = {
     "float_type": "must be a number",
     "bool_parsing": "must be true or false",
     "bool_type": "must be true or false",
-    "string_type": "must be a text",
+    "string_type": "must be text",
     "tuple_type": "must be a list",
     "model_type": "must be a mapping of keys to values",
     "model_attributes_type": "must be a mapping of keys to values",
@@ -33,7 +33,7 @@ RULES = {
 
 
 def variants(recipe: type[BaseModel], section: str) -> dict[str, type[BaseModel]]:
-    """The types that a section chooses from by their `name`; empty where it isn't such a choice."""
+    """Return the types that a section selects by `name`; empty if it has no variants."""
     field = recipe.model_fields[section]
     if field.discriminator is None:
         return {}
@@ -41,17 +41,17 @@ def variants(recipe: type[BaseModel], section: str) -> dict[str, type[BaseModel]
 
 
 def refusals(error: ValidationError, recipe: type[BaseModel]) -> list[str]:
-    """A line for every problem: place, rule, value and, where a name is nearly right, the mend."""
+    """Return a line for every problem: place, rule, value and, for a misspelled name, a suggestion."""
     grouped: dict[str, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         grouped.setdefault(_place(detail["loc"], recipe), []).append(detail)
-    # Of a value that may be two things, the problem deep inside one says more than "not the other".
+    # If a value may have two types, a problem deep inside one says more than "not the other".
     outer = [place for place in grouped if any(other.startswith(f"{place}[") for other in grouped)]
     return [_line(place, group, recipe) for place, group in grouped.items() if place not in outer]
 
 
 def _place(loc: tuple[int | str, ...], recipe: type[BaseModel]) -> str:
-    """`loss.pos_weight[1]` of pydantic's ('loss', 'bce', 'pos_weight', 'tuple[constrained-float, ...]', 1)."""
+    """Return `loss.pos_weight[1]` for ('loss', 'bce', 'pos_weight', 'tuple[constrained-float, ...]', 1)."""
     if not loc:
         return "recipe"
     section, *rest = loc
@@ -81,7 +81,7 @@ def _line(place: str, group: list[ErrorDetails], recipe: type[BaseModel]) -> str
 
 
 def _keys(holder: tuple[int | str, ...], recipe: type[BaseModel]) -> Iterable[str]:
-    """The keys that belong at pydantic's `holder`: (), ('model',) or ('optimizer', 'adam')."""
+    """Return the keys allowed at pydantic's `holder`: (), ('model',) or ('optimizer', 'adam')."""
     if not holder:
         return recipe.model_fields
     section, *tag = map(str, holder)

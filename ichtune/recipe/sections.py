@@ -18,14 +18,14 @@ from ichtune.wording import shown
 
 
 def _no_truth_value(value: object) -> object:
-    if isinstance(value, bool):  # Python and pydantic take true for 1
+    if isinstance(value, bool):  # Python and pydantic treat true as 1
         raise ValueError(f"must be a number, got {shown(value)}")
     return value
 
 
 def _not_all_zero(weights: tuple[float, ...]) -> tuple[float, ...]:
     if not any(weights):
-        raise ValueError(f"must be above 0 for a label at least, got {shown(list(weights))}")
+        raise ValueError(f"must be above 0 for at least one label, got {shown(list(weights))}")
     return weights
 
 
@@ -47,19 +47,19 @@ LabelWeights = Annotated[PerLabel, AfterValidator(_not_all_zero)]
 
 
 class Section(BaseModel):
-    """What all parts of a recipe share: frozen, and an unknown key is an error."""
+    """Base of all sections of a recipe: frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Model(Section):
     backbone: str = "resnet18"
-    """Any torchvision classification backbone by its name."""
+    """Name of any torchvision classification network."""
     weights: str = "imagenet"
     """`imagenet`, `random`, or the path of a weights file."""
     dropout: Fraction = 0.0
     windows: Annotated[tuple[str, ...], Field(min_length=1, max_length=3)] = ("brain",)
-    """Names or `C/W`, one a channel; a single one is repeated for three-channel backbones."""
+    """Names or `C/W`, one per channel; a single one is repeated for the network's three channels."""
     size: Annotated[Whole, Field(ge=32, le=1024)] = 224
     train: Trained = "frozen"
     """`frozen` trains the head alone, `last` the last stage and the head, `all` everything."""
@@ -80,7 +80,7 @@ class Model(Section):
 class BCE(Section):
     name: Literal["bce"] = "bce"
     pos_weight: Literal["balanced"] | PerLabel | None = None
-    """`balanced` is negatives/positives of each label in the fold's training part."""
+    """`balanced` means negatives/positives of each label in the fold's training set."""
     label_weights: LabelWeights | None = None
 
 
@@ -88,7 +88,7 @@ class Focal(Section):
     name: Literal["focal"] = "focal"
     gamma: NonNegative = 2.0
     alpha: Annotated[Number, Field(ge=0, le=1)] | None = 0.25
-    """Weight of the positives; the negatives' is 1 - alpha."""
+    """Weight of positives; negatives have 1 - alpha."""
     label_weights: LabelWeights | None = None
 
 
@@ -184,7 +184,7 @@ class Training(Section):
     epochs: Count = 10
     batch_size: Count = 64
     patience: Count | None = None
-    """Epochs without a better score before the trial stops itself."""
+    """Epochs without a better score before the trial stops."""
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
     precision: Precision | Literal["auto"] = "auto"
-    """What the backbone computes in (autocast), `auto` by the machine; heads and losses are always float32."""
+    """Precision of the backbone (autocast), `auto` by machine; heads and losses are always float32."""

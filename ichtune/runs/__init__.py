@@ -1,1 +1,1 @@
-"""A run on disk: what was asked for, the study, and what every trial left behind."""
+"""A run on disk: the request, the study, and the files of every trial."""

@@ -1,4 +1,4 @@
-"""Which epoch was best, and when to wait no longer for a better one."""
+"""Which epoch is best, and when to stop waiting for a better one."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ class BestEpoch:
     """The best epoch so far by a metric's mean over folds, one epoch common to all folds."""
 
     def __init__(self, metric: str, patience: int | None) -> None:
-        """`patience` is the number of epochs without a better value before giving up; None waits for ever."""
+        """`patience` is the number of epochs without a better value before giving up; None waits forever."""
         self.metric = metric
         self.patience = patience
         self._maximised = higher_is_better(metric)
@@ -18,7 +18,7 @@ class BestEpoch:
         self._waited = 0
 
     def update(self, epoch: int, value: float) -> bool:
-        """Take an epoch's value; True if it is the best so far. NaN never is."""
+        """Add an epoch's value; return whether it is the best so far. NaN never is."""
         better = value > self.value if self._maximised else value < self.value
         first = self.epoch == 0 and value == value
         if better or first:

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class TrialEnd(StrEnum):
-    """Why a trial ended; the values are those on disk, in the journal and in tables."""
+    """Why a trial ended; the values are used on disk, in the journal and in tables."""
 
     LAST_EPOCH = "last epoch"
     PATIENCE = "patience"
@@ -13,6 +13,6 @@ class TrialEnd(StrEnum):
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     REPEATED = "repeated"
-    """A proposal of a recipe that the study already knew: it took that one's result."""
+    """It proposed a recipe that the study already had, and reused its result."""
     RUNNING = "running"
-    """It has not ended."""
+    """It hasn't ended."""

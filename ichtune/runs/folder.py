@@ -1,7 +1,7 @@
-"""A run's folder on disk: what was asked, the study, and what every trial left behind.
+"""A run's folder on disk: the request, the study, and the files of every trial.
 
-Written by the driver (`search.yaml`, `study.journal`) and by each trial into its own folder, on storage that all
-nodes share. It is the one record of a search: ranking reads nothing else, and Ray's own files are only its scratch.
+The driver writes `search.yaml` and `study.journal`, and each trial writes into its own folder, on storage shared by
+all nodes. This is the only record of a search: ranking reads nothing else, and Ray's own files are scratch.
 """
 
 import json
@@ -15,7 +15,7 @@ from ichtune.errors import InputError
 from ichtune.files import refuse_ways_out, replacing
 from ichtune.locks import is_locked, locked
 from ichtune.runs.records import TrialRecord
-from ichtune.runs.remote import Remote, is_uri
+from ichtune.runs.remote import FileStates, Remote, is_uri
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.trial_folder import TrialFolder
 from ichtune.yaml_text import read_yaml, write_yaml
@@ -24,15 +24,17 @@ REQUEST, LOCK = "search.yaml", ".lock"
 
 
 class RunFolder:
-    """`runs/<name>/`; of a run at a URI `path` is this machine's copy of it."""
+    """`runs/<name>/`; for a run at a URI, `path` is this machine's copy."""
 
     def __init__(self, path: Path, remote: Remote | None = None) -> None:
         self.path, self.remote = path, remote
         self._request: SearchRequest | None = None
+        self._sent: FileStates = {}
+        """What this process has uploaded."""
 
     @classmethod
     def at(cls, place: str | Path) -> "RunFolder":
-        """The folder at a path or a URI, whether there is a run yet or not."""
+        """Return the folder at a path or URI, whether or not it holds a run yet."""
         if is_uri(place):
             remote = Remote(str(place))
             return cls(remote.local, remote)
@@ -40,10 +42,10 @@ class RunFolder:
 
     @classmethod
     def create(cls, place: str | Path, request: SearchRequest) -> "RunFolder":
-        """A new run that holds what was asked for.
+        """Create a run for a request.
 
         Raises:
-            InputError: there is a run of that name already, or the folder can't be made.
+            InputError: a run of that name exists already, or the folder can't be created.
         """
         run = cls.at(place)
         run.refuse_if_taken()
@@ -52,24 +54,24 @@ class RunFolder:
         return run
 
     def make(self) -> None:
-        """Make the folder, which is no run before it is written what was asked for.
+        """Create the folder; it becomes a run once the request is written.
 
         Raises:
-            InputError: it can't be made.
+            InputError: it can't be created.
         """
         try:
             self.trials.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{self}: can't be made ({error.strerror}); choose another --runs") from None
+            raise InputError(f"{self}: can't be created ({error.strerror}); choose another --runs") from None
 
     @classmethod
     def open(cls, place: str | Path, data: Path | None = None) -> "RunFolder":
-        """The run in a folder, or at a URI, from where all of it is brought here.
+        """Open the run in a folder, or download the one at a URI.
 
-        `data` is where its store is now, which is not written down.
+        `data` is where its store is now; it isn't saved.
 
         Raises:
-            InputError: there is no run, no way to the URI, or another store at `data`.
+            InputError: there is no run, the URI can't be reached, or `data` is another store.
         """
         run = cls.at(place)
         if run.remote:
@@ -78,7 +80,7 @@ class RunFolder:
             refuse_ways_out(run.path)
         if not (run.path / REQUEST).is_file():
             raise InputError(
-                f"{place}: no search run here (no search.yaml); `ichtune search --name ...` makes one"
+                f"{place}: no search run here (no search.yaml); create one with `ichtune search --name ...`"
             )
         if data:
             run._request = replace(run.request, data=run.request.open_store(data).path)
@@ -88,22 +90,22 @@ class RunFolder:
         return self.remote.uri if self.remote else str(self.path)
 
     def push(self) -> None:
-        """Send what the driver writes to the run's URI, if it has one; trials send what is theirs."""
+        """Upload the driver's files to the run's URI, if it has one; trials upload their own."""
         if self.remote:
-            self.remote.push(self.path, apart="trials")
+            self.remote.push(self.path, self._sent, apart="trials")
 
     def trial(self, name: str) -> "TrialFolder":
-        """The folder of the trial of that name."""
+        """Return the folder of the trial with that name."""
         return TrialFolder(self.trials / name, self.remote / f"trials/{name}" if self.remote else None)
 
     def refuse_if_taken(self) -> None:
-        """Raise an InputError where something is already there, be it a run or not.
+        """Raise an InputError if anything is already there, a run or something else.
 
-        What a driver leaves that was killed before it wrote down what it was asked for is nothing.
+        What a driver leaves when killed before writing its request doesn't count.
         """
         self.refuse_other_run()
         if self.remote:
-            shutil.rmtree(self.path, ignore_errors=True)  # a copy of what is not there any more
+            shutil.rmtree(self.path, ignore_errors=True)  # a copy of what no longer exists
         elif self.path.is_dir():
             refuse_ways_out(self.path)
         if self.path.exists() and (
@@ -113,10 +115,10 @@ class RunFolder:
             raise InputError(f"{self.path}: something else is already here; choose another --name")
 
     def refuse_other_run(self) -> None:
-        """Raise an InputError where there is a run already."""
+        """Raise an InputError if there is a run already."""
         if self.remote.has(REQUEST) if self.remote else (self.path / REQUEST).exists():
             raise InputError(
-                f"{self}: a run of this name is already here; choose another --name, or go on with it by "
+                f"{self}: a run of this name is already here; choose another --name, or continue it with "
                 f"--resume {self.name}"
             )
 
@@ -129,41 +131,41 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Generator[None]:
-        """Keep other drivers out, as long as this process lives.
+        """Keep other drivers out while the context lasts.
 
         Raises:
             InputError: another process is searching in this run.
         """
-        refusal = f"{self.path}: another process is searching in this run; wait for it, or end it first"
+        refusal = f"{self.path}: another process is searching in this run; wait for it, or stop it first"
         with locked(self.path / LOCK, refusal):
             yield
 
     @property
     def is_searching(self) -> bool:
-        """Whether a process of this machine is searching in this run at the moment."""
+        """Whether a process on this machine is searching in this run right now."""
         return is_locked(self.path / LOCK)
 
     def refuse_while_searching(self, option: str) -> None:
-        """Raise an InputError while a search goes on: what is kept for a trial must be of its last epoch."""
+        """Raise an InputError while a search is running, since its trials aren't final yet."""
         if self.is_searching:
             raise InputError(
-                f"{option}: a search is going on in {self}, and its trials may still change; wait for its end"
+                f"{option}: a search is running in {self}, and its trials may still change; wait until it ends"
             )
 
     @contextmanager
     def claimed(self, work: str) -> Generator[None]:
-        """Keep other processes from doing the same work on this run, as long as this process lives.
+        """Keep other processes from doing the same work on this run while the context lasts.
 
         Raises:
-            InputError: another process is at it.
+            InputError: another process is doing it.
         """
         name = f".{work.replace(' ', '-')}.lock"
-        with locked(self.path / name, f"{self}: another process is at its {work} now; wait for it"):
+        with locked(self.path / name, f"{self}: another process is running its {work}; wait for it"):
             yield
 
     @property
     def runs(self) -> str:
-        """The place of the folder that this one is in."""
+        """Path or URI of the parent folder."""
         return self.remote.parent.uri if self.remote else str(self.path.parent)
 
     @property
@@ -171,13 +173,13 @@ class RunFolder:
         return self.path.name
 
     def write_times(self, seconds: dict[str, float]) -> None:
-        """Keep where a search's time went; a full disk has already been reported."""
+        """Save where a search's time went; ignores a full disk, which has already been reported."""
         with suppress(OSError), replacing(self.path / "times.json") as file:
             file.write_text(json.dumps(seconds, indent=2))
 
     @property
     def request(self) -> SearchRequest:
-        """What the search was asked for, read once.
+        """The search's request, read once.
 
         Raises:
             InputError: `search.yaml` is damaged.
@@ -194,7 +196,7 @@ class RunFolder:
 
     @property
     def trials(self) -> Path:
-        """Where each trial has its folder; TensorBoard reads this one."""
+        """The parent of the trials' folders; open this one in TensorBoard."""
         return self.path / "trials"
 
     @property
@@ -202,12 +204,12 @@ class RunFolder:
         return self.path / "results"
 
     def trial_folders(self) -> Iterator["TrialFolder"]:
-        """Every trial that began, by number."""
+        """Yield the folder of every trial that began, by number."""
         names = sorted(path.name for path in self.trials.glob("[0-9]*") if path.is_dir())
         yield from (self.trial(name) for name in names if name.partition("-")[0].isdecimal())
 
     def trial_records(self) -> Iterator["TrialRecord"]:
-        """Every trial that finished at least one epoch, by number."""
+        """Yield the record of every trial that finished at least one epoch, by number."""
         for folder in self.trial_folders():
             record = TrialRecord.read(folder.path)
             if record is not None:

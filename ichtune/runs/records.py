@@ -1,4 +1,4 @@
-"""What a trial leaves: a record an epoch, and the recipe that they are of."""
+"""A trial on disk: its recipe, and a record per epoch."""
 
 import json
 import math
@@ -18,19 +18,19 @@ ABOUT, EPOCHS = "trial.json", "epochs.jsonl"
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """One epoch of a trial: means and deviations over folds, each fold's values, and what proves the knobs acted.
+    """One epoch of a trial: means and deviations over folds, values per fold, and proof that each setting took effect.
 
-    What is undefined is NaN here, and null in the file.
+    Undefined values are NaN here, and null in the file.
     """
 
     epoch: int
     diverged: bool
     mean: dict[str, float]
-    """Over the folds that define it: `evaluate`'s metrics, `loss` and `train_loss`."""
+    """Over the folds where it is defined: `evaluate`'s metrics, `loss` and `train_loss`."""
     std: dict[str, float]
     folds: dict[str, list[float]]
     lr: list[float]
-    """A fold: the rate of the epoch's last step, as in the lists below."""
+    """The rate of the epoch's last step, per fold like the lists below."""
     mean_lr: list[float]
     class_mix: list[list[float]]
     """The share of positives of each label among the rows drawn."""
@@ -38,27 +38,27 @@ class EpochRecord:
     trained_parameters: int
     seconds: float
     batch_parts: int = 1
-    """In how many parts each batch went through the network."""
+    """How many micro-batches each batch was split into."""
     objective: float = math.nan
-    """The best mean of the search's metric so far; its worst value, as Ray takes no NaN, where none was computed."""
+    """The best mean of the search's metric so far; the metric's worst value if none was computed (Ray takes no NaN)."""
     scored: bool = True
     """Whether the objective was computed."""
     ended: TrialEnd | None = None
-    """Why the trial ended with this epoch; None while it goes on."""
+    """Why the trial ended after this epoch; None if it continued."""
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> "EpochRecord":
-        """The record in a line of `epochs.jsonl`, without keys that this version does not have.
+        """Parse a line of `epochs.jsonl`, ignoring keys that this version doesn't know.
 
         Raises:
-            KeyError, TypeError, ValueError: it is no such record.
+            KeyError, TypeError, ValueError: it isn't such a record.
         """
         known: dict[str, Any] = {name: data[name] for name in _FIELDS if name in data}
         known |= {name: _by_name(known[name]) for name in ("mean", "std")}
         known["folds"] = {name: _floats(values) for name, values in data["folds"].items()}
         known["class_mix"] = [_floats(shares) for shares in data["class_mix"]]
         known["grad_norm"] = _floats(data["grad_norm"])
-        # Before this was recorded, a diverged epoch alone was known to have no score.
+        # Older records lack this; there, only diverged epochs are known to have no score.
         known.setdefault("scored", not data["diverged"])
         if known.get("ended") is not None:
             known["ended"] = TrialEnd(known["ended"])
@@ -68,7 +68,7 @@ class EpochRecord:
         return json.dumps(without_nan(vars(self)))
 
     def of_fold(self, fold: int) -> dict[str, Any]:
-        """One fold's part of the epoch as plain data, with None for what is undefined."""
+        """Return one fold's values as plain data, with None for undefined ones."""
         values = {name: by_fold[fold] for name, by_fold in self.folds.items()}
         return without_nan(
             {
@@ -101,9 +101,9 @@ class TrialRecord:
 
     @classmethod
     def read(cls, folder: Path) -> "TrialRecord | None":
-        """The record in a trial's folder; None where no epoch was finished.
+        """Read the record in a trial's folder; None if no epoch was finished.
 
-        Half a line at the end is an epoch that a killed process, or a full disk, did not let finish.
+        Ignores an unfinished last line, which a killed process or a full disk leaves.
 
         Raises:
             InputError: the files are damaged.
@@ -124,23 +124,23 @@ class TrialRecord:
             ) from None
 
     def _check(self) -> None:
-        """Raise a ValueError where a value is of a kind that no trial writes."""
+        """Raise a ValueError if a value has a type that no trial writes."""
         if not isinstance(self.number, int) or not isinstance(self.params, dict):
             raise ValueError("number must be an integer and params a mapping")
         if not isinstance(self.point, str | None) or not isinstance(self.recipe_hash, str):
-            raise ValueError("point and recipe_hash must be texts")
+            raise ValueError("point and recipe_hash must be strings")
 
     @property
     def last(self) -> EpochRecord:
         return self.epochs[-1]
 
     def best_epoch(self, metric: str) -> EpochRecord:
-        """The epoch that a search by this metric kept."""
+        """Return the epoch that a search by this metric kept."""
         return best_of(self.epochs, metric)
 
 
 def best_of(epochs: Sequence[EpochRecord], metric: str) -> EpochRecord:
-    """The best of a trial's epochs by a metric; the first where the metric never was defined."""
+    """Return the best of a trial's epochs by a metric; the first if the metric was never defined."""
     best, kept = BestEpoch(metric, patience=None), epochs[0]
     for epoch in epochs:
         if not epoch.diverged and best.update(epoch.epoch, epoch.mean[metric]):
@@ -157,7 +157,7 @@ def _floats(values: Sequence[float | None]) -> list[float]:
 
 
 def without_nan(value: Any) -> Any:
-    """JSON has no NaN: null."""
+    """Return the value with NaN replaced by None, since JSON has no NaN."""
     if isinstance(value, Mapping):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list):

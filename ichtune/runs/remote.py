@@ -1,8 +1,8 @@
-"""A run at a URI (`s3://bucket/runs/name`): a folder on this machine's disk, kept in step with the place it is of."""
+"""A run at a URI (`s3://bucket/runs/name`), kept in sync with a folder on this machine's disk."""
 
 import hashlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -12,26 +12,27 @@ from ichtune.files import replacing
 
 CACHE = "ichtune"
 
+FileStates = dict[str, tuple[int, int]]
+"""Modification time (ns) and size of files by name."""
+
 
 @dataclass(frozen=True)
 class Remote:
-    """A folder at a URI of pyarrow's file systems; small, since it travels to every trial.
+    """A folder at a URI on one of pyarrow's file systems; small, since it is sent to every trial.
 
-    Credentials come from where the file system looks for them (for S3 the variables and files of AWS).
+    The file system finds its own credentials (for S3 in the environment variables and files of AWS).
     """
 
     uri: str
-    _sent: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
-    """Modification time and size of each file as it was sent last."""
 
     def __truediv__(self, name: str) -> "Remote":
-        """The folder or file of that name below this one; what follows a `?` stays at the end."""
+        """Return the folder or file of that name below this one; anything after a `?` stays at the end."""
         parts = urlsplit(self.uri)
         return Remote(urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{name}")))
 
     @property
     def parent(self) -> "Remote":
-        """The folder that this one is in."""
+        """The parent folder."""
         parts = urlsplit(self.uri)
         return Remote(urlunsplit(parts._replace(path=parts.path.rstrip("/").rpartition("/")[0])))
 
@@ -41,24 +42,26 @@ class Remote:
 
     @property
     def local(self) -> Path:
-        """Where this machine keeps its copy; the same path on every machine whose cache is in the same place."""
+        """This machine's copy; the same path on every machine with the same cache folder."""
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         return cache / CACHE / "runs" / hashlib.sha256(self.uri.encode()).hexdigest()[:12] / self.name
 
     def has(self, name: str) -> bool:
-        """Whether there is a file of that name.
+        """Whether it has a file of that name.
 
         Raises:
-            InputError: the place can't be reached.
+            InputError: the URI can't be reached.
         """
         files, root = self._open()
         return self._tried(lambda: files.get_file_info(f"{root}/{name}")).is_file
 
-    def push(self, folder: Path, *, apart: str = "") -> None:
-        """Send what is new or changed in a folder, hidden files and what is below `apart` left out.
+    def push(self, folder: Path, sent: FileStates, *, apart: str = "") -> None:
+        """Upload the files of a folder that differ from `sent`, and record each one there.
+
+        Skips hidden files and everything below `apart`.
 
         Raises:
-            OSError: the place can't be reached or written.
+            OSError: the URI can't be reached or written.
         """
         files, root = self._open()
         for file in sorted(folder.rglob("*")):
@@ -71,17 +74,17 @@ class Remote:
                 continue
             name = "/".join(parts)
             state = (file.stat().st_mtime_ns, file.stat().st_size)
-            if self._sent.get(name) != state:
+            if sent.get(name) != state:
                 files.create_dir(f"{root}/{name}".rpartition("/")[0], recursive=True)
                 with files.open_output_stream(f"{root}/{name}") as stream:
                     stream.write(file.read_bytes())
-                self._sent[name] = state
+                sent[name] = state
 
     def pull(self, folder: Path) -> None:
-        """Bring every file of the place into a folder; what only the folder has stays.
+        """Download every file into a folder, keeping what only the folder has.
 
         Raises:
-            InputError: the place can't be reached, or holds a name that leads out of it.
+            InputError: the URI can't be reached, or has a file whose name leads out of it.
         """
         from pyarrow.fs import FileSelector
 
@@ -92,7 +95,7 @@ class Remote:
                 name = found.path[len(root) :].lstrip("/")
                 if ".." in name.split("/"):
                     raise InputError(
-                        f"{self.uri}: holds a file {name!r}, whose name leads out of it; delete it there"
+                        f"{self.uri}: contains the file {name!r}, whose name leads out of the folder; delete it there"
                     )
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -100,11 +103,10 @@ class Remote:
                     file.write_bytes(stream.read())
 
     def drop(self, name: str) -> None:
-        """Delete a file, if it is there."""
+        """Delete a file, if it exists."""
         files, root = self._open()
         if files.get_file_info(f"{root}/{name}").is_file:
             files.delete_file(f"{root}/{name}")
-        self._sent.pop(name, None)
 
     def _open(self) -> tuple[Any, str]:
         from pyarrow import ArrowInvalid
@@ -124,17 +126,14 @@ class Remote:
                 "its credentials"
             ) from None
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"uri": self.uri, "_sent": {}}
-
 
 def is_uri(place: object) -> bool:
-    """Whether a place is a URI rather than a folder's path."""
+    """Whether this is a URI rather than the path of a folder."""
     return "://" in str(place)
 
 
 def below(place: str | Path, name: str) -> str:
-    """The place of that name in a folder that is a path or a URI."""
+    """Return the path or URI of that name in a folder."""
     return (Remote(str(place)) / name).uri if is_uri(place) else str(Path(place).absolute() / name)
 
 

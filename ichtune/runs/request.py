@@ -1,4 +1,4 @@
-"""What a search was asked for: `search.yaml` as a typed value."""
+"""The request of a search: `search.yaml` as a typed value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -16,33 +16,33 @@ SEARCHED_WITH = ("ichtune", "ray", "optuna", "torch", "torchvision", "monai", "a
 
 @dataclass(frozen=True)
 class SearchRequest:
-    """Everything that a search was asked for, resolved."""
+    """Everything that was requested of a search, resolved."""
 
     data: Path
-    """The slice store, as it was when the search last started."""
+    """Path of the slice store when the search last started."""
     fingerprint: str
     """The store's fingerprint."""
     folds: int
     space: Space
     settings: SearchSettings
     versions: dict[str, str]
-    """Versions of the libraries that searched."""
+    """Versions of the libraries that ran the search."""
 
     @classmethod
     def now(cls, store: SliceStore, space: Space, settings: SearchSettings) -> "SearchRequest":
-        """The request of a search that starts in this environment."""
+        """Return the request of a search that starts in this environment."""
         versions = installed(SEARCHED_WITH)
         folds = settings.folds or store.info.folds
         return cls(store.path, store.fingerprint, folds, space, settings, versions)
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str) -> "SearchRequest":
-        """The request that `search.yaml` holds; `where` names the file in messages.
+        """Parse the content of `search.yaml`; `where` names the file in messages.
 
-        Settings that this version does not have are left out.
+        Ignores settings that this version doesn't know.
 
         Raises:
-            InputError: something is missing, or the space is none.
+            InputError: something is missing, or the space is invalid.
         """
         known = {field.name for field in fields(SearchSettings)}
         try:
@@ -59,38 +59,38 @@ class SearchRequest:
             raise InputError(f"{where}: not the request of a search: {error!r}") from None
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for `search.yaml`."""
+        """Return plain data for `search.yaml`."""
         return {
             "data": str(self.data),
             "fingerprint": self.fingerprint,
             "folds": self.folds,
             "space": self.space.as_dict(),
-            # The folder knows where it is, and a URI might hold credentials.
+            # The folder knows where it is, and a URI might contain credentials.
             "settings": {name: value for name, value in self.settings.as_dict().items() if name != "runs"},
             "versions": self.versions,
         }
 
     def open_store(self, data: Path | None = None) -> SliceStore:
-        """The store that was searched, at `data` if it was moved.
+        """Open the store that was searched, at `data` if it was moved.
 
         Raises:
-            InputError: the store is gone, or another one.
+            InputError: the store is missing, or is another one.
         """
         path = (data or self.data).absolute()
         if not (path / "store.json").is_file():
             raise InputError(
-                f"{path}: the store of this run is not here (its fingerprint is {self.fingerprint}); give the folder "
-                "where it is now by --data"
+                f"{path}: the store of this run is not here (its fingerprint is {self.fingerprint}); pass its "
+                "current folder with --data"
             )
         store = SliceStore.open(path)
         if store.fingerprint != self.fingerprint:
             raise InputError(
                 f"{store.path}: not the store of this run: its fingerprint is {store.fingerprint}, the run's "
-                f"{self.fingerprint}; give that store by --data, or start a new run on this one"
+                f"{self.fingerprint}; pass that store with --data, or start a new run on this one"
             )
         return store
 
 
 def installed(packages: tuple[str, ...]) -> dict[str, str]:
-    """The versions of installed packages by name."""
+    """Return the versions of installed packages by name."""
     return {name: version(name) for name in packages}

@@ -1,4 +1,4 @@
-"""What a search is asked for, apart from its data and its space."""
+"""Settings of a search, apart from its data and its space."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,10 +9,10 @@ from ichtune.options import option
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """How many trials, how they are scored and stopped, on what resources, and where the run goes.
+    """Number of trials, how they are scored and stopped, their resources, and where the run is saved.
 
-    With the grid sampler `trials` is a maximum: it ends with its last combination. `gpus_per_trial` None is a quarter
-    of a GPU where there is any.
+    With the grid sampler `trials` is a maximum: the search ends after the last combination. `gpus_per_trial` None means
+    a quarter of a GPU, if there is one.
     """
 
     trials: int = option(30, "How many recipes to try.", min=1)
@@ -35,13 +35,13 @@ class SearchSettings:
     gpus_per_trial: float | None = option(None, "GPUs per trial (fractions allowed).", min=0)
     max_concurrent: int | None = option(None, "Most trials to run at once.", min=1)
     time_budget_s: float | None = option(
-        None, "Stop after this many seconds of trials.", flag="time-budget", min=1
+        None, "Stop after running trials for this many seconds.", flag="time-budget", min=1
     )
-    max_failures: int = option(3, "How often to retry a trial that broke.", min=0)
+    max_failures: int = option(3, "How often to retry a failed trial.", min=0)
     seed: int = option(0, "Random seed of sampler, augmentation and random weights.", min=0)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for a YAML file."""
+        """Return plain data for a YAML file."""
         return {
             name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()
         }

@@ -1,4 +1,4 @@
-"""The Optuna study of a run: the one record of every trial's fate, and how to read it."""
+"""The Optuna study of a run: the only record of how every trial ended."""
 
 from pathlib import Path
 from typing import Literal
@@ -14,26 +14,26 @@ from ichtune.runs.folder import RunFolder
 
 STUDY = "search"
 MOST_BYTES = 2_000_000_000
-"""Of a journal, which is read whole."""
+"""Size limit of a journal, which is read completely."""
 _DAMAGED = (KeyError, ValueError, TypeError, AttributeError, IndexError, AssertionError, RecursionError)
 RAY_TRIAL, RECIPE, POINT = "ray_trial", "recipe", "point"
 """User attributes of an Optuna trial."""
 ENDED = "ended"
-"""How it ended, a `TrialEnd`: also the key of a result that Ray hears of."""
+"""How it ended, a `TrialEnd`; also the key in results reported to Ray."""
 CONTINUES, REPEATS = "continues", "repeats"
-"""User attributes that hold another trial's number: of the attempt that this one goes on with, of the same recipe."""
+"""User attributes with the number of another trial: the attempt that this one continues, or one of the same recipe."""
 
 
 def open_study(journal: Path, *, direction: Literal["maximize", "minimize"] | None = None) -> optuna.Study:
-    """The study in a run's journal; with a direction it is made where there is none yet.
+    """Open the study in a run's journal; with a direction, create it if there is none yet.
 
     Raises:
-        InputError: the journal is damaged, or larger than any search's.
-        KeyError: there is no study, and no direction to make one with.
+        InputError: the journal is damaged, or larger than that of any search.
+        KeyError: there is no study, and no direction to create one.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report every trial once more
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # it would report every trial a second time
     if journal.is_file() and journal.stat().st_size > MOST_BYTES:
-        raise InputError(f"{journal}: larger than {MOST_BYTES:,} bytes, which no search's journal is")
+        raise InputError(f"{journal}: larger than {MOST_BYTES:,} bytes, the limit for a journal")
     try:
         storage = JournalStorage(JournalFileBackend(str(journal)))
     except _DAMAGED as error:
@@ -44,7 +44,7 @@ def open_study(journal: Path, *, direction: Literal["maximize", "minimize"] | No
 
 
 def is_settled(trial: FrozenTrial) -> bool:
-    """Whether a trial counts towards the number requested: it was trained, and its end is final."""
+    """Whether a trial counts towards the requested number: it was trained and has finally ended."""
     if REPEATS in trial.user_attrs:
         return False
     ended = trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
@@ -52,39 +52,39 @@ def is_settled(trial: FrozenTrial) -> bool:
 
 
 def trial_ends(run: RunFolder) -> dict[int, TrialEnd]:
-    """How each trial of a run ended, by the number of its folder; those that go on, or never began, are left out."""
+    """Return how each trial of a run ended, by folder number, without those that are running or never began."""
     try:
         study = open_study(run.journal)
     except KeyError:  # as in `settled_trials`
         return {}
     trials = study.get_trials(deepcopy=False)
     own = (t for t in trials if {ENDED, RECIPE} <= t.user_attrs.keys() and REPEATS not in t.user_attrs)
-    try:  # the last attempt's counts
+    try:  # the last attempt counts
         return {run_number(study, trial): TrialEnd(trial.user_attrs[ENDED]) for trial in own}
     except ValueError as error:
         raise InputError(f"{run.journal}: damaged ({error})") from None
 
 
 def repeated_trials(run: RunFolder) -> int:
-    """How many proposals were a recipe that the run had tried already, and took its result."""
+    """Return how many proposals repeated a recipe of the run and reused its result."""
     return sum(REPEATS in trial.user_attrs for trial in open_study(run.journal).get_trials(deepcopy=False))
 
 
 def settled_trials(run: RunFolder) -> int:
-    """How many of a run's trials are settled."""
+    """Return how many of a run's trials are settled."""
     try:
         return sum(map(is_settled, open_study(run.journal).get_trials(deepcopy=False)))
-    except KeyError:  # the run ended before its study was made
+    except KeyError:  # the run ended before its study was created
         return 0
 
 
 def run_number(study: optuna.Study, trial: FrozenTrial) -> int:
-    """The number of a trial's folder: that of the attempt which it goes on with, if there is one."""
+    """Return the number of a trial's folder: that of the first attempt, if this trial continues one."""
     trials = study.get_trials(deepcopy=False)
     while (before := trial.user_attrs.get(CONTINUES)) is not None:
-        if before not in range(trial.number):  # else one that goes on with itself would have no end
+        if before not in range(trial.number):  # else a trial that continues itself would loop forever
             raise InputError(
-                f"trial {trial.number} can't go on with trial {before}; the run's journal is damaged"
+                f"trial {trial.number} can't continue trial {before}; the run's journal is damaged"
             )
         trial = trials[before]
     return trial.number

@@ -1,4 +1,4 @@
-"""A trial's folder: what the process that trains it writes, and goes on from."""
+"""A trial's folder: what the process that trains it writes, and resumes from."""
 
 import json
 import re
@@ -12,34 +12,36 @@ from ichtune.files import read_bounded, replacing
 from ichtune.json_text import MOST_BYTES
 from ichtune.recipe import Recipe, recipe_hash
 from ichtune.runs.records import ABOUT, EPOCHS, EpochRecord
-from ichtune.runs.remote import Remote
+from ichtune.runs.remote import FileStates, Remote
 
-CHECKPOINT, ERRORS, PARTS = "checkpoint.pt", "errors.txt", "batch_parts"
+CHECKPOINT, ERRORS, MICRO_BATCHES = "checkpoint.pt", "errors.txt", "batch_parts"
 
 
 class TrialFolder:
-    """The folder that a trial writes into, by the process that trains it; sent to its URI now and then."""
+    """The folder that a trial's process writes to, uploaded to its URI from time to time."""
 
     def __init__(self, path: Path, remote: Remote | None = None) -> None:
         self.path, self.remote = path, remote
+        self._sent: FileStates = {}
+        """What this process has uploaded."""
 
     def push(self) -> None:
-        """Send what is new to the trial's URI, if it has one."""
+        """Upload new files to the trial's URI, if it has one."""
         if self.remote:
-            self.remote.push(self.path)
+            self.remote.push(self.path, self._sent)
 
     @property
     def number(self) -> int:
-        """The trial's, which its name begins with."""
+        """The trial's number, with which the folder's name begins."""
         return int(self.path.name.partition("-")[0])
 
     @property
     def checkpoint(self) -> Path:
-        """The file that an attempt which broke off left to go on from."""
+        """The file from which the next attempt resumes."""
         return self.path / CHECKPOINT
 
     def fetch(self) -> None:
-        """Have here what an attempt on another machine left."""
+        """Download what an attempt on another machine left."""
         self.path.mkdir(parents=True, exist_ok=True)
         if self.remote:
             self.remote.pull(self.path)
@@ -47,9 +49,9 @@ class TrialFolder:
     def begin(
         self, number: int, params: dict[str, Any], recipe: Recipe, point: str | None, *, done: int
     ) -> None:
-        """Write what the trial is, and keep the records of the first `done` epochs of an attempt before.
+        """Write the trial's parameters and recipe, and keep the first `done` epochs of an earlier attempt.
 
-        What it had finished after its checkpoint is forgotten, as it will come again.
+        Epochs that it finished after its checkpoint are dropped, as they will be repeated.
         """
         about = {
             "number": number,
@@ -69,52 +71,53 @@ class TrialFolder:
         (self.path / CHECKPOINT).unlink(missing_ok=True)
         if self.remote:
             self.remote.drop(CHECKPOINT)
+            self._sent.pop(CHECKPOINT, None)
 
     def keep_error(self, text: str) -> None:
-        """Add an attempt's traceback to those of the ones before."""
+        """Append an attempt's traceback to the earlier ones."""
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / ERRORS, "a") as file:
             file.write(f"--- {datetime.now(UTC).isoformat(timespec='seconds')}\n{text.strip()}\n\n")
         self.push()
 
     def last_error(self) -> str:
-        """The last line of the last attempt's traceback; nothing where none was kept."""
+        """Return the last line of the last attempt's traceback; empty if there is none."""
         file = self.path / ERRORS
         lines = read_bounded(file, MOST_BYTES).splitlines() if file.is_file() else []
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     @property
-    def batch_parts(self) -> int:
-        """In how many parts each batch goes through the network; more than one after an out-of-memory."""
-        file = self.path / PARTS
+    def micro_batches(self) -> int:
+        """How many micro-batches each batch is split into; more than one after running out of memory."""
+        file = self.path / MICRO_BATCHES
         return int(file.read_text()) if file.is_file() else 1
 
     def split_batches(self) -> int:
-        """Let the next attempt halve the parts of its batches once more; gives their number."""
-        parts = 2 * self.batch_parts
+        """Double the number of micro-batches for the next attempt, and return it."""
+        count = 2 * self.micro_batches
         self.path.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path / PARTS) as file:
-            file.write_text(str(parts))
+        with replacing(self.path / MICRO_BATCHES) as file:
+            file.write_text(str(count))
         self.push()
-        return parts
+        return count
 
     def add_epoch(self, record: EpochRecord) -> None:
         with open(self.path / EPOCHS, "a") as file:
             file.write(record.to_json() + "\n")
 
     def keep_best(self, heads: bytes, logits: np.ndarray) -> None:
-        """Keep the best epoch's heads (safetensors), and its out-of-fold logits.
+        """Save the best epoch's heads (safetensors) and out-of-fold logits.
 
-        The logits are float16 `[N, 6]`, and NaN for slices that no fold validates on.
+        The logits are float16 `[N, 6]`, NaN for slices that no fold validates on.
         """
         with replacing(self.path / "best.safetensors") as file:
             file.write_bytes(heads)
         with replacing(self.path / "out_of_fold.npy") as file, open(file, "wb") as stream:
-            # Beyond float16's range a probability is 0 or 1 all the same.
+            # Beyond float16's range a probability is 0 or 1 anyway.
             np.save(stream, np.clip(logits, -6e4, 6e4).astype(np.float16))
 
 
 def slug(number: int, words: list[str]) -> str:
-    """A trial's folder name: its number and what distinguishes it, in characters that any file system takes."""
+    """Return a trial's folder name: its number and what distinguishes it, in characters valid on any file system."""
     text = "-".join(re.sub(r"[^A-Za-z0-9.=+]+", "-", word).strip("-") for word in words)
     return f"{number:04d}-{text}"[:60].rstrip("-.")

@@ -130,8 +130,8 @@ class SearchView(Callback):
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         folder = self.run.trial(str(trial))
         text = f"{trial} broke and is tried again: {folder.last_error()}"
-        if folder.batch_parts > 1:
-            text += f"; each of its batches now goes through in {folder.batch_parts} parts, to spare memory"
+        if folder.micro_batches > 1:
+            text += f"; its batches are now split into {folder.micro_batches} micro-batches to save memory"
         self._line(text)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:

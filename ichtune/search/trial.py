@@ -103,12 +103,12 @@ class _TrialRun:
         before = self._checkpoint()
         done = before["state"]["epoch"] if before else 0
         self.folder.begin(config["number"], config["params"], recipe, config["point"], done=done)
-        parts = self.folder.batch_parts
+        micro_batches = self.folder.micro_batches
         self.session = TrainingSession(
             job.space.metric,
             epochs=recipe.training.epochs,
             patience=recipe.training.patience,
-            batch_parts=parts,
+            micro_batches=micro_batches,
         )
         if before:
             self.session.resume(before)
@@ -119,7 +119,7 @@ class _TrialRun:
                 device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
                 threads=job.threads,
                 resume=before and before["state"],
-                parts=parts,
+                micro_batches=micro_batches,
             )
         )
         self.saved = time.monotonic()

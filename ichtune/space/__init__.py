@@ -1,4 +1,4 @@
-"""Search spaces: what may vary in a recipe, from YAML or Python, for Optuna and Ray."""
+"""Search spaces: what can vary in a recipe, from YAML or Python, for Optuna and Ray."""
 
 from ichtune.space.distributions import Choice, Range, SpaceError
 from ichtune.space.presets import presets

@@ -1,4 +1,4 @@
-"""A space with some of its values set anew, as by `--set optimizer.lr=1e-3`."""
+"""Changing values of a space, as with `--set optimizer.lr=1e-3`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,13 +12,13 @@ Tree = dict[str, Node]
 
 
 def set_key(tree: Tree, key: str, raw: object) -> Tree:
-    """The tree with `raw`, a value or a distribution, at `key`: a section, or `section.key`.
+    """Return the tree with `raw`, a value or a distribution, at `key`: a section, or `section.key`.
 
-    In a choice of branches each that has the key by its type gets it; branches that become the same become
-    one. Setting a section's `name` keeps the branches of that name, or makes the section that variant.
+    In a choice of branches, every branch whose type has the key gets it; branches that become equal are merged.
+    Setting a section's `name` keeps the branches of that name, or turns the section into that variant.
 
     Raises:
-        SpaceError: no such key, none in this space that takes it, or a value that is refused.
+        SpaceError: the key is unknown or can't be used in this space, or the value is refused.
     """
     section, _, below = key.partition(".")
     if section not in SECTIONS:
@@ -36,14 +36,14 @@ def set_key(tree: Tree, key: str, raw: object) -> Tree:
     node = change(tree[section], Place(section), below, raw)
     if node is None:
         raise SpaceError(
-            f"{key}: no {section} of this space takes {shown(raw)} there (it has {_inventory(tree[section])}); "
+            f"{key}: no {section} of this space accepts {shown(raw)} there (it has {_inventory(tree[section])}); "
             f"set {section} as a whole"
         )
     return {**tree, section: node}
 
 
 def drop_key(points: Mapping[str, Any], key: str, raw: object) -> dict[str, Any]:
-    """The points without what they say about `key`, which is set to `raw` now."""
+    """Return the points without their values for `key`, which is now set to `raw`."""
     section, _, below = key.partition(".")
     return {name: _without(point, section, below, raw) for name, point in points.items()}
 
@@ -59,7 +59,7 @@ def _without(point: Mapping[str, Any], section: str, below: str, raw: object) ->
 
 
 def _with_key(node: Node, place: Place, key: str, raw: object) -> Node | None:
-    """The node with `key` set wherever its type has that key; None where none has."""
+    """Return the node with `key` set wherever its type has that key; None if no type has it."""
     if isinstance(node, Choice):
         changed = [_with_key(option, place, key, raw) for option in node.options]
         if all(option is None for option in changed):
@@ -76,7 +76,7 @@ def _with_key(node: Node, place: Place, key: str, raw: object) -> Node | None:
 
 
 def _renamed(node: Node, place: Place, key: str, raw: object) -> Node | None:
-    """The branches of that name, or a lone section made that variant; None where no branch has the name."""
+    """Return the branches of that name, or a single section turned into that variant; None if there are none."""
     if isinstance(node, Choice):
         branches = _named(node, raw)
         default = node.option(node.default)
@@ -85,7 +85,7 @@ def _renamed(node: Node, place: Place, key: str, raw: object) -> Node | None:
     kept = {
         other: as_data(value)
         for other, value in branch.items()
-        # What was left at the old variant's own default becomes the new variant's.
+        # Values left at the old variant's default become the new variant's default.
         if value not in [each.model_fields[other].default for each in place.of(branch).types]
         and (variant is None or other in variant.model_fields)
     }
@@ -109,7 +109,7 @@ def _inventory(node: Node) -> str:
 
 
 def _choice_of(options: list[Node], beginning: Node) -> Node:
-    """The choice of what differs among `options`; where nothing does, no choice."""
+    """Return a choice among the distinct `options`; just the option if there is only one."""
     unique = [option for position, option in enumerate(options) if option not in options[:position]]
     if len(unique) == 1:
         return unique[0]

@@ -1,4 +1,4 @@
-"""What a space may have in place of a value: a range of numbers, or a choice of options."""
+"""What a space can have in place of a value: a range of numbers, or a choice of options."""
 
 import math
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Scalar = None | bool | int | float | str
 Node = Union[Scalar, tuple, "Range", "Choice", dict[str, "Node"]]
-"""A part of a space: a value (lists are tuples), a distribution, or a mapping of such parts."""
+"""A node of a space: a value (lists are tuples), a distribution, or a mapping of nodes."""
 
 RANGES: Final = {
     "uniform": ("low", "high"),
@@ -27,7 +27,7 @@ DISTRIBUTIONS: Final = (*RANGES, "choice")
 
 
 class SpaceError(InputError):
-    """A search space that cannot be used; the message has a line for every problem."""
+    """A search space that can't be used; the message has a line for every problem."""
 
     @property
     def problems(self) -> list[str]:
@@ -36,7 +36,7 @@ class SpaceError(InputError):
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers from `low` to `high`, both included; `step` apart, or without gaps where it is None."""
+    """The numbers from `low` to `high` inclusive, `step` apart; continuous if `step` is None."""
 
     kind: str
     low: float
@@ -46,10 +46,10 @@ class Range:
 
     @classmethod
     def parse(cls, kind: str, numbers: object) -> "Range":
-        """The range that `{kind: numbers}` describes, beginning at its middle.
+        """Return the range that `{kind: numbers}` describes, with its middle as the default.
 
         Raises:
-            SpaceError: not the right number of finite numbers, or none that make a range.
+            SpaceError: the numbers are too few, too many or not finite, or don't make a range.
         """
         wanted = f"[{', '.join(RANGES[kind])}]"
         if not isinstance(numbers, list | tuple) or len(numbers) != len(RANGES[kind]):
@@ -75,7 +75,7 @@ class Range:
         return bare.beginning_at(bare.middle)
 
     def beginning_at(self, value: object) -> "Range":
-        """The same range with another default.
+        """Return the same range with another default.
 
         Raises:
             SpaceError: the default is outside the range.
@@ -90,42 +90,42 @@ class Range:
 
     @property
     def count(self) -> int | None:
-        """How many values it holds; None without gaps."""
+        """The number of values; None if continuous."""
         return None if self.step is None else round((self.high - self.low) / self.step) + 1
 
     @property
     def middle(self) -> float:
-        """Halfway, in ratios for a logarithmic range."""
+        """The value halfway, by ratio for a logarithmic range."""
         halfway = math.sqrt(self.low) * math.sqrt(self.high) if self.log else (self.low + self.high) / 2
         return self.nearest(min(max(halfway, self.low), self.high))
 
     @property
     def within(self) -> float:
-        """A value between the ends that is a fraction if any is (0.382 of the way is never whole by chance)."""
+        """A value between the ends, fractional if possible (0.382 of the way is never whole by chance)."""
         return self.low + (self.high - self.low) * 0.381966 if self.step is None else self._at(1)
 
     def values(self) -> list[float]:
-        """Every value it holds, in order.
+        """Return every value, in order.
 
         Raises:
-            SpaceError: it is without gaps.
+            SpaceError: it is continuous.
         """
         if self.count is None:
-            raise SpaceError(f"{self.kind} {self} has no end of values; use quniform, choice or int")
+            raise SpaceError(f"{self.kind} {self} has infinitely many values; use quniform, choice or int")
         return [self._at(index) for index in range(self.count)]
 
     def nearest(self, value: float) -> float:
-        """The value of the range next to `value`, which is between its ends."""
+        """Return the value of the range nearest to `value`, which lies between its ends."""
         return float(value) if self.step is None else self._at(round((value - self.low) / self.step))
 
     def _at(self, index: int) -> float:
         if isinstance(self.low, int):
             return self.low + index * int(self.step or 1)
-        # In decimals, so that the third tenth is 0.3 and not 0.30000000000000004.
+        # In decimal, so that three tenths are 0.3 and not 0.30000000000000004.
         return float(Decimal(str(self.low)) + index * Decimal(str(self.step)))
 
     def holds(self, value: object) -> TypeGuard[float]:
-        """Whether `value` is one of the range's values, rounding apart."""
+        """Whether `value` is one of the range's values, within rounding."""
         if not _is_finite_number(value) or not self.low <= value <= self.high:
             return False
         return math.isclose(value, self.nearest(value), rel_tol=1e-9, abs_tol=1e-12)
@@ -146,20 +146,20 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some options, each of which may hold distributions that matter only when it is chosen."""
+    """One of several options, each of which may hold distributions that matter only when it is chosen."""
 
     options: tuple[Node, ...]
     labels: tuple[Scalar, ...]
-    """What Optuna and the tables call the options: scalars are themselves, all else has a short text."""
+    """What Optuna and the tables call the options: scalars as they are, everything else by a short text."""
     default: Scalar
-    """The label of the option to begin with."""
+    """The label of the default option."""
 
     @classmethod
     def of(cls, options: Sequence[Node]) -> "Choice":
-        """The choice between `options`, beginning with the first.
+        """Return the choice between `options`, with the first as the default.
 
         Raises:
-            SpaceError: no option, or two that are the same.
+            SpaceError: there are no options, or two equal ones.
         """
         if not options:
             raise SpaceError("an empty choice; give at least one value")
@@ -173,7 +173,7 @@ class Choice:
         return cls(tuple(options), labels, labels[0])
 
     def option(self, label: object) -> Node:
-        """The option of that label.
+        """Return the option with that label.
 
         Raises:
             SpaceError: there is none.
@@ -184,7 +184,7 @@ class Choice:
         return self.options[self.labels.index(label)]
 
     def beginning_at(self, label: object) -> "Choice":
-        """The same choice with another default, given by its label.
+        """Return the same choice with another default, given by its label.
 
         Raises:
             SpaceError: there is no such option.
@@ -204,7 +204,7 @@ class Choice:
 
 
 def as_data(node: Node) -> object:
-    """The plain data (dicts, lists, scalars) that the grammar reads as `node`."""
+    """Return the plain data (dicts, lists, scalars) that the grammar parses as `node`."""
     if isinstance(node, Range | Choice):
         return node.as_data()
     if isinstance(node, dict):
@@ -227,7 +227,7 @@ def _check_steps(low: float, high: float, step: float) -> None:
 
 
 def _labels(options: Sequence[Node]) -> tuple[Scalar, ...]:
-    """A short name for each option: itself, or its `name` followed by what distinguishes it from its namesakes."""
+    """Return a short label for each option: itself, or its `name` plus what distinguishes it from its namesakes."""
     short = [_label(option, options, distributions=False) for option in options]
     full = [_label(option, options, distributions=True) for option in options]
     labels = [
@@ -242,7 +242,7 @@ def _labels(options: Sequence[Node]) -> tuple[Scalar, ...]:
 
 
 def _label(option: Node, options: Sequence[Node], distributions: bool) -> Scalar:
-    """An option's name; `distributions` counts those among what distinguishes it."""
+    """Return an option's label; with `distributions`, they count among what distinguishes it."""
     if isinstance(option, dict):
         return _branch_label(option, [other for other in options if isinstance(other, dict)], distributions)
     if isinstance(option, Range):

@@ -1,4 +1,4 @@
-"""From plain data to a space's tree: the recipe's shape, with distributions in place of values."""
+"""Parsing plain data into a space's tree, shaped like a recipe but with distributions in place of values."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ Parse = Callable[[Place, object], Node]
 
 
 def parse_tree(data: Mapping[str, object]) -> dict[str, Node]:
-    """The tree of a whole recipe; what `data` leaves out is filled in from the recipe types.
+    """Return the tree of a whole recipe, with omitted keys filled in from the recipe types.
 
     Raises:
         SpaceError: a line for every problem.
@@ -23,7 +23,7 @@ def parse_tree(data: Mapping[str, object]) -> dict[str, Node]:
 
 
 def collect(parsers: Mapping[Any, Callable[[], Any]]) -> dict[Any, Any]:
-    """What each parser gives, under its key.
+    """Return the result of each parser under its key.
 
     Raises:
         SpaceError: the problems of all the parsers together.
@@ -40,7 +40,7 @@ def collect(parsers: Mapping[Any, Callable[[], Any]]) -> dict[Any, Any]:
 
 
 def parse_section(place: Place, raw: object) -> Node:
-    """A whole section: a plain value, a mapping, or a choice of either.
+    """Return a whole section: a plain value, a mapping, or a choice of either.
 
     Raises:
         SpaceError: a line for every problem.
@@ -53,12 +53,12 @@ def parse_section(place: Place, raw: object) -> Node:
     if kind == "choice":
         return _choice(place, raw, parse_section)
     if kind:
-        raise SpaceError(f"{place}: {kind} is for numbers; a mapping or a choice of mappings is wanted")
+        raise SpaceError(f"{place}: {kind} is for numbers; must be a mapping or a choice of mappings")
     return _mapping(place, raw)
 
 
 def _mapping(place: Place, raw: Mapping[str, object]) -> Node:
-    """One variant of a section, or several that share their keys where `name` is a choice."""
+    """Return one variant of a section, or several that share their keys if `name` is a choice."""
     node: dict[str, Node] = {}
     if place.variants:
         node["name"] = _variant(place, raw)
@@ -71,17 +71,17 @@ def _mapping(place: Place, raw: Mapping[str, object]) -> Node:
 
 
 def check_mapping(place: Place, node: dict[str, Node]) -> None:
-    """Refuse what the recipe types refuse of keys together.
+    """Refuse combinations of keys that the recipe types refuse.
 
     Raises:
-        SpaceError: the type's own words.
+        SpaceError: with the recipe type's message.
     """
     for corner in corners(node):
         checked({place.section: corner})
 
 
 def _variant(place: Place, raw: Mapping[str, object]) -> Any:
-    """The section's name, or a choice of names."""
+    """Return the section's name, or a choice of names."""
     if "name" not in raw:
         raise SpaceError(f"{place}: needs a name, one of {', '.join(place.variants)}")
     name = raw["name"]
@@ -103,13 +103,13 @@ def _entry(place: Place, key: str, raw: object) -> Node:
     if not all(takes):
         without = place.names[takes.index(False)]
         raise SpaceError(
-            f"{place.at(key)}: {without} takes no {key}; write a choice of branches, each with its keys"
+            f"{place.at(key)}: {without} doesn't have {key}; write a choice of branches, each with its own keys"
         )
     return parse_value(place.at(key), raw)
 
 
 def parse_value(place: Place, raw: object) -> Node:
-    """What one key holds: a value or a distribution.
+    """Return the value or distribution at one key.
 
     Raises:
         SpaceError: a line for every problem.
@@ -122,17 +122,17 @@ def parse_value(place: Place, raw: object) -> Node:
     if kind:
         return _range(place, kind, raw)
     if not raw:
-        raise SpaceError(f"{place}: a value or a distribution is wanted, got {{}}")
+        raise SpaceError(f"{place}: must be a value or a distribution, got {{}}")
     raise SpaceError(f"{place}: {not_one_of(next(iter(raw)), DISTRIBUTIONS)}")
 
 
 def _distribution(place: Place, raw: Mapping[str, object]) -> str | None:
-    """Which distribution `raw` is, if it is one."""
+    """Return the kind of distribution that `raw` is; None if it isn't one."""
     kinds = [key for key in raw if key in DISTRIBUTIONS]
     if not kinds:
         return None
     if len(kinds) > 1:
-        raise SpaceError(f"{place}: holds {' and '.join(kinds)}; one distribution is wanted")
+        raise SpaceError(f"{place}: has {' and '.join(kinds)}; must be a single distribution")
     for key in raw:
         if key not in (kinds[0], "default"):
             raise SpaceError(unknown_key(key, f"{place} beside {kinds[0]}", ["default"]))
@@ -152,9 +152,9 @@ def _range(place: Place, kind: str, raw: Mapping[str, object]) -> Range:
     place.accept(found.high)
     try:
         place.accept(found.within)
-    except SpaceError:  # both ends pass, so it is the fraction that is refused
+    except SpaceError:  # both ends pass, so the fraction is what is refused
         raise SpaceError(
-            f"{place}: takes whole numbers, {kind} {found} gives others; use int or logint"
+            f"{place}: must be a whole number, but {kind} {found} includes fractions; use int or logint"
         ) from None
     return found
 
@@ -181,7 +181,7 @@ def _option(place: Place, number: int, raw: object, parse: Parse) -> Node:
 
 
 def _beginning(choice: Choice, place: Place, default: object) -> Choice:
-    """The choice beginning at the option that `default` gives, as its label or as its value."""
+    """Return the choice with the default option given by label or by value."""
     branches = any(isinstance(option, dict) for option in choice.options)
     if default not in choice.labels and not branches:
         value = place.accept(default)

@@ -1,4 +1,4 @@
-"""Where in a recipe a value belongs, and what the recipe types accept there."""
+"""Places in a recipe, and what the recipe types accept there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,13 +16,13 @@ SECTIONS = tuple(Recipe.model_fields)
 
 @dataclass(frozen=True)
 class Place:
-    """A section of the recipe, which of its variants are allowed there, and one of its keys."""
+    """A section of the recipe, its allowed variants, and one of its keys."""
 
     section: str
     names: tuple[Any, ...] = ()
-    """The names that a section with variants (loss, optimizer, schedule) may have here."""
+    """The allowed names of a section with variants (loss, optimizer, schedule)."""
     key: str | None = None
-    """None: the section itself."""
+    """None for the section itself."""
 
     def __str__(self) -> str:
         return self.section if self.key is None else f"{self.section}.{self.key}"
@@ -31,7 +31,7 @@ class Place:
         return replace(self, key=key)
 
     def of(self, node: Mapping[str, Node]) -> "Place":
-        """The place of a mapping of that section, whose `name` selects the variant."""
+        """Return the place of a mapping for this section, whose `name` selects the variant."""
         name = node.get("name")
         return replace(self, names=name.labels if isinstance(name, Choice) else (name,)) if name else self
 
@@ -41,7 +41,7 @@ class Place:
 
     @cached_property
     def types(self) -> tuple[type[BaseModel], ...]:
-        """The types that the section may be here; none where it is a plain value (`augmentation`)."""
+        """The types that the section may have here; empty if it is a plain value (`augmentation`)."""
         if self.variants:
             return tuple(self.variants[name] for name in self.names)
         annotation: Any = Recipe.model_fields[self.section].annotation
@@ -49,12 +49,12 @@ class Place:
 
     @property
     def all_keys(self) -> list[str]:
-        """The keys of the section's variants together; none where it is a plain value."""
+        """Return the keys of all the section's variants; empty if it is a plain value."""
         types = replace(self, names=tuple(self.variants)).types
         return list(dict.fromkeys(key for each in types for key in each.model_fields))
 
     def accept(self, value: object) -> Any:
-        """The value as the recipe holds it: `brain` as `("brain",)`, 1 as 1.0.
+        """Return the value as the recipe holds it: `brain` as `("brain",)`, 1 as 1.0.
 
         Raises:
             SpaceError: a recipe type refuses it.
@@ -69,14 +69,14 @@ class Place:
 
     @property
     def own_default(self) -> Any:
-        """What the recipe types have here by themselves."""
+        """Return the recipe types' default here."""
         if self.key is None:
             return Recipe.model_fields[self.section].default
         return self.types[0].model_fields[self.key].default
 
 
 def checked(data: Mapping[str, object]) -> Recipe:
-    """The recipe that `data` describes.
+    """Return the recipe that `data` describes.
 
     Raises:
         SpaceError: the recipe types refuse it; a line for every problem.

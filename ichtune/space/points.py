@@ -1,4 +1,4 @@
-"""A named recipe to try first, given as changes to the space's defaults."""
+"""Points: named recipes to try first, given as changes to the space's defaults."""
 
 from collections.abc import Mapping
 
@@ -8,16 +8,16 @@ from ichtune.space.walks import Params, default_params, named
 from ichtune.wording import plain, shown, unknown_key
 
 BASELINE = "baseline"
-"""The name of the point that changes are measured from."""
+"""The name of the point that changes are compared with."""
 
 
 def point_params(tree: Mapping[str, Node], changes: object) -> Params:
-    """The parameters of the space's defaults with `changes`, nested as a recipe is.
+    """Return the parameters of the space's defaults with `changes`, which are nested like a recipe.
 
-    A mapping selects the first branch that it fits.
+    A mapping selects the first branch that fits it.
 
     Raises:
-        SpaceError: a key, a value or a branch that the space doesn't have.
+        SpaceError: the space doesn't have a key, a value or a branch.
     """
     if not isinstance(changes, Mapping):
         raise SpaceError(f"must be a mapping of changes, got {shown(changes)}")
@@ -34,7 +34,7 @@ def point_params(tree: Mapping[str, Node], changes: object) -> Params:
 
 
 def _settle(node: Node, name: str, place: Place, change: object) -> Params:
-    """The parameters that give `node` the value `change`."""
+    """Return the parameters that give `node` the value `change`."""
     if isinstance(node, dict):
         return _settle_mapping(node, name, place, change)
     if isinstance(node, Choice):
@@ -68,10 +68,10 @@ def _settle_mapping(node: dict[str, Node], name: str, place: Place, change: obje
 
 
 def _settle_choice(node: Choice, name: str, place: Place, change: object) -> Params:
-    """The first option that `change` fits."""
+    """Return the parameters of the first option that fits `change`."""
     if isinstance(node.options[0], dict) and not isinstance(change, Mapping):
         raise SpaceError(
-            f"{place}: a branch is chosen by what it holds, as {{name: ...}}, got {shown(change)}"
+            f"{place}: a branch is selected by its content, such as {{name: ...}}, got {shown(change)}"
         )
     closest = None
     for label, option in zip(node.labels, node.options, strict=True):
@@ -82,11 +82,13 @@ def _settle_choice(node: Choice, name: str, place: Place, change: object) -> Par
             if _is_named(option, change):
                 closest = closest or error
     known = ", ".join(map(plain, node.labels))
-    raise closest or SpaceError(f"{place}: no choice of this space fits {shown(change)}; it has {known}")
+    raise closest or SpaceError(
+        f"{place}: no option in this space fits {shown(change)}; the options are {known}"
+    )
 
 
 def _is_named(option: Node, change: object) -> bool:
-    """Whether `change` means this option by its name, so that the mistake is in the other keys."""
+    """Whether `change` names this option, so that the mistake must be in its other keys."""
     return (
         isinstance(option, dict) and isinstance(change, Mapping) and option.get("name") == change.get("name")
     )

@@ -1,4 +1,4 @@
-"""A search space: a recipe in which any value may vary, and the recipes to try first."""
+"""A search space: a recipe in which any value can vary, and the recipes to try first."""
 
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 KEYS = ("name", "description", "metric", *SECTIONS, "points")
 BACKBONE_KEYS = ("backbone", "weights", "windows", "size", "train")
 MOST_SIZES = 64
-"""Values of a range up to which a bank of features is computed for each."""
+"""The most values of a range for which features are computed for each value."""
 
 
 class ModelVariant(NamedTuple):
-    """What decides a backbone's output for an image."""
+    """Everything that determines a backbone's output for an image."""
 
     model: Model
     """With dropout 0: dropout belongs to the head."""
@@ -41,25 +41,25 @@ class ModelVariant(NamedTuple):
 
 @dataclass(frozen=True)
 class Space:
-    """What a search may vary (`sections`), what it goes by (`metric`), and what it tries first (`points`).
+    """What a search varies (`sections`), which metric it optimizes (`metric`), and what it tries first (`points`).
 
-    A value: it compares, pickles, and writes itself as the YAML that it can be read from.
+    It can be compared, pickled, and written as YAML that loads back as an equal space.
     """
 
     name: str
     description: str
     metric: str
     sections: dict[str, Node]
-    """The recipe's sections, with distributions where something varies."""
+    """The recipe's sections, with distributions for whatever varies."""
     written_points: dict[str, Any] | None
-    """The points as changes to the space's defaults; None where the space gives none."""
+    """The points as changes to the space's defaults; None if the space has none."""
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> "Space":
-        """The space of a preset's name (`quick`) or of a YAML file.
+        """Load the space of a preset (`quick`) or of a YAML file.
 
         Raises:
-            SpaceError: no such preset or file, no YAML, or no space; a line for every problem.
+            SpaceError: there is no such preset or file, or it isn't a YAML space; a line for every problem.
         """
         path = locate(name_or_path)
         try:
@@ -70,10 +70,10 @@ class Space:
 
     @classmethod
     def parse(cls, data: Mapping[str, object], where: str) -> "Space":
-        """The space that plain data describes, in the YAML files' grammar; `where` names it in messages.
+        """Parse plain data in the grammar of the YAML files; `where` names it in messages.
 
         Raises:
-            SpaceError: a line for every problem, with place, rule, value and mend.
+            SpaceError: a line for every problem, with place, rule, value and fix.
         """
         if not isinstance(data, Mapping):
             raise SpaceError(f"{where}: must be a mapping of keys to values, got {shown(data)}")
@@ -91,13 +91,12 @@ class Space:
             return cls(**parsed)._with_sound_points()
 
     def changed(self, changes: Mapping[str, object]) -> "Space":
-        """The space with values or distributions set anew at keys such as `training.epochs`, `loss`, `metric`.
+        """Return the space with new values or distributions at keys such as `training.epochs`, `loss`, `metric`.
 
-        A key inside a choice of branches is set in each branch that has it; what a point says about the key
-        gives way.
+        A key inside a choice of branches is set in every branch that has it, and overrides the points' values.
 
         Raises:
-            SpaceError: an unknown key, or a value that is refused there.
+            SpaceError: a key is unknown, or a value is refused there.
         """
         space = self
         with _problems_at(self.name):
@@ -126,18 +125,18 @@ class Space:
 
     @property
     def points(self) -> dict[str, Params]:
-        """What to try first: Optuna's parameters of each named point; without any, the space's defaults."""
+        """What to try first: Optuna's parameters of each named point, or the space's defaults if there are none."""
         if self.written_points is None:
             return {"default": walks.default_params(self.sections, "")}
         return {name: self._point(name) for name in self.written_points}
 
     @cached_property
     def dimensions(self) -> list[Dimension]:
-        """Every searched parameter, in the recipe's order."""
+        """Return every searched parameter, in the recipe's order."""
         return list(walks.dimensions(self.sections, ""))
 
     def suggest(self, trial: "Trial") -> Params:
-        """The parameters of Optuna's next proposal, define-by-run: a branch's are asked for only within it."""
+        """Return the parameters of Optuna's next proposal, define-by-run: only those of the chosen branches."""
         params: Params = {}
 
         def pick(name: str, distribution: Range | Choice) -> Any:
@@ -148,17 +147,17 @@ class Space:
         return params
 
     def recipe(self, params: Mapping[str, Any], seed: int | None = None) -> Recipe:
-        """The recipe of Optuna's parameters; a `seed` takes the place of the space's.
+        """Return the recipe of Optuna's parameters; a `seed` replaces the space's.
 
         Raises:
-            SpaceError: a parameter is missing, or unknown to this space, or names no option.
+            SpaceError: a parameter is missing, is unknown to this space, or names no option.
             RecipeError: the recipe types refuse a value.
         """
         used: dict[str, None] = {}
 
         def pick(name: str, distribution: Range | Choice) -> Any:
             if name not in params:
-                raise SpaceError(f"{self.name}: parameter {name!r} is missing; given are {', '.join(params)}")
+                raise SpaceError(f"{self.name}: parameter {name!r} is missing; got {', '.join(params)}")
             used[name] = None
             if isinstance(distribution, Choice):
                 with _problems_at(f"{self.name}: {name}"):
@@ -168,30 +167,30 @@ class Space:
         data = walks.resolve(self.sections, "", pick)
         if unused := params.keys() - used.keys():
             raise SpaceError(
-                f"{self.name}: {min(unused)!r} is no parameter here; there are {', '.join(used)}"
+                f"{self.name}: {min(unused)!r} is not a parameter here; the parameters are {', '.join(used)}"
             )
         if seed is not None:
             data["training"]["seed"] = seed
         return Recipe.parse(data, self.name)
 
     def count(self) -> int | None:
-        """How many combinations there are; None where a range has no end of values."""
+        """Return the number of combinations; None if a range is continuous."""
         return walks.count(self.sections)
 
     def grid(self) -> Iterator[Params]:
-        """The parameters of every combination, those of branches within them alone.
+        """Yield the parameters of every combination, each with only those of its own branches.
 
         Raises:
-            SpaceError: a range has no end of values.
+            SpaceError: a range is continuous.
         """
         with _problems_at(self.name):
             yield from walks.grid(self.sections, "")
 
     def models(self) -> list[ModelVariant]:
-        """Every backbone, as its outputs depend on it, that a trial may use.
+        """Return every backbone that a trial may use, as far as its outputs differ.
 
         Raises:
-            SpaceError: a range in place of a choice would make too many.
+            SpaceError: a range instead of a choice would make too many.
         """
         model = walks.only(self.sections["model"], BACKBONE_KEYS)
         training = walks.only(self.sections["training"], ("precision",))
@@ -200,36 +199,36 @@ class Space:
             if isinstance(values, Range) and (values.count is None or values.count > MOST_SIZES):
                 raise SpaceError(
                     f"{self.name}: {dimension.name}: the backbone's outputs are computed before the search, once for "
-                    f"each value; give a choice of a few in place of {values.kind} {values}"
+                    f"each value; use a choice of a few instead of {values.kind} {values}"
                 )
         pairs = product(walks.reachable(model), walks.reachable(training))
         return [ModelVariant(Model.model_validate(model), training["precision"]) for model, training in pairs]
 
     def levels(self) -> set[Level]:
-        """Every level of augmentation that a trial may use."""
+        """Return every augmentation level that a trial may use."""
         return set(walks.reachable(self.sections["augmentation"]))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data that `parse` reads back as an equal space, with everything that was left out filled in."""
+        """Return plain data that `parse` reads back as an equal space, with all omitted keys filled in."""
         header = {"name": self.name, "description": self.description, "metric": self.metric}
         tree = {section: as_data(node) for section, node in self.sections.items()}
         points = {} if self.written_points is None else {"points": self.written_points}
         return {**header, **tree, **points}
 
     def to_yaml(self) -> str:
-        """The text of a YAML file that `load` reads back as an equal space."""
+        """Return YAML that `load` reads back as an equal space."""
         return write_yaml(self.as_dict())
 
     def tree(self) -> "Tree":
-        """The space to look at in a terminal."""
-        from ichtune.space.tree import space_tree  # rich is for those who look
+        """Return the space as a tree for the terminal."""
+        from ichtune.space.tree import space_tree  # rich is only needed for display
 
         return space_tree(self)
 
 
 @contextmanager
 def _problems_at(place: str) -> Generator[None, None, None]:
-    """Put `place` before every line of a SpaceError."""
+    """Prefix every line of a SpaceError with `place`."""
     try:
         yield
     except SpaceError as error:
@@ -245,7 +244,7 @@ def _refuse_unknown_keys(data: Mapping[str, object]) -> None:
 def _text(data: Mapping[str, object], key: str, fallback: str) -> str:
     text = data.get(key, fallback)
     if not isinstance(text, str):
-        raise SpaceError(f"{key}: must be a text, got {shown(text)}")
+        raise SpaceError(f"{key}: must be text, got {shown(text)}")
     return text
 
 
@@ -256,7 +255,7 @@ def _known_metric(metric: object) -> str:
 
 
 def _written_points(points: object) -> dict[str, Any] | None:
-    """The points as plain data; None where there are none."""
+    """Return the points as plain data; None if there are none."""
     if points is not None and not isinstance(points, Mapping):
         raise SpaceError(f"points: must be a mapping of names to changes, got {shown(points)}")
     return None if points is None else {str(name): _plain(change) for name, change in points.items()}

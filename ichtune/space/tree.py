@@ -19,10 +19,12 @@ TRIED = "tried first"
 
 
 def space_tree(space: "Space") -> Tree:
-    """The tree of every section with its branches, the points, and how much there is to search."""
+    """Return a tree of every section with its branches, the points, and the size of the search."""
     title = Text.assemble((space.name, HEADING), f"  {space.description}" if space.description else "")
     better = "highest" if space.direction == "max" else "lowest"
-    tree = Tree(Text.assemble(title, (f"\nlooks for the {better} {space.metric}", QUIET)), guide_style=QUIET)
+    tree = Tree(
+        Text.assemble(title, (f"\nsearches for the {better} {space.metric}", QUIET)), guide_style=QUIET
+    )
     width = max(map(len, (*space.sections, TRIED)))
     for section, node in space.sections.items():
         _add(tree, Text(section.ljust(width), HEADING), node)
@@ -37,7 +39,7 @@ def space_tree(space: "Space") -> Tree:
 
 
 def _add(parent: Tree, head: Text, node: Node) -> None:
-    """Add the line of one node, and below it what varies within it."""
+    """Add a line for a node, and below it whatever varies within it."""
     if isinstance(node, dict):
         searched = {key: child for key, child in node.items() if isinstance(child, Range | Choice)}
         below = parent.add(_row(head, _fixed(node, head.plain)))
@@ -62,7 +64,7 @@ def _add_branch(parent: Tree, label: Text, option: Node) -> None:
 
 
 def _row(*cells: Text) -> Table:
-    """The cells side by side; a long last one wraps below its own beginning."""
+    """Return the cells side by side; a long last cell wraps below its own start."""
     row = Table.grid(padding=(0, 2, 0, 0))
     filled = [cell for cell in cells if cell]
     for _ in filled[:-1]:
@@ -91,12 +93,12 @@ def _span(numbers: Range) -> str:
 
 
 def _default(choice: Choice) -> Text:
-    """The default of a choice where it isn't the first option."""
+    """Return the default of a choice, unless it is the first option."""
     return Text("" if choice.default == choice.labels[0] else f"default {plain(choice.default)}", QUIET)
 
 
 def _fixed(node: dict[str, Node], head: str) -> Text:
-    """What doesn't vary in a mapping and isn't said by its head; a null means "not used" and is left out."""
+    """Return the fixed values of a mapping that its head doesn't show; nulls mean "not used" and are left out."""
     values = {
         key: child for key, child in node.items() if not isinstance(child, Range | Choice | dict | None)
     }
@@ -108,14 +110,14 @@ def _fixed(node: dict[str, Node], head: str) -> Text:
 
 
 def _listing(values: Mapping[str, object]) -> Text:
-    """`size=128  train=frozen`"""
+    """Return `size=128  train=frozen`."""
     return Text("  ".join(f"{key}={plain(value)}" for key, value in values.items()), QUIET)
 
 
 def _extent(space: "Space") -> str:
-    """`7 dimensions, 2 of them in branches; 48 combinations`."""
+    """Return `7 dimensions, 2 of them in branches; 48 combinations`."""
     dimensions, combinations = space.dimensions, space.count()
     inner = sum(bool(dimension.condition) for dimension in dimensions)
     branches = f", {inner} of them in branches" if inner else ""
-    many = "no end of combinations" if combinations is None else f"{combinations:,} combinations"
+    many = "infinitely many combinations" if combinations is None else f"{combinations:,} combinations"
     return f"{len(dimensions)} dimensions{branches}; {many}"

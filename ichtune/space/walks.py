@@ -1,8 +1,7 @@
-"""Ways through a space's tree: one recipe's values, every combination, every dimension.
+"""Traversals of a space's tree: one recipe's values, every combination, every dimension.
 
-A node's parameter is named by its place, with "." between the parts (Ray would take "/" apart), and what
-stands in an option has the option's label in its name: `optimizer.sgd.lr` and `optimizer.adam.lr` may have
-different ranges.
+A parameter is named by its path, joined by "." (Ray would split at "/"). Inside an option the path includes the
+option's label: `optimizer.sgd.lr` and `optimizer.adam.lr` can have different ranges.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -20,12 +19,12 @@ Params = dict[str, Any]
 
 @dataclass(frozen=True)
 class Dimension:
-    """A searched parameter: its Optuna name, its distribution, and the choices that it depends on."""
+    """A searched parameter: its Optuna name, its distribution, and the choices it depends on."""
 
     name: str
     distribution: Range | Choice
     condition: tuple[tuple[str, Scalar], ...]
-    """Parameters and the labels that they must have for this one to exist; empty where it always does."""
+    """Parameters and the labels they must have for this one to exist; empty if it always does."""
 
     @property
     def when(self) -> str:
@@ -33,13 +32,13 @@ class Dimension:
 
 
 def named(name: str, part: Scalar) -> str:
-    """The name of what is under `part`, a key or an option's label, at the node `name`."""
+    """Return the name of the child of node `name` under `part`, a key or an option's label."""
     below = plain(part).replace("/", "|")
     return f"{name}.{below}" if name else below
 
 
 def resolve(node: Node, name: str, pick: Pick) -> Any:
-    """The plain value of `node` when every distribution that matters gets its value from `pick`."""
+    """Return the plain value of `node`, with `pick` choosing the value of every distribution that applies."""
     if isinstance(node, dict):
         return {key: resolve(child, named(name, key), pick) for key, child in node.items()}
     if isinstance(node, Choice):
@@ -49,7 +48,7 @@ def resolve(node: Node, name: str, pick: Pick) -> Any:
 
 
 def default_params(node: Node, name: str) -> Params:
-    """The parameters of the node's defaults."""
+    """Return the parameters of the node's defaults."""
     params: Params = {}
 
     def pick(parameter: str, distribution: Range | Choice) -> Any:
@@ -61,7 +60,7 @@ def default_params(node: Node, name: str) -> Params:
 
 
 def dimensions(node: Node, name: str, condition: tuple[tuple[str, Scalar], ...] = ()) -> Iterator[Dimension]:
-    """Every searched parameter, what an option holds after the choice itself."""
+    """Yield every searched parameter; a choice comes before the parameters in its options."""
     if isinstance(node, dict):
         for key, child in node.items():
             yield from dimensions(child, named(name, key), condition)
@@ -74,7 +73,7 @@ def dimensions(node: Node, name: str, condition: tuple[tuple[str, Scalar], ...] 
 
 
 def count(node: Node) -> int | None:
-    """How many combinations there are; None where a range has no gaps."""
+    """Return the number of combinations; None if a range is continuous."""
     if isinstance(node, Range):
         return node.count
     if not isinstance(node, dict | Choice):
@@ -87,10 +86,10 @@ def count(node: Node) -> int | None:
 
 
 def grid(node: Node, name: str) -> Iterator[Params]:
-    """The parameters of every combination; the last parameter varies fastest.
+    """Yield the parameters of every combination; the last parameter varies fastest.
 
     Raises:
-        SpaceError: a range without gaps.
+        SpaceError: a range is continuous.
     """
     if isinstance(node, dict):
         parts = [list(grid(child, named(name, key))) for key, child in node.items()]
@@ -110,7 +109,7 @@ def grid(node: Node, name: str) -> Iterator[Params]:
 
 
 def only(node: Node, keys: Iterable[str]) -> Node:
-    """The same tree with its mappings cut down to `keys`."""
+    """Return the same tree with its mappings reduced to `keys`."""
     if isinstance(node, dict):
         return {key: child for key, child in node.items() if key in keys}
     if isinstance(node, Choice):
@@ -119,7 +118,7 @@ def only(node: Node, keys: Iterable[str]) -> Node:
 
 
 def reachable(node: Node) -> Iterator[Any]:
-    """Every value that `node` may take, each once; a range without gaps is an error."""
+    """Yield every value that `node` can take, each once; a continuous range is an error."""
     seen = []
     for params in grid(node, ""):
         value = resolve(node, "", lambda parameter, _, params=params: params[parameter])
@@ -129,9 +128,9 @@ def reachable(node: Node) -> Iterator[Any]:
 
 
 def corners(node: Node) -> Iterator[Any]:
-    """Plain values of `node` with both ends of every range and every option, in every pair of keys.
+    """Yield plain values of `node` that cover every option and both ends of every range, for every pair of keys.
 
-    A rule of the recipe types joins two keys at the most (nesterov and momentum), so pairs will do.
+    Rules of the recipe types involve at most two keys (nesterov and momentum), so pairs are enough.
     """
     if isinstance(node, Range):
         yield from (node.low, node.high)

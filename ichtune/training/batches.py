@@ -1,4 +1,4 @@
-"""What training reads from: folds, sources of inputs, and the steps of an epoch over several folds."""
+"""Inputs of training: folds, sources of inputs, and the steps of an epoch over several folds."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ import torch
 
 
 class Source(Protocol):
-    """Inputs of slices by row of the store; cached features and augmented images look alike."""
+    """Inputs of slices by row of the store; the same interface for cached features and augmented images."""
 
     def batches(self, chunks: Iterable[np.ndarray], epoch: int | None) -> Iterator[torch.Tensor]:
-        """Inputs of each chunk of rows (int64 `[n]`, repeats allowed), in order, float32 `[n, ...]`.
+        """Yield the inputs of each chunk of rows (int64 `[n]`, repeats allowed) in order, float32 `[n, ...]`.
 
         Features are `[n, D]`, images `[n, C, H, W]`. Epochs count from 0 and choose the augmentation;
-        None means not augmented.
+        None means no augmentation.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One fold of cross-validation: its number and the store's rows (int64) it trains and validates on.
+    """One fold of cross-validation: its number and the store rows (int64) it trains and validates on.
 
-    The rows are those of whole units, one unit after the other (see `Units`).
+    The rows make up whole units, one after the other (see `Units`).
     """
 
     index: int
@@ -33,18 +33,18 @@ class Fold:
 
 
 class Step(NamedTuple):
-    """One optimizer step of F folds side by side: B rows a fold, of which the first `counts[f]` are real."""
+    """One optimizer step of F folds side by side: B rows per fold, of which the first `counts[f]` are real."""
 
     rows: np.ndarray
     """int64 `[F, B]`"""
     counts: np.ndarray
-    """int64 `[F]`; 0 for a fold that has no batch left in this epoch."""
+    """int64 `[F]`; 0 for a fold with no batch left in this epoch."""
 
 
 def in_batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Consecutive batches of the units in `order`, the last one shorter; a lone last unit joins the batch before it.
+    """Split the units in `order` into batches; the last is shorter, and a lone last unit joins the batch before it.
 
-    A batch of one has no variance, so batch normalisation could not train on it.
+    A batch of one has no variance, so batch normalisation can't train on it.
     """
     starts = list(range(batch_size, len(order), batch_size))
     if starts and len(order) - starts[-1] == 1 < batch_size:
@@ -53,7 +53,7 @@ def in_batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
 
 
 def side_by_side(folds: Sequence[Sequence[np.ndarray]]) -> list[Step]:
-    """The steps of an epoch: batch i of every fold, padded to the longest with a row of the same fold."""
+    """Return the steps of an epoch: batch i of every fold, padded to the longest with a row of the same fold."""
     return [_step(folds, position) for position in range(max(len(batches) for batches in folds))]
 
 

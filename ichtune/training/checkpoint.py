@@ -1,4 +1,4 @@
-"""A training's checkpoint on disk: tensors and plain data, never code."""
+"""Training checkpoints on disk: tensors and plain data, never code."""
 
 import io
 from pathlib import Path
@@ -11,27 +11,27 @@ from ichtune.models.torch_file import load_torch
 
 
 class DamagedCheckpoint(ValueError):
-    """A file that is no checkpoint, or was cut short."""
+    """A file that isn't a checkpoint, or is truncated."""
 
 
 def save_checkpoint(file: Path, content: dict[str, Any]) -> None:
-    """Write `content` in the place of what was there.
+    """Write `content`, replacing an earlier checkpoint.
 
     Raises:
-        OSError: the disk is full, say.
+        OSError: it can't be written, for instance because the disk is full.
     """
-    buffer = io.BytesIO()  # torch, writing a file itself, would hide that a disk is full
+    buffer = io.BytesIO()  # if torch wrote the file, it would hide that the disk is full
     torch.save(content, buffer)
     with replacing(file) as beside:
         beside.write_bytes(buffer.getbuffer())
 
 
 def load_checkpoint(file: Path) -> dict[str, Any]:
-    """What `save_checkpoint` wrote, its tensors on the CPU.
+    """Return what `save_checkpoint` wrote, with tensors on the CPU.
 
     Raises:
-        DamagedCheckpoint: the file is no such checkpoint.
-        FileNotFoundError: there is none.
+        DamagedCheckpoint: the file isn't a whole checkpoint.
+        FileNotFoundError: the file doesn't exist.
     """
     try:
         return load_torch(file)

@@ -1,4 +1,4 @@
-"""Dropout masks that depend on (seed, fold, epoch) alone, so that folds train alike together and apart."""
+"""Dropout masks that depend only on (seed, fold, epoch), so that folds train identically together or alone."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ _LEVELS = 2**16
 
 
 class DropoutMasks:
-    """Inverted dropout of one epoch: masks for its steps in order, 0 or 1 / (share kept).
+    """Inverted dropout for one epoch: masks for its steps in order, with values 0 or 1 / (share kept).
 
-    The rate is taken to the nearest 1/65536 and the scale follows the rate really used, so the expected value
-    is exact. Raw 16-bit numbers from SFC64 cost a fifth of `torch.rand`, which was most of an epoch's time.
+    The rate is rounded to the nearest 1/65536 and the scale uses the rounded rate, so the expected value is exact.
+    Raw 16-bit numbers from SFC64 take a fifth of the time of `torch.rand`, which dominated an epoch.
     """
 
     def __init__(self, rate: float, folds: Sequence[int], *, seed: int, epoch: int) -> None:
@@ -21,7 +21,7 @@ class DropoutMasks:
         self._streams = [np.random.SFC64([*b"dropout", seed, fold, epoch]) for fold in folds]
 
     def draw(self, counts: np.ndarray, width: int) -> torch.Tensor:
-        """The next step's masks, float32 `[F, B, D]` with B the largest of `counts`; padding is 0."""
+        """Return the masks of the next step, float32 `[F, B, D]` where B is the largest of `counts`; padding is 0."""
         masks = np.zeros((len(counts), counts.max(), width), dtype=np.float32)
         for mask, count, stream in zip(masks, counts, self._streams, strict=True):
             size = count * width

@@ -1,4 +1,4 @@
-"""A recipe put together: its network, its source of inputs and its folds, as a generator of epochs."""
+"""Training of a recipe: sets up its network, inputs and folds, and yields its epochs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What all trials of a search share: the store, its bank, the folds to score on, and the bank's seed."""
+    """What all trials of a search share: the store, its bank, the folds to score on, and a seed."""
 
     store: Path
     parts: tuple[BankPart, ...]
     folds: int
     seed: int
-    """Seeds augmentation and random weights; a recipe's own seed is for its training."""
+    """Seed of augmentation and random weights; a recipe has its own seed for training."""
 
     def epochs(
         self,
@@ -41,11 +41,11 @@ class Experiment:
         device: torch.device,
         threads: int,
         resume: dict[str, Any] | None = None,
-        parts: int = 1,
+        micro_batches: int = 1,
     ) -> Iterator[EpochResult]:
-        """Train a recipe on every fold and give one result an epoch; the test set is never touched.
+        """Train a recipe on every fold and yield one result per epoch; never touches the test set.
 
-        `resume` and `parts` are those of `fit`.
+        See `fit` for `resume` and `micro_batches`.
         """
         store = open_store(self.store)
         folds = folds_of(store, self.folds)
@@ -53,16 +53,30 @@ class Experiment:
             source = self.features(recipe)
             network = Network(None, make_heads(recipe, source.width, [fold.index for fold in folds]))
             return fit(
-                network, source, store.labels, folds, recipe, device=device, resume=resume, parts=parts
+                network,
+                source,
+                store.labels,
+                folds,
+                recipe,
+                device=device,
+                resume=resume,
+                micro_batches=micro_batches,
             )
         networks = [self.network(recipe, fold) for fold in folds]
         images = self.images(recipe, threads)
         return fit_folds_apart(
-            networks, images, store.labels, folds, recipe, device=device, resume=resume, parts=parts
+            networks,
+            images,
+            store.labels,
+            folds,
+            recipe,
+            device=device,
+            resume=resume,
+            micro_batches=micro_batches,
         )
 
     def features(self, recipe: Recipe) -> FeatureSource:
-        """The cached features that a recipe with a frozen backbone trains on."""
+        """Return the cached features that a recipe with a frozen backbone trains on."""
         model, level = bank_model(recipe.model), recipe.augmentation
         precision = resolved(recipe.training.precision)
         needed = [
@@ -73,8 +87,8 @@ class Experiment:
         return FeatureSource.open(open_store(self.store), needed, level)
 
     def images(self, recipe: Recipe, threads: int) -> "ImageSource":
-        """The augmented images that a recipe trains a backbone on, each epoch with a view of its own."""
-        from ichtune.inputs.images import ImageSource  # trials on features start faster without it
+        """Return the augmented images that a recipe trains its backbone on, with a new view in each epoch."""
+        from ichtune.inputs.images import ImageSource  # trials on features start faster without this import
 
         return ImageSource(
             open_store(self.store).hu,
@@ -86,8 +100,8 @@ class Experiment:
         )
 
     def network(self, recipe: Recipe, fold: Fold) -> Network:
-        """A backbone and one head, as a fold of its own starts with."""
-        from ichtune.models.backbones import build_backbone  # and without torchvision
+        """Return an untrained backbone and head for a fold that trains alone."""
+        from ichtune.models.backbones import build_backbone  # likewise without torchvision
 
         backbone = build_backbone(recipe.model, seed=self.seed, precision=recipe.training.precision)
         return Network(backbone, make_heads(recipe, backbone.width, [fold.index]))
@@ -95,24 +109,24 @@ class Experiment:
 
 @lru_cache(maxsize=1)
 def open_store(path: Path) -> SliceStore:
-    """The store, opened once in a process that trains many trials on it."""
+    """Open the store, once per process that trains many trials on it."""
     return SliceStore.open(path)
 
 
 def folds_of(store: SliceStore, count: int) -> Sequence[Fold]:
-    """The first `count` folds of a store, each validated on and trained on all of the others.
+    """Return the first `count` folds of a store; each validates on itself and trains on all others.
 
     Raises:
-        InputError: the store has fewer.
+        InputError: the store has fewer folds.
     """
     if not store.info.folds:
         raise InputError(
-            f"{store.path}: holds test slices alone (made with --all-test), so nothing can be trained on it; "
+            f"{store.path}: contains only test slices (made with --all-test), so nothing can be trained on it; "
             "`ichtune prepare` without --all-test makes a store with folds"
         )
     if not 1 <= count <= store.info.folds:
         raise InputError(
-            f"--folds: {store.path} has {store.info.folds} folds, so take 1 to {store.info.folds}, got {count}; "
+            f"--folds: {store.path} has {store.info.folds} folds; must be 1 to {store.info.folds}, got {count}; "
             "`ichtune prepare --folds` makes a store with more"
         )
     pairs = store.fold_indices()[:count]

@@ -1,4 +1,4 @@
-"""Training: one generator of epochs, for heads on cached features and for whole networks on images alike."""
+"""Training as one generator of epochs, for heads on cached features and for whole networks on images."""
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,33 +36,33 @@ def fit(
     *,
     device: torch.device,
     resume: dict[str, Any] | None = None,
-    parts: int = 1,
+    micro_batches: int = 1,
     units: Units = SLICES,
 ) -> Iterator[EpochResult]:
-    """Train the network's heads, one a fold, and give one result an epoch.
+    """Train the network's heads, one per fold, and yield one result per epoch.
 
-    Several folds train side by side with the numbers that each would have had alone. That takes a frozen
-    backbone, as the folds share it; `fit_folds_apart` trains backbones. All that is computed from data (balanced
-    weights, the sampler's) comes from a fold's own training part of `labels` `[N, 6]` (NaN = unknown).
+    Folds that train side by side get the same numbers as each would alone. They share the backbone, so it must be
+    frozen; `fit_folds_apart` trains backbones. Everything computed from data (balanced weights, the sampler's
+    weights) uses only the fold's own training rows of `labels` `[N, 6]` (NaN = unknown).
 
-    Randomness depends on (seed, fold, epoch) alone, so that resuming from a result's `state()` gives the epochs
-    that would have followed, bit for bit (on a GPU as far as its kernels are deterministic).
+    Randomness depends only on (seed, fold, epoch), so resuming from a result's `state()` reproduces the epochs that
+    would have followed bit for bit (on a GPU, if its kernels are deterministic).
 
-    `network.set_trained` between two epochs changes what is trained from then on. Resuming after that takes a
-    network with the same parts trained.
+    Calling `network.set_trained` between two epochs changes what is trained from then on. Resuming after that needs
+    a network with the same parameters trained.
 
-    A batch has as many `units` as the recipe's batch size says, each of them whole.
+    A batch consists of whole `units`, as many as the recipe's batch size.
 
-    With `parts` each batch goes through the network in so many parts, where memory doesn't hold it whole: their
-    gradients add up to the batch's, up to rounding; only batch normalisation that is trained sees them apart.
+    If memory doesn't hold a whole batch, `micro_batches` splits each one. Their gradients add up to the batch's,
+    within rounding; only trained batch normalisation sees them separately.
 
     Raises:
-        InputError: a fold's training part has no known label.
-        ValueError: the network has other heads than folds, several folds share a trained backbone, or the state
-            to resume is of other folds.
+        InputError: a fold has no known label to train on.
+        ValueError: the numbers of heads and folds differ, several folds share a trained backbone, or the state to
+            resume belongs to other folds.
     """
     _check(network, labels, folds)
-    training = _Training(network, source, labels, folds, recipe, device, parts, units)
+    training = _Training(network, source, labels, folds, recipe, device, micro_batches, units)
     if resume is not None:
         training.load_state(resume)
     while training.epoch < recipe.training.epochs:
@@ -78,16 +78,26 @@ def fit_folds_apart(
     *,
     device: torch.device,
     resume: dict[str, Any] | None = None,
-    parts: int = 1,
+    micro_batches: int = 1,
     units: Units = SLICES,
 ) -> Iterator[EpochResult]:
-    """Train one network a fold, each with a backbone and a single head of its own, epoch by epoch in turn.
+    """Train one network per fold, each with its own backbone and single head, taking turns epoch by epoch.
 
-    The results are like those of `fit`, and so are the errors.
+    Yields and raises the same as `fit`.
     """
     states = [None] * len(folds) if resume is None else resume["apart"]
     trainings = [
-        fit(network, source, labels, [fold], recipe, device=device, resume=state, parts=parts, units=units)
+        fit(
+            network,
+            source,
+            labels,
+            [fold],
+            recipe,
+            device=device,
+            resume=state,
+            micro_batches=micro_batches,
+            units=units,
+        )
         for network, fold, state in zip(networks, folds, states, strict=True)
     ]
     for results in zip(*trainings, strict=True):
@@ -96,7 +106,7 @@ def fit_folds_apart(
 
 def _check(network: Network, labels: np.ndarray, folds: Sequence[Fold]) -> None:
     if len(network.heads) != len(folds):
-        raise ValueError(f"a fold has one head: got {len(folds)} folds and {len(network.heads)} heads")
+        raise ValueError(f"each fold needs one head, got {len(folds)} folds and {len(network.heads)} heads")
     for fold in folds:
         if np.isnan(labels[fold.train]).all():
             raise InputError(
@@ -105,7 +115,7 @@ def _check(network: Network, labels: np.ndarray, folds: Sequence[Fold]) -> None:
 
 
 class _Steps(NamedTuple):
-    """What was seen in the steps of an epoch, `[steps, F]` each."""
+    """What was recorded in the steps of an epoch, each `[steps, F]`."""
 
     counts: np.ndarray
     losses: np.ndarray
@@ -114,7 +124,7 @@ class _Steps(NamedTuple):
 
 
 class _Training:
-    """The moving parts of `fit` and the two halves of an epoch."""
+    """The state of `fit`, and the two halves of an epoch: training and validation."""
 
     def __init__(
         self,
@@ -124,11 +134,11 @@ class _Training:
         folds: Sequence[Fold],
         recipe: Recipe,
         device: torch.device,
-        parts: int,
+        micro_batches: int,
         units: Units,
     ) -> None:
         self.epoch = 0
-        self.parts, self.units = parts, units
+        self.micro_batches, self.units = micro_batches, units
         self.network = network.to(device)
         self.source, self.labels, self.folds, self.recipe, self.device = source, labels, folds, recipe, device
         self.loss = make_loss(recipe.loss, [labels[fold.train] for fold in folds], device)
@@ -157,14 +167,14 @@ class _Training:
         return self._result(batches, steps, logits, losses)
 
     def _follow_network(self) -> None:
-        """Let the learners train what the network has trained now."""
+        """Make the learners train the parameters that the network trains now."""
         if self.network.trained_backbone and len(self.folds) > 1:
             raise ValueError(f"{len(self.folds)} folds would share one trained backbone: use fit_folds_apart")
         for head, learner in enumerate(self.learners):
             learner.train(self.network.trained_parameters(head))
 
     def _batches(self, order: np.ndarray) -> list[np.ndarray]:
-        """The rows of each batch of a fold's units."""
+        """Return the rows of each batch of a fold's units."""
         return [self.units.rows(batch) for batch in in_batches(order, self.recipe.training.batch_size)]
 
     def _train(self, batches: list[list[np.ndarray]]) -> _Steps:
@@ -186,32 +196,32 @@ class _Training:
     def _backward(
         self, step: Step, inputs: Iterator[torch.Tensor], mask: torch.Tensor | None
     ) -> torch.Tensor:
-        """The losses of a step `[F]`, whose gradients are left in the parameters."""
+        """Return the losses of a step `[F]`, leaving their gradients in the parameters."""
         targets = self._targets(step)
         total = self.loss.total(targets)
         losses = torch.zeros(len(step.rows), device=self.device)
-        for part in self._parts(step):
-            logits = self.network(next(inputs), None if mask is None else mask[:, part])
-            loss = self.loss(logits, targets[:, part], total)
+        for rows in self._micro_batches(step):
+            logits = self.network(next(inputs), None if mask is None else mask[:, rows])
+            loss = self.loss(logits, targets[:, rows], total)
             loss.sum().backward()
             losses += loss.detach()
         return losses
 
-    def _parts(self, step: Step) -> list[slice]:
-        """The parts of a step's rows; none has a single row, as that has no variance to normalise by.
+    def _micro_batches(self, step: Step) -> list[slice]:
+        """Return the micro-batches of a step; none is a single row, which has no variance to normalise by.
 
-        A part may end within a unit.
+        A micro-batch may end in the middle of a unit.
         """
         rows = step.rows.shape[1]
-        edges = np.linspace(0, rows, max(1, min(self.parts, rows // 2)) + 1).astype(int)
+        edges = np.linspace(0, rows, max(1, min(self.micro_batches, rows // 2)) + 1).astype(int)
         return [slice(first, last) for first, last in pairwise(edges)]
 
     def _inputs(self, steps: list[Step]) -> Iterator[torch.Tensor]:
-        rows = (step.rows[:, part].reshape(-1) for step in steps for part in self._parts(step))
+        rows = (step.rows[:, some].reshape(-1) for step in steps for some in self._micro_batches(step))
         return (inputs.to(self.device, non_blocking=True) for inputs in self.source.batches(rows, self.epoch))
 
     def _targets(self, step: Step) -> torch.Tensor:
-        """Labels of a step `[F, B, 6]`; those of the padding are unknown, so the loss leaves it out."""
+        """Return the labels of a step `[F, B, 6]`; padding has unknown labels, so the loss ignores it."""
         targets = self.labels[step.rows]
         targets[np.arange(targets.shape[1]) >= step.counts[:, None]] = np.nan
         return torch.from_numpy(targets).to(self.device)
@@ -226,7 +236,7 @@ class _Training:
 
     @contextmanager
     def _seeded(self) -> Generator[None]:
-        """Torch's own random numbers, which stochastic depth in a backbone draws, keyed like all others."""
+        """Seed torch's own random numbers, which stochastic depth in a backbone draws, like all others."""
         if not self.network.trained_backbone:
             yield
             return
@@ -236,8 +246,8 @@ class _Training:
             yield
 
     def _validate(self) -> tuple[list[np.ndarray], np.ndarray]:
-        """Each fold's logits `[n_f, 6]` for its validation part and the losses `[F]`, NaN without a known label."""
-        size = max(1, PREDICTED_AT_ONCE // self.parts)
+        """Return each fold's validation logits `[n_f, 6]`, and the losses `[F]`, NaN without a known label."""
+        size = max(1, PREDICTED_AT_ONCE // self.micro_batches)
         logits = [
             predict(
                 self.network,
@@ -271,7 +281,7 @@ class _Training:
             metrics={name: np.array([score[name] for score in scores]) for name in scores[0]}
             | {"loss": losses},
             train_loss=_mean(steps.losses, steps.counts),
-            # A fold takes part in the first steps of an epoch, until its batches are used up.
+            # A fold takes part in the steps of an epoch until its batches are used up.
             lr=steps.lrs[taken.sum(axis=0) - 1, np.arange(len(batches))],
             mean_lr=_mean(steps.lrs, taken),
             class_mix=np.stack([_prevalence(self.labels[np.concatenate(fold)]) for fold in batches]),
@@ -298,7 +308,7 @@ class _Training:
     def load_state(self, state: dict[str, Any]) -> None:
         indices = [fold.index for fold in self.folds]
         if state.get("folds") != indices:
-            raise ValueError(f"resuming takes the state of folds {indices}, got that of {state.get('folds')}")
+            raise ValueError(f"resuming needs the state of folds {indices}, got that of {state.get('folds')}")
         self.epoch = state["epoch"]
         self.network.load_trained_state(state["network"])
         for learner, part in zip(self.learners, state["learners"], strict=True):
@@ -306,11 +316,11 @@ class _Training:
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted mean over steps `[F]`; what stands where the weight is 0 does not matter."""
+    """Return the weighted mean over steps `[F]`; values with weight 0 don't matter, even NaN."""
     return np.where(weights > 0, values * weights, 0.0).sum(axis=0) / weights.sum(axis=0)
 
 
 def _prevalence(labels: np.ndarray) -> np.ndarray:
-    """The share of positives among the known of each label `[6]`; NaN where none is known."""
+    """Return the share of positives among each label's known values `[6]`; NaN if none is known."""
     positives, known = (labels > 0.5).sum(axis=0), (~np.isnan(labels)).sum(axis=0)
     return np.where(known > 0, positives / np.maximum(known, 1), np.nan)

@@ -1,4 +1,4 @@
-"""What makes one fold learn."""
+"""Optimizer and learning rate of one fold."""
 
 import copy
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ class Learner:
 
     @property
     def parameters(self) -> list[nn.Parameter]:
-        """What is trained."""
+        """The parameters being trained."""
         return self.optimizer.param_groups[0]["params"]
 
     def train(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Train these parameters from now on; those that were trained already keep their momentum and the like."""
+        """Train these parameters from now on; those that were already trained keep their optimizer state."""
         if [*map(id, parameters)] == [*map(id, self.parameters)]:
             return
         self.optimizer.param_groups[0]["params"] = list(parameters)
@@ -35,7 +35,7 @@ class Learner:
             del self.optimizer.state[gone]
 
     def step(self) -> float:
-        """Take a step; gives the learning rate that it used."""
+        """Take a step and return the learning rate it used."""
         used = self.lr.value
         self.optimizer.step()
         self.lr.after_batch()
@@ -45,7 +45,7 @@ class Learner:
         return copy.deepcopy({"optimizer": self.optimizer.state_dict(), "lr": self.lr.state_dict()})
 
     def load_state(self, state: dict[str, Any]) -> None:
-        # The optimizer would go on working in the state's own tensors.
+        # Otherwise the optimizer would keep updating the tensors in `state`.
         state = copy.deepcopy(state)
         self.optimizer.load_state_dict(state["optimizer"])
         self.lr.load_state_dict(state["lr"])

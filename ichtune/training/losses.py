@@ -1,4 +1,4 @@
-"""A recipe's loss section as one masked loss a fold."""
+"""A recipe's loss section as a masked loss for each fold."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,9 +15,9 @@ Elementwise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 class MaskedLoss:
     """The mean loss of each fold over its known labels, weighted by label.
 
-    Called with logits and labels `[F, B, 6]` (NaN = unknown) it gives `[F]`: sum of weight x loss over the known
-    entries, divided by the sum of their weights; 0 for a fold without a known entry. Of a part of a batch it gives
-    the part's share of that, if it is given the `total` of the whole.
+    For logits and labels `[F, B, 6]` (NaN = unknown) it returns `[F]`: the sum of weight x loss over the known
+    entries, divided by the sum of their weights; 0 for a fold without known entries. For a micro-batch, pass the
+    `total` of the whole batch to get its share of the batch's loss.
     """
 
     def __init__(self, elementwise: Elementwise, label_weights: torch.Tensor) -> None:
@@ -33,7 +33,7 @@ class MaskedLoss:
         )
 
     def total(self, labels: torch.Tensor) -> torch.Tensor:
-        """The sum `[F]` of the weights of all known entries."""
+        """Return the sum `[F]` of the weights of all known entries."""
         return self._weights(labels).sum(dim=(1, 2)).clamp(min=torch.finfo(torch.float32).tiny)
 
     def _weights(self, labels: torch.Tensor) -> torch.Tensor:
@@ -41,16 +41,15 @@ class MaskedLoss:
 
 
 def make_loss(config: Loss, train_labels: Sequence[np.ndarray], device: torch.device) -> MaskedLoss:
-    """The loss of a recipe for F folds, given the labels `[n_f, 6]` of each fold's training part."""
+    """Return a recipe's loss for F folds, given each fold's training labels `[n_f, 6]`."""
     weights = config.label_weights or (1.0,) * len(LABELS)
     return MaskedLoss(_elementwise(config, train_labels, device), torch.tensor(weights, device=device))
 
 
 def balanced_pos_weight(labels: np.ndarray) -> np.ndarray:
-    """Negatives / positives of each label, float32 `[6]`, among the known of `labels` `[n, 6]`.
+    """Return negatives / positives of each label, float32 `[6]`, among the known values in `labels` `[n, 6]`.
 
-    1 for a label that lacks either; not capped, so that a label with a single positive weighs as much as it is
-    rare.
+    1 for a label that lacks either. Not capped: a label with a single positive gets the full weight of its rarity.
     """
     positives, negatives = (labels > 0.5).sum(axis=0), (labels <= 0.5).sum(axis=0)
     both = (positives > 0) & (negatives > 0)
@@ -60,7 +59,7 @@ def balanced_pos_weight(labels: np.ndarray) -> np.ndarray:
 def _elementwise(config: Loss, train_labels: Sequence[np.ndarray], device: torch.device) -> Elementwise:
     match config:
         case BCE(pos_weight="balanced"):
-            # [F, 1, 6]: each fold by its own training part.
+            # [F, 1, 6]: each fold by its own training labels.
             return _bce(np.stack([balanced_pos_weight(labels) for labels in train_labels])[:, None], device)
         case BCE(pos_weight=None):
             return _bce(np.ones(len(LABELS), dtype=np.float32), device)
@@ -87,11 +86,11 @@ def _focal(gamma: float, alpha: float | None) -> Elementwise:
     # MONAI takes seconds to import, and only this loss needs it.
     from monai.losses import FocalLoss
 
-    # A scalar alpha weighs positives; a list, the softmax form and include_background=False mean other things.
+    # A scalar alpha weights positives; a list, the softmax form and include_background=False mean other things.
     focal = FocalLoss(gamma=gamma, alpha=alpha, include_background=True, use_softmax=False, reduction="none")
     return lambda logits, labels: focal(logits.flatten(0, 1), labels.flatten(0, 1)).view_as(logits)
 
 
 def _brier(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """The squared error of probabilities, not of logits."""
+    """Return the squared error of probabilities, not of logits."""
     return (logits.sigmoid() - labels).square()

@@ -12,9 +12,9 @@ from ichtune.recipe import Optimizer
 
 
 def _uncompiled(optimizer: type[optim.Optimizer]) -> type[optim.Optimizer]:
-    """The same optimizer without what torch wraps around it for `torch.compile`.
+    """Return the same optimizer without the wrappers that torch adds for `torch.compile`.
 
-    Those wrappers import the whole compiler, which takes every process that trains as long as torch itself does,
+    Those wrappers import the whole compiler, which takes every training process as long as importing torch itself,
     and nothing is compiled here.
     """
     names = ("add_param_group", "state_dict", "load_state_dict")
@@ -23,7 +23,7 @@ def _uncompiled(optimizer: type[optim.Optimizer]) -> type[optim.Optimizer]:
     return type(optimizer.__name__, (optimizer,), {**methods, "step": step})
 
 
-# Fused halves the time of Adam's step on a CPU and is one launch on a GPU; torch offers it for these three.
+# Fused halves Adam's step time on a CPU and is a single launch on a GPU; torch offers it for these three.
 OPTIMIZERS: Final[dict[str, Callable[..., optim.Optimizer]]] = {
     "adam": partial(_uncompiled(optim.Adam), fused=True),
     "adamw": partial(_uncompiled(optim.AdamW), fused=True),
@@ -34,5 +34,5 @@ OPTIMIZERS: Final[dict[str, Callable[..., optim.Optimizer]]] = {
 
 
 def make_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """The torch optimizer of a recipe; weight decay is torch's: decoupled in AdamW, L2 in the others."""
+    """Return a recipe's torch optimizer. Weight decay is decoupled in AdamW, L2 in the others."""
     return OPTIMIZERS[config.name](parameters, **config.model_dump(exclude={"name"}))

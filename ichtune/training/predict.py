@@ -1,4 +1,4 @@
-"""The logits of a network for slices as they are, not augmented."""
+"""Predictions of a network on slices without augmentation."""
 
 import numpy as np
 import torch
@@ -20,9 +20,9 @@ def predict(
     units: Units = SLICES,
     batch_size: int = 256,
 ) -> torch.Tensor:
-    """Logits of every head for the same rows (int64 `[n]`): float32 `[F, n, 6]`, or `[1, n, 6]` of one `head`.
+    """Return every head's logits on the same rows (int64 `[n]`): float32 `[F, n, 6]`, or `[1, n, 6]` for one `head`.
 
-    The rows are those of whole units, of which `batch_size` go through the network at once. Leaves the network in
+    The rows make up whole units, which go through the network `batch_size` at a time. Leaves the network in
     evaluation mode, and the logits on the device.
     """
     network.eval()

@@ -11,46 +11,46 @@ from ichtune.models.heads import HeadState
 
 @dataclass(frozen=True)
 class EpochResult:
-    """The state of affairs after an epoch, of F folds; arrays are `[F]` in the order of the folds."""
+    """The outcome of an epoch for F folds; arrays are `[F]` in the order of the folds."""
 
     epoch: int
-    """How many epochs are done."""
+    """Number of finished epochs."""
     metrics: dict[str, np.ndarray]
-    """`evaluate` on each fold's validation part, and the recipe's loss on it as `loss`."""
+    """`evaluate` on each fold's validation rows, plus the recipe's loss there as `loss`."""
     train_loss: np.ndarray
-    """Mean over the epoch's rows, while the heads were learning."""
+    """Mean over the epoch's rows, computed during training."""
     lr: np.ndarray
-    """The learning rate that the epoch's last step used."""
+    """The learning rate of the epoch's last step."""
     mean_lr: np.ndarray
     class_mix: np.ndarray
-    """`[F, 6]`: how often each label was positive among the known ones of the rows drawn."""
+    """`[F, 6]`: the share of positives among each label's known values in the rows drawn."""
     grad_norm: np.ndarray
     """Mean over the epoch's steps."""
     trained_parameters: np.ndarray
-    """How many numbers each fold trains."""
+    """Number of trained parameters per fold."""
     logits: list[np.ndarray]
-    """Float32 `[n_f, 6]` a fold: its validation rows' logits, the fold's out-of-fold predictions."""
+    """Each fold's logits on its validation rows, float32 `[n_f, 6]`: its out-of-fold predictions."""
     heads: Callable[[], list[HeadState]]
-    """Copies of the folds' heads; call it before the next epoch."""
+    """Returns copies of the folds' heads; call it before the next epoch."""
     state: Callable[[], dict[str, Any]]
-    """What resuming needs, as copies that `torch.load(weights_only=True)` reads; call it before the next epoch."""
+    """Returns copies of what resuming needs, for `torch.load(weights_only=True)`; call it before the next epoch."""
 
     @property
     def diverged(self) -> bool:
-        """Whether a loss or a prediction of any fold is not finite."""
+        """Whether any fold has a non-finite loss or prediction."""
         return not (
             np.isfinite(self.train_loss).all() and all(np.isfinite(logits).all() for logits in self.logits)
         )
 
     def mean(self, metric: str) -> float:
-        """A metric's mean over the folds in which it is defined; NaN if it is in none, or training diverged."""
+        """Return a metric's mean over the folds where it is defined; NaN if there is none, or if training diverged."""
         values = self.metrics[metric]
         defined = values[~np.isnan(values)]
         return float("nan") if self.diverged or not len(defined) else float(defined.mean())
 
 
 def merge(results: Sequence[EpochResult]) -> EpochResult:
-    """The results of folds trained apart, for the same epoch, as the one result of all folds."""
+    """Merge the results of folds trained apart, for the same epoch, into one."""
     first = results[0]
 
     def joined(name: str) -> np.ndarray:

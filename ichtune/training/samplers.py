@@ -1,4 +1,4 @@
-"""In which order an epoch takes the units of a fold's training part."""
+"""The order in which an epoch draws the units of a fold's training set."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,12 @@ from ichtune.training.units import SLICES, Units
 
 
 def shuffle(units: np.ndarray, _labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Every unit once, in random order."""
+    """Return every unit once, in random order."""
     return rng.permutation(units)
 
 
 def oversample(units: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As many units as there are, drawn with replacement, those with rare labels more often."""
+    """Draw as many units as there are, with replacement, those with rare labels more often."""
     return rng.choice(units, size=len(units), p=rarity(labels))
 
 
@@ -22,13 +22,13 @@ SAMPLERS = {"shuffle": shuffle, "oversample": oversample}
 
 
 def rarity(labels: np.ndarray) -> np.ndarray:
-    """How likely each unit is drawn when rare labels are oversampled, `[u]`, summing to 1; labels `[u, 6]`.
+    """Return the probability `[u]` of drawing each unit when rare labels are oversampled, from labels `[u, 6]`.
 
-    A unit weighs 1 / (number of units that have its rarest positive label); units without a positive label
-    weigh 1 / (their own number). Unknown labels (NaN) count as not positive.
+    A unit's weight is 1 / (number of units with its rarest positive label); without a positive label it is
+    1 / (number of such units). Unknown labels (NaN) count as not positive.
     """
     positive = labels > 0.5
-    # The last column means "none of the labels": all that a unit without a positive label has.
+    # The last column means "none of the labels".
     positive = np.column_stack([positive, ~positive.any(axis=1)])
     frequency = np.where(positive, positive.sum(axis=0), np.inf).min(axis=1)
     weight = 1 / frequency
@@ -38,9 +38,9 @@ def rarity(labels: np.ndarray) -> np.ndarray:
 def make_sampler(
     name: str, fold: Fold, labels: np.ndarray, seed: int, units: Units = SLICES
 ) -> Callable[[int], np.ndarray]:
-    """A function from an epoch (from 0) to the order of its units (int64 `[u]`).
+    """Return a function from the epoch (counted from 0) to the order of its units (int64 `[u]`).
 
-    Keyed by (seed, the fold's number, epoch), and weighted by the labels `[N, 6]` of the fold's training part.
+    Seeded by (seed, fold number, epoch), and weighted by the fold's training rows of `labels` `[N, 6]`.
     """
     train = units.within(fold.train)
     train_labels = units.labels(train, labels)

@@ -1,4 +1,4 @@
-"""A recipe's schedule section as a torch scheduler that is stepped at the right moments."""
+"""A recipe's schedule section as a torch scheduler that is stepped at the right time."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ from ichtune.recipe import Constant, Cosine, FlatCosine, OneCycle, Plateau, Sche
 
 
 class LearningRate:
-    """The learning rate of one optimizer over a training; notified of every batch and epoch, it moves when due.
+    """The learning rate of one optimizer; call it after every batch and epoch, and it changes when due.
 
-    `constant` and `step` go by epochs and `plateau` by the validation loss of each; `cosine` with its linear
-    warm-up, `onecycle` and `flat_cosine` move after every batch.
+    `step` changes after epochs, `plateau` by the validation loss of each epoch; `cosine` with its linear warm-up,
+    `onecycle` and `flat_cosine` change after every batch.
     """
 
     def __init__(self, config: Schedule, optimizer: Optimizer, *, epochs: int, batches: int) -> None:
@@ -32,16 +32,16 @@ class LearningRate:
 
     @property
     def value(self) -> float:
-        """What the next step will use."""
+        """The rate of the next step."""
         return float(self._optimizer.param_groups[0]["lr"])
 
     def after_batch(self) -> None:
-        """Call after every step of the optimizer."""
+        """Call this after every optimizer step."""
         if self._by_batch:
             self._scheduler.step()
 
     def after_epoch(self, valid_loss: float) -> None:
-        """Call after every epoch, once its last batch was reported and its validation loss is known."""
+        """Call this after every epoch, once `after_batch` has been called for its last batch."""
         if isinstance(self._scheduler, ReduceLROnPlateau):
             self._scheduler.step(valid_loss)
         elif not self._by_batch:
@@ -55,7 +55,7 @@ class LearningRate:
 
 
 def _scheduler(config: Schedule, optimizer: Optimizer, batches: int, total: int) -> LRScheduler:
-    """Torch's scheduler for `total` batches, `batches` an epoch."""
+    """Return torch's scheduler for `total` batches, `batches` per epoch."""
     match config:
         case Constant():
             return ConstantLR(optimizer, factor=1.0)
@@ -75,19 +75,19 @@ def _scheduler(config: Schedule, optimizer: Optimizer, batches: int, total: int)
 
 
 def _then_cosine(first: LRScheduler, optimizer: Optimizer, start: int, total: int) -> LRScheduler:
-    """Another scheduler up to batch `start`, and half a cosine wave from there down to 0 at `total`."""
+    """Run another scheduler up to batch `start`, then half a cosine wave down to 0 at `total`."""
     decay = CosineAnnealingLR(optimizer, T_max=max(total - start, 1))
     return SequentialLR(optimizer, [first, decay], milestones=[start])
 
 
 def _one_cycle(optimizer: Optimizer, warmup: float, total: int) -> LRScheduler:
-    # The rise and the fall need a batch each, or torch divides by zero.
+    # The rise and the fall need at least one batch each, or torch divides by zero.
     total = max(total, 3)
     return OneCycleLR(
         optimizer,
         max_lr=optimizer.param_groups[0]["lr"],
         total_steps=total,
         pct_start=max(warmup, 2 / total),
-        # The momentum stays the recipe's own.
+        # Keep the recipe's momentum.
         cycle_momentum=False,
     )

@@ -1,5 +1,5 @@
-"""One training from its first epoch, or its checkpoint, to its end: what is recorded, which epoch is kept, and why
-it ended. The trials of a search, retraining and reruns with other seeds are all such sessions."""
+"""One training from its first epoch or checkpoint to its end: what is recorded, which epoch is kept, and why it
+ended. Trials of a search, retraining and reruns with other seeds all use it."""
 
 import math
 import time
@@ -21,28 +21,28 @@ class SessionEpoch(NamedTuple):
     result: EpochResult
     record: EpochRecord
     is_best: bool
-    """Whether it is the best so far, so the one to keep."""
+    """Whether it is the best so far, and so the one to keep."""
 
 
 class TrainingSession:
-    """The state of a training besides its network: the best epoch, patience, and why it ended."""
+    """The state of a training apart from its network: the best epoch, patience, and why it ended."""
 
-    def __init__(self, metric: str, *, epochs: int, patience: int | None, batch_parts: int = 1) -> None:
-        """`batch_parts` is recorded with each epoch."""
-        self.epochs, self.batch_parts = epochs, batch_parts
+    def __init__(self, metric: str, *, epochs: int, patience: int | None, micro_batches: int = 1) -> None:
+        """`micro_batches` is recorded with each epoch."""
+        self.epochs, self.micro_batches = epochs, micro_batches
         self.best = BestEpoch(metric, patience)
         self.ended: TrialEnd | None = None
 
     def state(self, result: EpochResult) -> dict[str, Any]:
-        """What `resume` and `fit` go on from after an epoch; `torch.load(weights_only=True)` reads it."""
+        """Return what `resume` and `fit` need to continue after an epoch, for `torch.load(weights_only=True)`."""
         return {"state": result.state(), "best": self.best.state_dict()}
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Continue from a `state`."""
         self.best.load_state_dict(state["best"])
 
     def run(self, results: Iterator[EpochResult]) -> Iterator[SessionEpoch]:
-        """Take epochs from `fit` until the training ends; `ended` is set by the time the last one is given."""
+        """Yield epochs from `fit` until the training ends; `ended` is set before the last one is yielded."""
         while self.ended is None:
             begun = time.monotonic()
             result = next(results)
@@ -52,7 +52,7 @@ class TrainingSession:
             record = record_of(
                 result,
                 time.monotonic() - begun,
-                batch_parts=self.batch_parts,
+                micro_batches=self.micro_batches,
                 objective=self.best.value if scored else worst(self.best.metric),
                 scored=scored,
                 ended=self.ended,
@@ -71,14 +71,14 @@ def record_of(
     result: EpochResult,
     seconds: float,
     *,
-    batch_parts: int,
+    micro_batches: int,
     objective: float,
     scored: bool,
     ended: TrialEnd | None,
 ) -> EpochRecord:
-    """What is kept of an epoch that took so many seconds.
+    """Return the record of an epoch that took this many seconds.
 
-    Once a fold has diverged, the mean of the others is no score of the recipe: there is none.
+    Once a fold has diverged, the recipe has no score: the mean of the other folds is not one.
     """
     folds = {**result.metrics, "train_loss": result.train_loss}
     return EpochRecord(
@@ -93,7 +93,7 @@ def record_of(
         grad_norm=result.grad_norm.tolist(),
         trained_parameters=int(result.trained_parameters[0]),
         seconds=seconds,
-        batch_parts=batch_parts,
+        batch_parts=micro_batches,
         objective=objective,
         scored=scored,
         ended=ended,
@@ -101,12 +101,12 @@ def record_of(
 
 
 def nan_mean(values: np.ndarray) -> float:
-    """The mean over the folds that define a value; NaN where none does."""
+    """Return the mean over the folds where a value is defined; NaN if there are none."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else float("nan")
 
 
 def _nan_std(values: np.ndarray) -> float:
     defined = values[~np.isnan(values)].astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # of a trial that diverges
+    with np.errstate(over="ignore", invalid="ignore"):  # in a trial that diverges
         return float(defined.std(ddof=1)) if len(defined) > 1 else float("nan")

@@ -1,4 +1,4 @@
-"""What batches are made of."""
+"""The units that batches consist of."""
 
 from typing import Final, Protocol
 
@@ -6,23 +6,23 @@ import numpy as np
 
 
 class Units(Protocol):
-    """The units that a head reads whole, by number: slices by themselves, or all slices of a scan."""
+    """Numbered units that a head reads whole: single slices, or all slices of a scan."""
 
     def within(self, rows: np.ndarray) -> np.ndarray:
-        """The units (int64 `[u]`) that the store's rows (int64 `[n]`) make up, in their order."""
+        """Return the units (int64 `[u]`) that the store's rows (int64 `[n]`) make up, in order."""
         ...
 
     def rows(self, units: np.ndarray) -> np.ndarray:
-        """The rows (int64 `[n]`) of units (int64 `[u]`, repeats allowed), one unit after the other."""
+        """Return the rows (int64 `[n]`) of units (int64 `[u]`, repeats allowed), one unit after the other."""
         ...
 
     def labels(self, units: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """The labels `[u, 6]` of units, given the slices' `[N, 6]`: a unit has what any of its slices has."""
+        """Return the labels `[u, 6]` of units from the slices' `[N, 6]`: a unit has every label any slice has."""
         ...
 
 
 class Slices:
-    """Each slice by itself, numbered by its row."""
+    """Every slice is its own unit, numbered by its row."""
 
     def within(self, rows: np.ndarray) -> np.ndarray:
         return rows

@@ -314,7 +314,9 @@ def test_features_with_a_flipped_bit_are_named_with_their_mend_when_a_run_first_
     verify(parts, lambda done, total, remark: seen.append((done, total)))
     assert seen == [(30, 78), (54, 78), (78, 78)]
     flip(parts[1])
-    with pytest.raises(BankError, match=f"{parts[1].file}: altered since .*delete the folder to have its"):
+    with pytest.raises(
+        BankError, match=f"{parts[1].file}: changed since .*delete the folder to recompute its"
+    ):
         build(parts)
     FeatureBank(store, parts)  # each trial opens them without reading them all
     shutil.rmtree(parts[1].folder)
@@ -334,7 +336,10 @@ def test_features_of_an_earlier_version_have_no_checksum_and_are_taken(store):
         (lambda part: part.file.unlink(), "build the bank first"),
         (lambda part: os.truncate(part.file, 9000), "damaged .*delete the folder"),
         (lambda part: np.save(part.file, np.zeros((30, 511), np.float16)), r"holds float16 \(30, 511\)"),
-        (lambda part: (part.folder / "key.json").write_text("{}"), "of other features; delete the folder"),
+        (
+            lambda part: (part.folder / "key.json").write_text("{}"),
+            "describes other features; delete the folder",
+        ),
     ],
 )
 def test_damaged_features_are_never_read(store, damage, message):
@@ -350,16 +355,16 @@ def test_a_store_that_changed_since_it_was_planned_is_refused(store):
     other = replace(part, key=replace(part.key, store="another"))
     with pytest.raises(BankError, match="this store has changed since its bank was planned"):
         build([other])
-    with pytest.raises(BankError, match="features of another store"):
+    with pytest.raises(BankError, match="belong to a store other than"):
         FeatureBank(store, [other])
 
 
 def test_a_node_with_other_weights_or_libraries_is_refused(store):
     part = normal(store)
-    with pytest.raises(BankError, match="are not those that the bank was planned with"):
+    with pytest.raises(BankError, match="differ from those the bank was planned with"):
         build([replace(part, key=replace(part.key, weights="another"))])
     with pytest.raises(
-        BankError, match=r"planned with torch 1.0, but a process that computes it has .*torchvision"
+        BankError, match=r"planned with torch 1.0, but a process computing it has .*torchvision"
     ):
         build([replace(part, key=replace(part.key, versions=("torch 1.0",)))])
 

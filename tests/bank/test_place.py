@@ -61,7 +61,7 @@ def test_a_bank_is_where_it_is_asked_for_with_a_folder_for_each_store(small_stor
 
 def test_a_bank_that_can_not_be_written_asks_for_another_folder(small_store, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(BankError, match=r"can't be written here .*give another folder by --bank"):
+    with pytest.raises(BankError, match=r"can't be written here .*choose another folder with --bank"):
         build(parts_of(small_store, bank=tmp_path / "file"))
 
 

@@ -43,7 +43,7 @@ def test_prepare_and_inspect_show_the_splits(ichtune, rsna_folder, tmp_path):
     assert "30 slices of 10 patients" in output
     code, output, errors = ichtune("inspect", tmp_path / "store")
     assert code == 0, errors
-    assert "None of the 10 patients stands in two splits or folds" in output
+    assert "None of the 10 patients is in two splits or folds" in output
     assert (tmp_path / "store" / "inspect.png").is_file()
 
 
@@ -54,10 +54,10 @@ def test_a_store_of_test_slices_alone_is_inspected_and_no_search_runs_on_it(icht
     assert "3 slices of 1 patients" in output
     code, output, errors = ichtune("inspect", store)
     assert code == 0, errors
-    assert "None of the 1 patients stands in two splits or folds" in output
+    assert "None of the 1 patients is in two splits or folds" in output
     code, _, errors = ichtune("search", "--data", store, "--dry-run")
     assert code == 2
-    assert "holds test slices alone" in errors
+    assert "contains only test slices" in errors
     assert "`ichtune prepare` without --all-test" in errors
 
 
@@ -79,7 +79,7 @@ def test_inspect_finds_a_flipped_bit_and_ends_with_exit_code_1(ichtune, small_st
     code, output, errors = ichtune("inspect", small_store.path)
     assert code == 1
     assert "comparing: 30 of 30" in output
-    assert f"{file}: altered since it was prepared" in errors
+    assert f"{file}: changed since it was prepared" in errors
     assert small_store.table["slice_id"].iloc[-1] in errors
 
 
@@ -88,7 +88,7 @@ def test_inspect_finds_a_flipped_bit_and_ends_with_exit_code_1(ichtune, small_st
     [
         (["prepare", "{tmp}", "{tmp}/store", "--all-test", "--folds", "3"], "so leave out --folds"),
         (["prepare", "{tmp}/gone", "{tmp}/store"], "gone: no such folder to prepare from"),
-        (["prepare", "{tmp}", "{tmp}/store"], "no CSV with labels here; name it with --labels"),
+        (["prepare", "{tmp}", "{tmp}/store"], "no CSV with labels here; pass it with --labels"),
         (["prepare", "{tmp}", "{tmp}/store", "--window", "foggy"], "window 'foggy' is neither C/W"),
         (["inspect", "{tmp}"], "not a finished slice store"),
     ],

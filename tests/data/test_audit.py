@@ -27,7 +27,7 @@ def test_a_patient_on_both_sides_is_a_leak(small_store):
         small_store.table.index != small_store.test[0], "ID_00000000"
     )
     assert any(
-        "patients stand in two splits or folds" in text
+        "patients are in two splits or folds" in text
         for text in leaks(tampered(small_store, patient_id=patient))
     )
 
@@ -38,7 +38,7 @@ def test_the_same_pixels_in_two_splits_are_a_leak_and_named(small_store):
     digests[one] = digests[other]
     np.save(small_store.path / "digests.npy", digests)
     (text,) = leaks(small_store)
-    assert "2 slices have the pixels of another one" in text
+    assert "2 slices have the same pixels as another" in text
     assert small_store.table["slice_id"][one] in text
 
 

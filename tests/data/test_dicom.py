@@ -63,7 +63,7 @@ def test_monochrome1_leaves_the_hounsfield_units_as_they_are(tmp_path):
         ({"NumberOfFrames": 7}, r"multi-frame image \(7 frames\)"),
         ({"PixelData": None}, "no pixel data"),
         ({"RescaleIntercept": None}, "no RescaleSlope and RescaleIntercept"),
-        ({"PixelData": VALUES.tobytes()[:6]}, "cut short: 6 bytes of pixel data where 12 are due"),
+        ({"PixelData": VALUES.tobytes()[:6]}, "truncated: 6 bytes of pixel data, but the header requires 12"),
     ],
 )
 def test_what_is_no_ct_slice_is_rejected_with_the_reason(tmp_path, tags, reason):

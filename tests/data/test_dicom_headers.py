@@ -27,8 +27,8 @@ def _odd_values_can_be_written(monkeypatch):
 @pytest.mark.parametrize(
     ("tags", "reason"),
     [
-        ({"RescaleSlope": "0"}, "RescaleSlope is 0, not above zero"),
-        ({"RescaleSlope": "-1"}, "RescaleSlope is -1, not above zero"),
+        ({"RescaleSlope": "0"}, "RescaleSlope is 0; must be above zero"),
+        ({"RescaleSlope": "-1"}, "RescaleSlope is -1; must be above zero"),
         ({"RescaleIntercept": "1e400"}, "RescaleIntercept is '1e400', not a finite number"),
         ({"RescaleType": "US"}, "RescaleType is US"),
         ({"RescaleType": "HU_MOD"}, "RescaleType is HU_MOD"),
@@ -136,7 +136,7 @@ def test_signed_values_declared_unsigned_are_read_as_signed(tmp_path):
 
 def test_a_slice_of_values_that_no_ct_has_is_rejected(tmp_path):
     stored = np.random.default_rng(0).integers(0, 65535, (16, 16)).astype(np.uint16)
-    with pytest.raises(Rejected, match="of its values are those of no CT"):
+    with pytest.raises(Rejected, match="of its values are impossible in CT"):
         read_dicom(write_dicom(tmp_path / "a.dcm", stored))
 
 

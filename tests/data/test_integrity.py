@@ -34,7 +34,7 @@ def test_a_flipped_bit_names_its_slice(small_store):
     assert found is not None
     assert found.startswith(f"{file}: altered")
     assert f"the pixels of 1 slices differ: {small_store.table['slice_id'][7]};" in found
-    assert "prepare the store anew" in found
+    assert "prepare the store again" in found
 
 
 def test_other_digests_are_not_taken_for_other_pixels(small_store):
@@ -60,7 +60,7 @@ def test_no_flipped_bit_in_the_table_is_read_as_data(small_store):
         error, read = _opened(small_store)
         if error:
             assert error.startswith(f"{file}: damaged")
-            assert error.endswith("prepare the store anew")
+            assert error.endswith("prepare the store again")
         else:  # a flip where the file describes itself (its statistics, say) changes nothing that is read
             assert read == table
         file.write_bytes(sound)
@@ -78,5 +78,5 @@ def _opened(store: SliceStore) -> tuple[str, list[list[str]]]:
 def test_a_truncated_file_is_named_with_its_mend(small_store, name):
     file = small_store.path / name
     os.truncate(file, file.stat().st_size // 2)
-    with pytest.raises(StoreError, match=rf"{name}: damaged or missing .*prepare the store anew"):
+    with pytest.raises(StoreError, match=rf"{name}: damaged or missing .*prepare the store again"):
         damaged(small_store)

@@ -68,7 +68,7 @@ def test_a_file_that_two_names_fit_goes_to_neither(names, file):
 def test_an_exact_name_keeps_its_file_from_a_looser_one():
     found = matched(["7.png", "007"], ["7.png"])
     assert found.files == {"7.png": "7.png"}
-    assert found.unclear == {"007": "the file that it fits, '7.png', has the labels of '7.png'"}
+    assert found.unclear == {"007": "it fits the file '7.png', which has the labels of '7.png'"}
 
 
 def test_a_lost_file_is_not_replaced_by_one_of_the_same_name_above_it():
@@ -87,7 +87,7 @@ def test_copies_byte_for_byte_are_one_slice():
     found = matched(["ID_1"], ["stage_1/ID_1.dcm", "stage_2/ID_1.dcm"], copies=True)
     assert found.files == {"ID_1": "stage_1/ID_1.dcm"}
     assert found.copies == {"stage_2/ID_1.dcm"}
-    assert "Copies, byte for byte, of another file of the same name: 1 " in found.note("labels.csv")[-1]
+    assert "Exact copies of another file of the same name: 1 " in found.note("labels.csv")[-1]
 
 
 def test_headers_are_asked_only_of_files_that_no_name_fits():

@@ -19,7 +19,7 @@ def test_a_slice_without_a_patient_counts_to_its_study_then_its_series_then_itse
     found = settle_patients(slices(("", "1.2", "x"), ("", "1.2", "y"), ("", "", "x"), ("", "", "")))
     assert found.ids.tolist() == ["1.2", "1.2", "x", "s3"]
     assert not found.known
-    assert "2 slices name no patient: their study counts as the patient (1 in all)" in found.notes[0]
+    assert "2 slices don't name a patient: their study counts as the patient (1 in all)" in found.notes[0]
     assert "their series counts" in found.notes[1]
     assert "each counts as its own" in found.notes[2]
 

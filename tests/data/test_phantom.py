@@ -155,7 +155,7 @@ def test_the_brain_is_gray_and_white_matter_and_atrophy_leaves_more_fluid() -> N
 
 def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"new or empty folder.*remove this one or name another"):
+    with pytest.raises(InputError, match=r"new or empty folder.*remove this one or choose another"):
         write_phantoms(tmp_path, patients=1)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

@@ -81,7 +81,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(rsna_folder, tmp_path
     made = prepare(root, tmp_path / "store", SMALL)
     assert len(made.store) == 28
     rejected = pd.read_csv(tmp_path / "store" / "rejected.csv", index_col="file")["reason"]
-    assert rejected[files[0].name] == "cut short: 412 bytes of pixel data where 512 are due"
+    assert rejected[files[0].name] == "truncated: 412 bytes of pixel data, but the header requires 512"
     assert rejected[files[1].name].startswith("not a DICOM file")
 
 
@@ -152,7 +152,7 @@ def test_a_run_of_other_settings_does_not_go_on_with_what_another_left(rsna_fold
 def test_a_finished_store_is_replaced_only_when_asked(rsna_folder, tmp_path):
     root = rsna_folder()
     prepare(root, tmp_path / "store", SMALL)
-    with pytest.raises(InputError, match="a finished store is already here; --overwrite replaces it"):
+    with pytest.raises(InputError, match="a finished store is already here; replace it with --overwrite"):
         prepare(root, tmp_path / "store", SMALL)
     assert prepare(root, tmp_path / "store", options(size=8, overwrite=True)).store.size == 8
 
@@ -278,7 +278,7 @@ def test_slices_without_a_patient_id_are_grouped_by_their_study(tmp_path):
     assert made.store.info.patients == 6
     assert not made.store.info.patients_known
     assert made.store.table.groupby("study_id")["fold"].nunique().max() == 1
-    assert "18 slices name no patient: their study counts as the patient" in made.notes[0]
+    assert "18 slices don't name a patient: their study counts as the patient" in made.notes[0]
 
 
 def test_an_rsna_like_set_without_patient_ids_is_grouped_by_study_as_well(rsna_folder, tmp_path):
@@ -313,7 +313,7 @@ def test_what_stops_it_after_reading_comes_with_what_was_rejected_and_fitting_ad
     root = write_labeled(tmp_path / "set", ["P1"])
     (root / "s0_1.dcm").write_text("no image")
     with pytest.raises(
-        NotPrepared, match=r"only one patient.*--all-test makes a store of test slices"
+        NotPrepared, match=r"only one patient.*make a store of only test slices with --all-test"
     ) as told:
         prepare(root, tmp_path / "store", SMALL)
     kept = pd.read_csv(tmp_path / "store.partial" / "rejected.csv")

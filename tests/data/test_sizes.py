@@ -97,7 +97,7 @@ def test_a_deflated_file_is_read(tmp_path):
 def test_a_deflated_bomb(tmp_path, little_memory):
     path = deflated(tmp_path / "a.dcm", 300)
     assert path.stat().st_size < 1 << 20
-    with pytest.raises(Rejected, match="deflated data grow to more than 256 MiB"):
+    with pytest.raises(Rejected, match="deflated data expands to more than 256 MiB"):
         read_dicom(path)
 
 
@@ -108,7 +108,7 @@ def test_an_rle_slice_is_read_and_a_bomb_refused(tmp_path, little_memory):
     np.testing.assert_array_equal(read_dicom(tmp_path / "a.dcm").hu, VALUES)
     segment = b"\x81\x00" * 500_000  # 128 zeros for each two bytes
     frame = struct.pack("<16L", 2, 64, 64 + len(segment), *[0] * 13) + segment * 2
-    with pytest.raises(Rejected, match="RLE data grow beyond the 256 pixels"):
+    with pytest.raises(Rejected, match="RLE data expands beyond the 256 pixels"):
         read_dicom(encapsulated(tmp_path / "b.dcm", RLELossless, frame))
 
 
@@ -123,7 +123,7 @@ SIZ = b"\xff\x4f\xff\x51" + struct.pack(
     [(JPEGBaseline8Bit, SOF, "65500 x 65500"), (JPEG2000Lossless, SIZ, "60000 x 60000")],
 )
 def test_a_compressed_frame_of_another_size_than_its_header(tmp_path, little_memory, syntax, frame, size):
-    with pytest.raises(Rejected, match=f"its compressed frame has {size} where the header has 16 x 16"):
+    with pytest.raises(Rejected, match=f"its compressed frame has {size}, but the header has 16 x 16"):
         read_dicom(encapsulated(tmp_path / "a.dcm", syntax, frame))
 
 
@@ -145,5 +145,5 @@ def test_an_image_bomb(tmp_path, little_memory, suffix, size):
         content = path.read_bytes()
         at = content.index(b"\xff\xc0") + 5
         path.write_bytes(content[:at] + struct.pack(">HH", size[1], size[0]) + content[at + 4 :])
-    with pytest.raises(Rejected, match=r"pixels; a side of a CT slice|damaged"):
+    with pytest.raises(Rejected, match=r"pixels; a CT slice has at most|damaged"):
         read_image(path, WINDOWS["brain"])

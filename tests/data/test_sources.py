@@ -137,7 +137,7 @@ def test_ct_ich_is_told_by_its_folder_and_any_is_the_opposite_of_no_hemorrhage(t
     [
         ("", "the labels file is empty"),
         ("id,any\n", "has a header but no rows"),
-        ("foo,bar\n1,2\n", "no column says which image a row is about"),
+        ("foo,bar\n1,2\n", "no column identifies the image of a row"),
         ("id,colour\na,red\n", "no label column"),
         ("id,any,Any\na,1,1\n", "two columns are named 'any'"),
     ],
@@ -151,11 +151,13 @@ def test_a_csv_that_is_of_no_use_is_one_clear_error(tmp_path, text, message):
 
 def test_a_csv_that_is_missing_or_not_the_only_one_is_asked_for(tmp_path):
     write_images(tmp_path, ["a.png"])
-    with pytest.raises(InputError, match="no CSV with labels here; name it with --labels"):
+    with pytest.raises(InputError, match="no CSV with labels here; pass it with --labels"):
         opened(tmp_path)
     for name in "xy":
         (tmp_path / f"{name}.csv").write_text("id,any\na,1\n")
-    with pytest.raises(InputError, match=r"2 CSV files here \(x.csv, y.csv\); say with --labels"):
+    with pytest.raises(
+        InputError, match=r"2 CSV files here \(x.csv, y.csv\); pass the one with the labels with --labels"
+    ):
         opened(tmp_path)
     with pytest.raises(InputError, match=r"z.csv: no such labels file"):
         opened(tmp_path, tmp_path / "z.csv")
@@ -225,7 +227,7 @@ def test_two_formats_of_one_slice_are_never_two_slices_of_one_id(tmp_path):
     (tmp_path / "labels.csv").write_text("file,any\na.png,1\na.jpg,1\nb.png,0\n")
     source = opened(tmp_path)
     assert source.entries["slice_id"].tolist() == ["b"]
-    assert reasons(source)["a.png"] == "two files of one slice id, 'a': 'a.jpg', 'a.png'"
+    assert reasons(source)["a.png"] == "two files with the slice id 'a': 'a.jpg', 'a.png'"
 
 
 def test_abbreviations_and_hematomas_are_labels_and_other_columns_are_listed(tmp_path):
@@ -242,8 +244,8 @@ def test_abbreviations_and_hematomas_are_labels_and_other_columns_are_listed(tmp
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("file,any,ICH\na.png,1,0\nb.png,0,0\n", "any and ich don't say the same"),
-        ("file,any,Normal\na.png,1,1\nb.png,0,1\n", "any and normal don't say the same"),
+        ("file,any,ICH\na.png,1,0\nb.png,0,0\n", "any and ich disagree"),
+        ("file,any,Normal\na.png,1,1\nb.png,0,1\n", "any and normal disagree"),
         ("file,any,SDH\n\na.png,0,1\nb.png,0,0\n", "a subtype is 1 but any is 0"),
         ("file,any\n\na.png,maybe\nb.png,0\n", "a label that is neither 0 nor 1: any is 'maybe' (line 3)"),
     ],

@@ -61,7 +61,7 @@ def test_no_test_set_is_made_where_none_is_asked_for():
 
 def test_fewer_patients_than_folds_is_an_error_that_says_what_to_change():
     names, labels = heads(1, 3)
-    with pytest.raises(InputError, match="only 3 patients; ask for fewer --folds"):
+    with pytest.raises(InputError, match="only 3 patients; use fewer --folds"):
         assign_splits(names, labels, SplitPlan(0, 5, 0))
 
 

@@ -57,7 +57,7 @@ def test_two_processes_never_mix_what_they_prepare(workers, prepared, tmp_path):
         assert one == f"made {prepared.fingerprint}"
         assert other in (
             f"refused {store}: another process is preparing this store; wait for it, or choose another folder",
-            f"refused {store}: a finished store is already here; --overwrite replaces it",
+            f"refused {store}: a finished store is already here; replace it with --overwrite",
         )
         assert SliceStore.open(store).fingerprint == prepared.fingerprint
         assert [path.name for path in tmp_path.iterdir()] == [store.name]

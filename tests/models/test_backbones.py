@@ -270,7 +270,7 @@ def test_a_file_that_holds_no_weights_is_refused(tmp_path, name):
 
 
 def test_a_file_that_is_not_there_is_refused():
-    with pytest.raises(WeightsError, match="'imagenett' is neither imagenet nor random nor a file"):
+    with pytest.raises(WeightsError, match="'imagenett' is neither imagenet, random nor an existing file"):
         backbone(weights="imagenett")
 
 
@@ -281,7 +281,7 @@ def test_a_file_that_is_not_there_is_refused():
         ("fasterrcnn_resnet50_fpn", "not for classification"),
         ("quantized_resnet18", "not for classification"),
         ("inception_v3", "auxiliary"),
-        ("zzz", "take one as resnet18"),
+        ("zzz", "use one such as resnet18"),
     ],
 )
 def test_a_name_that_is_no_backbone_is_refused(name, message):

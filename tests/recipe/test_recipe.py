@@ -46,7 +46,7 @@ def test_a_single_window_needs_no_list():
         ({"optimiser": {}}, "unknown key 'optimiser'; did you mean 'optimizer'?"),
         (
             {"model": {1: 2}},
-            "unknown key '1' in model; known are backbone, weights, dropout, windows, size, train",
+            "unknown key '1' in model; known keys are backbone, weights, dropout, windows, size, train",
         ),
         (
             {"model": {"train": "frozn"}},
@@ -56,7 +56,7 @@ def test_a_single_window_needs_no_list():
         ({"model": {"size": 16}}, "model.size: must be at least 32, got 16"),
         (
             {"model": {"windows": ["brian"]}},
-            "model.windows: window 'brian' is neither C/W (as 40/80) nor one of brain, subdural, soft, stroke, bone",
+            "model.windows: window 'brian' is neither C/W (e.g. 40/80) nor one of brain, subdural, soft, stroke, bone",
         ),
         ({"model": 3}, "model: must be a mapping of keys to values, got 3"),
         ({"optimizer": {"name": "adam", "lr": "x"}}, "optimizer.lr: must be a number, got 'x'"),
@@ -72,7 +72,7 @@ def test_a_single_window_needs_no_list():
         ),
         (
             {"loss": {"name": "bce", "label_weights": [0] * 6}},
-            "loss.label_weights: must be above 0 for a label at least, got [0, 0, 0, 0, 0, 0]",
+            "loss.label_weights: must be above 0 for at least one label, got [0, 0, 0, 0, 0, 0]",
         ),
         ({"training": {"epochs": 1.5}}, "training.epochs: must be a whole number, got 1.5"),
         ({"training": {"epochs": float("inf")}}, "training.epochs: must be finite, got inf"),

@@ -20,7 +20,7 @@ def test_a_run_knows_that_it_is_being_searched(run):
     run.refuse_while_searching("--test")
     with run.locked():
         assert run.is_searching
-        with pytest.raises(InputError, match=r"--test: a search is going on in .*wait for its end"):
+        with pytest.raises(InputError, match=r"--test: a search is running in .*wait until it ends"):
             run.refuse_while_searching("--test")
         with pytest.raises(InputError, match="another process is searching"), run.locked():
             pass
@@ -31,7 +31,7 @@ def test_one_process_at_a_time_does_a_piece_of_work(run):
     with (
         run.claimed("other seeds"),
         run.claimed("test scores"),
-        pytest.raises(InputError, match="another process is at its other seeds"),
+        pytest.raises(InputError, match="another process is running its other seeds"),
         run.claimed("other seeds"),
     ):
         pass

@@ -46,13 +46,13 @@ def breaking(tmp_path) -> type[Experiment]:
     killed = tmp_path / "killed"
 
     class Breaking(Experiment):
-        def epochs(self, recipe: Recipe, *, parts: int = 1, **more: Any) -> Iterator[EpochResult]:
+        def epochs(self, recipe: Recipe, *, micro_batches: int = 1, **more: Any) -> Iterator[EpochResult]:
             kind = {0.1: "error", 0.2: "memory", 0.3: "killed"}.get(recipe.model.dropout)
-            for result in Experiment.epochs(self, recipe, parts=parts, **more):
+            for result in Experiment.epochs(self, recipe, micro_batches=micro_batches, **more):
                 if result.epoch == 2:
                     if kind == "error":
                         raise ValueError("no recipe for this")
-                    if kind == "memory" and parts < 2:
+                    if kind == "memory" and micro_batches < 2:
                         raise torch.OutOfMemoryError("CUDA out of memory (made up)")
                     if kind == "killed" and not killed.exists():
                         killed.touch()
@@ -81,7 +81,7 @@ def test_a_recipe_that_breaks_is_retried_then_fails_alone_and_the_others_come_to
     assert "1 failed" in output
     assert [epoch.epoch for epoch in records[2].epochs] == [1, 2, 3]
     assert records[2].last.batch_parts == 2
-    assert "each of its batches now goes through in 2 parts" in output
+    assert "its batches are now split into 2 micro-batches" in output
     assert "its process was killed" in (records[3].folder / "errors.txt").read_text()
     assert [epoch.epoch for epoch in records[3].epochs] == [1, 2, 3]
     assert TrialState.RUNNING not in {trial.state for trial in open_study(run.journal).trials}

@@ -121,7 +121,7 @@ def test_the_grid_is_the_whole_search_with_its_points_by_name():
 
 def test_a_grid_without_end_is_refused():
     with pytest.raises(
-        SpaceError, match=r"uniform 0\.\.0\.6 has no end of values; use quniform, choice or int"
+        SpaceError, match=r"uniform 0\.\.0\.6 has infinitely many values; use quniform, choice or int"
     ):
         list(first_trials("grid", BRANCHED))
 

@@ -38,11 +38,11 @@ def test_what_is_pushed_is_pulled_elsewhere_and_only_what_changed_is_sent_again(
     (here / "a").mkdir(parents=True)
     (here / "a" / "one.txt").write_text("1")
     (here / ".hidden").write_text("no")
-    remote = Remote(uri)
-    remote.push(here)
+    remote, sent = Remote(uri), {}
+    remote.push(here, sent)
     (tmp_path / "place" / "a" / "one.txt").write_text("changed at the place")
     (here / "two.txt").write_text("2")
-    remote.push(here)
+    remote.push(here, sent)
     Remote(uri).pull(there)
     assert (there / "a" / "one.txt").read_text() == "changed at the place"
     assert (there / "two.txt").read_text() == "2"

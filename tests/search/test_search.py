@@ -219,7 +219,7 @@ def planned(folder: Path, changes: dict[str, object], **settings: object) -> Pla
     [
         ({"optimizer.lrr": 1}, {}, "unknown key 'lrr'"),
         ({"model.backbone": "resnet81"}, {}, "did you mean 'resnet101'?|did you mean 'resnet18'?"),
-        ({}, {"folds": 9}, "has 3 folds, so take 1 to 3, got 9"),
+        ({}, {"folds": 9}, "has 3 folds; must be 1 to 3, got 9"),
         ({}, {"name": "a/b"}, "must be a plain folder name"),
         ({}, {"name": "n" * 300}, "must be of at most 255 bytes"),
         ({}, {"name": "try"}, "a run of this name is already here; choose another --name"),

@@ -100,12 +100,12 @@ def test_points_give_way_to_what_is_set():
         (
             "schedule.factor",
             0.5,
-            "schedule.factor: no schedule of this space takes 0.5 there (it has constant); set schedule as a whole",
+            "schedule.factor: no schedule of this space accepts 0.5 there (it has constant); set schedule as a whole",
         ),
         (
             "loss.name",
             "mse",
-            "loss.name: no loss of this space takes 'mse' there (it has bce, bce pos_weight=balanced, focal); "
+            "loss.name: no loss of this space accepts 'mse' there (it has bce, bce pos_weight=balanced, focal); "
             "set loss as a whole",
         ),
     ],

@@ -66,7 +66,7 @@ def adam_lr(distribution: str) -> str:
         ),
         (
             "training: {epochs: {uniform: [1, 9]}}",
-            "training.epochs: takes whole numbers, uniform 1..9 gives others; use int or logint",
+            "training.epochs: must be a whole number, but uniform 1..9 includes fractions; use int or logint",
         ),
         (
             "model: {dropout: {quniform: [0, 0.5, 0.2]}}",
@@ -89,12 +89,12 @@ def adam_lr(distribution: str) -> str:
         ),
         (
             adam_lr("{uniform: [0.1, 1], choice: [1]}"),
-            "optimizer.lr: holds uniform and choice; one distribution is wanted",
+            "optimizer.lr: has uniform and choice; must be a single distribution",
         ),
-        (adam_lr("{}"), "optimizer.lr: a value or a distribution is wanted, got {}"),
+        (adam_lr("{}"), "optimizer.lr: must be a value or a distribution, got {}"),
         (
             "loss: {uniform: [0, 1]}",
-            "loss: uniform is for numbers; a mapping or a choice of mappings is wanted",
+            "loss: uniform is for numbers; must be a mapping or a choice of mappings",
         ),
         # choices
         ("augmentation: {choice: []}", "augmentation: an empty choice; give at least one value"),
@@ -131,7 +131,7 @@ def adam_lr(distribution: str) -> str:
         ),
         (
             "optimizer: {name: {choice: [adam, sgd]}, momentum: 0.9}",
-            "optimizer.momentum: adam takes no momentum; write a choice of branches, each with its keys",
+            "optimizer.momentum: adam doesn't have momentum; write a choice of branches, each with its own keys",
         ),
         # points
         ("points: [a]", "points: must be a mapping of names to changes, got ['a']"),
@@ -151,11 +151,11 @@ def adam_lr(distribution: str) -> str:
         ),
         (
             "{loss: {choice: [{name: bce}, {name: mse}]}, points: {p: {loss: {name: focal}}}}",
-            "points.p: loss: no choice of this space fits {name: 'focal'}; it has bce, mse",
+            "points.p: loss: no option in this space fits {name: 'focal'}; the options are bce, mse",
         ),
         (
             "{loss: {choice: [{name: bce}, {name: mse}]}, points: {p: {loss: mse}}}",
-            "points.p: loss: a branch is chosen by what it holds, as {name: ...}, got 'mse'",
+            "points.p: loss: a branch is selected by its content, such as {name: ...}, got 'mse'",
         ),
         (
             "{optimizer: {choice: [{name: adam, lr: {uniform: [0.1, 1]}}, {name: sgd}]},"
@@ -190,7 +190,7 @@ def test_every_mistake_is_told_at_once():
 def test_a_file_names_itself_and_the_line(tmp_path: Path):
     file = tmp_path / "my.yaml"
     file.write_text("model:\n\tsize: 128\n")
-    with pytest.raises(SpaceError, match=r"my\.yaml, line 2: a tab can't indent YAML"):
+    with pytest.raises(SpaceError, match=r"my\.yaml, line 2: YAML can't be indented with tabs"):
         Space.load(file)
 
 

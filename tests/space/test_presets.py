@@ -58,8 +58,8 @@ def test_an_unknown_preset_is_told_with_those_there_are():
     with pytest.raises(SpaceError) as caught:
         Space.load("quik")
     assert str(caught.value) == (
-        f"'quik' is no preset; there are {', '.join(presets())}; did you mean 'quick'? "
-        "(a file is given with its ending, as my.yaml)"
+        f"'quik' is not one of the presets {', '.join(presets())}; did you mean 'quick'? "
+        "(name a file with its extension, such as my.yaml)"
     )
 
 

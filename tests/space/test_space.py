@@ -87,14 +87,14 @@ def test_parameters_become_the_recipe():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"model.dropout": 0}, "branched: parameter 'loss' is missing; given are model.dropout"),
+        ({"model.dropout": 0}, "branched: parameter 'loss' is missing; got model.dropout"),
         (
             {"model.dropout": 0, "loss": "bcd", "optimizer": "sgd"},
             "branched: loss: 'bcd' is not one of bce, bce pos_weight=balanced, focal; did you mean 'bce'?",
         ),
         (
             {"model.dropout": 0, "loss": "bce", "optimizer": "sgd", "optimizer.sgd.lr": 1},
-            "branched: 'optimizer.sgd.lr' is no parameter here; there are model.dropout, loss, optimizer",
+            "branched: 'optimizer.sgd.lr' is not a parameter here; the parameters are model.dropout, loss, optimizer",
         ),
     ],
 )
@@ -202,7 +202,7 @@ def test_a_range_without_gaps_has_no_grid():
     with pytest.raises(SpaceError) as caught:
         list(ranged.grid())
     assert str(caught.value) == (
-        "r: model.dropout: uniform 0..0.5 has no end of values; use quniform, choice or int"
+        "r: model.dropout: uniform 0..0.5 has infinitely many values; use quniform, choice or int"
     )
 
 
@@ -236,7 +236,7 @@ def test_a_bank_needs_few_sizes():
         space("{name: b, model: {size: {int: [32, 96]}}}").models()
     assert str(caught.value) == (
         "b: model.size: the backbone's outputs are computed before the search, once for each value; "
-        "give a choice of a few in place of int 32..96"
+        "use a choice of a few instead of int 32..96"
     )
 
 

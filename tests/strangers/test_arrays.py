@@ -45,8 +45,8 @@ HOSTILE_ARRAYS = [
     (pickled, "Python objects"),
     (zipped, "magic string"),
     (lambda mark: pickle.dumps(Bomb(mark)), "magic string"),
-    (lambda mark: header((10**6, 10**6)), "declares 2,000,000,000,000 bytes of numbers, and 0 follow"),
-    (lambda mark: header((2,)) + b"123", "declares 4 bytes of numbers, and 3 follow"),
+    (lambda mark: header((10**6, 10**6)), "declares 2,000,000,000,000 bytes of numbers, but 0 follow"),
+    (lambda mark: header((2,)) + b"123", "declares 4 bytes of numbers, but 3 follow"),
     (lambda mark: header((-1, -4)) + b"12345678", "shape"),
 ]
 
@@ -114,7 +114,7 @@ def write_table_with(store: SliceStore, **columns: object) -> None:
 
 def test_an_identifier_that_would_fill_the_memory_is_refused(small_store: SliceStore):
     write_table_with(small_store, patient_id="x" * 2_000)  # one word, which thirty rows repeat
-    with pytest.raises(InputError, match="patient_id has a text of 2,000 bytes, the most is 1,024"):
+    with pytest.raises(InputError, match="patient_id has a text of 2,000 bytes; the limit is 1,024"):
         _ = SliceStore.open(small_store.path).table
 
 

@@ -22,9 +22,9 @@ from tests.strangers.bomb import Bomb
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("trial.json", b"[" * 100_000, "nested too deep"),
+        ("trial.json", b"[" * 100_000, "nested too deeply"),
         ("trial.json", b"[]", "damaged"),
-        ("epochs.jsonl", b"[" * 100_000 + b"\n", r"epochs\.jsonl, line 1: nested too deep"),
+        ("epochs.jsonl", b"[" * 100_000 + b"\n", r"epochs\.jsonl, line 1: nested too deeply"),
         ("epochs.jsonl", b'{"epoch": 1}\n', "damaged"),
     ],
 )
@@ -50,7 +50,7 @@ def test_what_is_no_trial_is_passed_over(made_up_copy: RunFolder):
 
 def test_seeds_that_are_no_json_are_refused(made_up_copy: RunFolder):
     (made_up_copy.path / "seeds.jsonl").write_text("[" * 100_000 + "\n")
-    with pytest.raises(InputError, match="nested too deep"):
+    with pytest.raises(InputError, match="nested too deeply"):
         _ = SeedNoise(made_up_copy).records
 
 

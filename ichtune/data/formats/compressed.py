@@ -1,6 +1,6 @@
-"""What a compressed DICOM frame says of its own size, read before a decoder takes memory for it.
+"""The size that a compressed DICOM frame declares, read before a decoder allocates memory for it.
 
-A decoder believes the frame, not the header beside it: a frame of a few bytes can ask for gigabytes.
+Decoders trust the frame rather than the DICOM header, so a frame of a few bytes can request gigabytes.
 """
 
 import re
@@ -12,13 +12,13 @@ from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTr
 from ichtune.data.formats.elements import count
 from ichtune.data.formats.slice import Rejected
 
-# Start-of-frame markers of JPEG and JPEG-LS; C4, C8 and CC are none (ITU-T T.81 table B.1, T.87 C.1.1).
+# Start-of-frame markers of JPEG and JPEG-LS; C4, C8 and CC are not (ITU-T T.81 table B.1, T.87 C.1.1).
 _FRAME_STARTS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-_SLACK = 1024  # bytes by which a segment of RLE may run over
+_SLACK = 1024  # bytes by which an RLE segment may exceed its size
 
 
 def refuse_other_size(ds: Dataset) -> None:
-    """Raise `Rejected` where a compressed frame has another size than Rows and Columns."""
+    """Raise `Rejected` if the size of a compressed frame differs from Rows and Columns."""
     syntax = ds.file_meta.get("TransferSyntaxUID")
     if syntax is None or not syntax.is_encapsulated:
         return
@@ -35,11 +35,11 @@ def refuse_other_size(ds: Dataset) -> None:
         raise Rejected(f"its codec ({syntax.name}) is not supported")
     if size != (rows, columns):
         found = "no size" if size is None else f"{size[1]} x {size[0]}"
-        raise Rejected(f"its compressed frame has {found} where the header has {columns} x {rows}")
+        raise Rejected(f"its compressed frame has {found}, but the header has {columns} x {rows}")
 
 
 def jpeg_size(frame: bytes) -> tuple[int, int] | None:
-    """Rows and columns of a JPEG or JPEG-LS stream; None where it has none."""
+    """Return rows and columns of a JPEG or JPEG-LS stream; None if it declares none."""
     at = 2
     while at + 9 <= len(frame) and frame[at] == 0xFF:
         marker = frame[at + 1]
@@ -53,7 +53,7 @@ def jpeg_size(frame: bytes) -> tuple[int, int] | None:
 
 
 def jpeg2000_size(frame: bytes) -> tuple[int, int] | None:
-    """Rows and columns of a JPEG 2000 codestream, also inside a JP2 file; None where it has none or several."""
+    """Return rows and columns of a JPEG 2000 codestream, also inside a JP2 file; None if it has none or several."""
     sizes = set()
     for start in re.finditer(b"\xff\x4f\xff\x51", frame):  # SOC and SIZ (ITU-T T.800 A.5.1)
         fields = frame[start.end() + 4 :]
@@ -63,12 +63,12 @@ def jpeg2000_size(frame: bytes) -> tuple[int, int] | None:
 
 
 def _refuse_rle_bomb(frame: bytes, pixels: int) -> None:
-    """A byte of RLE can become 64: each segment is measured before any is decoded (PS3.5 annex G)."""
+    """Raise `Rejected` for an RLE bomb: a byte can become 64, so measure every segment first (PS3.5 annex G)."""
     segments = int.from_bytes(frame[:4], "little")
     offsets = [int.from_bytes(frame[4 * k : 4 * k + 4], "little") for k in range(1, min(segments, 15) + 1)]
     for start, end in zip(offsets, [*offsets[1:], len(frame)], strict=True):
         if _rle_grows_beyond(frame[start:end], pixels + _SLACK):
-            raise Rejected(f"its RLE data grow beyond the {pixels:,} pixels of its header")
+            raise Rejected(f"its RLE data expands beyond the {pixels:,} pixels of its header")
 
 
 def _rle_grows_beyond(segment: bytes, limit: int) -> bool:

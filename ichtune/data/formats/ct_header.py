@@ -1,4 +1,4 @@
-"""Whether a DICOM file's header is that of one grey axial CT slice in Hounsfield units."""
+"""Checks that a DICOM header describes a single grey axial CT slice in Hounsfield units."""
 
 import math
 
@@ -15,8 +15,8 @@ CT_STORAGE = {
 }
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
-# Values of ImageType whose pixels are no attenuation of one slice, as PS3.3 and vendors' conformance statements
-# name them. AVERAGE or MEAN is not among them: the mean of neighbouring slices is a thicker slice in HU.
+# Values of ImageType whose pixels aren't the attenuation of one slice, from PS3.3 and vendors' conformance
+# statements. AVERAGE and MEAN aren't among them: the mean of neighbouring slices is a thicker slice in HU.
 SCOUTS = {"LOCALIZER", "SCOUT", "TOPOGRAM", "SURVIEW"}
 SCREENS = {"DOSE_INFO", "DOSE INFO", "DOSE REPORT", "SCREEN SAVE", "SCREENSAVE", "SCREEN SHOT", "SCREENSHOT",
            "SCREEN CAPTURE", "PATIENT PROTOCOL", "PATIENT_PROTOCOL", "PROTOCOL", "REPORT", "CSA REPORT"}  # fmt: skip
@@ -28,14 +28,14 @@ AXIAL_WITHIN = math.cos(math.radians(45))  # a gantry tilts by up to 30 degrees
 
 
 def refuse_what_is_no_ct_slice(ds: Dataset) -> None:
-    """Raise `Rejected` with the reason unless the header is that of one grey axial CT slice in HU."""
+    """Raise `Rejected` with the reason unless the header describes a single grey axial CT slice in HU."""
     modality, storage = text(ds, "Modality"), text(ds, "SOPClassUID")
     if modality != "CT" and not (modality == "" and storage in CT_STORAGE):
         raise Rejected(f"not a CT image: Modality is {modality or 'missing'}")
     if storage == SECONDARY_CAPTURE or storage.startswith(SECONDARY_CAPTURE + "."):
         raise Rejected("a secondary capture (an image of a screen or a scanned film), not a CT slice")
     if "PixelData" not in ds:
-        raise Rejected("no pixel data: the file is cut short or holds no image")
+        raise Rejected("no pixel data: the file is truncated or has no image")
     _refuse_image_type(ds)
     _refuse_orientation(ds)
     _refuse_pixel_format(ds)
@@ -43,11 +43,11 @@ def refuse_what_is_no_ct_slice(ds: Dataset) -> None:
 
 
 def _refuse_image_type(ds: Dataset) -> None:
-    """The image type (0008,0008), PS3.3 C.7.6.1.1.2 and, for CT, C.8.2.1.1.1.
+    """Check the image type (0008,0008), PS3.3 C.7.6.1.1.2 and, for CT, C.8.2.1.1.1.
 
-    DERIVED or SECONDARY alone says nothing: anonymised and resampled slices carry it rightly. Nor does AXIAL, which
-    in CT "includes transverse, coronal, sagittal and oblique images". So the words refuse what is no attenuation
-    of a slice; a reformatted image is judged by its orientation, and refused where it has none.
+    DERIVED or SECONDARY alone means nothing: anonymised and resampled slices rightly have it. Nor does AXIAL, which
+    in CT "includes transverse, coronal, sagittal and oblique images". So only values whose pixels aren't the
+    attenuation of a slice are refused; a reformatted image is judged by its orientation, and refused if it has none.
     """
     kinds = {kind.strip() for kind in text(ds, "ImageType").upper().split("\\")}
     if kinds & SCOUTS:
@@ -61,7 +61,7 @@ def _refuse_image_type(ds: Dataset) -> None:
 
 
 def _refuse_orientation(ds: Dataset) -> None:
-    """A slice is axial where its normal lies within 45 degrees of the body's long axis (PS3.3 C.7.6.2.1.1).
+    """Refuse a slice whose normal is more than 45 degrees off the body's long axis (PS3.3 C.7.6.2.1.1).
 
     A file without an orientation passes.
     """
@@ -75,7 +75,7 @@ def _refuse_orientation(ds: Dataset) -> None:
     a, b, c, d, e, f = cosines
     normal = {"sagittal": abs(b * f - c * e), "coronal": abs(c * d - a * f), "axial": abs(a * e - b * d)}
     length = math.hypot(*normal.values())
-    if not 0.5 < length < 2:  # 1 of two perpendicular directions; files round them
+    if not 0.5 < length < 2:  # 1 for perpendicular directions; files round them
         raise Rejected(f"ImageOrientationPatient is {written[:60]!r}, not two perpendicular directions")
     if normal["axial"] / length < AXIAL_WITHIN - 1e-3:
         plane = max(normal, key=lambda name: normal[name])
@@ -84,7 +84,7 @@ def _refuse_orientation(ds: Dataset) -> None:
 
 
 def _refuse_pixel_format(ds: Dataset) -> None:
-    """The image pixel module, PS3.3 C.7.6.3."""
+    """Check the image pixel module, PS3.3 C.7.6.3."""
     colour = text(ds, "PhotometricInterpretation")
     if count(ds, "SamplesPerPixel", missing=1) != 1 or colour not in ("MONOCHROME1", "MONOCHROME2"):
         raise Rejected(f"a colour image: PhotometricInterpretation is {colour or 'missing'}")
@@ -92,25 +92,27 @@ def _refuse_pixel_format(ds: Dataset) -> None:
     if not (frames.isascii() and frames.isdecimal()):
         raise Rejected(f"NumberOfFrames is {frames[:20]!r}, not a whole number")
     if frames.lstrip("0") not in ("", "1"):
-        raise Rejected(f"a multi-frame image ({frames[:20]} frames), not one slice a file")
+        raise Rejected(f"a multi-frame image ({frames[:20]} frames), not a single slice")
     refuse_size(count(ds, "Rows"), count(ds, "Columns"))
     allocated, stored = count(ds, "BitsAllocated"), count(ds, "BitsStored")
     if allocated not in (8, 16, 32) or not 1 <= stored <= allocated:
-        raise Rejected(f"BitsAllocated {allocated} with BitsStored {stored} is no pixel format of a CT slice")
+        raise Rejected(
+            f"BitsAllocated {allocated} with BitsStored {stored} is not a pixel format of CT slices"
+        )
     if (high := count(ds, "HighBit", missing=stored - 1)) != stored - 1:
-        # PS3.5 8.1.1 asks for BitsStored - 1; pydicom ignores what is written here.
-        raise Rejected(f"HighBit is {high} where BitsStored {stored} makes it {stored - 1}")
+        # PS3.5 8.1.1 requires BitsStored - 1; pydicom ignores this element.
+        raise Rejected(f"HighBit is {high}, but BitsStored {stored} requires {stored - 1}")
     if (sign := count(ds, "PixelRepresentation")) not in (0, 1):
         raise Rejected(f"PixelRepresentation is {sign}, neither 0 (unsigned) nor 1 (signed)")
 
 
 def _refuse_units(ds: Dataset) -> None:
-    """Only slope and intercept in HU: an absent RescaleType means HU in CT (PS3.3 C.8.2.1, type 1C)."""
+    """Require slope and intercept in HU; in CT, a missing RescaleType means HU (PS3.3 C.8.2.1, type 1C)."""
     if not text(ds, "RescaleSlope") or not text(ds, "RescaleIntercept"):
         raise Rejected(
             "no RescaleSlope and RescaleIntercept: its values can't be converted to Hounsfield units"
         )
     if text(ds, "RescaleType").upper() not in ("", "HU"):
-        raise Rejected(f"RescaleType is {text(ds, 'RescaleType')[:20]}: its values are no Hounsfield units")
+        raise Rejected(f"RescaleType is {text(ds, 'RescaleType')[:20]}: its values are not Hounsfield units")
     if "ModalityLUTSequence" in ds:
         raise Rejected("a modality lookup table: its values can't be converted to Hounsfield units")

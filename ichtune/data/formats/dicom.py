@@ -1,4 +1,4 @@
-"""One CT slice out of one DICOM file: its Hounsfield units and the identifiers that splits need, nothing else."""
+"""Reading one CT slice from a DICOM file: its Hounsfield units and the identifiers needed for splits."""
 
 import warnings
 import zlib
@@ -19,41 +19,41 @@ from ichtune.data.formats.size import MAX_BYTES, read_bounded
 from ichtune.data.formats.slice import CTSlice, Rejected, first_line
 from ichtune.data.formats.stored_values import stored_values
 
-NO_DICOM = "not a DICOM file (no DICM header, and no image without it)"
+NO_DICOM = "not a DICOM file (no DICM prefix, and not readable as an image without it)"
 _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
-_META_BYTES = 1 << 16  # more than any file meta information, which names the transfer syntax
+_META_BYTES = 1 << 16  # larger than any file meta information, which names the transfer syntax
 
-# The identifiers of RSNA 2019 (ID_...) are no valid UIDs: pydicom would warn for each file.
+# The identifiers of RSNA 2019 (ID_...) aren't valid UIDs: pydicom would warn about each file.
 config.settings.reading_validation_mode = config.IGNORE
 
 
 def read_dicom(path: Path) -> CTSlice:
-    """The slice in a DICOM file.
+    """Return the slice in a DICOM file.
 
     Raises:
-        Rejected: the file is no DICOM, no single grey axial CT slice in Hounsfield units, too large for one, cut
-            short, or in a codec that isn't installed.
+        Rejected: the file isn't DICOM or isn't a single grey axial CT slice in Hounsfield units, is too large or
+            truncated, or needs a codec that isn't installed.
         OSError: the file can't be opened.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pydicom's remarks on harmless faults would flood the screen
+        warnings.simplefilter("ignore")  # pydicom's warnings about harmless faults would flood the screen
         ds = _dataset(read_bounded(path))
         try:
             return _ct_slice(ds)
         except Rejected:
             raise
-        except Exception as error:  # whatever a damaged value makes pydicom raise
+        except Exception as error:  # whatever pydicom raises on a damaged value
             raise Rejected(f"a value in its header can't be read: {first_line(error)}") from error
 
 
 def looks_like_dicom(path: Path) -> bool:
-    """Whether the file has the prefix of DICOM's part 10 (`DICM` after 128 bytes)."""
+    """Whether the file has the prefix of DICOM part 10 (`DICM` after 128 bytes)."""
     with open(path, "rb") as file:
         return file.read(132)[128:] == b"DICM"
 
 
 def sop_instance_uid(path: Path) -> str:
-    """A file's SOPInstanceUID; empty where there is none, as what is wrong with a file is for `read_dicom` to say."""
+    """Return a file's SOPInstanceUID; empty if there is none. Errors are left to `read_dicom`."""
     try:
         with warnings.catch_warnings(), open(path, "rb") as file:
             warnings.simplefilter("ignore")
@@ -91,7 +91,7 @@ def _dataset(content: bytes) -> Dataset:
 
 
 def _dataset_without_prefix(content: bytes) -> Dataset:
-    """Old files lack the part 10 header; anything else without it is no DICOM."""
+    """Read an old file without the part 10 prefix, if it has an image; anything else isn't DICOM."""
     try:
         ds = pydicom.dcmread(BytesIO(content), force=True)
         is_image = "Rows" in ds and "PixelData" in ds
@@ -106,9 +106,9 @@ def _dataset_without_prefix(content: bytes) -> Dataset:
 
 
 def _meta_end(content: bytes) -> int:
-    """Where the file meta information ends (PS3.10 7.1), or the whole length where it isn't written as it should be.
+    """Return where the file meta information ends (PS3.10 7.1); the whole length if it is malformed.
 
-    Searching the pixels too for the name of a transfer syntax would take as long as reading them.
+    Searching the pixels for a transfer syntax as well would take as long as reading them.
     """
     at = 132 if content[128:132] == b"DICM" else 0
     while content[at : at + 2] == b"\x02\0":
@@ -123,7 +123,7 @@ def _meta_end(content: bytes) -> int:
 
 
 def _refuse_deflate_bomb(content: bytes) -> None:
-    """pydicom inflates a deflated data set whole, however large it becomes (PS3.5 A.5)."""
+    """Raise `Rejected` for a deflate bomb, which pydicom would inflate completely (PS3.5 A.5)."""
     file = BytesIO(content)
     file.seek(132 if content[128:132] == b"DICM" else 0)
     meta = read_dataset(file, False, True, stop_when=lambda tag, _vr, _length: tag.group != 2)
@@ -136,7 +136,7 @@ def _refuse_deflate_bomb(content: bytes) -> None:
         deflated = inflater.unconsumed_tail
         if size > MAX_BYTES:
             raise Rejected(
-                f"its deflated data grow to more than {MAX_BYTES >> 20} MiB, which no CT slice has"
+                f"its deflated data expands to more than {MAX_BYTES >> 20} MiB, too large for a CT slice"
             )
 
 

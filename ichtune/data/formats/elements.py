@@ -1,4 +1,4 @@
-"""Elements of a DICOM header as text and numbers, without pydicom's own slower conversion where bytes will do."""
+"""Elements of a DICOM header as text and numbers, avoiding pydicom's slower conversion where possible."""
 
 import math
 import re
@@ -11,12 +11,12 @@ from pydicom.tag import Tag
 
 from ichtune.data.formats.slice import Rejected
 
-# A decimal string (PS3.5 6.2, VR DS). Python's float() also takes "nan", "inf" and "1_000", which are none.
+# A decimal string (PS3.5 6.2, VR DS). Python's float() also accepts "nan", "inf" and "1_000", which aren't.
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 def text(ds: Dataset, keyword: str) -> str:
-    """An element's text, several values separated by backslashes as in the file; empty where there is none."""
+    """Return an element's text, with several values separated by backslashes as in the file; empty if missing."""
     raw = _bytes(ds, keyword)
     if raw is not None and raw.isascii():
         return raw.decode().strip("\0 ")
@@ -27,10 +27,10 @@ def text(ds: Dataset, keyword: str) -> str:
 
 
 def count(ds: Dataset, keyword: str, missing: int | None = None) -> int:
-    """An element's unsigned 16-bit number (a signed one's, if pydicom converts it); `missing` where there is none.
+    """Return an element's unsigned 16-bit number (or a signed one that pydicom converts); `missing` if absent.
 
     Raises:
-        Rejected: it is no single whole number, or there is none and no value for `missing`.
+        Rejected: it isn't a single whole number, or it is absent and `missing` is None.
     """
     value = _bytes(ds, keyword)
     if value is None:
@@ -49,10 +49,10 @@ def count(ds: Dataset, keyword: str, missing: int | None = None) -> int:
 
 
 def decimal(ds: Dataset, keyword: str) -> float:
-    """The finite number that an element's text stands for.
+    """Return an element's text as a finite number.
 
     Raises:
-        Rejected: it is missing, or no single finite number.
+        Rejected: it is missing, or isn't a single finite number.
     """
     found = text(ds, keyword)
     number = finite(found)
@@ -62,7 +62,7 @@ def decimal(ds: Dataset, keyword: str) -> float:
 
 
 def finite(decimal_string: str) -> float | None:
-    """The number that a decimal string stands for; None where it is no number, or one too large for a float."""
+    """Return the value of a decimal string; None if it isn't a number, or is too large for a float."""
     stripped = decimal_string.strip(" \0")
     if not _DECIMAL.fullmatch(stripped):
         return None
@@ -74,9 +74,9 @@ _tag = cache(Tag)  # a keyword's tag, looked up once
 
 
 def _bytes(ds: Dataset, keyword: str) -> bytes | None:
-    """An element's value as it lies in the file; None where pydicom must make sense of it.
+    """Return an element's raw value from the file; None if pydicom must convert it.
 
-    pydicom's own conversion of all the elements that a slice needs takes nearly as long as reading the file.
+    Having pydicom convert all the elements that a slice needs takes nearly as long as reading the file.
     """
     try:
         element = ds.get_item(_tag(keyword))

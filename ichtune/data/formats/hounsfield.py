@@ -1,4 +1,4 @@
-"""Stored values to Hounsfield units."""
+"""Conversion of stored values to Hounsfield units."""
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -7,26 +7,26 @@ from ichtune.data.formats.elements import count, decimal
 from ichtune.data.formats.slice import Rejected
 from ichtune.data.pixels import AIR_HU
 
-# What a CT slice can hold: scanners fill what they don't see down to -2,000 below an intercept of -1,024, and
-# extended scales end below 32,000.
+# The range of a CT slice: outside their field of view scanners store down to -2,000 below an intercept of
+# -1,024, and extended scales end below 32,000.
 LOWEST_HU, HIGHEST_HU = -3100, 32000
-STRAY = 0.01  # the share of a slice beyond these that is cut off rather than refused
-NONE = 2**32  # no 16-bit number
-TOP_OF_CT = 3095  # what 12 bits hold; padding is above it, or no higher than air
+STRAY = 0.01  # share of a slice outside this range that is clipped rather than refused
+NONE = 2**32  # not a 16-bit number
+TOP_OF_CT = 3095  # the limit of 12 bits; padding is above it, or no higher than air
 
 
 def hounsfield(stored: np.ndarray, ds: Dataset) -> np.ndarray:
-    """HU (int16, the shape of `stored`): stored value x slope + intercept (PS3.3 C.11.1.1.2).
+    """Return HU (int16, the shape of `stored`): stored value x slope + intercept (PS3.3 C.11.1.1.2).
 
-    Also for MONOCHROME1, which says how to display the values after the window, not what they are. Padding becomes
-    air; what int16 can't hold is cut off.
+    This also holds for MONOCHROME1, which is about displaying values after windowing. Padding becomes air; values
+    that don't fit in int16 are clipped.
 
     Raises:
-        Rejected: slope or intercept is impossible, or the values are those of no CT.
+        Rejected: slope or intercept is impossible, or the values can't come from CT.
     """
     slope, intercept = decimal(ds, "RescaleSlope"), decimal(ds, "RescaleIntercept")
     if slope <= 0:
-        raise Rejected(f"RescaleSlope is {slope:g}, not above zero")
+        raise Rejected(f"RescaleSlope is {slope:g}; must be above zero")
     padding = _padding(stored, ds, slope, intercept)
     bits, unsigned = count(ds, "BitsStored"), count(ds, "PixelRepresentation") == 0
     if bits == 12 and unsigned and intercept > -100:
@@ -35,7 +35,7 @@ def hounsfield(stored: np.ndarray, ds: Dataset) -> np.ndarray:
     if lowest < LOWEST_HU or highest > HIGHEST_HU:
         hu = _unusual(stored, padding, slope, intercept, full_width=bits == 16 == stored.itemsize * 8)
     elif slope == 1 and abs(intercept) < 2**15 and intercept == int(intercept):
-        hu = stored.astype(np.int16)  # the usual case: what wraps around here wraps back by the sum
+        hu = stored.astype(np.int16)  # the usual case: values that wrap around here wrap back in the sum
         hu += np.int16(intercept)
     else:
         hu = np.rint(stored * slope + intercept).astype(np.int16)
@@ -45,17 +45,17 @@ def hounsfield(stored: np.ndarray, ds: Dataset) -> np.ndarray:
 
 
 def unwrap_12_bits(values: np.ndarray) -> np.ndarray:
-    """Undo the wrap of 12-bit unsigned slices with an intercept near 0, where -1 was stored as 4095.
+    """Undo the wraparound of 12-bit unsigned slices with an intercept near 0, where -1 was stored as 4095.
 
-    RSNA 2019 has some thousand of them: nothing in a head lies above 3,095 HU, so what is stored there is air.
+    RSNA 2019 has about a thousand of them: nothing in a head exceeds 3,095 HU, so larger values are air.
     """
     return (values + 1000) % 4096 - 1000
 
 
 def _padding(stored: np.ndarray, ds: Dataset, slope: float, intercept: float) -> np.ndarray | None:
-    """Where the padding lies that the header declares (PS3.3 C.7.5.1.1.2); None where there is none.
+    """Return a mask of the padding that the header declares (PS3.3 C.7.5.1.1.2); None if there is none.
 
-    A declared value that is also a tissue's (0 with an intercept of 0, say) is left alone: it would make holes.
+    Ignores a declared value that tissue can have too (such as 0 with an intercept of 0): it would make holes.
     """
     if (value := count(ds, "PixelPaddingValue", missing=NONE)) == NONE:
         return None
@@ -67,7 +67,7 @@ def _padding(stored: np.ndarray, ds: Dataset, slope: float, intercept: float) ->
 
 
 def _as_stored(value: int, ds: Dataset) -> int:
-    """A padding value as the pixels have it, in BitsStored and with their sign, whichever its own element declares."""
+    """Return a padding value as stored in the pixels, with their bits and sign rather than those of its element."""
     bits = count(ds, "BitsStored")
     value %= 2**bits
     return value - 2**bits if count(ds, "PixelRepresentation") == 1 and value >= 2 ** (bits - 1) else value
@@ -76,23 +76,23 @@ def _as_stored(value: int, ds: Dataset) -> int:
 def _unusual(
     stored: np.ndarray, padding: np.ndarray | None, slope: float, intercept: float, *, full_width: bool
 ) -> np.ndarray:
-    """HU of a slice that has values beyond what CT has; `full_width` is 16 bits, all stored."""
+    """Return the HU of a slice with values outside the range of CT; `full_width` means all 16 bits are stored."""
     hu = stored * slope + intercept
     beyond = _beyond(hu, padding)
     fill = np.unique(hu[beyond])
     if len(fill) == 1 and fill[0] < LOWEST_HU and beyond.mean() <= 0.5:
-        # One value alone, far below all others, is padding that the header doesn't declare.
+        # A single value far below all others is padding that the header doesn't declare.
         hu[beyond] = AIR_HU
         beyond = _beyond(hu, padding)
     elif full_width and (stored.dtype.kind == "u" or beyond.mean() > 0.5):
-        # Signed values declared unsigned, or the reverse. Certain only where it makes all of them possible.
+        # Signed values declared unsigned, or the reverse. Certain only if reinterpreting makes all of them possible.
         reread = stored.astype(np.int16 if stored.dtype.kind == "u" else np.uint16) * slope + intercept
         if not _beyond(reread, padding).any():
             hu, beyond = reread, np.zeros_like(beyond)
     if beyond.mean() > STRAY:
         low, high = hu[beyond].min(), hu[beyond].max()
         raise Rejected(
-            f"{beyond.mean():.0%} of its values are those of no CT ({low:,.0f} to {high:,.0f} HU): "
+            f"{beyond.mean():.0%} of its values are impossible in CT ({low:,.0f} to {high:,.0f} HU): "
             "its pixel format, slope or intercept is wrong"
         )
     limits = np.iinfo(np.int16)

@@ -1,4 +1,4 @@
-"""One CT slice out of an 8-bit PNG or JPEG that a display window made."""
+"""Reading one CT slice from an 8-bit PNG or JPEG made with a display window."""
 
 import warnings
 from io import BytesIO
@@ -13,16 +13,16 @@ from ichtune.windows import Window, undo_window
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's name says that it is a PNG or JPEG."""
+    """Whether a file's name is that of a PNG or JPEG."""
     return name.lower().endswith((".png", ".jpg", ".jpeg"))
 
 
 def read_image(path: Path, window: Window) -> CTSlice:
-    """The slice in an 8-bit image, its grey values taken back to HU (int16 [H, W]).
+    """Return the slice in an 8-bit image, with grey values converted back to HU (int16 [H, W]).
 
     Raises:
-        Rejected: the file is no image, cut short, too large, in colour, or of more than 8 bits (whose HU nobody
-            can tell).
+        Rejected: the file isn't an image, or is truncated, too large, in colour, or has more than 8 bits (whose HU
+            are unknown).
         OSError: the file can't be opened.
     """
     return CTSlice(hu=undo_window(_grey(path), window))
@@ -31,7 +31,7 @@ def read_image(path: Path, window: Window) -> CTSlice:
 def _grey(path: Path) -> np.ndarray:
     content = read_bounded(path)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata are no matter here
+        warnings.simplefilter("ignore")  # Pillow's warnings about odd metadata don't matter here
         try:
             image = Image.open(BytesIO(content), formats=("PNG", "JPEG"))
             refuse_size(image.height, image.width)
@@ -39,11 +39,9 @@ def _grey(path: Path) -> np.ndarray:
         except UnidentifiedImageError as error:
             raise Rejected("not a readable PNG or JPEG image") from error
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise Rejected(f"the image is cut short or damaged: {error}") from error
+            raise Rejected(f"the image is truncated or damaged: {error}") from error
     if image.mode.startswith(("I", "F")):
-        raise Rejected(
-            "an image of more than 8 bits: its Hounsfield units can't be told; give the DICOM file"
-        )
+        raise Rejected("an image of more than 8 bits: its Hounsfield units are unknown; use the DICOM file")
     if image.mode in ("L", "1"):
         return np.asarray(image.convert("L"))
     rgb = np.asarray(image.convert("RGB"))

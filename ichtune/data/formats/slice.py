@@ -1,4 +1,4 @@
-"""What every format becomes: one CT slice with its identifiers, or a reason why not."""
+"""The result of reading any format: one CT slice with its identifiers, or the reason for rejecting it."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 class Rejected(Exception):
-    """A file that can't become a slice; the message is the reason, for a person to read."""
+    """A file that can't become a slice; the message is a reason for people to read."""
 
 
 @dataclass(frozen=True)
 class CTSlice:
-    """Hounsfield units (int16 [H, W]) with identifiers; empty where the file has none, `z_mm` NaN likewise."""
+    """Hounsfield units (int16 [H, W]) with identifiers; missing ones are empty, a missing `z_mm` is NaN."""
 
     hu: np.ndarray
     patient_id: str = ""
@@ -21,5 +21,5 @@ class CTSlice:
 
 
 def first_line(error: Exception) -> str:
-    """What an error says in one line, for a reason."""
+    """Return an error's message in one line, to use as a reason."""
     return str(error).split("\n", 1)[0].strip() or type(error).__name__

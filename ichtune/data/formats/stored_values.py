@@ -1,4 +1,4 @@
-"""The numbers that a DICOM file stores, before they become Hounsfield units."""
+"""The numbers stored in a DICOM file, before conversion to Hounsfield units."""
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -11,12 +11,12 @@ from ichtune.data.formats.slice import Rejected, first_line
 
 
 def stored_values(ds: Dataset) -> np.ndarray:
-    """A file's stored values [H, W]: those of pydicom's decoder, bits beyond BitsStored removed, signs extended.
+    """Return a file's stored values [H, W] as pydicom decodes them, without bits beyond BitsStored, signs extended.
 
-    The header is one that `refuse_what_is_no_ct_slice` has let pass.
+    The header must have passed `refuse_what_is_no_ct_slice`.
 
     Raises:
-        Rejected: the pixel data is cut short, damaged, larger than the header says, or in a codec that isn't installed.
+        Rejected: the pixel data is truncated, damaged, larger than declared, or needs a codec that isn't installed.
     """
     if (plain := _plain_values(ds)) is not None:
         return plain
@@ -30,15 +30,15 @@ def stored_values(ds: Dataset) -> np.ndarray:
     except Exception as error:
         raise Rejected(f"pixel data can't be decoded: {first_line(error)}") from error
     if stored.ndim != 2 or stored.shape != (count(ds, "Rows"), count(ds, "Columns")):
-        raise Rejected(f"not one slice: its pixels have the shape {stored.shape}")
+        raise Rejected(f"not a single slice: its pixels have the shape {stored.shape}")
     return stored
 
 
 def _plain_values(ds: Dataset) -> np.ndarray | None:
-    """Uncompressed 16-bit values as they lie in the file, in a third of the time that pydicom's decoder takes.
+    """Return uncompressed 16-bit values straight from the file, three times as fast as pydicom's decoder.
 
-    None for everything else, which is left to pydicom; so is a value that doesn't fit in BitsStored: the bits above
-    hold an overlay, or a sign that isn't extended (PS3.5 8.1.1).
+    None for everything else, which is left to pydicom, including values that don't fit in BitsStored: their upper
+    bits hold an overlay, or a sign that isn't extended (PS3.5 8.1.1).
     """
     if ds.file_meta.get("TransferSyntaxUID") not in (ExplicitVRLittleEndian, ImplicitVRLittleEndian):
         return None
@@ -54,17 +54,19 @@ def _plain_values(ds: Dataset) -> np.ndarray | None:
 
 
 def _cut_short(ds: Dataset) -> str | None:
-    """Why uncompressed pixel data is too short for the header; known before an array of that size is made."""
+    """Return why uncompressed pixel data is too short, before allocating an array of the declared size; else None."""
     syntax = ds.file_meta.get("TransferSyntaxUID")
     if syntax is not None and syntax.is_compressed and not syntax.is_deflated:
         return None
     due = count(ds, "Rows") * count(ds, "Columns") * count(ds, "BitsAllocated") // 8
     found = len(ds.PixelData or b"")
-    return f"cut short: {found:,} bytes of pixel data where {due:,} are due" if found < due else None
+    return (
+        f"truncated: {found:,} bytes of pixel data, but the header requires {due:,}" if found < due else None
+    )
 
 
 def _no_codec(ds: Dataset) -> str | None:
-    """Which codec is lacking, where the pixel data needs one that isn't installed."""
+    """Return which codec is missing, if the pixel data needs one that isn't installed; else None."""
     syntax = ds.file_meta.get("TransferSyntaxUID")
     if syntax is None or not syntax.is_encapsulated:
         return None

@@ -1,1 +1,1 @@
-"""What a store holds, in words, tables and pictures."""
+"""The content of a store in words, tables and pictures."""

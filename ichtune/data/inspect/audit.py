@@ -1,4 +1,4 @@
-"""What could make a store's scores lie: leaks between splits, copies of a slice, labels that shift."""
+"""Checks for what could make scores misleading: leaks between splits, duplicate slices, shifted prevalence."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ LEAK, NOTE, OK = "leak", "note", "ok"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: how bad it is (`leak`, `note` or `ok`) and a sentence that says what was found."""
+    """The result of one check: its severity (`leak`, `note` or `ok`) and a sentence on what was found."""
 
     level: str
     text: str
 
 
 def audit(store: SliceStore) -> list[Finding]:
-    """Everything that was looked at in a store, worst first."""
+    """Return the results of all checks of a store, worst first."""
     slices = store.table
     findings = [
         _in_two_parts(slices, "patient_id", "patients"),
@@ -42,11 +42,11 @@ def audit(store: SliceStore) -> list[Finding]:
 
 
 def prevalence_shift(slices: pd.DataFrame) -> pd.DataFrame:
-    """For each label the share of positive slices in train and test, their difference, and its standard error.
+    """Return each label's share of positive slices in train and test, their difference, and its standard error.
 
     Columns `label, train, test, difference, standard_error`. The error is by patient (the linearised variance of a
-    ratio of sums over clusters: Cochran, Sampling Techniques, 3rd ed., section 6.3), since the slices of one head
-    are no independent draws. No rows where there is no test set.
+    ratio of sums over clusters: Cochran, Sampling Techniques, 3rd ed., section 6.3), since slices of one head
+    aren't independent. No rows if there is no test set.
     """
     rows = []
     for label in LABELS:
@@ -59,7 +59,7 @@ def prevalence_shift(slices: pd.DataFrame) -> pd.DataFrame:
 
 
 def _share(slices: pd.DataFrame, label: str) -> tuple[float, float] | None:
-    """Share of positives over the known slices, and its standard error by patient."""
+    """Return the share of positives among known slices, and its standard error by patient."""
     known = slices[slices[label].notna()]
     if known.empty:
         return None
@@ -76,13 +76,11 @@ def _share(slices: pd.DataFrame, label: str) -> tuple[float, float] | None:
 def _in_two_parts(slices: pd.DataFrame, column: str, what: str) -> Finding:
     known = slices[slices[column] != ""]
     if known.empty:
-        return Finding(NOTE, f"No {what} are named, so whether one stands in two splits can't be told.")
+        return Finding(NOTE, f"No {what} are named, so it is unknown whether one is in two splits.")
     parts = known.groupby(column)[["split", "fold"]].nunique().max(axis=1)
     if len(shared := parts.index[parts > 1]):
-        return Finding(
-            LEAK, f"{len(shared):,} {what} stand in two splits or folds, the first is {shared[0]}."
-        )
-    return Finding(OK, f"None of the {len(parts):,} {what} stands in two splits or folds.")
+        return Finding(LEAK, f"{len(shared):,} {what} are in two splits or folds, the first is {shared[0]}.")
+    return Finding(OK, f"None of the {len(parts):,} {what} is in two splits or folds.")
 
 
 def _copies(slices: pd.DataFrame, digests: np.ndarray) -> Finding:
@@ -95,7 +93,7 @@ def _copies(slices: pd.DataFrame, digests: np.ndarray) -> Finding:
     first = copies.loc[
         copies["digest"] == (parts.idxmax() if (parts > 1).any() else parts.index[0]), "slice_id"
     ]
-    text = f"{len(copies):,} slices have the pixels of another one (the first pair: {first.iloc[0]}, {first.iloc[1]})"
+    text = f"{len(copies):,} slices have the same pixels as another (the first pair: {first.iloc[0]}, {first.iloc[1]})"
     if (parts > 1).any():
         return Finding(LEAK, f"{text}, in {int((parts > 1).sum()):,} cases in another split or fold.")
     return Finding(NOTE, f"{text}, always within one split and fold.")

@@ -1,4 +1,4 @@
-"""A store in words and tables on the screen: its splits, what was rejected, and what the audit found."""
+"""A store on the screen: its splits, rejected files, and the findings of the audit."""
 
 import pandas as pd
 from rich import box
@@ -16,11 +16,11 @@ _COLOURS = {LEAK: "bold red", NOTE: "yellow", OK: "green"}
 
 
 def print_splits(store: SliceStore, console: Console) -> None:
-    """A column for train, each fold and test; a row a label: positive slices (patients), and the prevalence."""
+    """Print a column for train, each fold and test, and a row per label: positive slices (patients), prevalence."""
     parts = split_table(store.table)
     table = Table(
         title=f"{len(store):,} slices of {store.info.patients:,} patients, {store.size} x {store.size}",
-        caption="positive slices (positive patients), prevalence below; red: no positive at all",
+        caption="positive slices (positive patients), prevalence below; red: no positives",
         caption_justify="left",
         box=box.SIMPLE,
         collapse_padding=True,
@@ -46,24 +46,24 @@ def _cell(row: pd.Series, label: str) -> str:
 
 
 def print_rejected(rejected: pd.DataFrame, console: Console, *, most: int = 12) -> None:
-    """How many were rejected for which reason, each with its first file."""
+    """Print how many files were rejected for each reason, with the first of them."""
     if rejected.empty:
         return
     table = Table(title=f"{len(rejected):,} rejected", title_justify="left")
     table.add_column("", justify="right")
     table.add_column("reason")
     table.add_column("first file", overflow="fold")
-    # Names and numbers within a reason (files, bytes, frames) would make each one a kind of its own.
+    # Names and numbers within a reason (files, bytes, frames) would make every reason unique.
     kinds = rejected.groupby(rejected["reason"].str.replace(_PARTICULARS, "#", regex=True), sort=False)
     for _, group in sorted(kinds, key=lambda kind: -len(kind[1]))[:most]:
         table.add_row(f"{len(group):,}", escape(group["reason"].iloc[0]), escape(group["file"].iloc[0]))
     console.print(table)
     if len(kinds) > most:
-        console.print(f"... and {len(kinds) - most} more kinds of reasons")
+        console.print(f"... and {len(kinds) - most} more reasons")
 
 
 def print_audit(findings: list[Finding], console: Console) -> None:
-    """A line for each finding, worst first."""
+    """Print a line for each finding, worst first."""
     for finding in findings:
         console.print(
             f"[{_COLOURS[finding.level]}]{finding.level:>4}[/]  {escape(finding.text)}", soft_wrap=True

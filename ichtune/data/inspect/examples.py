@@ -1,4 +1,4 @@
-"""A picture of a store: example slices in the brain window, a column per label and one for none."""
+"""A picture of a store: example slices in the brain window, with a column per label and one for none."""
 
 import os
 from pathlib import Path
@@ -16,14 +16,14 @@ NONE = "none"
 
 
 def picture_place(store: Path) -> Path:
-    """Where a store's picture goes: into the store, or into the current folder where the store can't be written."""
+    """Return the path for a store's picture: in the store, or in the current folder if the store is read-only."""
     if os.access(store, os.W_OK):
         return store / "inspect.png"
     return Path.cwd() / f"{store.absolute().name}-inspect.png"
 
 
 def draw_examples(store: SliceStore, path: Path, *, rows: int = 4, seed: int = 0) -> None:
-    """Write a PNG with up to `rows` slices of each label, of as many patients as there are."""
+    """Write a PNG with up to `rows` slices of each label, from as many patients as possible."""
     chosen = {name: _examples(store, name, rows, seed) for name in (*SUBTYPES, ANY, NONE)}
     with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 9, "text.parse_math": False}):
         figure = Figure(figsize=(1.75 * len(chosen), 1.95 * rows + 0.5), dpi=110, facecolor="white")
@@ -37,14 +37,14 @@ def draw_examples(store: SliceStore, path: Path, *, rows: int = 4, seed: int = 0
 
 
 def _examples(store: SliceStore, name: str, count: int, seed: int) -> np.ndarray:
-    """Rows of slices with this label, of different patients as far as there are; those with it alone come first."""
+    """Return rows of slices with this label, from different patients if possible, those with only this label first."""
     labels = np.nan_to_num(store.labels)
     positive = labels[:, LABELS.index(ANY)] == 0 if name == NONE else labels[:, LABELS.index(name)] == 1
     rows = np.flatnonzero(positive)
     shuffled = np.random.default_rng([seed, (*LABELS, NONE).index(name)]).permutation(rows)
     kinds = labels[:, : len(SUBTYPES)].sum(axis=1)
     shuffled = shuffled[np.argsort(kinds[shuffled], kind="stable")]
-    if name == NONE:  # the middle of a head shows more than its top
+    if name == NONE:  # the middle of the head shows more than the top
         shuffled = shuffled[np.argsort(-_brain_share(store, shuffled[: 8 * count]), kind="stable")]
     seen: dict[object, int] = {}
     turn = [seen[p] for p in store.patients[shuffled] if seen.update({p: seen.get(p, -1) + 1}) is None]
@@ -52,7 +52,7 @@ def _examples(store: SliceStore, name: str, count: int, seed: int) -> np.ndarray
 
 
 def _brain_share(store: SliceStore, rows: np.ndarray) -> np.ndarray:
-    """Share of each slice's pixels with the HU of brain."""
+    """Return the share of each slice's pixels with HU of brain."""
     return np.array([np.mean((store.hu[row] > 15) & (store.hu[row] < 60)) for row in rows])
 
 

@@ -1,4 +1,4 @@
-"""Whether a store still holds what was prepared: its pixels and its table beside what was recorded of them."""
+"""Integrity of a store: its pixels and table against the digests recorded when it was prepared."""
 
 from collections.abc import Iterable
 
@@ -9,14 +9,14 @@ from ichtune.data.store import SliceStore, fingerprint
 from ichtune.progress import Report
 
 MOST_NAMED = 10
-"""Slices whose names a message gives."""
+"""The most slices that a message names."""
 REPORT_EVERY = 256  # slices
 
 
 def damage(store: SliceStore, report: Report = lambda *_: None) -> str | None:
-    """What is no longer as it was prepared, and its mend; None where all is. Reads every pixel.
+    """Return what has changed since the store was prepared, and how to fix it; None if nothing has. Reads every pixel.
 
-    `report` is called with the slices that were compared.
+    `report` is called with the number of slices compared.
 
     Raises:
         StoreError: the table or the digests can't be read.
@@ -24,13 +24,13 @@ def damage(store: SliceStore, report: Report = lambda *_: None) -> str | None:
     found = _digests(store, report)
     differ = np.flatnonzero(found != store.digests)
     file, what = _altered(store, found, differ)
-    return f"{store.path / file}: {what}; prepare the store anew, or copy it again" if file else None
+    return f"{store.path / file}: {what}; prepare the store again, or copy it again" if file else None
 
 
 def _altered(store: SliceStore, found: np.ndarray, differ: np.ndarray) -> tuple[str, str]:
-    """The file that was altered, if any, and how.
+    """Return the file that has changed and how; empty if none has.
 
-    The store's fingerprint is that of its table and digests, so it proves which of the files is the sound one.
+    The store's fingerprint covers its table and digests, so it shows which of the files is intact.
     """
     if fingerprint(store.table, store.digests) == store.fingerprint:
         if not len(differ):
@@ -38,14 +38,14 @@ def _altered(store: SliceStore, found: np.ndarray, differ: np.ndarray) -> tuple[
         names = _named(store.table["slice_id"].iloc[differ])
         return (
             "hu.npy",
-            f"altered since it was prepared, the pixels of {len(differ):,} slices differ: {names}",
+            f"changed since it was prepared: the pixels of {len(differ):,} slices differ: {names}",
         )
     if fingerprint(store.table, found) == store.fingerprint:
-        return "digests.npy", f"altered since it was prepared, the digests of {len(differ):,} slices differ"
+        return "digests.npy", f"changed since it was prepared: the digests of {len(differ):,} slices differ"
     others = f" and the pixels of {len(differ):,} slices" if len(differ) else ""
     return (
         "slices.parquet",
-        f"altered since it was prepared, its identifiers, labels or splits{others} differ",
+        f"changed since it was prepared: its identifiers, labels or splits{others} differ",
     )
 
 

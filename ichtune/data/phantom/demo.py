@@ -1,4 +1,4 @@
-"""The made-up heads that a search runs on where it is given no data of its own."""
+"""The made-up heads that a search runs on if no data is given."""
 
 import shutil
 from pathlib import Path
@@ -17,7 +17,7 @@ PATIENTS = 40
 
 
 def demo_store(console: Console) -> Path:
-    """The store of made-up heads in the user's cache folder, drawn and prepared on first use."""
+    """Return the store of made-up heads in the user's cache folder, created on first use."""
     folder = user_cache_path("ichtune") / "phantom-1"
     if (folder / "store" / "store.json").is_file():
         return folder / "store"
@@ -27,7 +27,7 @@ def demo_store(console: Console) -> Path:
 
 
 def _made(folder: Path, console: Console) -> Path:
-    if (folder / "store" / "store.json").is_file():  # another process has made it meanwhile
+    if (folder / "store" / "store.json").is_file():  # another process has created it in the meantime
         return folder / "store"
     console.print(
         f"No --data given: making up {PATIENTS} heads with hemorrhages in {escape(str(folder))} (once)",
@@ -45,5 +45,5 @@ def _made(folder: Path, console: Console) -> Path:
 
 
 def _clear(folder: Path) -> None:
-    """Half a gigabyte of DICOM files, which nobody needs once they are in the store."""
+    """Delete half a gigabyte of DICOM files that aren't needed once they are in the store."""
     shutil.rmtree(folder, ignore_errors=True)

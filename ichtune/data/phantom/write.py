@@ -27,12 +27,12 @@ from ichtune.data.phantom.anatomy.traits import draw_traits
 from ichtune.errors import InputError
 from ichtune.labels import ANY, LABELS, SUBTYPES
 
-BLEEDING_SHARE: Final = 0.5  # of the patients
+BLEEDING_SHARE: Final = 0.5  # of patients
 ATROPHIC_SHARE: Final = 0.3
 SLICE_MM: Final = 5.0
-VISIBLE_MM2: Final = 15.0  # blood of at least this area (some 60 pixels) makes a slice positive
+VISIBLE_MM2: Final = 15.0  # blood of at least this area (about 60 pixels) makes a slice positive
 
-# The second bleed of a patient with two. Each kind comes once on either side, to keep the kinds balanced.
+# The second bleed of a patient with two. Each kind appears once on either side, to keep the kinds balanced.
 COMPANION: Final = {
     "epidural": "subdural",
     "subdural": "subarachnoid",
@@ -41,12 +41,12 @@ COMPANION: Final = {
     "intraparenchymal": "epidural",
 }
 
-SliceRows = list[tuple[str, tuple[str, ...]]]  # identifier of a slice, and the kinds of blood in it
+SliceRows = list[tuple[str, tuple[str, ...]]]  # a slice's identifier and the kinds of blood in it
 
 
 @dataclass(frozen=True)
 class PatientPlan:
-    """What a made-up patient has. It settles the patient's pictures to the last bit."""
+    """A made-up patient's bleeds and seed, which determine the images bit for bit."""
 
     seed: int
     number: int
@@ -57,14 +57,14 @@ class PatientPlan:
         return np.random.default_rng([self.seed, self.number, *what])
 
     def made_up_id(self, *what: object, digits: int) -> str:
-        """An identifier in RSNA's form: `ID_` and hexadecimal digits."""
+        """Return an identifier in RSNA's form: `ID_` and hexadecimal digits."""
         text = "/".join(map(str, ("phantom", self.seed, self.number, *what)))
         return "ID_" + hashlib.sha256(text.encode()).hexdigest()[:digits]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One slice: HU `[S, S]`, its height, and for each of the patient's kinds the share of blood `[S, S]`."""
+    """One slice: HU `[S, S]`, its height, and the share of blood `[S, S]` of each of the patient's kinds."""
 
     hu: npt.NDArray[np.int16]
     blood: dict[str, Plane]
@@ -73,14 +73,14 @@ class Picture:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of blood that can be seen here."""
+        """The kinds of blood that are visible in this slice."""
         least = VISIBLE_MM2 / self.spacing_mm**2
         return tuple(kind for kind, share in self.blood.items() if np.count_nonzero(share > 0.5) >= least)
 
 
 @dataclass(frozen=True)
 class PhantomSummary:
-    """What was written: how many patients and slices, and how many slices are positive for each label."""
+    """The number of patients and slices written, and of positive slices for each label."""
 
     patients: int
     slices: int
@@ -88,7 +88,7 @@ class PhantomSummary:
 
 
 def plan_patients(patients: int, seed: int) -> list[PatientPlan]:
-    """Who has what: half of them bleed, each kind about equally often, a third of those from two places."""
+    """Plan all patients: half of them bleed, each kind about equally often, a third of those from two places."""
     rng = np.random.default_rng([seed, patients])
     bleeds: list[tuple[str, ...]] = []
     for i in range(round(patients * BLEEDING_SHARE)):
@@ -102,7 +102,7 @@ def plan_patients(patients: int, seed: int) -> list[PatientPlan]:
 
 
 def draw_patient(plan: PatientPlan, size: int = 512) -> Iterator[Picture]:
-    """A patient's slices from the skull's base to its top, `size` x `size` pixels each."""
+    """Yield a patient's slices from the base of the skull to its top, `size` x `size` pixels each."""
     rng = plan.rng(0)
     traits = draw_traits(rng, atrophic=plan.atrophic, hydrocephalic="intraventricular" in plan.kinds)
     bleeds = [BLEEDS[kind](plan.rng(1, i)) for i, kind in enumerate(SUBTYPES) if kind in plan.kinds]
@@ -132,10 +132,10 @@ def write_phantoms(
 ) -> PhantomSummary:
     """Write made-up patients as `out`/stage_2_train/ID_*.dcm and `out`/stage_2_train.csv.
 
-    The same `seed`, `patients` and `size` give the same bytes, whatever the number of `workers` (processes; None:
-    one a core). `progress` is called with the number of patients done. The labels come last: the folder of a killed run
-    has none. Raises InputError if `out` holds anything, and ValueError for no patients, a negative seed or
-    a `size` below 32 pixels.
+    The same `seed`, `patients` and `size` produce the same bytes, whatever the number of `workers` (processes; None:
+    one per core). `progress` is called with the number of finished patients. The labels are written last: the folder of
+    a killed run has none. Raises InputError if `out` isn't empty, and ValueError for no patients, a negative seed or a
+    `size` below 32 pixels.
     """
     if patients < 1:
         raise ValueError(f"patients must be at least 1, got {patients}")
@@ -145,7 +145,7 @@ def write_phantoms(
         raise ValueError(f"size must be at least 32 pixels, got {size}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(
-            f"{out}: made-up patients go to a new or empty folder only; remove this one or name another"
+            f"{out}: made-up patients need a new or empty folder; remove this one or choose another"
         )
     plans = plan_patients(patients, seed)
     folder = out / "stage_2_train"
@@ -166,14 +166,14 @@ def _written(plans: list[PatientPlan], folder: Path, size: int, workers: int | N
     if workers == 1:
         yield from map(write, plans)
         return
-    # One thread of OpenCV in each: the processes already fill the cores.
+    # One OpenCV thread per process: the processes already use all cores.
     with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
         yield from pool.map(write, plans)
 
 
 def _write_patient(plan: PatientPlan, *, folder: Path, size: int) -> SliceRows:
     rows: SliceRows = []
-    # RSNA's identifiers are no valid UIDs.
+    # RSNA's identifiers aren't valid UIDs.
     with disable_value_validation():
         for i, picture in enumerate(draw_patient(plan, size)):
             sop = plan.made_up_id("slice", i, digits=9)
@@ -183,7 +183,7 @@ def _write_patient(plan: PatientPlan, *, folder: Path, size: int) -> SliceRows:
 
 
 def _dicom(plan: PatientPlan, sop: str, picture: Picture) -> Dataset:
-    """A slice with the tags that RSNA kept."""
+    """Return a slice with the tags that RSNA kept."""
     corner = round(-picture.spacing_mm * (len(picture.hu) - 1) / 2, 4)
     ds = Dataset()
     ds.SOPInstanceUID = sop
@@ -199,7 +199,7 @@ def _dicom(plan: PatientPlan, sop: str, picture: Picture) -> Dataset:
     ds.Rows, ds.Columns = picture.hu.shape
     ds.PixelSpacing = [round(picture.spacing_mm, 6)] * 2
     ds.BitsAllocated = 16
-    # As in the challenge, one scanner stores 16 bits with a sign and another 12 without.
+    # As in the challenge, one scanner stores 16 signed bits and another 12 unsigned.
     signed = plan.number % 2 == 0
     ds.BitsStored, ds.HighBit, ds.PixelRepresentation = (16, 15, 1) if signed else (12, 11, 0)
     ds.WindowCenter, ds.WindowWidth = 40, 80

@@ -1,4 +1,4 @@
-"""Where slices come from, a module a layout: RSNA's DICOM folder, CT-ICH's images, any images with a CSV."""
+"""Sources of slices, a module per layout: RSNA's DICOM folder, CT-ICH's images, any images with a CSV."""
 
 import os
 from collections.abc import Callable
@@ -25,15 +25,15 @@ SOURCES: dict[str, Callable[[Path, Path | None, Window], Source]] = {
 
 
 def open_source(root: Path, *, labels: Path | None, kind: str, window: Window) -> Source:
-    """The source at `root`, of the given kind or (`auto`) of the kind that its layout shows.
+    """Open the source at `root`, of the given kind or (`auto`) detected by its layout.
 
     Raises:
-        InputError: no such folder, no source in it, or a labels file that is missing, empty or of other columns.
+        InputError: the folder doesn't exist or has no source, or the labels file is missing, empty or lacks columns.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder to prepare from")
     if not os.access(root, os.R_OK | os.X_OK):
-        raise InputError(f"{root}: the folder can't be read; check its permissions")
+        raise InputError(f"{root}: this folder can't be read; check its permissions")
     if kind == "auto":
         kind = _kind_by_layout(root, labels)
     return SOURCES[kind](root, labels, window)

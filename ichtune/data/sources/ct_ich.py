@@ -1,4 +1,4 @@
-"""CT-ICH as images: a folder a patient, with a CSV of a row a slice."""
+"""CT-ICH as images: a folder per patient, and a CSV with a row per slice."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ KEYS = ("patientnumber", "slicenumber")
 
 
 def open_ct_ich(root: Path, labels: Path | None, window: Window) -> Source:
-    """`Patients_CT/NNN/brain/K.jpg` with `hemorrhage_diagnosis.csv`, a row a slice."""
+    """Open `Patients_CT/NNN/brain/K.jpg` with `hemorrhage_diagnosis.csv`, a row per slice."""
     table_path = labels or next(
         (path for path in (root / CT_ICH_LABELS, root / "Patients_CT" / CT_ICH_LABELS) if path.is_file()),
         root / CT_ICH_LABELS,

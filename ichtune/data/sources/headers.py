@@ -1,4 +1,4 @@
-"""What matching asks of the files themselves: their SOPInstanceUIDs, and whether they are copies."""
+"""What matching needs to know about file contents: their SOPInstanceUIDs, and whether they are copies."""
 
 import filecmp
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Final
 from ichtune.data.formats.dicom import sop_instance_uid
 from ichtune.data.formats.image import is_image
 
-PROBED: Final = 1000  # files that show at once whether a folder's DICOM have the table's names at all
+PROBED: Final = 1000  # files sampled to see whether a folder's DICOM files have the table's names at all
 
 
 def same_bytes(root: Path, files: list[str]) -> bool:
@@ -19,7 +19,7 @@ def same_bytes(root: Path, files: list[str]) -> bool:
 
 
 def uids(root: Path, files: list[str], names: set[str]) -> dict[str, str]:
-    """The SOPInstanceUIDs of DICOM files, by file; nothing more is read where a sample has none of `names`."""
+    """Return the SOPInstanceUIDs of DICOM files by file; stops early if a sample has none of `names`."""
     files = [file for file in files if not is_image(file)]
     probed = {file: sop_instance_uid(root / file) for file in files[:: len(files) // PROBED + 1]}
     if names.isdisjoint(probed.values()):

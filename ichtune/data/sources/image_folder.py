@@ -1,4 +1,4 @@
-"""Any folder of PNG, JPEG or DICOM files with a CSV of a row a slice."""
+"""Any folder of PNG, JPEG or DICOM files with a CSV of a row per slice."""
 
 from pathlib import Path
 
@@ -19,20 +19,20 @@ IDS = {"patient_id": PATIENT_COLUMNS, "study_id": STUDY_COLUMNS, "series_id": SE
 
 
 def open_images(root: Path, labels: Path | None, window: Window) -> Source:
-    """Any folder of PNG, JPEG or DICOM with a CSV: a file or id column, labels, maybe patients."""
+    """Open any folder of PNG, JPEG or DICOM files with a CSV: a file or id column, labels, optionally patients."""
     table_path = labels or only_csv(root)
     table = read_csv(table_path)
     keys = [name for name in (*FILE_COLUMNS, *ID_COLUMNS) if name in table.columns]
     if not keys:
         raise InputError(
-            f"{table_path}: no column says which image a row is about; name it file or id; "
+            f"{table_path}: no column identifies the image of a row; name it file or id; "
             f"it has {', '.join(table.columns)}"
         )
     found = [name for name in files_below(root) if is_image(name) or _may_be_dicom(name)]
     if not found:
         raise InputError(f"{root}: no PNG, JPEG or DICOM files here")
     key, names, matches = _match_by_first_key(table, keys, root, found)
-    # Where the table's folders were left away (a home folder, say), they stay out of the ids as well.
+    # If the table's leading folders were dropped (such as a home folder), they stay out of the ids as well.
     ids = [matches.files[n] if matches.steps.get(n) is Step.PREFIX else n for n in names]
     table = table.assign(name=names, slice_id=list(map(without_suffix, ids)))
     used = [key]
@@ -41,7 +41,7 @@ def open_images(root: Path, labels: Path | None, window: Window) -> Source:
         if given is None:
             continue
         used.append(given)
-        if (table[given].str.strip() != "").any():  # else it is as if there were no such column
+        if (table[given].str.strip() != "").any():  # an empty column counts as missing
             table[column] = table[given].str.strip()
     return from_wide("images", root, table, found, matches, table_path, window, used)
 
@@ -49,7 +49,7 @@ def open_images(root: Path, labels: Path | None, window: Window) -> Source:
 def _match_by_first_key(
     table: pd.DataFrame, keys: list[str], root: Path, found: list[str]
 ) -> tuple[str, pd.Series, Matches]:
-    """The first column whose names fit any file; the first of all where none does."""
+    """Match by the first column whose names fit any file; by the very first column if none does."""
     tried = []
     for key in keys:
         names = table[key].map(tidy)

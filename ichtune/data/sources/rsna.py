@@ -23,7 +23,7 @@ from ichtune.windows import Window
 
 
 def open_rsna(root: Path, labels: Path | None, window: Window) -> Source:
-    """`ID_*.dcm` beside or below a long CSV of `ID,Label`."""
+    """Open `ID_*.dcm` beside or below a long CSV of `ID,Label`."""
     table = labels or only_csv(root)
     values, wrong = read_long(table)
     folder = root / table.stem if (root / table.stem).is_dir() else root

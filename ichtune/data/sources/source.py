@@ -1,4 +1,4 @@
-"""What a layout gives: every slice that is to be read, with its labels, before the first image is opened."""
+"""The result of opening a layout: every slice to read, with its labels, before any image is opened."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,17 +16,17 @@ from ichtune.errors import InputError
 from ichtune.labels import LABELS
 from ichtune.windows import Window
 
-NO_FILE = "labels without a file: the CSV names it, the folder doesn't have it"
+NO_FILE = "labels without a file: it is in the CSV but not in the folder"
 NO_LABELS = "a file without labels: the CSV has no row for it"
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is to be read, settled before the first image is opened.
+    """The slices to read, determined before any image is opened.
 
-    `entries` has a row a slice, sorted by `file` (relative to `root`): `file, slice_id, patient_id, study_id,
-    series_id, z_mm` (empty or NaN where the image's own header says it) and the six labels (float32).
-    `rejected` has `file, reason` for what the labels alone rule out.
+    `entries` has a row per slice, sorted by `file` (relative to `root`): `file, slice_id, patient_id, study_id,
+    series_id, z_mm` (empty or NaN if left to the image's header) and the six labels (float32).
+    `rejected` has `file, reason` for slices that the labels alone rule out.
     """
 
     format: str
@@ -43,7 +43,7 @@ class Source:
 
 
 class NothingUsable(InputError):
-    """A source without a single slice that could be read; `rejected` says why (`file, reason`)."""
+    """A source without any slice to read; `rejected` says why (`file, reason`)."""
 
     def __init__(self, message: str, rejected: pd.DataFrame) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class NothingUsable(InputError):
 
 
 def match_files(names: Iterable[str], root: Path, files: Iterable[str]) -> Matches:
-    """The files below `root` that a table's names mean."""
+    """Match a table's names to the files below `root`."""
     names = list(dict.fromkeys(names))
     return match(
         names, sorted(files), same_bytes=partial(same_bytes, root), uids=partial(uids, root, names=set(names))
@@ -59,7 +59,7 @@ def match_files(names: Iterable[str], root: Path, files: Iterable[str]) -> Match
 
 
 def reasons_without_labels(matches: Matches, files: Iterable[str]) -> dict[str, str]:
-    """Why files that have no labels have none, by file."""
+    """Return why files have no labels, by file."""
     owners = {_base_name(file): file for file in matches.files.values()}
     done = {*matches.files.values(), *matches.unclear, *matches.copies}
     return {
@@ -79,15 +79,15 @@ def make_source(
     window: Window,
     notes: Iterable[str] = (),
 ) -> Source:
-    """The source of these entries, less those of one slice id in several files.
+    """Return a source of these entries, without those whose slice id is in several files.
 
     Raises:
-        NothingUsable: no entry is left.
+        NothingUsable: no entries are left.
     """
     twice = entries[entries["slice_id"].duplicated(keep=False)]
     for slice_id, files in twice.groupby("slice_id")["file"]:
         shown = ", ".join(map(repr, sorted(files)[:2]))
-        reasons |= dict.fromkeys(files, f"two files of one slice id, {slice_id!r}: {shown}")
+        reasons |= dict.fromkeys(files, f"two files with the slice id {slice_id!r}: {shown}")
     entries = entries.drop(index=twice.index)
     rejected = pd.DataFrame(sorted(reasons.items()), columns=["file", "reason"], dtype=str)
     if entries.empty:
@@ -100,7 +100,7 @@ def make_source(
 
 
 def _example(reasons: dict[str, str]) -> str:
-    """The table's and the folder's own way of naming, side by side, where that is what went wrong."""
+    """Return the table's and the folder's naming side by side if they differ, else the first reason."""
     lost = [name for name, why in reasons.items() if why.startswith(NO_FILE)]
     spare = [name for name, why in reasons.items() if why == NO_LABELS]
     if lost and spare:

@@ -1,4 +1,4 @@
-"""A source from a table with a row a slice and a column a label."""
+"""A source from a table with a row per slice and a column per label."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,7 +12,7 @@ from ichtune.data.sources.source import NO_FILE, Source, make_source, reasons_wi
 from ichtune.labels import SUBTYPES
 from ichtune.windows import Window
 
-NO_NAME = "labels without a file: the cell that should name it is empty"
+NO_NAME = "labels without a file: the cell with its name is empty"
 IDENTITY = ("slice_id", "patient_id", "study_id", "series_id", "z_mm")
 
 
@@ -26,9 +26,9 @@ def from_wide(
     window: Window,
     used: Iterable[str],
 ) -> Source:
-    """The slices of a table whose column `name` says which of the files `found` each row is about.
+    """Return the slices of a table whose column `name` says which of the files `found` each row is about.
 
-    Columns of IDENTITY are taken as they are; `used` are the table's columns that these and `name` come from.
+    Columns of IDENTITY are used as they are; `used` are the table's columns that these and `name` come from.
     """
     values, wrong = read_wide(table, table_path)
     entries = pd.concat([table[["name", *(c for c in IDENTITY if c in table.columns)]], values], axis=1)
@@ -53,7 +53,7 @@ def from_wide(
 
 
 def _without_files(table: pd.DataFrame, matches: Matches, reasons: dict[str, str]) -> dict[str, str]:
-    """Why rows have no file, by their name or by the file that they would have had."""
+    """Return why rows have no file, by their name or by the file they would have had."""
     lost = {name for name in table["name"] if name not in matches.files and name not in matches.undecided}
     without = {
         name: f"{NO_FILE}; {reasons[name]}" if name in reasons else NO_FILE for name in lost if name != ""

@@ -1,4 +1,4 @@
-"""Heads: what turns features into logits, trained for all folds side by side."""
+"""Heads, which turn features into logits; those of all folds are trained side by side."""
 
 from collections.abc import Sequence
 
@@ -10,5 +10,5 @@ __all__ = ["HeadState", "Heads", "LinearHeads", "make_heads"]
 
 
 def make_heads(recipe: Recipe, width: int, folds: Sequence[int]) -> Heads:
-    """The heads that a recipe trains on `width` features, one for each fold's number, as they start."""
+    """Return a recipe's untrained heads on `width` features, one for each fold number."""
     return LinearHeads(width, folds, recipe.training.seed)

@@ -11,9 +11,9 @@ from ichtune.models.heads.protocol import Heads
 
 
 class LinearHeads(Heads):
-    """One linear layer a fold, in a single parameter `[D + 1, 6]` with the bias as last row.
+    """One linear layer per fold, each a single parameter `[D + 1, 6]` with the bias as the last row.
 
-    A head starts as torch's `nn.Linear` does, uniform within 1/sqrt(D), drawn from (seed, the fold's number).
+    A head is initialised like torch's `nn.Linear`, uniform within 1/sqrt(D), seeded by (seed, fold number).
     """
 
     def __init__(self, width: int, folds: Sequence[int], seed: int) -> None:

@@ -1,4 +1,4 @@
-"""What a network and its training know of heads, whatever their kind."""
+"""The interface of heads, whatever their kind."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ HeadState = dict[str, torch.Tensor]
 class Heads(nn.Module, ABC):
     """The heads of F folds side by side: features `[F, B, D]` in, logits `[F, B, 6]` out.
 
-    A kind of head keeps each of its parameters as an `nn.ParameterList` with an entry a fold. So every fold has
-    leaf parameters and an optimizer of its own, and a fold without a batch in a step is just not stepped.
+    A subclass keeps each of its parameters as an `nn.ParameterList` with one entry per fold. So every fold has its
+    own leaf parameters and optimizer, and a fold without a batch in a step is simply not stepped.
     """
 
     def __init__(self, width: int, folds: Sequence[int]) -> None:
@@ -31,26 +31,26 @@ class Heads(nn.Module, ABC):
 
     @abstractmethod
     def one(self, head: int, features: torch.Tensor) -> torch.Tensor:
-        """Logits `[n, 6]` of a single head for features `[n, D]`."""
+        """Return the logits `[n, 6]` of a single head for features `[n, D]`."""
 
     @abstractmethod
     def export(self, head: int) -> nn.Module:
-        """A copy of a head as a module of torch's own, which takes features `[n, D]` to logits `[n, 6]`."""
+        """Return a copy of a head as a plain torch module that maps features `[n, D]` to logits `[n, 6]`."""
 
     def parameters_of(self, head: int) -> list[nn.Parameter]:
-        """The parameters of a single head."""
+        """Return the parameters of a single head."""
         return list(self._named(head).values())
 
     def state(self, head: int) -> HeadState:
-        """A copy of a head's parameters."""
+        """Return a copy of a head's parameters."""
         return {name: parameter.detach().clone() for name, parameter in self._named(head).items()}
 
     @torch.no_grad()
     def load(self, head: int, state: HeadState) -> None:
-        """Overwrite a head with what `state` gave.
+        """Restore a head from a `state`.
 
         Raises:
-            ValueError: it is the state of a head of another kind or width.
+            ValueError: the state belongs to a head of another kind or width.
         """
         own = self._named(head)
         if _shapes(state) != _shapes(own):
@@ -59,7 +59,7 @@ class Heads(nn.Module, ABC):
             parameter.copy_(state[name])
 
     def gradient_norms(self) -> torch.Tensor:
-        """The norm of each head's gradient `[F]`."""
+        """Return the norm of each head's gradient `[F]`."""
         norms = []
         for _, parameters in self._lists():
             gradients = torch.stack([parameter.grad for parameter in parameters])

@@ -7,12 +7,12 @@ import torch
 
 from ichtune.models.heads.protocol import HeadState
 
-# A linear head's one parameter goes by its fold alone, as it did before there were other heads.
+# The one parameter of a linear head is named by its fold alone, as before there were other kinds of heads.
 _PLAIN: Final = "weights"
 
 
 def pack(heads: Sequence[HeadState]) -> dict[str, torch.Tensor]:
-    """Fold k's head as tensors `fold{k}.{name}`; a linear one is `fold{k}`, `[D + 1, 6]` with the bias as last row."""
+    """Return the heads as tensors `fold{k}.{name}`; a linear one is `fold{k}`, `[D + 1, 6]` with the bias last."""
     return {
         _key(fold, name): tensor.cpu().contiguous()
         for fold, head in enumerate(heads)
@@ -21,10 +21,10 @@ def pack(heads: Sequence[HeadState]) -> dict[str, torch.Tensor]:
 
 
 def unpack(tensors: Mapping[str, torch.Tensor], fold: int) -> HeadState:
-    """A fold's head, as `Heads.load` takes it.
+    """Return a fold's head for `Heads.load`.
 
     Raises:
-        KeyError: the file has no head of that fold.
+        KeyError: the file has no head for that fold.
     """
     plain, prefix = _key(fold, _PLAIN), _key(fold, "")
     head = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""Where backbones come from: each source builds networks by name, and knows the ImageNet weights that go with them."""
+"""Sources of backbones: each builds networks by name and knows their ImageNet weights."""
 
 from typing import Final
 
@@ -11,5 +11,5 @@ SOURCES: Final[dict[str, BackboneSource]] = {"torchvision": Torchvision()}
 
 
 def source_of(backbone: str) -> BackboneSource:
-    """The source of a backbone: what its name has before a slash, torchvision for a plain name."""
+    """Return the source of a backbone: the part of its name before a slash, torchvision without one."""
     return SOURCES.get(backbone.partition("/")[0], SOURCES["torchvision"])

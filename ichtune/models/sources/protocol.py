@@ -1,4 +1,4 @@
-"""What a source of backbones offers. Its networks come without their classifier: images in, pooled features out."""
+"""The interface of a source of backbones. Its networks have no classifier: images in, pooled features out."""
 
 from typing import NamedTuple, Protocol
 
@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Statistics(NamedTuple):
-    """What a network's inputs are normalised by, as it was trained."""
+    """Mean and standard deviation that a network's inputs are normalised with, as in its training."""
 
     mean: torch.Tensor
     """`[3]`"""
@@ -16,38 +16,38 @@ class Statistics(NamedTuple):
 
 
 class BackboneSource(Protocol):
-    """Networks by name, as `model.backbone` has it."""
+    """Networks by their name in `model.backbone`."""
 
     def check(self, name: str) -> None:
-        """Refuse what is no backbone of this source.
+        """Refuse a name that isn't a backbone of this source.
 
         Raises:
-            InputError: it has none of that name, or one that has no place here.
+            InputError: it has no network of that name, or one that can't be used here.
         """
         ...
 
     def random(self, name: str, seed: int) -> nn.Module:
-        """A network with weights drawn from `seed`, whatever torch's global generator is at."""
+        """Return a network with random weights from `seed`, independent of torch's global generator."""
         ...
 
     def imagenet(self, name: str) -> nn.Module:
-        """A network with its newest ImageNet weights.
+        """Return a network with its newest ImageNet weights.
 
         Raises:
-            WeightsError: they can't be had; the message has the ways out.
+            WeightsError: they can't be obtained; the message lists alternatives.
         """
         ...
 
     def published(
         self, name: str, tensors: dict[str, torch.Tensor]
     ) -> tuple[nn.Module, dict[str, torch.Tensor]]:
-        """A network, and what of a published file's tensors it takes, by its own names: all but the classifier's."""
+        """Return a network, and its state dict from a published file's tensors, without the classifier's."""
         ...
 
     def statistics(self, name: str) -> Statistics:
-        """What the inputs of the ImageNet weights are normalised by."""
+        """Return the input statistics of the ImageNet weights."""
         ...
 
     def image_size(self, name: str) -> int:
-        """The pixels along a side of the images that the ImageNet weights are meant for."""
+        """Return the image side in pixels that the ImageNet weights are meant for."""
         ...

@@ -14,26 +14,26 @@ from ichtune.models.sources.torchvision_without_compiler import torchvision
 from ichtune.models.weights_files import WeightsError
 from ichtune.wording import did_you_mean
 
-# Densenets were saved with names that torchvision's own loader changes: denselayer1.norm.1 -> .norm1
+# Files of densenets have names that torchvision's loader converts: denselayer1.norm.1 -> .norm1
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])")
 
-# Torch draws a network's first weights from one generator for all threads.
+# Torch initialises networks from one global generator, shared by all threads.
 _DRAWING = threading.Lock()
 
 
 class Torchvision:
-    """The source of names as torchvision has them; its methods are those of `BackboneSource`."""
+    """The source of torchvision's networks; implements `BackboneSource`."""
 
     def check(self, name: str) -> None:
         known = torchvision.models.list_models(module=torchvision.models)
         if name not in known:
             if name in torchvision.models.list_models():
-                raise InputError(f"model.backbone: {name!r} is not for classification; take one as resnet18")
-            mend = did_you_mean(name, known) or "; take one as resnet18, densenet121 or efficientnet_b0"
+                raise InputError(f"model.backbone:{name!r} is not for classification; use e.g. resnet18")
+            mend = did_you_mean(name, known) or "; use one such as resnet18, densenet121 or efficientnet_b0"
             raise InputError(f"model.backbone: torchvision has no classification network {name!r}{mend}")
         if name in ("googlenet", "inception_v3"):
             raise InputError(
-                f"model.backbone: {name} trains by auxiliary outputs, which have no place here; take one as resnet18"
+                f"model.backbone: {name} trains with auxiliary outputs, which aren't supported; use e.g. resnet18"
             )
 
     def random(self, name: str, seed: int) -> nn.Module:
@@ -47,9 +47,9 @@ class Torchvision:
         except (OSError, RuntimeError, pickle.UnpicklingError) as error:
             file, folder = weights.url.rpartition("/")[2], Path(torch.hub.get_dir(), "checkpoints")
             raise WeightsError(
-                f"model.weights: the ImageNet weights of {name} can't be had from {weights.url} ({error}); start "
-                f"from random ones with --set model.weights=random, or get {file} elsewhere and either put it "
-                f"into {folder} or name it with --set model.weights=PATH"
+                f"model.weights: the ImageNet weights of {name} can't be downloaded from {weights.url} ({error}); "
+                f"start from random ones with --set model.weights=random, or get {file} elsewhere and either put it "
+                f"into {folder} or pass it with --set model.weights=PATH"
             ) from error
         _remove_classifier(network)
         return network
@@ -75,12 +75,12 @@ class Torchvision:
 
 
 def _default_weights(name: str) -> torchvision.models.WeightsEnum:
-    """The newest ImageNet weights that torchvision has for a network, and how their images are prepared."""
+    """Return torchvision's newest ImageNet weights of a network, with their image preprocessing."""
     return torchvision.models.get_model_weights(name)["DEFAULT"]
 
 
 def _drawn(name: str, seed: int) -> tuple[nn.Module, str]:
-    """A network drawn from `seed`, and the name of the classifier that it came with."""
+    """Return a network with random weights from `seed`, and the name of the classifier removed from it."""
     with _DRAWING, torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would reseed the GPUs too
         network = torchvision.models.get_model(name, weights=None)
@@ -88,10 +88,10 @@ def _drawn(name: str, seed: int) -> tuple[nn.Module, str]:
 
 
 def _remove_classifier(network: nn.Module) -> str:
-    """Put the identity in the place of the classifier and of a dropout right before it; gives its name.
+    """Replace the classifier, and a dropout right before it, by the identity; return the classifier's name.
 
-    The classifier is the last linear or convolutional layer (the latter in squeezenets), as torchvision
-    registers layers in the order of their use.
+    The classifier is the last linear or convolutional layer (the latter in squeezenets), because torchvision
+    registers layers in the order of use.
     """
     name = [name for name, part in network.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)][-1]
     parent, _, own = name.rpartition(".")

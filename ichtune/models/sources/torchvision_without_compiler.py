@@ -1,7 +1,7 @@
 """torchvision, imported without torch's compiler.
 
-Importing torchvision imports the whole compiler, which takes a process as long as torch itself does: its region
-operators, which no classification network has, ask it a question when they are called.
+Importing torchvision imports the whole compiler, which takes as long as importing torch itself. Only its region
+operators need it, when they are called, and no classification network has any.
 """
 
 import sys
@@ -14,7 +14,7 @@ _ASKED: Final = "torch._dynamo.utils"
 
 
 def _is_compile_supported(device: str) -> bool:
-    """torch's own answer, asked for when it is needed."""
+    """Return torch's own answer, importing the compiler only when asked."""
     from torch._dynamo.utils import is_compile_supported
 
     return is_compile_supported(device)

@@ -1,6 +1,5 @@
 """Made-up heads for the phantom: which Hounsfield units go where.
 
-Lengths are in mm in a template head that is stretched to each patient's size: x to its left, y to its back,
-z to its top, with the origin 17 mm behind the anterior commissure, so that the MNI template's (x, y, z) is the
-place (x, -y - 17, z) here.
+Lengths are in mm in a template head that is scaled to each patient's size: x points left, y back and z up, with the
+origin 17 mm behind the anterior commissure, so that (x, y, z) of the MNI template is (x, -y - 17, z) here.
 """

@@ -13,7 +13,7 @@ from ichtune.data.phantom.anatomy.skull import VAULT_MIDDLE_Z, VAULT_RADII
 
 EDEMA_HU: Final = 20.0
 
-# Where blood breaks into the brain: the place on the left side, and how large it grows there, in mm.
+# Where blood breaks into the brain: the position on the left side, and how large it grows there, in mm.
 PARENCHYMA: Final[tuple[tuple[Vector, float], ...]] = (
     ((27, -12, 4), 24),  # putamen
     ((13, 4, 8), 14),  # thalamus
@@ -27,16 +27,16 @@ PARENCHYMA: Final[tuple[tuple[Vector, float], ...]] = (
 
 @dataclass(frozen=True, kw_only=True)
 class Bleed:
-    """One hemorrhage. What it does to the brain comes first, where its blood ends up comes after."""
+    """One hemorrhage: first what it does to the brain, then where its blood ends up."""
 
     kind: str
     hu: float
-    push_mm: float = 0.0  # by how much the brain beside it gives way to the other side
+    push_mm: float = 0.0  # how far it pushes the brain beside it to the other side
     push_from: Vector = (0.0, 0.0, 0.0)
     push_reach_mm: float = 50.0
 
     def before(self, p: Points) -> Points:
-        """Where the tissue that is now at `p` was before the bleed pushed it."""
+        """Return where the tissue now at `p` was before the bleed pushed it."""
         if not self.push_mm:
             return p
         cx, cy, cz = self.push_from
@@ -45,19 +45,19 @@ class Bleed:
         return Points(p.x + push, p.y, p.z)
 
     def lifts_mm(self, p: Points, rough: Plane) -> Plane | float:
-        """How far the brain's surface is lifted off the skull."""
+        """Return how far the brain's surface is lifted off the skull."""
         return 0.0
 
     def widens_mm(self, p: Points, rough: Plane) -> Plane | float:
-        """By how much sulci and cisterns are wider."""
+        """Return by how much sulci and cisterns are widened."""
         return 0.0
 
     def swells(self, hu: Plane, p: Points, rough: Plane) -> Plane:
-        """The brain, in HU, with the water around the bleed."""
+        """Return the brain in HU, with the edema around the bleed."""
         return hu
 
     def cover(self, p: Points, depth: Plane, contents: Contents, rough: Plane) -> Plane:
-        """Share of each voxel that is blood, 0..1."""
+        """Return the share of blood in each voxel, 0..1."""
         raise NotImplementedError
 
 
@@ -78,7 +78,7 @@ class OutsideBrain(Bleed):
 
 @dataclass(frozen=True, kw_only=True)
 class Lens(OutsideBrain):
-    """Between bone and dura, which is hard to peel off: short, thick, bulging inwards."""
+    """Between bone and dura, which adheres to the bone: short, thick, bulging inwards."""
 
     normal: Vector
 
@@ -88,7 +88,7 @@ class Lens(OutsideBrain):
         inwards = -(away[0] * nx + away[1] * ny + away[2] * nz)
         along = away[0] * away[0] + away[1] * away[1] + away[2] * away[2] - inwards * inwards
         thick = self.thick_mm * (1 - np.minimum(along * (1 / self.radius_mm**2), 1))
-        # Only under the vault here, not on the skull base that may be near as well.
+        # Only under the vault here, not on the skull base, which may be near as well.
         under_vault = inwards - along * (1 / 150)
         return thick * share(thick + 4 - under_vault, 4)
 
@@ -108,7 +108,7 @@ class Crescent(OutsideBrain):
 
 @dataclass(frozen=True, kw_only=True)
 class InBrain(Bleed):
-    """An irregular clot in the brain, in a rim of edema or none."""
+    """An irregular clot in the brain, with or without a rim of edema."""
 
     center: Vector
     radii: Vector
@@ -128,10 +128,10 @@ class InBrain(Bleed):
 
 @dataclass(frozen=True, kw_only=True)
 class InVentricles(Bleed):
-    """Blood that has sunk to the back of the ventricles of a patient on their back, up to a level."""
+    """Blood that has settled at the back of the ventricles of a supine patient, up to a level."""
 
     level_mm: float  # clear fluid in front of this
-    sides: tuple[float, float]  # how far right and left are filled, 0..1
+    sides: tuple[float, float]  # how much the right and left side are filled, 0..1
 
     def cover(self, p: Points, depth: Plane, contents: Contents, rough: Plane) -> Plane:
         filled = ramp(p.y + 2.5 * rough, self.level_mm - 3, self.level_mm + 3)
@@ -159,7 +159,7 @@ class InSulci(Bleed):
 
 
 def _on_skull(side: int, turn_deg: float, rise_deg: float) -> tuple[Vector, Vector]:
-    """A place on the vault and its normal, `turn_deg` from the side to the back and `rise_deg` up."""
+    """Return a point on the vault and its normal, `turn_deg` from the side to the back and `rise_deg` up."""
     turn, rise = math.radians(turn_deg), math.radians(rise_deg)
     ways = (side * math.cos(turn) * math.cos(rise), math.sin(turn) * math.cos(rise), math.sin(rise))
     out = sum(abs(way) ** 2.5 for way in ways) ** -0.4  # onto the vault's rounded box
@@ -225,7 +225,9 @@ def _intraparenchymal(rng: np.random.Generator) -> Bleed:
 
 def _intraventricular(rng: np.random.Generator) -> Bleed:
     full, other = 1.0, 0.9 if rng.random() < 0.5 else 0.0
-    level = rng.choice([-60.0, rng.uniform(-30, 10), rng.uniform(20, 46)])  # a cast, half full, a sediment
+    level = rng.choice(
+        [-60.0, rng.uniform(-30, 10), rng.uniform(20, 46)]
+    )  # completely filled, half full, or a sediment
     return InVentricles(
         kind="intraventricular",
         hu=rng.uniform(54, 70),
@@ -236,7 +238,7 @@ def _intraventricular(rng: np.random.Generator) -> Bleed:
 
 def _subarachnoid(rng: np.random.Generator) -> Bleed:
     side = _side(rng)
-    if rng.random() < 0.55:  # a burst aneurysm: basal cisterns and sylvian fissures
+    if rng.random() < 0.55:  # a ruptured aneurysm: basal cisterns and sylvian fissures
         center, reach = (side * rng.uniform(0, 22), rng.uniform(-26, -10), -14.0), rng.uniform(30, 65)
     else:  # an injury: the sulci of one convexity
         center, _ = _on_skull(side, rng.uniform(-50, 50), rng.uniform(5, 55))

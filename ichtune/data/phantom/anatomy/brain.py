@@ -26,7 +26,7 @@ CSF_HU: Final = 7.0
 MEMBRANE_HU: Final = 46.0
 CALCIUM_HU: Final = 210.0
 
-# Through (x, y, z, radius), in mm; the other side mirrors them.
+# Points (x, y, z, radius) in mm, mirrored on the other side.
 LATERAL_VENTRICLE = (
     (14, -50, 0, 2.0),
     (11, -40, 6, 3.6),
@@ -44,7 +44,7 @@ MIDDLE_CEREBRAL_ARTERY = ((5, -16, -19, 1.7), (20, -21, -18, 1.6), (34, -22, -14
 
 
 class Contents(NamedTuple):
-    """The brain on a plane `[H, W]` in HU, and how much of each voxel is fluid that blood can fill (0..1)."""
+    """The brain on a plane `[H, W]` in HU, and the share of fluid in each voxel that blood can replace (0..1)."""
 
     hu: Plane
     ventricles: Plane
@@ -61,11 +61,11 @@ class Brain:
         self._gyri = _Gyri(rng)
 
     def rough(self, p: Points) -> Plane:
-        """A field of mean 0 and standard deviation about 1, for irregular outlines."""
+        """Return a random field of mean 0 and standard deviation about 1, for irregular outlines."""
         return 0.7 * self._bend.at(p) + 0.7 * self._grain.at(p)
 
     def at(self, p: Points, depth: Plane, widen_mm: Plane | float = 0.0) -> Contents:
-        """The brain at points that lie `depth` mm inside its space, sulci and cisterns `widen_mm` wider."""
+        """Return the brain at points `depth` mm inside its space, with sulci and cisterns `widen_mm` wider."""
         t = self.traits
         half, bend = p.mirrored(), self._bend.at(p)
         below_tent = _below_tentorium(half)
@@ -73,7 +73,7 @@ class Brain:
         fissure_end = _fissure_end(half)
         fissure = np.minimum(-np.abs(p.x + 1.2 * bend), fissure_end)
         sulcus, reach = self._gyri.at(p, depth, bend)
-        # Half of how wide a sulcus is at its mouth; below zero, its banks touch.
+        # Half the width of a sulcus at its mouth; below zero, its banks touch.
         width = -0.7 + 2.1 * t.atrophy + (0.35 + 0.2 * t.atrophy) * bend
 
         ribbon = union(width - sulcus, 0.8 - depth, fissure) + 3.8
@@ -84,7 +84,7 @@ class Brain:
         hu = mix(np.full_like(gray, t.white_hu), t.gray_hu, gray) + 0.5 * self._grain.at(p)
         hu = hu - 7 * t.leukoaraiosis * ramp(ventricle_mm, -9, -1) * cerebral * (1 - gray)
 
-        # No sulcus reaches the basal ganglia, near as they are to the base.
+        # No sulcus reaches the basal ganglia, although they are close to the base.
         core = ellipsoid(half, (0, -8, 6), (36, 48, 26))
         mouths = overlap(width * (1.2 - depth / reach) - sulcus, -core)
         open_mm = np.maximum(mouths, 0.3 + 2 * t.atrophy * ramp(-p.y, -60, 50) - depth)
@@ -109,7 +109,7 @@ class Brain:
         return 0.9 * share(inside + 0.6 * bend, 3.5)
 
     def _ventricles(self, half: Points, bend: Plane) -> Plane:
-        """Distance into the ventricles in mm."""
+        """Return the distance into the ventricles in mm."""
         out = self.traits.ventricles_mm
         horns = union(tube(half, LATERAL_VENTRICLE), tube(half, TEMPORAL_HORN) - 0.5 * out - 0.3)
         caudate = ellipsoid(half, (17 + 0.5 * out, -28, 9), (6.5, 15, 12))
@@ -119,7 +119,7 @@ class Brain:
         return union(lateral, third, fourth)
 
     def _cisterns(self, half: Points, bend: Plane) -> Plane:
-        """Distance into the basal cisterns and the sylvian fissures in mm."""
+        """Return the distance into the basal cisterns and the sylvian fissures in mm."""
         wide = 0.1 + 1.2 * self.traits.atrophy
         # The sylvian fissure opens to the side in a plane that rises backwards, and spreads over the insula.
         rise = half.y + 36 - (half.z + 8) * 2 + 7 * bend + 0.25 * (half.x - 45)
@@ -147,7 +147,7 @@ class Brain:
 
 
 class _Gyri:
-    """The folds of one brain's surface, as flat maps of all directions from its middle."""
+    """The folds of one brain's surface, as flat maps of all directions from its center."""
 
     SIZE, STEP_MM, RADIUS_MM, UNDER_MM = 480, 0.75, 105, 50
 
@@ -163,9 +163,9 @@ class _Gyri:
         self._depth = np.clip(20 + 7 * rough / rough.std(), 6, 36).astype(np.float32)
 
     def at(self, p: Points, depth: Plane, bend: Plane) -> tuple[Plane, Plane]:
-        """Distance to the nearest sulcus, and how deep that one goes, both in mm."""
-        # Lambert's azimuthal map of the directions from the base's middle: a sulcus runs from the surface
-        # inwards, give or take a bend.
+        """Return the distance to the nearest sulcus and its depth, both in mm."""
+        # Lambert's azimuthal map of the directions from the center of the base: a sulcus runs inwards from the
+        # surface, with some bending.
         z = p.z + self.UNDER_MM
         radius = np.sqrt(p.x * p.x + p.y * p.y + z * z) + 1
         stretch = np.sqrt(2 / (1.02 + z / radius)) * self.RADIUS_MM / radius
@@ -184,18 +184,18 @@ def _above_tentorium(half: Points) -> Plane:
 
 
 def _below_tentorium(half: Points) -> Plane:
-    """Distance into the space of brain stem and cerebellum in mm."""
+    """Return the distance into the space of brain stem and cerebellum in mm."""
     behind_petrous = half.y + 6 - 0.75 * np.maximum(half.x - 12, 0)
     return np.minimum(-_above_tentorium(half), behind_petrous)
 
 
 def _fissure_end(half: Points) -> Plane:
-    """Distance to the corpus callosum and the tentorium, where the fissure between the hemispheres ends."""
+    """Return the distance to the corpus callosum and the tentorium, where the interhemispheric fissure ends."""
     return -np.maximum(ellipsoid(half, (0, -2, 2), (40, 52, 30)), _below_tentorium(half))
 
 
 def _membranes(half: Points, fissure_end: Plane) -> Plane:
-    """Distance into falx and tentorium in mm."""
+    """Return the distance into falx and tentorium in mm."""
     reach = fissure_end - 2 - 12 * ramp(-half.y, 0, 40)  # in front, the falx ends well above the callosum
     falx = np.minimum(0.25 - half.x, reach)
     tentorium = overlap(1.2 - np.abs(_above_tentorium(half)), half.y - 22, 34 - half.x)
@@ -203,7 +203,7 @@ def _membranes(half: Points, fissure_end: Plane) -> Plane:
 
 
 def _vessels(half: Points, depth: Plane) -> Plane:
-    """Distance into the venous sinuses and the large arteries in mm."""
+    """Return the distance into the venous sinuses and the large arteries in mm."""
     sagittal = overlap(4.2 - half.x - 0.35 * depth, 7 - depth)
     sagittal = np.where((half.z > 10) | (half.y > 60), sagittal, -9)
     basilar = ellipsoid(half, (0, -8, -26), (1.9, 1.9, 12))

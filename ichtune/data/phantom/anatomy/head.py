@@ -1,4 +1,4 @@
-"""A whole made-up head: skull, brain and what bleeds in it."""
+"""A whole made-up head: skull, brain and bleeds."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ class Head:
         self.bleeds = bleeds
 
     def at(self, p: Points) -> tuple[Plane, dict[str, Plane]]:
-        """The head at the voxels `p` `[H, W]` in HU, and the share of blood, 0..1, of each kind there is."""
+        """Return the head at the voxels `p` `[H, W]` in HU, and the share (0..1) of each kind of blood."""
         hu = np.full_like(p.x, AIR_HU)
         blood = {bleed.kind: np.zeros_like(p.x) for bleed in self.bleeds}
         outer = _box((np.abs(p.x) < HALF_WIDTH) & (p.y > REACH_Y[0]) & (p.y < REACH_Y[1]))
@@ -58,6 +58,6 @@ class Head:
 
 
 def _box(mask: np.ndarray) -> tuple[slice, slice]:
-    """The smallest window that holds all of a mask."""
+    """Return the bounding box of a mask."""
     left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return slice(top, top + height), slice(left, left + width)

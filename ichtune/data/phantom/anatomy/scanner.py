@@ -1,4 +1,4 @@
-"""How a head lies in the scanner, and what the scanner makes of it."""
+"""The position of a head in the scanner, and the images that the scanner makes of it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,12 +12,12 @@ from ichtune.data.phantom.anatomy.shapes import Plane, Points, mix, share
 from ichtune.data.phantom.anatomy.skull import AIR_HU, REACH_Y
 
 HEADREST_HU: Final = 150.0
-GRID: Final = 256  # heads are drawn on at most this many rows, then enlarged: a head CT is no sharper
+GRID: Final = 256  # heads are drawn on at most this many rows and then enlarged: a head CT is no sharper
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scanner:
-    """One examination: the pictures are `size` x `size` pixels of `spacing_mm`."""
+    """One examination, with images of `size` x `size` pixels of `spacing_mm`."""
 
     size: int
     spacing_mm: float
@@ -25,11 +25,11 @@ class Scanner:
     to_head: npt.NDArray[np.float32]  # [3, 3], from the scanner's frame to the template head's
     shift_mm: tuple[float, float]
     noise_hu: float
-    headrest_mm: float  # gap behind the head; 0 for no headrest
+    headrest_mm: float  # gap behind the head; 0 means no headrest
 
     @classmethod
     def draw(cls, rng: np.random.Generator, head_scale: tuple[float, float, float], size: int) -> "Scanner":
-        """A random way to lie, for a head of the given scale."""
+        """Draw a random position for a head of the given scale."""
         pitch, roll, yaw = np.deg2rad(rng.normal(0, [5, 2.5, 5]))
         (cp, cr, cy), (sp, sr, sy) = np.cos([pitch, roll, yaw]), np.sin([pitch, roll, yaw])
         turn = (
@@ -55,13 +55,13 @@ class Scanner:
         return x, y
 
     def points(self, z_mm: float) -> Points:
-        """Where the voxels of the plane at this height of the scanner lie in the head."""
+        """Return the positions in the head of the voxels of the plane at this height of the scanner."""
         x, y = self._plane()
         px, py, pz = (row[0] * x + row[1] * y + row[2] * z_mm for row in self.to_head)
         return Points(px, py, pz)
 
     def picture(self, head: Plane, rng: np.random.Generator) -> npt.NDArray[np.int16]:
-        """The picture of a plane of a head in HU, `[S, S]`: blurred, hardened, noisy, with the headrest."""
+        """Return the image of a plane of a head in HU, `[S, S]`: with blur, beam hardening, noise and the headrest."""
         hu = _harden(np.maximum(head, self._headrest) if self.headrest_mm else head)
         hu = cv2.resize(hu, (self.size, self.size), interpolation=cv2.INTER_LINEAR)
         hu = cv2.GaussianBlur(hu, (0, 0), 0.7) + self.noise_hu * _noise(self.size, rng)
@@ -69,7 +69,7 @@ class Scanner:
 
     @cached_property
     def _headrest(self) -> Plane:
-        """A thin shell around the back of the head, open to the front, in HU."""
+        """Return a thin shell around the back of the head, open to the front, in HU."""
         x, y = self._plane()
         radius = REACH_Y[1] + self.headrest_mm
         shell = np.minimum(1.5 - np.abs(np.hypot(x, y) - radius), y - 20)
@@ -77,7 +77,7 @@ class Scanner:
 
 
 def _harden(hu: Plane) -> Plane:
-    """Beam hardening: soft tissue is brighter beside bone, and dark streaks join thick bones across the head."""
+    """Add beam hardening: soft tissue is brighter beside bone, and dark streaks join thick bones across the head."""
     bone = np.maximum(cv2.resize(hu, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) - 200, 0)
     bright = cv2.GaussianBlur(bone, (0, 0), 3) * 0.012
     dark = cv2.GaussianBlur(bone, (0, 0), sigmaX=14, sigmaY=0.8) * 0.012
@@ -85,8 +85,8 @@ def _harden(hu: Plane) -> Plane:
 
 
 def _noise(size: int, rng: np.random.Generator) -> Plane:
-    """CT noise of standard deviation 1: neighbours are alike, as filtered back projection leaves them."""
-    # Random bytes are ten times as fast as normal deviates, and normal once they are blurred.
+    """Return CT noise of standard deviation 1, correlated between neighbours as after filtered back projection."""
+    # Random bytes are ten times as fast as normal deviates, and normally distributed after blurring.
     white = np.frombuffer(rng.bytes(size * size), np.uint8).reshape(size, size).astype(np.float32)
     noise = cv2.GaussianBlur(white, (0, 0), 0.9) - 0.7 * cv2.GaussianBlur(white, (0, 0), 2.4)
     return (noise - noise.mean()) / noise.std()

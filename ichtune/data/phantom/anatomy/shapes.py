@@ -1,4 +1,4 @@
-"""Soft-edged solids on a plane of voxels: what the made-up heads are built from."""
+"""Soft-edged solids on a plane of voxels, the building blocks of made-up heads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ import numpy.typing as npt
 Plane = npt.NDArray[np.float32]
 Vector = tuple[float, float, float]
 
-FAR_MM: Final = 12.0  # what is farther from a plane than this may count as nowhere
+FAR_MM: Final = 12.0  # anything farther than this from a plane may be ignored
 NOWHERE_MM: Final = -1000.0
 
 
 @dataclass(frozen=True)
 class Points:
-    """Where the voxels of a plane `[H, W]` lie in the head, in mm: to its left, its back and its top."""
+    """Positions in the head of the voxels of a plane `[H, W]`, in mm to the left, back and top."""
 
     x: Plane
     y: Plane
     z: Plane
 
     def mirrored(self) -> "Points":
-        """Both halves of the head folded onto its left one."""
+        """Return the points with the right half of the head mirrored onto the left."""
         return Points(np.abs(self.x), self.y, self.z)
 
     def crop(self, window: tuple[slice, slice]) -> "Points":
@@ -37,44 +37,44 @@ class Points:
         return float(self.z.min()), float(self.z.max())
 
     def near(self, low: float, high: float) -> bool:
-        """Whether the plane comes near what is between the heights `low` and `high`."""
+        """Whether the plane comes near the heights between `low` and `high`."""
         return self._levels[0] - FAR_MM < high and low < self._levels[1] + FAR_MM
 
 
 def share(inside_mm: Plane, blur_mm: float = 1.3) -> Plane:
-    """Share of a voxel inside an edge (0..1), from the distance to it (mm, positive inside)."""
+    """Return the share of a voxel inside an edge (0..1), from the distance to it (mm, positive inside)."""
     return np.clip(inside_mm * (1 / blur_mm) + 0.5, 0, 1)
 
 
 def ramp(values: Plane, start: float, stop: float) -> Plane:
-    """0 where `values` lie before `start`, 1 past `stop`, smooth between."""
+    """Return 0 for `values` before `start`, 1 past `stop`, with a smooth transition."""
     t = np.clip((values - start) * (1 / (stop - start)), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def bump(values: Plane, center: float, width: float) -> Plane:
-    """A Gaussian hill of height 1."""
+    """Return a Gaussian of height 1."""
     t = (values - center) * (1 / width)
     return np.exp(-t * t)
 
 
 def mix(base: Plane, paint: Plane | float, cover: Plane) -> Plane:
-    """`base` covered with `paint` where `cover` is 1."""
+    """Return `base` blended with `paint` by `cover` (1 is all `paint`)."""
     return base + (paint - base) * cover
 
 
 def union(*inside_mm: Plane) -> Plane:
-    """Distance into the union of some solids."""
+    """Return the distance into the union of solids."""
     return reduce(np.maximum, inside_mm)
 
 
 def overlap(*inside_mm: Plane) -> Plane:
-    """Distance into the intersection of some solids."""
+    """Return the distance into the intersection of solids."""
     return reduce(np.minimum, inside_mm)
 
 
 def ellipsoid(p: Points, center: Vector, radii: Vector) -> Plane:
-    """Distance into an ellipsoid in mm (negative outside; first order, exact at its surface)."""
+    """Return the distance into an ellipsoid in mm (negative outside; first order, exact at its surface)."""
     if not p.near(center[2] - radii[2], center[2] + radii[2]):
         return np.full((), NOWHERE_MM, np.float32)
     q = [(c - at) * (1 / r) for c, at, r in zip((p.x, p.y, p.z), center, radii, strict=True)]
@@ -85,7 +85,7 @@ def ellipsoid(p: Points, center: Vector, radii: Vector) -> Plane:
 
 
 def tube(p: Points, path: Sequence[tuple[float, float, float, float]]) -> Plane:
-    """Distance into a tube through `(x, y, z, radius)` points whose radius changes along the way."""
+    """Return the distance into a tube of varying radius through `(x, y, z, radius)` points."""
     inside = np.full((), NOWHERE_MM, np.float32)
     for (ax, ay, az, ar), (bx, by, bz, br) in pairwise(path):
         if not p.near(min(az - ar, bz - br), max(az + ar, bz + br)):
@@ -100,12 +100,12 @@ def tube(p: Points, path: Sequence[tuple[float, float, float, float]]) -> Plane:
 
 
 def sample(map_: Plane, u: Plane, v: Plane, method: int = cv2.INTER_LINEAR) -> Plane:
-    """The values of a map at columns `u` and rows `v`; beyond its border they stay as at the border."""
+    """Sample a map at columns `u` and rows `v`, extending its border values outwards."""
     return np.asarray(cv2.remap(map_, u, v, method, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def smooth(map_: Plane, pixels: float) -> Plane:
-    """A map blurred by a Gaussian of this standard deviation."""
+    """Blur a map with a Gaussian of this standard deviation."""
     return np.asarray(cv2.GaussianBlur(map_, (0, 0), pixels), np.float32)
 
 
@@ -117,11 +117,11 @@ class Cloud:
     def __init__(self, rng: np.random.Generator, grain_mm: float) -> None:
         self._grain_mm = grain_mm
         n = int(self.EXTENT_MM / grain_mm) + 3
-        # Interpolation between nodes lowers the spread: 1.6 brings it back. Extremes would tear anatomy apart.
+        # Interpolation between nodes reduces the spread; 1.6 compensates. Extremes would tear anatomy apart.
         self._nodes = np.clip(rng.standard_normal((n, n, n), dtype=np.float32), -1.6, 1.6) * 1.6
 
     def at(self, p: Points) -> Plane:
-        """The field on a plane, `[H, W]`, which is taken as level: fine for noise, and three times as fast."""
+        """Return the field on a plane, `[H, W]`, treated as level: good enough for noise, and three times as fast."""
         u, v, w = ((c + self.EXTENT_MM / 2) * (1 / self._grain_mm) for c in (p.x, p.y, p.z))
         level = float(np.clip(w.mean(), 0, len(self._nodes) - 1.001))
         below = int(level)

@@ -1,4 +1,4 @@
-"""What surrounds the brain: skull, scalp, face and neck."""
+"""Everything around the brain: skull, scalp, face and neck."""
 
 from typing import Final
 
@@ -58,9 +58,9 @@ class Skull:
         self._base = _Base()
 
     def _vault_depth(self, p: Points) -> Plane:
-        """Depth below the inner surface of the vault in mm, negative outside of it."""
+        """Return the depth below the inner surface of the vault in mm, negative outside."""
         t = self.traits
-        taper = 1 + 0.0012 * (p.y - 10)  # broader behind than in front
+        taper = 1 + 0.0012 * (p.y - 10)  # wider at the back than in front
         up = p.z - VAULT_MIDDLE_Z  # a dome above, almost a cylinder below
         from_middle = (np.abs(p.x + t.skew * p.y) / taper, np.abs(p.y), np.maximum(up, -0.4 * up))
         q = [c * (1 / r) for c, r in zip(from_middle, VAULT_RADII, strict=True)]
@@ -72,7 +72,7 @@ class Skull:
         return (1 - norm) * level / (norm * slope + 1e-6)
 
     def at(self, p: Points) -> tuple[Plane, Plane]:
-        """A plane `[H, W]` of the head as if it had no brain, in HU, and the depth inside the skull.
+        """Return a plane `[H, W]` of the head without its brain, in HU, and the depth inside the skull.
 
         The depth is the distance to the inner surface of vault and base in mm, negative outside.
         """
@@ -92,7 +92,7 @@ class Skull:
         hu = mix(hu, MUSCLE_HU, share(np.maximum(temporalis, deep), 2))
         hu = mix(hu, FAT_HU, 0.8 * share(np.minimum(deep, 0.3 - 7 * np.abs(grain + 0.3)), 2))
         hu = self._face(hu, half, skin)
-        hu = mix(hu, 15.0, share(depth + 2))  # fluid, for the inner edge of the bone to fade into
+        hu = mix(hu, 15.0, share(depth + 2))  # fluid, into which the inner edge of the bone fades
         bone_mm = mix(vault_mm, self._base.thickness(p), share(vault - above, 8))
         hu = self._bone(hu, depth, bone_mm, speckle)
         return self._hollows(hu, half, grain, speckle), depth
@@ -132,7 +132,7 @@ class Skull:
         return mix(hu, LENS_HU, share(lens))
 
     def _hollows(self, hu: Plane, half: Points, grain: Plane, speckle: Plane) -> Plane:
-        """Air in the sinuses, the mastoids and the ears, between thin walls of bone."""
+        """Add air in the sinuses, the mastoids and the ears, between thin walls of bone."""
         f = self.traits.frontal_sinus
         sinuses = (
             ((9, -90, -6), (15 * f, 3.6, 15 * f)),  # frontal
@@ -158,7 +158,7 @@ def _rounded_minimum(a: Plane, b: Plane, radius_mm: float) -> Plane:
 class _Base:
     """The floor of the skull: its height and thickness, over a map of 1 mm pixels."""
 
-    EXTENT_MM = 128  # from the middle to the map's border
+    EXTENT_MM = 128  # from the center to the map's border
 
     def __init__(self) -> None:
         axis = np.arange(-self.EXTENT_MM, self.EXTENT_MM + 1, dtype=np.float32)
@@ -173,9 +173,9 @@ class _Base:
         return sample(layer, p.x + self.EXTENT_MM, p.y + self.EXTENT_MM)
 
     def above(self, p: Points) -> Plane:
-        """Distance to the floor in mm, negative below it."""
+        """Return the distance to the floor in mm, negative below it."""
         gap = p.z - self._look_up(self._height, p)
-        # A slope brings the floor nearer, but not for what is far above it.
+        # A slope brings the floor nearer, but not for points far above it.
         return np.maximum(gap * self._look_up(self._tilt, p), gap - 4)
 
     def thickness(self, p: Points) -> Plane:
@@ -183,7 +183,7 @@ class _Base:
 
 
 def _base_relief(x: Plane, y: Plane) -> tuple[Plane, Plane]:
-    """Height of the skull's floor and thickness of its bone, in mm; `x` is the distance from the middle."""
+    """Return the height of the skull's floor and its thickness, in mm; `x` is the distance from the midline."""
     anterior = -15 + 6 * bump(x, 30, 16) - 9 * bump(x, 0, 7)  # orbital roofs, cribriform plate
     middle = -29 - 13 * bump(np.hypot(x - 38, 1.1 * (y + 10)), 0, 24)
     posterior = -58 + 40 * ramp(np.hypot(0.85 * x, y - 20), 14, 70)

@@ -1,4 +1,4 @@
-"""What makes one made-up head differ from the next."""
+"""Individual traits of made-up heads."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """Sizes (mm), tissues (HU) and signs of age of one head."""
+    """Sizes (mm), tissue values (HU) and signs of ageing of one head."""
 
-    scale: tuple[float, float, float]  # of the head to the template, in width, length and height
+    scale: tuple[float, float, float]  # of the head relative to the template, in width, length and height
     skew: float
     skull_mm: float
     scalp_mm: float
@@ -18,15 +18,15 @@ class Traits:
     white_hu: float
     vessel_hu: float
     atrophy: float  # 0 tight .. 1 wide sulci and cisterns
-    ventricles_mm: float  # how much farther out the ventricles' walls are than in the young
+    ventricles_mm: float  # how much farther out the ventricles' walls are than in a young brain
     leukoaraiosis: float  # 0 .. 1, dark white matter around the ventricles
-    pineal_mm: float  # radii of the calcified spots, 0 for none
+    pineal_mm: float  # radius of the calcified spots; 0 means none
     choroid_mm: float
     pallidum_mm: float
 
 
 def draw_traits(rng: np.random.Generator, *, atrophic: bool, hydrocephalic: bool = False) -> Traits:
-    """Traits of a random head, each within what is common."""
+    """Draw the traits of a random head, each within the common range."""
     size = rng.uniform(0.94, 1.06)
     atrophy = rng.uniform(0.65, 1.0) if atrophic else rng.uniform(0.0, 0.35)
     return Traits(
