@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ichtune.cluster.capacity import Capacity, offered
+from ichtune.cluster.capacity import Capacity, usable_capacity
 from ichtune.cluster.connection import connected
 from ichtune.commands.terminal import INTERRUPTED, NOTHING_USABLE, OK
 from ichtune.data.phantom.demo import demo_store
@@ -81,14 +81,14 @@ def refuse_without_room(planned: Plan) -> None:
     What a cluster has is known once it is joined.
     """
     if not planned.settings.address:
-        offered(Capacity.here(), planned.settings)
+        usable_capacity(Capacity.here(), planned.settings)
 
 
 def _check_cluster(settings: SearchSettings) -> None:
     """Refuse what the cluster that a search is to join has no room for; nothing is run there."""
     if settings.address:
         with connected(settings.address) as capacity:
-            offered(capacity, settings)
+            usable_capacity(capacity, settings)
 
 
 def _interrupted(run: RunFolder, asked: int, console: Console) -> int:

@@ -56,7 +56,7 @@ def test_a_second_signal_within_one_press_of_a_key_is_the_same_one():
         for _ in range(2):  # as from a launcher that sends it on
             signal.raise_signal(signal.SIGINT)
         assert halt.reason == TrialEnd.INTERRUPTED
-        halt._asked -= 2
+        halt._signalled -= 2
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
