@@ -1,4 +1,4 @@
-"""A search as one call from Python."""
+"""A search in one call from Python."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,11 @@ def search(
 ) -> "RankedResults":
     """Search for the best recipe on a slice store; `settings` are the fields of `SearchSettings`.
 
+        results = search("STORE", "quick", trials=30, name="first")
+        print(results.table.head())
+
     Raises:
-        InputError: something asked for can't be used, or no trial finished an epoch.
+        InputError: an argument can't be used, or no trial finished an epoch.
     """
     from analysis.results import RankedResults
 

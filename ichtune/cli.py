@@ -1,4 +1,4 @@
-"""The table of contents of the commands of `ichtune`."""
+"""The table of contents of ichtune's commands."""
 
 import errno
 
@@ -29,7 +29,7 @@ for command in (
 
 
 def main() -> None:
-    """Run a command. Wrong input is one line and exit code 2, a failing machine one line and exit code 1."""
+    """Run a command. Invalid input is one line and exit code 2, a failing machine one line and exit code 1."""
     try:
         app()
     except InputError as error:

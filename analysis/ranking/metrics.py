@@ -1,6 +1,6 @@
-"""What metrics' columns are called in tables."""
+"""Column names of metrics in tables."""
 
 
 def column(metric: str) -> str:
-    """A metric's column in tables; `loss` is the name of a parameter there."""
+    """A metric's column name in tables, where `loss` is a parameter."""
     return "valid_loss" if metric == "loss" else metric

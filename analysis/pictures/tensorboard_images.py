@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 from ichtune.runs.folder import RunFolder
 
 
-def show_on_board(run: RunFolder, pictures: Sequence[Path]) -> None:
+def add_to_tensorboard(run: RunFolder, pictures: Sequence[Path]) -> None:
     """Put PNG pictures, by their names, where `tensorboard --logdir RUN/trials` finds them; earlier ones go.
 
     They are a run of their own beside the trials, as TensorBoard shows of more than forty runs only those ticked,
