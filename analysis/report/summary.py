@@ -283,7 +283,7 @@ class Summary:
     def _test_set(self) -> str:
         store = self.results.store
         if not len(store.test):
-            return "The store has no test set, so performance on patients that had no part in model selection is unknown."
+            return "The store has no test set, so performance on patients without a part in model selection is unknown."
         patients = len(set(store.patients[store.test]))
         looks = len(self.results.held_out.looks)
         scored = sum(model.scored_on_test for model in self.models)
