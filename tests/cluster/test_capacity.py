@@ -48,7 +48,7 @@ def test_max_concurrent_lets_no_single_machine_grow():
 @pytest.mark.parametrize(
     ("shares", "message"),
     [
-        ({"gpus_per_trial": 1.5}, "must be a part of one GPU or a whole number, got 1.5"),
+        ({"gpus_per_trial": 1.5}, "must be a fraction of one GPU or a whole number, got 1.5"),
         ({"gpus_per_trial": 0.00005}, "multiple of 0.0001"),
         ({"cpus_per_trial": float("nan")}, "got nan"),
         ({"cpus_per_trial": float("inf")}, "got inf"),

@@ -81,7 +81,7 @@ def test_a_recipe_that_breaks_is_retried_then_fails_alone_and_the_others_come_to
     assert "1 failed" in output
     assert [epoch.epoch for epoch in records[2].epochs] == [1, 2, 3]
     assert records[2].last.batch_parts == 2
-    assert "each of its batches now goes through in 2 parts" in output
+    assert "each of its batches is now processed in 2 parts" in output
     assert "its process was killed" in (records[3].folder / "errors.txt").read_text()
     assert [epoch.epoch for epoch in records[3].epochs] == [1, 2, 3]
     assert TrialState.RUNNING not in {trial.state for trial in open_study(run.journal).trials}

@@ -363,8 +363,8 @@ def test_an_effect_is_drawn_with_its_band_where_it_is_known():
     )
     figure = slices(trials, varying(SPACE.dimensions, trials), effects)
     assert figure.axes[0].lines[-1].get_xydata().tolist() == [[0.1, 0.7], [0.4, 0.6]]
-    assert "effect at an epoch" in texts(figure)
-    assert "effect at an epoch" not in texts(slices(trials, varying(SPACE.dimensions, trials)))
+    assert "effect at a common epoch" in texts(figure)
+    assert "effect at a common epoch" not in texts(slices(trials, varying(SPACE.dimensions, trials)))
 
 
 def test_a_trial_without_a_hyperparameter_crosses_its_axis_at_a_mark_of_its_own():
