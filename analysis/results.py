@@ -8,15 +8,16 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.ranking.certainty import Certainty
-from analysis.ranking.changes import Ablation, ablations
 from analysis.ranking.order import Ranking
 from analysis.ranking.seed_noise import SeedNoise
+from analysis.ranking.single_changes import Ablation, ablations
 from analysis.ranking.trial import RankedTrial
 from analysis.statistics.cohort import Cohort
 from analysis.statistics.influence import Truth
 from analysis.statistics.significance import Scores
 from analysis.tables import ablation as tables_of_changes
-from analysis.tables import labels, ranked
+from analysis.tables import by_label as tables_by_label
+from analysis.tables import ranked
 from analysis.tables.digits import Digits
 from analysis.tables.table import Table
 from analysis.tables.writers import write_table
@@ -166,7 +167,9 @@ class RankedResults:
     def by_label(self, places: Sequence[int]) -> pd.DataFrame:
         """Each label's AUC and average precision with 95 % intervals by patient, for the trials at these places."""
         measured = set(self.measured)
-        return labels.label_rows(self.ranking, self.truth, [place for place in places if place in measured])
+        return tables_by_label.label_rows(
+            self.ranking, self.truth, [place for place in places if place in measured]
+        )
 
     @cached_property
     def digits(self) -> Digits:
@@ -182,7 +185,7 @@ class RankedResults:
     def label_table(self, top: int) -> Table:
         """The best `top` trials by label."""
         top = min(top, len(self.trials))
-        return labels.label_table(self.ranking, self.cohort, self.by_label(range(top)), top)
+        return tables_by_label.label_table(self.ranking, self.cohort, self.by_label(range(top)), top)
 
     @cached_property
     def ablation_table(self) -> Table | None:

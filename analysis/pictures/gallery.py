@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.pictures.auc_by_label import labels
 from analysis.pictures.curves import curves
+from analysis.pictures.epochs_saved import saved
 from analysis.pictures.folds import folds
 from analysis.pictures.importance_bars import importance as draw_importance
 from analysis.pictures.knobs import varying
-from analysis.pictures.labels import labels
 from analysis.pictures.metric import Metric
 from analysis.pictures.parallel import parallel
-from analysis.pictures.progress import progress
 from analysis.pictures.reliability import reliability
-from analysis.pictures.saved import saved
+from analysis.pictures.search_progress import progress
 from analysis.pictures.slices import slices
 from analysis.pictures.style import save
 from analysis.pictures.words import trial_name

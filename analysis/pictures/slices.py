@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.pictures.ends import by_end
+from analysis.pictures.end_looks import by_end
 from analysis.pictures.knobs import Knob
 from analysis.pictures.metric import Metric, logarithmic
 from analysis.pictures.style import BLACK, DENSE, WIDTH, paper

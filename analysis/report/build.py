@@ -17,7 +17,7 @@ from analysis.report.dataset import Dataset
 from analysis.report.figures import figures
 from analysis.report.grids import Cell, Grid
 from analysis.report.retrained import RetrainedModel, retrained_models
-from analysis.report.searching import date, endings, searched_when, settings_of, space_text
+from analysis.report.search_facts import date, endings, searched_when, settings_of, space_text
 from analysis.report.summary import Summary
 from analysis.results import RankedResults
 from ichtune.files import replacing

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.ranking.changes import Ablation
+from analysis.ranking.single_changes import Ablation
 from analysis.ranking.trial import RankedTrial
 from analysis.statistics.cohort import Cohort
 from analysis.statistics.influence import Measure, Truth

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.ranking.certainty import Certainty
 from analysis.ranking.idle import idle_knobs
-from analysis.ranking.metrics import column
+from analysis.ranking.metric_columns import column
 from analysis.ranking.order import Ranking
 from analysis.ranking.seed_noise import SeedNoise
 from analysis.ranking.trial import RankedTrial, recipe_texts

@@ -77,7 +77,7 @@ def _rerun(results: "RankedResults", top: int, seeds: int) -> None:
 
 
 def _score_test(results: "RankedResults") -> None:
-    from analysis.ranking.changes import finalists
+    from analysis.ranking.single_changes import finalists
     from analysis.test_set.score import score_on_test
     from ichtune.progress import progress
 

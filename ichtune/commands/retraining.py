@@ -7,8 +7,8 @@ import typer
 
 from analysis.retraining.options import RetrainOptions
 from ichtune.commands.arguments import takes
-from ichtune.commands.changes import parse_changes
 from ichtune.commands.ranking import Data, Run, note_running_search
+from ichtune.commands.set_option import parse_changes
 from ichtune.commands.terminal import console, end_interrupted, note, say
 
 

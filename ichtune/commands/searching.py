@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ichtune.commands.arguments import given, takes
-from ichtune.commands.changes import parse_changes
+from ichtune.commands.set_option import parse_changes
 from ichtune.commands.terminal import console
 from ichtune.runs.settings import SearchSettings
 

@@ -15,17 +15,17 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 from scipy.special import expit
 from sklearn.calibration import calibration_curve
 
+from analysis.pictures.auc_by_label import labels
 from analysis.pictures.curves import curves, rungs
+from analysis.pictures.epochs_saved import saved, saved_share
 from analysis.pictures.folds import folds
 from analysis.pictures.gallery import draw
 from analysis.pictures.importance_bars import importance
 from analysis.pictures.knobs import varying
-from analysis.pictures.labels import labels
 from analysis.pictures.metric import Metric
 from analysis.pictures.parallel import LEFT_OUT, parallel
-from analysis.pictures.progress import progress
 from analysis.pictures.reliability import calibration, reliability
-from analysis.pictures.saved import saved, saved_share
+from analysis.pictures.search_progress import progress
 from analysis.pictures.slices import slices
 from analysis.pictures.style import paper, save
 from analysis.pictures.words import number, shortened, strips, wrapped

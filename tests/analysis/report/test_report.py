@@ -21,7 +21,7 @@ from analysis.report.dataset import Dataset
 from analysis.report.figures import figures
 from analysis.report.repeat import prepare_command, rank_command, retrain_command, search_command
 from analysis.report.retrained import retrained_models
-from analysis.report.searching import endings
+from analysis.report.search_facts import endings
 from analysis.report.summary import Summary
 from analysis.results import RankedResults
 from benchmarks.made_up_run import made_up_run

@@ -16,9 +16,9 @@ from scipy.special import expit
 from sklearn.metrics import recall_score, roc_auc_score
 from typer.testing import CliRunner
 
-from analysis.ranking.changes import finalists
 from analysis.ranking.seed_noise import SeedNoise
 from analysis.ranking.seeds import rerun
+from analysis.ranking.single_changes import finalists
 from analysis.results import RankedResults
 from analysis.test_set.held_out import HeldOut
 from analysis.test_set.score import score_on_test
@@ -60,7 +60,7 @@ BUILDERS = (
     "analysis.results.ablations",
     "analysis.tables.ranked.ranked_rows",
     "analysis.tables.ranked.ranked_table",
-    "analysis.tables.labels.label_table",
+    "analysis.tables.by_label.label_table",
     "analysis.tables.ablation.ablation_table",
     "analysis.tables.ablation.test_table",
 )

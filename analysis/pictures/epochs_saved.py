@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis.pictures.ends import ENDS, OTHER, Look
+from analysis.pictures.end_looks import ENDS, OTHER, Look
 from analysis.pictures.style import WIDTH, paper
 from ichtune.runs.ends import TrialEnd
 

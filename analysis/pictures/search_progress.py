@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.pictures.ends import Look, by_end
+from analysis.pictures.end_looks import Look, by_end
 from analysis.pictures.metric import Metric
 from analysis.pictures.style import BLACK, DENSE, WIDTH, paper
 from analysis.pictures.words import CHARACTER, shortened, trial_name
