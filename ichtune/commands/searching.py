@@ -47,7 +47,7 @@ def search(
             envvar="ICHTUNE_MAX_EPOCHS",
             show_envvar=False,
             min=1,
-            help="Epochs per trial at most (default: the space's).",
+            help="Epochs to train each trial for (default: the space's).",
         ),
     ] = None,
     set: Annotated[
