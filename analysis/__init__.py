@@ -1,1 +1,1 @@
-"""What a finished search tells: rankings, tables, the retrained model."""
+"""What a finished search shows: rankings, tables, pictures, and the retrained model."""

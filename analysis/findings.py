@@ -1,4 +1,4 @@
-"""Everything that can be told of a ranking, each part computed once: tables, importance, effects, pictures."""
+"""Everything that a ranking shows, each part computed once: tables, importance, effects, pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from analysis.hyperparameters.branches import notes
 from analysis.hyperparameters.effects import effects
 from analysis.hyperparameters.importance import importance
 from analysis.pictures.gallery import draw
-from analysis.pictures.tensorboard import show_on_board
+from analysis.pictures.tensorboard_images import add_to_tensorboard
 from analysis.results import RankedResults
 from analysis.tables.rounding import decimals_between, decimals_for, rounded
 from analysis.tables.table import Table
@@ -20,11 +20,11 @@ from analysis.tables.writers import write_table
 
 @dataclass(frozen=True)
 class Findings:
-    """What `RUN/results` and the report of a run hold."""
+    """The contents of `RUN/results` and of the report."""
 
     results: RankedResults
     top: int = 15
-    """How many trials are told of by label."""
+    """How many trials the table by label has."""
 
     @cached_property
     def importance(self) -> pd.DataFrame:
@@ -36,32 +36,32 @@ class Findings:
 
     @cached_property
     def remarks(self) -> list[str]:
-        """What a reader of importance and effects is to know, also why there are none."""
+        """Notes on how to read importance and effects, or why there are none."""
         return notes(self.results.ranking)
 
     @cached_property
     def tables(self) -> list[Table]:
-        """Those of the ranking, and importance and effects as far as the trials tell of them."""
-        name, told = self.results.run.name, []
+        """The ranking's tables, then importance and effects if enough trials support them."""
+        name, found = self.results.run.name, []
         if len(self.importance):
             certain = decimals_for(float(self.importance["deviation"].median()))
-            caption = f"Search {name}: what decides of the score"
-            told.append(self._table("importance", caption, self.importance, certain))
+            caption = f"Search {name}: what drives the score"
+            found.append(self._table("importance", caption, self.importance, certain))
         if len(self.effects):
             certain = decimals_between(self.effects["low"], self.effects["high"])
-            caption = f"Search {name}: what each value is worth"
-            told.append(self._table("effects", caption, self.effects, certain))
-        return self.results.tables(self.top) + told
+            caption = f"Search {name}: the effect of each value"
+            found.append(self._table("effects", caption, self.effects, certain))
+        return self.results.tables(self.top) + found
 
     def _table(self, kind: str, caption: str, rows: pd.DataFrame, decimals: int) -> Table:
         cohort = self.results.cohort
-        said = [*self.remarks, *cohort.notes]
+        notes = [*self.remarks, *cohort.notes]
         numbers = rows.select_dtypes("float").columns
         texts = rounded(rows, dict.fromkeys(numbers, decimals))
-        return Table(kind, caption, rows, pd.DataFrame(columns=rows.columns), cohort.population, said, texts)
+        return Table(kind, caption, rows, pd.DataFrame(columns=rows.columns), cohort.population, notes, texts)
 
     def write(self) -> Sequence[Path]:
-        """Write tables and pictures into the ranking's folder, and pictures into TensorBoard's; gives the PNGs."""
+        """Write tables and pictures to the ranking's folder and pictures to TensorBoard; returns the PNG files."""
         folder = self.results.folder
         for table in self.tables:
             write_table(folder, table)
@@ -77,5 +77,5 @@ class Findings:
             by_label=by_label,
         )
         pictures = [file for file in files if file.suffix == ".png"]
-        show_on_board(self.results.run, pictures)
+        add_to_tensorboard(self.results.run, pictures)
         return pictures

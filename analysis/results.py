@@ -1,4 +1,4 @@
-"""A ranking with all that belongs to it, each part worked out once: what the commands and the Python API hold."""
+"""A ranking with its statistics and tables, each computed once: what the commands and the Python API work with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,15 +8,16 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.ranking.certainty import Certainty
-from analysis.ranking.changes import Ablation, ablations
 from analysis.ranking.order import Ranking
 from analysis.ranking.seed_noise import SeedNoise
+from analysis.ranking.single_changes import Ablation, ablations
 from analysis.ranking.trial import RankedTrial
 from analysis.statistics.cohort import Cohort
 from analysis.statistics.influence import Truth
 from analysis.statistics.significance import Scores
 from analysis.tables import ablation as tables_of_changes
-from analysis.tables import labels, ranked
+from analysis.tables import by_label as tables_by_label
+from analysis.tables import ranked
 from analysis.tables.digits import Digits
 from analysis.tables.table import Table
 from analysis.tables.writers import write_table
@@ -27,7 +28,7 @@ from ichtune.runs.folder import RunFolder
 
 @dataclass(frozen=True)
 class RankedResults:
-    """The trials of a run, or of several over one store, best first, with how sure that is and every table of it."""
+    """The trials of one run, or of several on one store, best first, with their certainty and all tables."""
 
     ranking: Ranking
 
@@ -41,18 +42,21 @@ class RankedResults:
         compare: RunFolder | str | Path | None = None,
         data: Path | None = None,
     ) -> "RankedResults":
-        """The ranking of a run by a recorded metric, by default the one that it searched for.
+        """Rank a run by a recorded metric, by default the one that it optimized.
 
-        `label` ranks by the metric of that label alone; `compare` puts the trials of a second run beside them. `data`
-        is where their store is now, if it was moved.
+        `label` ranks by that label's metric only, `compare` adds the trials of a second run, and `data` is the store's
+        new location if it was moved.
+
+            results = RankedResults.of("runs/first", metric="f1")
+            print(results.table.head())
 
         Raises:
             InputError: there is no run, none of its trials finished an epoch, the metric was not recorded, or the
-                second run was scored on another store or other folds.
+                second run used another store or other folds.
         """
         return cls(Ranking.of(run, metric=metric, label=label, compare=compare, data=data))
 
-    # The order.
+    # The order of the trials.
 
     @property
     def runs(self) -> tuple[RunFolder, ...]:
@@ -88,10 +92,10 @@ class RankedResults:
 
     @cached_property
     def ablation(self) -> Ablation:
-        """The baseline and what differs from it by one change; empty without such a point."""
+        """The baseline and the trials that differ from it by one change; empty without a baseline."""
         return ablations(self.ranking.trials)
 
-    # The data behind it.
+    # The data behind the scores.
 
     @cached_property
     def store(self) -> SliceStore:
@@ -111,10 +115,10 @@ class RankedResults:
 
     @cached_property
     def held_out(self) -> HeldOut:
-        """The test set, with what was predicted for it."""
+        """The test set and the predictions made on it."""
         return HeldOut(self.run, self.store)
 
-    # How sure it is.
+    # Certainty.
 
     @cached_property
     def certainty(self) -> Certainty:
@@ -122,7 +126,7 @@ class RankedResults:
 
     @property
     def certain(self) -> pd.DataFrame:
-        """How sure the ranking is, a row a trial: `Certainty.table`."""
+        """The certainty of each trial's score and rank, one row per trial: `Certainty.table`."""
         return self.certainty.table
 
     @property
@@ -135,39 +139,41 @@ class RankedResults:
 
     @property
     def corrected_best(self) -> float | None:
-        """The best score less what choosing the best of so many has added to it; None where nobody can tell."""
+        """The best score, corrected for selecting the best of all trials; None if it can't be computed."""
         return self.certainty.corrected_best
 
     @cached_property
     def seeds(self) -> SeedNoise:
-        """What other seeds made of the best recipes."""
+        """The scores of the best recipes retrained with other random seeds."""
         return SeedNoise(self.run)
 
     @cached_property
     def noise_floor(self) -> float:
-        """What two trainings of one recipe may differ by, by their seeds alone; NaN before `--seeds` was asked for."""
+        """How much two trainings of one recipe may differ by random seed alone (95 %); NaN before `--seeds`."""
         return self.seeds.floor(self.metric)
 
-    # Its tables.
+    # Tables.
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """A row a trial, with the columns that docs/tables.md describes, and one for each parameter that varies."""
+        """One row per trial, with the columns described in docs/tables.md and one for each varying parameter."""
         return ranked.ranked_rows(self.ranking, self.certainty, self.seeds)
 
     @cached_property
     def no_skill(self) -> pd.DataFrame:
-        """What predicting without looking scores on the same folds: a row a way, the metrics' mean over folds."""
+        """What no-skill predictors score on the same folds: one row each, with the metrics' means over folds."""
         return ranked.no_skill_rows(self.metric, self.cohort.no_skill)
 
     def by_label(self, places: Sequence[int]) -> pd.DataFrame:
-        """The AUC and average precision of each label, with 95 % intervals by patient, for trials by their place."""
+        """Each label's AUC and average precision with 95 % intervals by patient, for the trials at these places."""
         measured = set(self.measured)
-        return labels.label_rows(self.ranking, self.truth, [place for place in places if place in measured])
+        return tables_by_label.label_rows(
+            self.ranking, self.truth, [place for place in places if place in measured]
+        )
 
     @cached_property
     def digits(self) -> Digits:
-        """How many decimals its numbers support."""
+        """How many decimals the numbers support."""
         return Digits.of(self.ranking, self.certainty)
 
     @cached_property
@@ -177,23 +183,23 @@ class RankedResults:
         )
 
     def label_table(self, top: int) -> Table:
-        """The best `top` trials label by label."""
+        """The best `top` trials by label."""
         top = min(top, len(self.trials))
-        return labels.label_table(self.ranking, self.cohort, self.by_label(range(top)), top)
+        return tables_by_label.label_table(self.ranking, self.cohort, self.by_label(range(top)), top)
 
     @cached_property
     def ablation_table(self) -> Table | None:
-        """The baseline and what each one change to it does; None where the run has no such trials."""
+        """The baseline and the effect of each single change to it; None if the run has no such trials."""
         return tables_of_changes.ablation_table(self.run, self.cohort, self.held_out, self.ablation)
 
     @cached_property
     def test_table(self) -> Table | None:
-        """The best trial beside the baseline on the test set; None as long as that was not looked at."""
+        """The best trial and the baseline on the test set; None until they are scored on it."""
         baseline = self.ablation[:1]
         return tables_of_changes.test_table(self.run, self.cohort, self.held_out, self.best, baseline)
 
     def tables(self, top: int) -> list[Table]:
-        """The ranking, the `top` trials by label, the ablation and the test set, as far as the run has them."""
+        """The ranking, the top trials by label, the ablation and the test set, as far as the run has them."""
         if len(self.runs) > 1:
             return [self.ranked_table]
         by_label = self.label_table(top) if self.measured else None
@@ -201,5 +207,5 @@ class RankedResults:
         return [table for table in found if table is not None]
 
     def write(self, top: int) -> list[Path]:
-        """Write all tables into the ranking's folder, in six formats; gives the files."""
+        """Write all tables to the ranking's folder in six formats; returns the files."""
         return [file for table in self.tables(top) for file in write_table(self.folder, table)]

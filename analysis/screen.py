@@ -19,11 +19,11 @@ from ichtune.runs.study import repeated_trials, trial_ends
 
 MOST_ROWS = 15
 RECIPE = "what varies"
-WIDE, ROOMY = 120, 100  # columns of a terminal that has room for more metrics, and for how trials ended
+WIDE, ROOMY = 120, 100  # terminal widths that fit more metrics, and how trials ended
 
 
 def print_summary(run: RunFolder, console: Console) -> None:
-    """What became of the trials in one line, and a line for each that failed."""
+    """Print how many trials ended in which way, and a line for each that failed."""
     ends = trial_ends(run)
     counts = Counter(ends.values())
     kinds = {
@@ -37,7 +37,7 @@ def print_summary(run: RunFolder, console: Console) -> None:
     }
     text = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     if repeats := repeated_trials(run):
-        text += f"; {repeats} more proposals were recipes tried before, whose results they took"
+        text += f"; {repeats} more proposals repeated earlier recipes and reused their results"
     console.print(f"{len(ends)} trials: {text}", highlight=False, soft_wrap=True)
     for folder in run.trial_folders():
         if ends.get(folder.number) == TrialEnd.FAILED:
@@ -47,11 +47,11 @@ def print_summary(run: RunFolder, console: Console) -> None:
 
 
 def print_ranking(ranking: Ranking, ranked: Table, console: Console, top: int = MOST_ROWS) -> None:
-    """The best trials and, under them, what no skill at all would score; as wide as the screen allows.
+    """Print the best trials and the no-skill rows below them, with as many columns as fit the screen.
 
-    `ranked` is the ranking's table, whose texts are shown here.
+    `ranked` is the ranking's table, which provides the texts.
     """
-    title = f"{ranking.names}: {ranking.metric} on {ranking.folds} folds, mean ± deviation"
+    title = f"{ranking.names}: {ranking.metric} on {ranking.folds} folds, mean ± SD"
     screen = Grid(box=box.SIMPLE, title=escape(title), pad_edge=False, collapse_padding=True)
     columns = _columns(ranked, ranking.metric, console.width)
     for head in columns:
@@ -71,7 +71,7 @@ def print_ranking(ranking: Ranking, ranked: Table, console: Console, top: int = 
 
 
 def _columns(ranked: Table, metric: str, width: int) -> dict[str, list[str]]:
-    """The columns of the table that a screen has room for, by their heads; the rows of no skill at their ends."""
+    """The table's columns that fit the screen, by heading; the no-skill rows come last."""
     texts = {name: list(ranked.human[name]) for name in ranked.human}
     count, score = len(ranked.rows), metric.replace("_", " ")
     values = texts.get(score, [""] * len(ranked.human))
@@ -97,14 +97,14 @@ def _columns(ranked: Table, metric: str, width: int) -> dict[str, list[str]]:
 
 
 def no_score(ranking: Ranking) -> str:
-    """Why there is no best trial, where none has a score."""
+    """Why there is no best trial if none has a score."""
     if all(trial.diverged for trial in ranking.trials):
-        return "no trial has a score, as all of them diverged; a lower learning rate may help"
-    return f"no trial has a score: {ranking.metric} is undefined on every fold, or the trial diverged"
+        return "no trial has a score, because all of them diverged; a lower learning rate may help"
+    return f"no trial has a score: {ranking.metric} is undefined on every fold, or the training diverged"
 
 
 def print_test(found: Table | None, console: Console, *, known: Collection[str]) -> None:
-    """What the best trial and the baseline score on the test set, a column each; `known` are notes already shown."""
+    """Print what the best trial and the baseline score on the test set, one column each, without the `known` notes."""
     if found is None:
         console.print(
             "the best trial's model was not kept, so it has no score on the test set", soft_wrap=True
@@ -122,7 +122,7 @@ def print_test(found: Table | None, console: Console, *, known: Collection[str])
 
 
 def print_comparison(table: pd.DataFrame, console: Console) -> None:
-    """A column a model, a row a number; the table has a row a model."""
+    """Print a table of models (one row each) with a column per model."""
     shown_table = Grid(box=box.SIMPLE, pad_edge=False)
     shown_table.add_column("", no_wrap=True)
     for name in table["model"]:

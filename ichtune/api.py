@@ -23,6 +23,9 @@ def search(
 
     `settings` are the fields of `SearchSettings`.
 
+        results = search("STORE", "quick", trials=30, name="first")
+        print(results.table.head())
+
     Raises:
         InputError: an argument can't be used, or no trial finished an epoch.
     """

@@ -163,7 +163,7 @@ def test_the_statistics_of_a_ranking_are_known_to_its_certainty_and_to_tables_of
         "analysis.ranking.seed_noise",
         "analysis.results",
         "analysis.tables.ablation",
-        "analysis.tables.labels",
+        "analysis.tables.by_label",
     }
 
 

@@ -1,1 +1,1 @@
-"""What the hyperparameters do: which of them decide of the score, and what each value is worth."""
+"""Hyperparameters: how much each one drives the score, and the effect of each value."""

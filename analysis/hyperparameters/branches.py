@@ -1,4 +1,4 @@
-"""A search's trials as points of its space, branch by branch: what importance and effects are told from."""
+"""A search's trials as points of its space, branch by branch: the input of importance and effects."""
 
 import math
 from dataclasses import dataclass
@@ -14,37 +14,38 @@ from ichtune.space.distributions import Choice, Range, Scalar
 from ichtune.space.walks import Dimension, Params, named
 
 FEWEST = 20
-"""Trials below which a branch is refused.
+"""Branches with fewer trials are refused.
 
-In made-up searches of 10 trials an optimizer's rate, which decides nearly all within its branch, came out as no more
-than chance in three of ten; of 15 in one of five; of 20 in one of fifty. Among all trials, what does nothing stood
-above both its chance and the loss in one of ten searches of 15, in one of fifteen of 20, in none of 60.
+In simulated searches of 10 trials, the learning rate, which drives almost everything within an optimizer's branch, was
+not above chance in three of ten; with 15 trials in one of five; with 20 in one of fifty. Across all trials, a
+parameter without effect ranked above both its chance level and the loss in one of ten searches of 15 trials, one of
+fifteen of 20, and none of 60.
 """
 MIDDLE = 0.5
 
 
 class Own(NamedTuple):
-    """A hyperparameter that stands in a branch itself and varies there."""
+    """A hyperparameter that belongs to a branch itself and varies there."""
 
     column: int
     dimension: Dimension
     values: list[Any]
-    """A value a trial."""
+    """One value per trial."""
 
 
 @dataclass(frozen=True)
 class Branch:
-    """The trials that took the same options, as points of the unit cube, with their scores at one epoch."""
+    """The trials that chose the same options, as points of the unit cube, with their scores at a common epoch."""
 
     when: str
-    """As `optimizer is adam`; empty for all trials."""
+    """The condition, e.g. `optimizer is adam`; empty for all trials."""
     points: np.ndarray
-    """`[T, C]`: a column for whatever varies here, with the places of values between the ends of their own ranges.
+    """`[T, C]`: one column for everything that varies here, each value placed within its own range.
 
-    What options of one choice have in common (each optimizer's rate) shares a column, and a trial without it stands
-    in the middle. If the whole left out the rate, its effect would be noise that buries the others: in made-up
-    searches of 60 trials a hyperparameter that does nothing ranked above the loss in one of four so, and above the
-    optimizer in one of two; with these columns in none, and in one of seven.
+    Parameters that the options of a choice have in common (each optimizer's learning rate) share a column; trials
+    without the parameter are placed in the middle. Without the learning rate among all trials, its effect would be
+    noise that buries the others: in simulated searches of 60 trials, a parameter without effect then ranked above the
+    loss in one of four and above the optimizer in one of two; with these columns in none, and in one of seven.
     """
     scores: np.ndarray
     """`[T]`"""
@@ -52,28 +53,30 @@ class Branch:
 
     @property
     def refusal(self) -> str | None:
-        """Why nothing can be told of the branch, in words; None where something can."""
+        """Why the branch supports no analysis, in words; None if it does."""
         where, count = self.when or "all trials", len(self.scores)
         if count < FEWEST:
-            return f"{where}: {count} with a score; importance and effects mislead below {FEWEST}"
+            return (
+                f"{where}: {count} trials with a score; importance and effects are unreliable below {FEWEST}"
+            )
         if np.ptp(self.scores) == 0:
-            return f"{where}: all {count} score the same, so nothing has an effect"
+            return f"{where}: all {count} trials score the same, so nothing has an effect"
         return None if self.own else f"{where}: no hyperparameter varies"
 
 
 @dataclass(frozen=True)
 class Rung:
-    """A run's trials at the first epoch at which ASHA compares them, where every trial is scored alike."""
+    """A run's trials at the first epoch at which ASHA compares them, where all are scored alike."""
 
     epoch: int
     trials: list[RankedTrial]
     scores: np.ndarray
     left_out: int
-    """Trials that diverged until then, did not get so far, or have no defined score."""
+    """Trials that diverged or ended before that epoch, or have no defined score."""
 
     @classmethod
     def of(cls, ranking: Ranking) -> "Rung":
-        # By number: forests draw trials by their place, which must not follow the scores.
+        # By number: random forests sample trials by position, which must not depend on the scores.
         run = ranking.run
         own = (trial for trial in ranking.trials if trial.run is run)
         trials = sorted(own, key=lambda trial: trial.record.number)
@@ -90,14 +93,14 @@ class Rung:
 
 
 def branches(ranking: Ranking) -> list[Branch]:
-    """All trials of the run together, and then those of each option that holds hyperparameters of its own."""
+    """All trials of the run together, then those of each option that has hyperparameters of its own."""
     rung = Rung.of(ranking)
     space = ranking.run.request.space
     return branches_of(space, [trial.record.params for trial in rung.trials], rung.scores)
 
 
 def branches_of(space: Space, params: list[Params], scores: np.ndarray) -> list[Branch]:
-    """The branches of these parameters, a score each; parameters that the space does not have are left out."""
+    """The branches of these parameters, one score each; parameters outside the space are ignored."""
     columns = list(dict.fromkeys(map(_column, space.dimensions)))
     points = np.full((len(params), len(columns)), MIDDLE)
     for dimension in space.dimensions:
@@ -127,19 +130,17 @@ def branches_of(space: Space, params: list[Params], scores: np.ndarray) -> list[
 
 
 def notes(ranking: Ranking) -> list[str]:
-    """What a reader of importances and effects is to know: at which epoch, and without which trials and branches."""
+    """Notes on how to read importance and effects: the epoch, and the trials and branches left out."""
     rung = Rung.of(ranking)
-    told = [f"scores at epoch {rung.epoch}, which is the same for all trials"]
+    found = [f"scores at epoch {rung.epoch}, which all trials have in common"]
     if rung.left_out:
         count = rung.left_out + len(rung.trials)
-        told.append(f"{rung.left_out} of {count} trials have no score there and are left out")
-    return told + [branch.refusal for branch in branches(ranking) if branch.refusal]
+        found.append(f"{rung.left_out} of {count} trials have no score at that epoch and are left out")
+    return found + [branch.refusal for branch in branches(ranking) if branch.refusal]
 
 
 def place(distribution: Range | Choice, value: Any) -> float:
-    """Where a value stands between 0 and 1, so that the space is even: each option has as much room, and each ratio
-    of a logarithmic range.
-    """
+    """The position of a value between 0 and 1, with equal room for each option and each ratio of a log range."""
     if isinstance(distribution, Choice):
         return (distribution.labels.index(value) + 0.5) / len(distribution.labels)
     room = (distribution.step or 0) / 2
@@ -149,7 +150,7 @@ def place(distribution: Range | Choice, value: Any) -> float:
 
 
 def _score_at(epoch: int, trial: RankedTrial) -> float | None:
-    """The trial's score as if it had ended at an epoch, so at its best one until then; None where there is none."""
+    """The trial's score at its best epoch up to this one; None if there is none."""
     until = [record for record in trial.record.epochs if record.epoch <= epoch]
     if until[-1].epoch < epoch or any(record.diverged for record in until):
         return None
@@ -158,7 +159,7 @@ def _score_at(epoch: int, trial: RankedTrial) -> float | None:
 
 
 def _column(dimension: Dimension) -> str:
-    """`optimizer.*.lr` for the rate of any optimizer."""
+    """The name of a shared column, e.g. `optimizer.*.lr` for the learning rate of any optimizer."""
     if not dimension.condition:
         return dimension.name
     choice, label = dimension.condition[-1]

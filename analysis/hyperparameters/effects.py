@@ -1,4 +1,4 @@
-"""What score each value of a hyperparameter goes with, all else averaged over."""
+"""The score that each value of a hyperparameter is associated with, averaged over all others."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,21 +17,21 @@ from ichtune.wording import plain
 COLUMNS = ("parameter", "branch", "value", "effect", "low", "high", "trials")
 TREES = 100
 MOST_CELLS, TRIALS_A_CELL = 8, 10
-"""A range is cut into so many parts with as many trials each, or into fewer where a part would hold less."""
+"""A range is split into up to this many cells of equal count, or into fewer if a cell would have fewer trials."""
 
 
 def effects(ranking: Ranking, *, seed: int = 0) -> pd.DataFrame:
-    """The mean score that each value of each hyperparameter goes with, with 95 % intervals, a row a value.
+    """The mean score of each value of each hyperparameter with 95 % intervals, one row per value.
 
-    `value` is an option as text, or the middle trial's number of a part of a range; `trials` have it. `effect` is
-    a forest's prediction for the value averaged over the space (Hutter, Hoos and Leyton-Brown, ICML 2014), plus how
-    far the trials that have it lie above what trees predict that have not seen them. A forest alone shrinks what
-    matters little towards nothing: at 600 made-up trials its intervals held the truth of the augmentation's effect
-    in 3 to 33 %. With this correction (Robins, Rotnitzky and Zhao, JASA 1994) `low` and `high`, Student's t over those
-    differences, held the truth in 88 to 98 %, from 30 to 600 trials.
+    `value` is an option as text, or the median of a cell of a range; `trials` is how many have it. `effect` is a
+    forest's prediction for the value averaged over the space (Hutter, Hoos and Leyton-Brown, ICML 2014), plus the mean
+    residual of the trials that have it, from trees that have not seen them. A forest alone shrinks weak effects
+    towards zero: with 600 simulated trials its intervals covered the true effect of augmentation in 3 to 33 % of
+    searches. With this correction (Robins, Rotnitzky and Zhao, JASA 1994), `low` and `high`, from Student's t of those
+    residuals, covered it in 88 to 98 %, from 30 to 600 trials.
 
-    A sampler that learns puts its trials where scores are good. Other values have few, so wide intervals, and in
-    company that was not drawn evenly.
+    An adaptive sampler concentrates trials where scores are good. Other values have few trials, so wide intervals, and
+    their other parameters are not evenly sampled.
     """
     rows = [row for branch in branches(ranking) if not branch.refusal for row in _rows(branch, seed)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -62,7 +62,7 @@ def _rows(branch: Branch, seed: int) -> Iterator[dict[str, object]]:
 
 
 def _edges(distribution: Range | Choice, places: np.ndarray) -> np.ndarray:
-    """Where the parts end that a hyperparameter is told in: each option, each number, or as many trials in each."""
+    """The edges of a hyperparameter's cells: one per option or number, or cells with equally many trials."""
     if isinstance(distribution, Choice):
         return np.linspace(0, 1, len(distribution.labels) + 1)
     ordered = np.unique(places)

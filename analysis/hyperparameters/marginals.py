@@ -1,7 +1,7 @@
-"""What a forest says of one column, averaged over all values that the others may have.
+"""What a forest predicts along one column, averaged over all values of the others.
 
-A tree cuts the unit cube into boxes of one value each, so that averages over the whole cube are sums over its leaves:
-nothing is sampled, and it does not matter where the trials stood (Hutter, Hoos and Leyton-Brown, ICML 2014).
+A tree splits the unit cube into boxes of constant value, so averages over the cube are sums over its leaves: nothing
+is sampled, and the trials' positions don't matter (Hutter, Hoos and Leyton-Brown, ICML 2014).
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 @dataclass(frozen=True)
 class Leaves:
-    """The leaves of a forest's trees over the unit cube, tree after tree."""
+    """The leaves of a forest's trees on the unit cube, tree by tree."""
 
     low: np.ndarray
     """`[L, C]`"""
@@ -22,7 +22,7 @@ class Leaves:
     values: np.ndarray
     """`[L]`"""
     begins: np.ndarray
-    """The first leaf of each tree."""
+    """Index of the first leaf of each tree."""
 
     @classmethod
     def of(cls, forest: RandomForestRegressor) -> "Leaves":
@@ -32,7 +32,7 @@ class Leaves:
         return cls(low, high, values, np.cumsum([0, *counts[:-1]]))
 
     def curves(self, column: int, edges: np.ndarray) -> np.ndarray:
-        """Each tree's mean value in the cells between the edges of a column, `[trees, cells]`."""
+        """Each tree's mean value within each cell of a column, `[trees, cells]`."""
         low, high = self.low[:, column, None], self.high[:, column, None]
         inside = np.clip(np.minimum(high, edges[1:]) - np.maximum(low, edges[:-1]), 0, None) / np.diff(edges)
         others = np.delete(self.high - self.low, column, axis=1).prod(axis=1)
@@ -40,13 +40,13 @@ class Leaves:
 
     @cached_property
     def variance(self) -> np.ndarray:
-        """Of each tree's value over the cube, `[trees]`."""
+        """The variance of each tree's value over the cube, `[trees]`."""
         volume = (self.high - self.low).prod(axis=1)
         mean = np.add.reduceat(volume * self.values, self.begins)
         return np.add.reduceat(volume * self.values**2, self.begins) - mean**2
 
     def share(self, column: int, edges: np.ndarray) -> float:
-        """The share of the variance that a column has by itself: the mean over trees that vary at all."""
+        """The share of the variance that a column explains by itself: the mean over trees that vary at all."""
         curves, widths = self.curves(column, edges), np.diff(edges)
         own = curves**2 @ widths - (curves @ widths) ** 2
         vary = self.variance > 1e-12 * (1 + self.values.max() ** 2)
@@ -54,11 +54,11 @@ class Leaves:
 
 
 def _boxes(tree) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The corners and the values of a scikit-learn tree's leaves."""
+    """The corners and values of a scikit-learn tree's leaves."""
     low, high = np.zeros((tree.node_count, tree.n_features)), np.ones((tree.node_count, tree.n_features))
     is_leaf = tree.children_left < 0
     nodes = np.array([0])
-    while len(nodes):  # a level of the tree at a time
+    while len(nodes):  # one level of the tree at a time
         split = nodes[~is_leaf[nodes]]
         left, right, column = tree.children_left[split], tree.children_right[split], tree.feature[split]
         for child in (left, right):

@@ -1,4 +1,4 @@
-"""Learning curves: the best trials' over the field of all others, with the rungs at which ASHA stops trials."""
+"""Learning curves: the best trials on top of all others, with the rungs at which ASHA stops trials."""
 
 import math
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def rungs(*, grace: int, reduction: float, epochs: int) -> list[int]:
-    """The epochs at which ASHA compares trials: the first whole ones at or after grace times powers of the reduction.
+    """The epochs at which ASHA compares trials: grace times the powers of the reduction factor, rounded up.
 
-    As Ray's AsyncHyperBandScheduler has them; the last epoch ends a trial in any case and is none.
+    As in Ray's AsyncHyperBandScheduler; the last epoch ends every trial, so it isn't a rung.
     """
     steps = max(0, math.ceil(math.log(epochs / min(grace, epochs), reduction))) + 1
     found = {math.ceil(min(grace, epochs) * reduction**step - 1e-9) for step in range(steps)}
@@ -31,7 +31,7 @@ def rungs(*, grace: int, reduction: float, epochs: int) -> list[int]:
 
 @paper()
 def curves(trials: Sequence["RankedTrial"], *, grace: int, reduction: float) -> Figure:
-    """The score at each epoch; a ring marks the epoch that each of the best was kept at."""
+    """The score at each epoch; a ring marks the epoch that was kept for each of the best trials."""
     metric = Metric.of(trials)
     top = [trial for trial in trials if np.isfinite(metric.score(trial))][: len(LINES)]
     field = [trial for trial in trials if trial not in top]
@@ -51,9 +51,9 @@ def curves(trials: Sequence["RankedTrial"], *, grace: int, reduction: float) -> 
 
 
 def _legend(figure: Figure, axes: Axes, top: int) -> None:
-    """The best trials in one column, all else beside it."""
+    """The best trials in one column, everything else in the other."""
     handles, labels = axes.get_legend_handles_labels()
-    gap = max(2 * top - len(labels), 0)  # empty lines that fill up the second column
+    gap = max(2 * top - len(labels), 0)  # empty entries to fill up the second column
     figure.legend(
         [*handles, *[Line2D([], [], linestyle="none")] * gap],
         [*labels, *[""] * gap],
@@ -64,7 +64,7 @@ def _legend(figure: Figure, axes: Axes, top: int) -> None:
 
 
 def _draw_field(axes: Axes, metric: Metric, trials: Sequence["RankedTrial"]) -> None:
-    """All others in grey, each with a dot where it ended, which an only epoch is seen by."""
+    """Draw all other trials in grey, with a dot at the end, which also shows trials of a single epoch."""
     if not trials:
         return
     dense = len(trials) > DENSE
@@ -106,11 +106,11 @@ def _draw_curve(axes: Axes, metric: Metric, trial: "RankedTrial", rank: int) -> 
 
 def _draw_rungs(axes: Axes, epochs: Sequence[int]) -> None:
     for index, epoch in enumerate(epochs):
-        label = f"ASHA's rungs: epochs {', '.join(map(str, epochs))}" if index == 0 else None
+        label = f"ASHA rungs: epochs {', '.join(map(str, epochs))}" if index == 0 else None
         axes.axvline(epoch, color=BLACK, lw=0.9, linestyle=(0, (1, 2)), zorder=2, label=label)
 
 
 def _points(metric: Metric, trial: "RankedTrial") -> np.ndarray:
-    """Epochs and scores `[E, 2]`, where there is one."""
+    """Epochs and defined scores, `[E, 2]`."""
     points = np.column_stack([[epoch.epoch for epoch in trial.record.epochs], metric.values(trial)])
     return points[np.isfinite(points[:, 1])]

@@ -1,4 +1,4 @@
-"""How the best trials' scores spread over the folds."""
+"""How the best trials' scores vary over the folds."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -23,9 +23,9 @@ MARKERS = "os^Dv<>pPX"
 def folds(
     trials: Sequence["RankedTrial"], intervals: np.ndarray | None = None, no_skill: float | None = None
 ) -> Figure:
-    """Each fold's score, joined from trial to trial, with the mean and its interval; the best at the top.
+    """Each fold's scores, connected from trial to trial, with the mean and its interval; the best trial at the top.
 
-    `intervals` has a row `low, high` for each trial (NaN where it isn't known).
+    `intervals` has a row `low, high` per trial (NaN if unknown).
     """
     metric = Metric.of(trials)
     top = [place for place, trial in enumerate(trials) if np.isfinite(metric.score(trial))][:MOST]
@@ -55,7 +55,7 @@ def folds(
 
 
 def _columns(count: int) -> int:
-    """Of the legend: all in a row, or in several."""
+    """How many columns the legend has: a single row, or several if it is too wide."""
     entries = count + 3
     return -(-entries // -(-entries // 8))
 
@@ -69,7 +69,7 @@ def _title(top: int, count: int, trials: int, known: bool) -> str:
 
 
 def _values(trial: "RankedTrial", metric: Metric) -> np.ndarray:
-    """A trial's score on each fold; NaN where it isn't defined."""
+    """A trial's score on each fold; NaN if undefined."""
     return np.array(trial.best_epoch.folds[metric.name])
 
 

@@ -1,4 +1,4 @@
-"""All pictures of a search, written into a folder."""
+"""All pictures of a search, written to a folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis.pictures.auc_by_label import labels
 from analysis.pictures.curves import curves
+from analysis.pictures.epochs_saved import saved
 from analysis.pictures.folds import folds
 from analysis.pictures.importance_bars import importance as draw_importance
 from analysis.pictures.knobs import varying
-from analysis.pictures.labels import labels
 from analysis.pictures.metric import Metric
 from analysis.pictures.parallel import parallel
-from analysis.pictures.progress import progress
 from analysis.pictures.reliability import reliability
-from analysis.pictures.saved import saved
+from analysis.pictures.search_progress import progress
 from analysis.pictures.slices import slices
 from analysis.pictures.style import save
 from analysis.pictures.words import trial_name
@@ -39,10 +39,10 @@ def draw(
     effects: pd.DataFrame | None,
     by_label: pd.DataFrame | None,
 ) -> list[Path]:
-    """Draw what there is to draw of a search, each picture as PNG and SVG; gives the files.
+    """Draw all available pictures of a search, each as PNG and SVG; returns the files.
 
-    `truth` has the labels `[N, 6]`, `certain` the scores' intervals, `no_skill` the scores of not looking. The other
-    tables have the columns that the pictures of their names show.
+    `truth` holds the labels `[N, 6]`, `certain` the intervals of the scores, and `no_skill` the no-skill scores. The
+    other tables have the columns that the pictures of the same name show.
     """
     figures = _pictures(ranking, truth, certain, no_skill, importance, effects, by_label)
     return [file for name, figure in figures for file in save(figure, folder, name)]
@@ -57,14 +57,14 @@ def _pictures(
     effects: pd.DataFrame | None,
     by_label: pd.DataFrame | None,
 ) -> Iterator[tuple[str, Figure]]:
-    """One at a time, so that only one is in memory."""
+    """Yield one picture at a time, to keep only one in memory."""
     trials, best, request = ranking.trials, ranking.best, ranking.run.request
     yield "progress", progress(trials)
     yield "saved", saved(trials)
     if importance is not None and len(importance):
         yield "importance", draw_importance(importance)
     if np.isnan(Metric.of(trials).score(best)):
-        return  # the best comes first: no other has a score either
+        return  # the best trial comes first, so no other has a score either
     yield "curves", curves(trials, grace=request.settings.grace, reduction=request.settings.reduction)
     knobs = varying(request.space.dimensions, trials)
     if knobs:
@@ -84,13 +84,13 @@ def _intervals(certain: pd.DataFrame) -> np.ndarray:
 
 
 def _no_skill(ways: pd.DataFrame, *, maximised: bool) -> float:
-    """The most that can be had without looking."""
+    """The best no-skill score."""
     scores = ways["score"].astype(float)
     return float(scores.max() if maximised else scores.min())
 
 
 def _shown(trials: list["RankedTrial"], by_label: pd.DataFrame | None) -> dict[str, str]:
-    """The best trial and the baseline, by the names that they have in the table of labels."""
+    """The best trial and the baseline, by the names used in the table of labels."""
     if by_label is None or not len(by_label):
         return {}
     known = set(by_label["trial"])

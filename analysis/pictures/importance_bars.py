@@ -1,4 +1,4 @@
-"""Which hyperparameters mattered, beside what one that does nothing would seem to."""
+"""Which hyperparameters mattered, compared with what one without effect would get."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ from analysis.pictures.style import BLACK, BLUE, PALE, VERMILLION, WIDTH, paper
 from analysis.pictures.words import shortened
 
 ROW: Final = 0.27
-"""Inches from one bar to the next."""
+"""Inches between bars."""
 ALPHA: Final = 0.75
 EVERYWHERE: Final = "all branches"
 
@@ -20,7 +20,7 @@ EVERYWHERE: Final = "all branches"
 def importance(table: pd.DataFrame) -> Figure:
     """Bars by branch, the longest first; `table` has `parameter, branch, trials, importance, deviation, chance`.
 
-    The rows of a branch share what they explain among themselves. An importance that is missing is said to be.
+    The rows of a branch divide its explained variance among them. Missing importances are labelled as such.
     """
     groups = [group for _, group in table.groupby(table["branch"].fillna("").astype(str), sort=False)]
     rows = sum(len(group) + 1 for group in groups)
@@ -58,7 +58,7 @@ def _heading(group: pd.DataFrame) -> str:
 
 
 def _draw_bar(axes: Axes, place: float, row: pd.Series) -> None:
-    """A bar with its number behind it; pale where chance alone would do as much."""
+    """Draw a bar with its number; pale if it is no higher than chance."""
     if not np.isfinite(row["importance"]):
         _write(axes, 0, place, "too few trials")
         return
@@ -82,12 +82,12 @@ def _write(axes: Axes, end: float, place: float, text: str) -> None:
 
 
 def _within_zero(row: pd.Series) -> np.ndarray:
-    """The bar's error, cut off where a share would be negative."""
+    """The error bar, cut off at zero."""
     return np.array([[min(row["deviation"], row["importance"])], [row["deviation"]]])
 
 
 def _legend(figure: Figure, axes: Axes) -> None:
     axes.barh([], [], color=BLUE, alpha=ALPHA, label="importance")
     axes.errorbar([], [], xerr=[], color=BLACK, lw=0.9, capsize=2.5, fmt="none", label="± deviation")
-    axes.vlines([], 0, 1, color=VERMILLION, lw=1.8, label="chance: what one that does nothing gets")
+    axes.vlines([], 0, 1, color=VERMILLION, lw=1.8, label="chance: a setting without effect")
     figure.legend(loc="outside lower center", ncols=3)

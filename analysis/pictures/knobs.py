@@ -1,4 +1,4 @@
-"""The hyperparameters that differ between a search's trials, and each trial's value of one as a place on an axis."""
+"""The hyperparameters that vary in a search, and each trial's value of one as a position on an axis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from analysis.ranking.trial import RankedTrial
 
 FEW = 6
-"""A range of so many values is drawn as categories."""
+"""Ranges with at most this many values are drawn as categories."""
 
 
 @dataclass(frozen=True)
 class Knob:
-    """A hyperparameter, drawn along an axis of numbers or of categories (which stand at 0, 1, 2, ...)."""
+    """A hyperparameter drawn along an axis of numbers, or of categories at 0, 1, 2, ..."""
 
     name: str
     categories: tuple[Any, ...]
-    """Empty for numbers."""
+    """Empty for a numeric axis."""
     low: float = 0.0
     high: float = 1.0
     log: bool = False
@@ -43,14 +43,14 @@ class Knob:
         return [plain(category) for category in self.categories]
 
     def place(self, value: Any) -> float:
-        """Where a value stands on the axis; NaN where the axis doesn't have it."""
+        """The position of a value on the axis; NaN if it isn't on it."""
         if not self.categories:
             return float(value)
         shown = plain(value)
         return float(self.labels.index(shown)) if shown in self.labels else np.nan
 
     def places(self, trials: Sequence["RankedTrial"]) -> np.ndarray:
-        """The trials' places `[T]`; NaN for trials whose branch lacks this hyperparameter."""
+        """The trials' positions `[T]`; NaN for trials whose branch lacks this hyperparameter."""
         return np.array(
             [
                 self.place(trial.record.params[self.name]) if self.name in trial.record.params else np.nan
@@ -60,6 +60,6 @@ class Knob:
 
 
 def varying(dimensions: Sequence[Dimension], trials: Sequence["RankedTrial"]) -> list[Knob]:
-    """What differs between trials, in the recipe's order, a branch's own after the choice of the branch."""
+    """The hyperparameters that differ between trials, in recipe order, each branch's own after the choice of branch."""
     knobs = [Knob.of(dimension) for dimension in dimensions]
     return [knob for knob in knobs if len({repr(trial.record.params.get(knob.name)) for trial in trials}) > 1]

@@ -1,4 +1,4 @@
-"""The score that a search went by, as pictures show it."""
+"""The score that a search optimized, as shown in pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from analysis.ranking.trial import RankedTrial
 
 WIDE = 30
-"""The ratio of the largest to the smallest loss from which on their axis is logarithmic."""
+"""Losses are drawn on a logarithmic axis if the largest is more than this many times the smallest."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric and whether more of it is better."""
+    """A metric and whether higher is better."""
 
     name: str
     maximised: bool
@@ -36,43 +36,43 @@ class Metric:
         return f"macro {in_words(self.name)}" if found.averaged and not label else in_words(self.name)
 
     def score(self, trial: "RankedTrial") -> float:
-        """A trial's score; NaN where it diverged or never had one."""
+        """A trial's score; NaN if it diverged or never had one."""
         return trial.score if not trial.diverged and np.isfinite(trial.score) else np.nan
 
     def scores(self, trials: Sequence["RankedTrial"]) -> np.ndarray:
         return np.array([self.score(trial) for trial in trials])
 
     def values(self, trial: "RankedTrial") -> np.ndarray:
-        """The score at each epoch; NaN where it wasn't defined."""
+        """The score at each epoch; NaN if undefined."""
         return np.array([epoch.mean[self.name] for epoch in trial.record.epochs])
 
     def best_so_far(self, scores: np.ndarray) -> np.ndarray:
-        """The best of the scores up to each one; NaN before the first that is defined."""
+        """The best score up to each one; NaN before the first defined one."""
         return np.fmax.accumulate(scores) if self.maximised else np.fmin.accumulate(scores)
 
     def goodness(self, scores: np.ndarray) -> np.ndarray:
-        """Scores from 0 (the worst) to 1 (the best), as the axis has them."""
+        """Scores scaled from 0 (worst) to 1 (best), on the axis's scale."""
         values = np.log(scores) if self.is_wide(scores) else scores
         low, high = np.nanmin(values), np.nanmax(values)
         share = (values - low) / (high - low) if high > low else np.where(np.isnan(values), np.nan, 1.0)
         return share if self.maximised or high == low else 1 - share
 
     def is_wide(self, scores: np.ndarray) -> bool:
-        """Whether scores need a logarithmic axis: losses that span decades."""
+        """Whether the scores need a logarithmic axis, as losses over several decades do."""
         known = scores[np.isfinite(scores)]
         return bool(
             not self.maximised and len(known) and known.min() > 0 and known.max() > WIDE * known.min()
         )
 
     def scale(self, axis: Axis, scores: Any) -> None:
-        """Make an axis one that these scores can be read on."""
+        """Give an axis the scale that suits these scores."""
         known = np.asarray(scores, float)
         if self.is_wide(known):
             logarithmic(axis, np.nanmin(known), np.nanmax(known))
 
 
 def logarithmic(axis: Axis, low: float, high: float) -> None:
-    """Make an axis logarithmic, its numbers in plain letters."""
+    """Make an axis logarithmic, with plain numbers."""
     (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")  # ty: ignore[missing-attribute]
     axis.set_major_locator(LogLocator(subs=(1,) if high >= 100 * low else (1, 2, 5), numticks=6))
     axis.set_minor_locator(NullLocator())

@@ -1,6 +1,6 @@
 """Every trial as one line across all hyperparameters, down to its score.
 
-The axes lie on their sides, one under the other, so that names and categories are read without turning the head.
+The axes are horizontal, one below the other, so that names and categories can be read without turning the head.
 """
 
 from collections.abc import Sequence
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from analysis.ranking.trial import RankedTrial
 
 TOP = 5
-"""So many of the best are drawn bold, over all others."""
+"""How many of the best trials are drawn bold, on top of the others."""
 MOST = 60
-"""More lines than these can't be told apart; of more trials, so many are drawn, evenly over the ranks."""
+"""More lines would be indistinguishable; of more trials, this many are drawn, evenly spaced over the ranks."""
 ROW = 0.52
-"""Inches from one axis to the next."""
+"""Inches between axes."""
 LEFT_OUT = -0.09
-"""Where lines of trials cross the axes of branches that they did not take."""
+"""Where the lines of trials cross the axes of branches that they did not take."""
 STEPS = 8
 CROWD = 30
 SPREAD = 0.22
-"""How far lines spread at a category, as a share of its strip; fewer than a crowd spread less."""
+"""How far lines spread at a category, as a share of its strip; fewer trials spread less."""
 
 
 @paper()
 def parallel(trials: Sequence["RankedTrial"], knobs: Sequence[Knob]) -> Figure:
-    """A line for each trial that has a score: the better, the darker."""
+    """A line for each trial with a score: the better, the darker."""
     metric = Metric.of(trials)
     scored = _evenly([trial for trial in trials if np.isfinite(metric.score(trial))])
     scores = metric.scores(scored)
@@ -66,7 +66,7 @@ def _title(drawn: int, trials: int) -> str:
 
 
 def _evenly(trials: list["RankedTrial"]) -> list["RankedTrial"]:
-    """All trials, or as many as can be drawn: the best ones, and others evenly over the ranks."""
+    """All trials or, if there are too many to draw, the best ones and others evenly spaced over the ranks."""
     if len(trials) <= MOST:
         return trials
     rest = np.linspace(TOP, len(trials) - 1, MOST - TOP).round().astype(int)
@@ -83,14 +83,14 @@ def _places(knob: Knob, trials: Sequence["RankedTrial"], seed: int) -> np.ndarra
 
 
 def _share(knob: Knob, values: np.ndarray) -> np.ndarray:
-    """Numbers as shares of the way along their axis."""
+    """Numbers as positions along their axis, from 0 to 1."""
     if knob.log:
         return np.log(values / knob.low) / np.log(knob.high / knob.low)
     return (values - knob.low) / (knob.high - knob.low)
 
 
 def _ticks(knob: Knob) -> list[tuple[float, str]]:
-    """Places and texts: of all categories, or of round numbers and both ends."""
+    """Positions and texts: all categories, or round numbers within the range."""
     if knob.categories:
         count = len(knob.categories)
         return [
@@ -102,7 +102,7 @@ def _ticks(knob: Knob) -> list[tuple[float, str]]:
 
 
 def _within(numbers: Sequence[float], low: float, high: float) -> np.ndarray:
-    """Those between the ends, which rounding doesn't shift."""
+    """The numbers within the range, with tolerance for rounding."""
     values, slack = np.array(numbers), 1e-9 * (high - low)
     return values[(values >= low - slack) & (values <= high + slack)]
 
@@ -115,12 +115,12 @@ def _round_numbers(knob: Knob) -> Sequence[float]:
 
 
 def _colours() -> ListedColormap:
-    """Steps from pale to dark."""
+    """Colours from pale to dark."""
     return ListedColormap(matplotlib.colormaps["viridis_r"](np.linspace(0.05, 1, STEPS)))
 
 
 def _paler(colours: np.ndarray) -> np.ndarray:
-    """Colours `[N, 4]` halfway to white."""
+    """Colours `[N, 4]`, halfway to white."""
     return 0.5 + 0.5 * colours
 
 
@@ -143,7 +143,7 @@ def _draw_lines(axes: Axes, places: np.ndarray, goodness: np.ndarray) -> None:
 
 
 def _draw_axis(axes: Axes, row: int, name: str, ticks: Sequence[tuple[float, str]]) -> None:
-    """An axis with its name to the left and its texts below, on white so that lines don't cross them."""
+    """Draw an axis with its name to the left and its labels below, on white so that lines don't cross them."""
     axes.plot([0, 1], [row, row], color="0.2", lw=1, zorder=3)
     axes.text(-0.16, row, wrapped(name, 28), ha="right", va="center")
     for place, text in ticks:
@@ -173,7 +173,7 @@ def _draw_left_out(axes: Axes, row: int) -> None:
 
 
 def _draw_scores(axes: Axes, row: int, metric: Metric, scores: np.ndarray) -> None:
-    """The axis of scores, as a strip of the lines' colours, the best to the right."""
+    """Draw the axis of scores as a strip in the lines' colours, the best to the right."""
     low, high = scores.min(), scores.max()
     if low == high:
         _draw_axis(axes, row, metric.words, [(1.0, f"{high:.4f}")])

@@ -1,4 +1,4 @@
-"""Whether predicted probabilities come true: reliability diagrams of out-of-fold predictions."""
+"""Whether predicted probabilities are calibrated: reliability diagrams of out-of-fold predictions."""
 
 from typing import NamedTuple
 
@@ -15,11 +15,11 @@ from ichtune.labels import LABELS
 BINS = 10
 ROOM = 1.08
 MOST = 0.99
-"""The share of slices that a panel reaches to at least."""
+"""The share of slices that a panel covers at least."""
 
 
 class Calibration(NamedTuple):
-    """By bins of equally many slices `[B]`: the mean probability, the share of positives, and how many slices."""
+    """By bins of equally many slices `[B]`: mean probability, share of positives, and number of slices."""
 
     predicted: np.ndarray
     observed: np.ndarray
@@ -27,12 +27,12 @@ class Calibration(NamedTuple):
 
     @property
     def error(self) -> float:
-        """The expected calibration error: the mean distance of a slice's bin from the diagonal."""
+        """The expected calibration error: the bins' mean distance from the diagonal, weighted by slices."""
         return float(np.average(np.abs(self.observed - self.predicted), weights=self.slices))
 
 
 def calibration(probs: np.ndarray, truth: np.ndarray, bins: int = BINS) -> Calibration:
-    """How often what was given a probability was so, by quantiles of the probability; bins without a slice are none."""
+    """The observed share of positives by quantiles of the probability; empty bins are omitted."""
     edges = np.quantile(probs, np.linspace(0, 1, bins + 1))
     places = np.searchsorted(edges[1:-1], probs)
     slices = np.bincount(places, minlength=bins)
@@ -43,9 +43,9 @@ def calibration(probs: np.ndarray, truth: np.ndarray, bins: int = BINS) -> Calib
 
 @paper()
 def reliability(logits: np.ndarray, labels: np.ndarray, name: str) -> Figure:
-    """A panel for each label, as wide as its probabilities reach, with their histogram below.
+    """A panel per label, as wide as its probabilities reach, with their histogram below.
 
-    Logits and labels are `[N, 6]`; slices without a prediction, or of unknown label, are left out.
+    Logits and labels are `[N, 6]`; slices without a prediction or with an unknown label are left out.
     """
     figure = Figure(figsize=(WIDTH, 5.6))
     grid = figure.subplots(5, 3, height_ratios=(3, 1, 0.02, 3, 1), squeeze=False)
@@ -63,7 +63,7 @@ def reliability(logits: np.ndarray, labels: np.ndarray, name: str) -> Figure:
         axes.set_xlabel("predicted probability")
     figure.suptitle(
         f"Reliability of {name}, out of fold: {BINS} bins of equally many slices, with the expected\n"
-        "calibration error (ECE); below, how many slices (the last bar also has those beyond it)",
+        "calibration error (ECE); below, the number of slices (the last bar includes those beyond it)",
         x=0.01,
         ha="left",
     )

@@ -1,4 +1,4 @@
-"""The score against each hyperparameter, one by one."""
+"""The score against each hyperparameter in turn."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.pictures.ends import by_end
+from analysis.pictures.end_looks import by_end
 from analysis.pictures.knobs import Knob
 from analysis.pictures.metric import Metric, logarithmic
 from analysis.pictures.style import BLACK, DENSE, WIDTH, paper
@@ -21,19 +21,20 @@ if TYPE_CHECKING:
     from analysis.ranking.trial import RankedTrial
 
 COLUMNS, HEIGHT = 3, 1.75
-"""Panels a row, and the height of a row in inches."""
+"""Panels per row, and the height of a row in inches."""
 SPREAD = 0.27
-"""How far from the middle of its strip a category's trials lie at most."""
+"""How far a category's trials are spread from the middle of its strip."""
 
 
 @paper()
 def slices(
     trials: Sequence["RankedTrial"], knobs: Sequence[Knob], effects: pd.DataFrame | None = None
 ) -> Figure:
-    """A panel for each hyperparameter, with the trials that have it and a score.
+    """A panel per hyperparameter, with the trials that have it and a score.
 
-    `effects` has the columns `parameter, value, effect, low, high`: the score that a value goes with at an epoch
-    common to all trials, all else being averaged over. A category without one shows the mean of its trials.
+    `effects` has the columns `parameter, value, effect, low, high`: the score that a value is associated with at an
+    epoch common to all trials, averaged over everything else. Categories without an effect show the mean of their
+    trials.
     """
     metric = Metric.of(trials)
     scored = [trial for trial in trials if np.isfinite(metric.score(trial))]
@@ -83,11 +84,11 @@ def _draw_trials(axes: Axes, metric: Metric, knob: Knob, trials: Sequence["Ranke
             linewidths=0.8 if look.marker == "x" else 0,
             rasterized=dense,
         )
-        points.set_in_layout(False)  # they lie within the axes, and to measure them takes long
+        points.set_in_layout(False)  # they are within the axes, and slow to measure
 
 
 def _scale(axes: Axes, knob: Knob, columns: int) -> None:
-    """The hyperparameter's own axis, as wide as its range."""
+    """Scale the hyperparameter's axis to its range."""
     if knob.categories:
         inches = (WIDTH - 1) / columns / len(knob.categories)
         axes.set_xticks(range(len(knob.categories)), strips(knob.labels, inches))
@@ -112,7 +113,7 @@ def _draw_means(axes: Axes, knob: Knob, places: np.ndarray, scores: np.ndarray) 
 
 
 def _draw_effect(axes: Axes, knob: Knob, effect: pd.DataFrame) -> None:
-    """A line with its band; for categories a mark with its bar."""
+    """Draw a line with its band, or for categories a marker with its error bar."""
     places = np.array([knob.place(value) for value in effect["value"]])
     order = np.argsort(places)
     place = places[order]
@@ -128,12 +129,12 @@ def _draw_effect(axes: Axes, knob: Knob, effect: pd.DataFrame) -> None:
 
 
 def _explained(knobs: Sequence[Knob], effects: pd.DataFrame | None) -> dict[str, tuple[Artist, ...]]:
-    """What the legend says of the lines and marks that are there."""
+    """The legend entries of the lines and markers that are drawn."""
     found: dict[str, tuple[Artist, ...]] = {}
-    told = set() if effects is None else set(effects["parameter"]) & {knob.name for knob in knobs}
-    if any(knob.categories and knob.name not in told for knob in knobs):
+    shown = set() if effects is None else set(effects["parameter"]) & {knob.name for knob in knobs}
+    if any(knob.categories and knob.name not in shown for knob in knobs):
         found["mean"] = (Line2D([], [], color=BLACK, lw=1.4),)
-    if told:
+    if shown:
         mark = Line2D([], [], color=BLACK, lw=1.4, marker="D", mfc="white", ms=4)
-        found["effect at an epoch common to all, with its interval"] = (Patch(facecolor="0.82"), mark)
+        found["effect at a common epoch, with its interval"] = (Patch(facecolor="0.82"), mark)
     return found

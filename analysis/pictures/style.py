@@ -1,4 +1,4 @@
-"""How every picture looks, for print and for colour-blind readers, and how it becomes files."""
+"""The style of all pictures, for print and colour-blind readers, and how they are saved."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -13,14 +13,14 @@ from PIL import Image
 from ichtune.files import replacing
 
 WIDTH: Final = 7.0
-"""Inches: a page's text width, at which all fonts have 8 points or more."""
+"""A page's text width in inches, at which all fonts have at least 8 points."""
 DPI: Final = 150
 COLOURS: Final = 128
-"""Of a PNG, which makes it a third as large."""
+"""Colours of a PNG, which make it a third as large as full colour."""
 SVG_DPI: Final = 110
-"""Of what is pixels in an SVG."""
+"""Resolution of the rasterized parts of an SVG."""
 DENSE: Final = 150
-"""Trials from which on their marks become pixels in an SVG, which would be large otherwise."""
+"""With more trials than this, markers are rasterized in an SVG, which would be large otherwise."""
 
 # Okabe and Ito (2008), "Color Universal Design".
 BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -33,7 +33,7 @@ LINES: Final = (
     (GREEN, (0, (5, 1, 1, 1, 1, 1))),
     (PURPLE, ":"),
 )
-"""Colour and dashes of lines that must be told apart, in grey as well."""
+"""Colours and dashes of lines that are distinguishable, in greyscale as well."""
 
 _RC: Final[dict[Any, Any]] = {
     "font.family": "DejaVu Sans",
@@ -61,25 +61,25 @@ _RC: Final[dict[Any, Any]] = {
     "grid.linewidth": 0.6,
     "hatch.linewidth": 0.5,
     "text.parse_math": False,  # a "$" in a name is a "$"
-    "svg.fonttype": "path",  # looks the same wherever it is opened
-    "svg.hashsalt": "ichtune",  # the same picture is the same file
+    "svg.fonttype": "path",  # looks the same everywhere
+    "svg.hashsalt": "ichtune",  # identical pictures give identical files
 }
 
 
 def paper() -> Any:
-    """The look, for as long as a `with` block or a decorated function runs."""
+    """Apply the style to a `with` block or a decorated function."""
     return matplotlib.rc_context(_RC)
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """Write `name`.png and `name`.svg; gives the files. The same figure becomes the same bytes."""
+    """Write `name`.png and `name`.svg; returns the files. The same figure gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     with paper():
         figure.set_dpi(DPI)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
-        figure.set_layout_engine("none")  # it stays as it was laid out, and takes half the time
+        figure.set_layout_engine("none")  # keeps the layout, and takes half the time
         with replacing(png) as file:
             _few_colours(np.asarray(canvas.buffer_rgba())).save(file, "png", dpi=(DPI, DPI))
         figure.set_dpi(SVG_DPI)
@@ -89,7 +89,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def _few_colours(pixels: np.ndarray) -> Image.Image:
-    """The picture with a palette, whose white, as in the corner, is white and not nearly so."""
+    """The picture with a palette in which the background, as in the corner, is pure white."""
     image = Image.fromarray(pixels).convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE)
     palette = np.array(image.getpalette()).reshape(-1, 3)
     palette[np.asarray(image)[0, 0]] = 255

@@ -1,4 +1,4 @@
-"""Short texts for pictures: names that fit, and numbers as people write them."""
+"""Short texts for pictures: names that fit, and readable numbers."""
 
 import re
 from collections.abc import Sequence
@@ -8,23 +8,23 @@ if TYPE_CHECKING:
     from analysis.ranking.trial import RankedTrial
 
 CHARACTER: Final = 0.062
-"""Inches that a character of a name takes at 8 points."""
+"""Width of a character in inches at 8 points."""
 PIECE: Final = r"[^ ._=-]*[ ._=-]|[^ ._=-]+"
-"""What of a name stays on one line."""
+"""A piece of a name that is not broken over lines."""
 
 
 def trial_name(trial: "RankedTrial", most: int = 44) -> str:
-    """A trial's number and what tells it apart: `0023 focal-adam-plateau`."""
+    """A trial's number and its distinguishing words: `0023 focal-adam-plateau`."""
     return shortened(trial.record.folder.name.replace("-", " ", 1), most)
 
 
 def shortened(text: str, most: int) -> str:
-    """The text, cut off with "…" where it has more than `most` characters."""
+    """The text, cut off with "…" if it has more than `most` characters."""
     return text if len(text) <= most else f"{text[: max(most - 1, 1)].rstrip(' -_.=')}…"
 
 
 def wrapped(text: str, width: int, lines: int = 3) -> str:
-    """The text in up to so many lines of `width` characters, broken after spaces, ".", "_", "=" and "-"."""
+    """The text in up to `lines` lines of `width` characters, broken after spaces, ".", "_", "=" and "-"."""
     rows = [""]
     for piece in re.findall(PIECE, text):
         if rows[-1] and len((rows[-1] + piece).rstrip()) > width:
@@ -36,7 +36,7 @@ def wrapped(text: str, width: int, lines: int = 3) -> str:
 
 
 def strips(labels: Sequence[str], inches: float) -> list[str]:
-    """Labels side by side, each in so many inches: wrapped, and by turns a line lower where they are long."""
+    """Labels side by side, each this many inches wide: wrapped, or alternating between two lines if they are long."""
     width = int(inches / CHARACTER)
     if len(labels) < 2 or all(len(label) <= width for label in labels):
         return list(labels)
@@ -46,7 +46,7 @@ def strips(labels: Sequence[str], inches: float) -> list[str]:
 
 
 def number(value: float) -> str:
-    """`0.05`, `300`, `1e-5`: three digits, and powers of ten where it would be long otherwise."""
+    """`0.05`, `300`, `1e-5`: three digits, with powers of ten for long numbers."""
     if value == 0 or 1e-3 <= abs(value) < 1e5:
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
     mantissa, _, exponent = f"{value:.2e}".partition("e")

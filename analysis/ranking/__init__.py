@@ -1,1 +1,1 @@
-"""A run's trials in order, and what their own records say of them."""
+"""A run's trials in order, and what their own records show."""

@@ -1,4 +1,4 @@
-"""How sure a ranking is: errors, ties and ranks by patient, from the predictions that the trials kept."""
+"""How certain a ranking is: errors, ties and rank intervals by patient, from the trials' kept predictions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -28,14 +28,14 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class Certainty:
-    """The statistics of a ranking, each worked out once; the only part of the analysis that knows how."""
+    """The statistics of a ranking, each computed once."""
 
     ranking: Ranking
     truth: Truth
 
     @cached_property
     def measured(self) -> list[int]:
-        """The trials, by place, whose scores can be told from their predictions."""
+        """The places of the trials whose scores can be recomputed from their predictions."""
         if not is_measurable(self.ranking.metric):
             return []
         return [
@@ -46,9 +46,9 @@ class Certainty:
 
     @cached_property
     def scores(self) -> Scores | None:
-        """The scores of the `measured` trials with their errors by patient; None where there is none.
+        """The scores of the `measured` trials with their errors by patient; None if there are none.
 
-        The values are the recorded ones; the kept predictions, of half precision, give their errors.
+        The values are the recorded ones; their errors come from the kept predictions, which have half precision.
         """
         if not self.measured:
             return None
@@ -60,7 +60,7 @@ class Certainty:
         return Measure(self.ranking.metric, self.truth)
 
     def _logits(self) -> Iterator[np.ndarray]:
-        """The predictions of one measured trial after the other, so that only one is in memory."""
+        """Yield the predictions of the measured trials one at a time, to keep only one in memory."""
         for place in self.measured:
             logits = self.ranking.trials[place].logits
             assert logits is not None
@@ -68,11 +68,11 @@ class Certainty:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """How sure the ranking is, a row a trial; nothing in the rows of trials without predictions to tell by.
+        """The certainty of the ranking, one row per trial; empty for trials without predictions.
 
-        `score_low`, `score_high`: the 95 % interval by patient. `difference` to the first trial, with its paired
-        interval `difference_low`, `difference_high`; `p_value` after Holm's correction over all pairs;
-        `tied_with_best`; `rank_low`, `rank_high`: the ranks that the trial may have.
+        `score_low` and `score_high` are the 95 % interval by patient, `difference` the difference to the first trial,
+        with its paired interval `difference_low`, `difference_high`. `p_value` is Holm-corrected over all pairs, and
+        `tied_with_best` follows from it. `rank_low` and `rank_high` are the range of ranks that the trial may have.
         """
         table = pd.DataFrame(index=range(len(self.ranking.trials)), columns=list(COLUMNS), dtype=object)
         if self.scores is not None:
@@ -99,17 +99,17 @@ class Certainty:
 
     @cached_property
     def typical_error(self) -> float:
-        """The median of the scores' standard errors; NaN where there is none."""
+        """The median standard error of the scores; NaN if there are none."""
         return float("nan") if self.scores is None else float(np.median(self.scores.errors))
 
     @cached_property
     def corrected_best(self) -> float | None:
-        """The best score less what choosing the best of so many has added to it; None where nobody can tell."""
+        """The best score, corrected for selecting the best of all trials; None if it can't be computed."""
         return None if self.scores is None else self.scores.corrected_best()
 
     @cached_property
     def carriers(self) -> dict[str, int]:
-        """How many patients carry each label's part of the score; empty for a metric of whole slices."""
+        """How many patients are positive for each label, and so carry its score; empty for whole-slice metrics."""
         if self.scores is None:
             return {}
         return {LABELS[label]: count for label, count in self._measure.carriers.items() if label != EVERY}

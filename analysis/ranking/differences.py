@@ -1,4 +1,4 @@
-"""What one training of a recipe does otherwise than another."""
+"""The differences between two recipes."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ from ichtune.wording import plain
 
 
 class Difference(NamedTuple):
-    """One thing in which a retraining is not the search's training of the same recipe."""
+    """One setting in which a retraining differs from the search's training of the same recipe."""
 
     what: str
     searched: object
@@ -15,7 +15,7 @@ class Difference(NamedTuple):
 
     @property
     def change(self) -> str:
-        """As `0.003 -> 0.0003`."""
+        """The change in words, e.g. `0.003 -> 0.0003`."""
         return f"{_brief(self.searched)} -> {_brief(self.retrained)}"
 
     def __str__(self) -> str:
@@ -23,7 +23,7 @@ class Difference(NamedTuple):
 
 
 def recipe_differences(searched: Recipe, retrained: Recipe) -> list[Difference]:
-    """A difference for each value that is another in the two recipes, or that only one of them has."""
+    """The values in which two recipes differ, or that only one of them has."""
     before, after = flat(searched), flat(retrained)
     keys = dict.fromkeys((*before, *after))
     return [
@@ -32,7 +32,7 @@ def recipe_differences(searched: Recipe, retrained: Recipe) -> list[Difference]:
 
 
 def flat(recipe: Recipe) -> dict[str, Any]:
-    """A recipe's values by dotted key, as plain data."""
+    """A recipe's values as plain data, by dotted key."""
     values: dict[str, Any] = {}
     for section, value in recipe.model_dump(mode="json").items():
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Did the knob act? Trials whose recipes differ in what made no difference, as their own records show it."""
+"""Settings that had no effect, as the trials' own records show."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,12 +10,12 @@ from ichtune.recipe import Constant, Recipe, effective, recipe_hash
 
 
 def idle_knobs(trials: Sequence[RankedTrial]) -> list[str]:
-    """For each trial what of its recipe did nothing, in words; empty where nothing is known against it.
+    """The settings of each trial that had no effect, in words; empty if none are known.
 
-    - The schedule never stepped: the rate that was logged is the same in every epoch of every fold.
-    - Oversampling drew the same mix of classes as a trial that only shuffled.
-    - Another trial has the same recipe but for its seed, under another name or another spelling.
-    - Another recipe trained exactly alike: all its training losses are the same numbers.
+    - The schedule never stepped: the logged learning rate is the same in every epoch of every fold.
+    - Oversampling drew the same mix of classes as plain shuffling.
+    - Another trial has the same recipe except for its seed, under another name or spelling.
+    - Another recipe trained identically: all its training losses are the same numbers.
     """
     recipes = [trial.record.recipe for trial in trials]
     notes = zip(
@@ -80,7 +80,7 @@ def _same_training(trials: Sequence[RankedTrial], recipes: Sequence[Recipe]) -> 
 def _twins(
     trials: Sequence[RankedTrial], keys: Sequence[str], say: Callable[[tuple[int, int], str], str]
 ) -> list[str]:
-    """A note on each trial with the key of one before it (an empty key is nobody's): `say((trial, other), name)`."""
+    """A note for each trial that shares its key with an earlier one: `say((trial, other), name)`; "" never matches."""
     first: dict[str, int] = {}
     notes = []
     for index, key in enumerate(keys):

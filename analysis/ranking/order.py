@@ -1,4 +1,4 @@
-"""The trials of a search in the order of their scores, from what its run's folder holds."""
+"""The trials of a search ordered by score, read from its run's folder."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from ichtune.wording import not_one_of
 
 @dataclass(frozen=True)
 class Ranking:
-    """The trials of a run, or of several over one store, best first; each with the numbers of the epoch it kept."""
+    """The trials of one run, or of several on one store, best first, with the numbers of their kept epoch."""
 
     runs: tuple[RunFolder, ...]
     metric: str
     trials: list[RankedTrial]
-    """Every trial that finished an epoch, best first; undefined scores after those, diverged ones last."""
+    """Every trial that finished an epoch, best first; then undefined scores, and diverged trials last."""
 
     @classmethod
     def of(
@@ -36,32 +36,32 @@ class Ranking:
         compare: RunFolder | str | Path | None = None,
         data: Path | None = None,
     ) -> "Ranking":
-        """The ranking of a run by a recorded metric, by default the one that it searched for.
+        """Rank a run by a recorded metric, by default the one that it optimized.
 
-        `label` ranks by the metric of that label alone; `compare` puts the trials of a second run beside them. `data`
-        is where their store is now, if it was moved.
+        `label` ranks by that label's metric only, `compare` adds the trials of a second run, and `data` is the store's
+        new location if it was moved.
 
         Raises:
             InputError: there is no run, none of its trials finished an epoch, the metric was not recorded, or the
-                second run was scored on another store or other folds.
+                second run used another store or other folds.
         """
         runs = tuple(_opened(place, data) for place in (run, compare) if place is not None)
         for other in runs[1:]:
             if other.path == runs[0].path:
-                raise InputError(f"--compare: {other} is the same run; name another one over the same store")
+                raise InputError(f"--compare: {other} is the same run; name another one on the same store")
             _refuse_other_data(runs[0], other)
-        asked_metric = metric or runs[0].request.space.metric
-        ranked_by = f"{asked_metric}_{label}" if label else asked_metric
+        wanted = metric or runs[0].request.space.metric
+        ranked_by = f"{wanted}_{label}" if label else wanted
         found = [trial for folder in runs for trial in _trials(folder, ranked_by)]
         for folder in runs:
             if not any(trial.run is folder for trial in found):
                 raise InputError(f"{folder.path}: no trial finished an epoch, so there is nothing to rank")
-        _check_metric(found[0], asked_metric, label)
+        _check_metric(found[0], wanted, label)
         return cls(runs, ranked_by, sorted(found, key=lambda trial: trial.order))
 
     @property
     def run(self) -> RunFolder:
-        """The run, or the first of those compared: what is written goes into its folder."""
+        """The run, or the first of those compared, whose folder gets the output."""
         return self.runs[0]
 
     @property
@@ -76,7 +76,7 @@ class Ranking:
 
     @property
     def folder(self) -> Path:
-        """Where tables go: the run's results, or below them where the ranking is by another metric than the search."""
+        """Where tables are written: the run's results, or a subfolder of them for another metric than the search's."""
         own = self.metric == self.run.request.space.metric
         return self.run.results if own else self.run.results / self.metric
 
@@ -90,7 +90,7 @@ class Ranking:
 
     @property
     def usable(self) -> bool:
-        """Whether any trial ended sound with a score; if not, there is no best one."""
+        """Whether any trial ended with a score and without diverging; if not, there is no best one."""
         return any(not trial.diverged and np.isfinite(trial.score) for trial in self.trials)
 
     @cached_property
@@ -114,8 +114,8 @@ def _refuse_other_data(run: RunFolder, other: RunFolder) -> None:
         ours, theirs = getattr(run.request, name), getattr(other.request, name)
         if ours != theirs:
             raise InputError(
-                f"--compare: {other} was scored on another {what} than {run} ({theirs}, not {ours}), so their scores "
-                "can't stand in one table; search on the same store and folds"
+                f"--compare: {other} used another {what} than {run} ({theirs}, not {ours}), so their scores are not "
+                "comparable; search on the same store and folds"
             )
 
 
@@ -130,5 +130,5 @@ def _check_metric(trial: RankedTrial, metric: str, label: str | None) -> None:
     if f"{metric}_{label}" not in recorded:
         by_label = [name for name in recorded if f"{name}_{label}" in recorded]
         raise InputError(
-            f"--label: {metric} is not recorded by label, {' and '.join(by_label)} are; add --metric"
+            f"--label: {metric} is not recorded by label, but {' and '.join(by_label)} are; add --metric"
         )

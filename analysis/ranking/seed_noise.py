@@ -1,4 +1,4 @@
-"""How much of a difference between two trials is the seed's doing, from what was trained again with other seeds."""
+"""How much two trials may differ by random seed alone, from reruns with other seeds."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,18 +17,18 @@ FILE = "seeds.jsonl"
 
 @dataclass(frozen=True)
 class SeedNoise:
-    """What trials of a run scored when they were trained again with other seeds, as its folder holds it."""
+    """The scores of a run's trials retrained with other random seeds, as kept in its folder."""
 
     run: RunFolder
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
-        """Of each training `trial`, `seed`, and the `mean` metrics of its best epoch; those that diverged too."""
+        """One record per training, diverged ones included: `trial`, `seed`, and the best epoch's `mean` metrics."""
         file = self.run.path / FILE
         return read_json_lines(file) if file.is_file() else []
 
     def table(self, metric: str) -> pd.DataFrame:
-        """A row a trial by its name: `seeds`, `seed_mean` and `seed_std` of the metric."""
+        """One row per trial name: `seeds`, `seed_mean` and `seed_std` of the metric."""
         frame = pd.DataFrame(
             [(r["trial"], r["mean"][metric]) for r in self.records], columns=["trial", "score"]
         )
@@ -36,10 +36,10 @@ class SeedNoise:
         return pd.DataFrame({"seeds": scores.count(), "seed_mean": scores.mean(), "seed_std": scores.std()})
 
     def floor(self, metric: str) -> float:
-        """The difference that two trainings of one recipe with different seeds stay below 95 times in 100.
+        """The difference between two trainings of one recipe that random seeds alone exceed only 5 times in 100.
 
-        From the deviations pooled over the recipes, by Student's t. All recipes are trained with the same seeds, whose
-        luck they share: degrees of freedom are the seeds, less one. NaN where no recipe has two seeds.
+        Computed from the pooled deviation over recipes with Student's t. All recipes share the same seeds, so the
+        degrees of freedom are the number of seeds minus one. NaN if no recipe has two seeds.
         """
         known = self.table(metric).dropna()
         if known.empty:

@@ -1,4 +1,4 @@
-"""The best recipes trained again with other seeds."""
+"""Retraining the best recipes with other random seeds."""
 
 import json
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ from ichtune.training.session import TrainingSession
 
 
 def rerun(ranking: Ranking, top: int, seeds: int, report: Report = lambda *_: None) -> SeedNoise:
-    """Train the best `top` recipes with `seeds` other seeds each, for as many epochs as the search gave them.
+    """Train the best `top` recipes with `seeds` other seeds each, for as many epochs as in the search.
 
-    What was trained before is kept, also when this is interrupted. The feature bank is the search's own, so its
-    augmented views are the same for all seeds. `report` is called with the trainings that are done.
+    Finished trainings are kept, even if this is interrupted, and not repeated. The search's own feature bank is used,
+    so all seeds see the same augmented views. `report` receives the number of finished trainings.
 
     Raises:
-        InputError: the store is gone or another one, or another process trains other seeds of this run.
+        InputError: the store is gone or another one, or another process is running other seeds of this run.
     """
     ranking.run.refuse_while_searching("--seeds")
     with ranking.run.claimed("other seeds"):

@@ -1,4 +1,4 @@
-"""A trial as a ranking sees it: the numbers of the one epoch that the search kept."""
+"""A trial as a ranking sees it: the metrics of the epoch that the search kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class RankedTrial:
     run: RunFolder
     record: TrialRecord
     metric: str
-    """What it is ranked by."""
+    """The metric that it is ranked by."""
     searched: str
-    """The metric that the search went by, which chose the epoch that was kept."""
+    """The metric that the search optimized, which chose the epoch to keep."""
     ended: TrialEnd
 
     @cached_property
@@ -33,17 +33,17 @@ class RankedTrial:
 
     @cached_property
     def short_name(self) -> str:
-        """The name of its point, or else its number."""
+        """The name of its point, or its number."""
         return self.record.point or f"{self.record.number:04d}"
 
     @cached_property
     def best_epoch(self) -> EpochRecord:
-        """The epoch that the search kept, its best; the first where the score never was defined."""
+        """The epoch that the search kept, its best; the first if the score was never defined."""
         return self.record.best_epoch(self.searched)
 
     @cached_property
     def score(self) -> float:
-        """The metric's mean over folds; NaN where it never was defined, or only when the training had diverged."""
+        """The metric's mean over folds; NaN if it was never defined before the training diverged."""
         return np.nan if self.best_epoch.diverged else self.best_epoch.mean[self.metric]
 
     @cached_property
@@ -52,7 +52,7 @@ class RankedTrial:
 
     @property
     def order(self) -> tuple[bool, bool, float]:
-        """What a ranking sorts by: sound trials first, then defined scores, then better ones."""
+        """The sort key of a ranking: sound trials first, then defined scores, then better ones."""
         undefined = bool(np.isnan(self.score))
         return self.diverged, undefined, 0.0 if undefined else -self.score if self.maximised else self.score
 
@@ -62,10 +62,10 @@ class RankedTrial:
 
     @property
     def logits(self) -> np.ndarray | None:
-        """Out-of-fold logits of that epoch, float16 `[N, 6]` on disk; None where there are none that are finite.
+        """The out-of-fold logits of that epoch, float16 `[N, 6]` on disk; None if none are kept or they are not finite.
 
         Raises:
-            InputError: the file is damaged, or holds something else.
+            InputError: the file is damaged, or has other contents.
         """
         file = self.record.folder / "out_of_fold.npy"
         if self.diverged or not file.is_file():
@@ -82,24 +82,24 @@ class RankedTrial:
 
 
 def varying_parameters(params: list[dict[str, Any]]) -> list[str]:
-    """The names of parameters that differ between trials, or that some trials have and others don't."""
+    """The names of parameters that differ between trials, or that only some trials have."""
     names = list(dict.fromkeys(name for trial in params for name in trial))
     return [name for name in names if len({repr(trial.get(name)) for trial in params}) > 1]
 
 
 def recipe_texts(trials: Sequence[RankedTrial], varying: list[str]) -> list[str]:
-    """`recipe_text` of each trial."""
+    """The `recipe_text` of each trial."""
     return [recipe_text(trial, varying) for trial in trials]
 
 
 def recipe_text(trial: RankedTrial, varying: list[str]) -> str:
-    """What varies, as this trial had it: `dropout 0.12, focal, alpha 0.5, adam, lr 0.0031`."""
+    """The trial's values of the varying parameters: `dropout 0.12, focal, alpha 0.5, adam, lr 0.0031`."""
     params = trial.record.params
     return ", ".join(_short(name, params[name]) for name in varying if name in params)
 
 
 def _short(name: str, value: Any) -> str:
-    """A parameter without what its branch says already: `lr 0.0031`; a choice by its value alone."""
+    """A parameter without the name of its branch: `lr 0.0031`; a choice by its value only."""
     if isinstance(value, str):
         return value
     digits = f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,1 +1,1 @@
-"""The report of a search: one HTML file with everything in it, for a doctor, a referee and an engineer."""
+"""The report of a search: one self-contained HTML file, for a doctor, a referee and an engineer."""

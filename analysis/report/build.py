@@ -1,4 +1,4 @@
-"""Puts a report together: everything that is told, one template, its style and its scripts in one file."""
+"""Assembles a report: one template, its data, its style and its scripts in one file."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ from analysis.report.dataset import Dataset
 from analysis.report.figures import figures
 from analysis.report.grids import Cell, Grid
 from analysis.report.retrained import RetrainedModel, retrained_models
-from analysis.report.searching import date, endings, searched_when, settings_of, space_text
+from analysis.report.search_facts import date, endings, searched_when, settings_of, space_text
 from analysis.report.summary import Summary
 from analysis.results import RankedResults
 from ichtune.files import replacing
@@ -26,11 +26,11 @@ from ichtune.space import Space
 HERE: Final = Path(__file__).parent
 FILE: Final = "report.html"
 MOST_TRIALS: Final = 2000
-"""Trials that a page shows; the tables in the run's results have all."""
+"""The most trials that a page shows; the tables in the run's results have all."""
 
 
 def write_report(findings: Findings, pictures: Sequence[Path]) -> Path:
-    """Write `RUN/report.html`, which needs nothing but itself; gives the file. `pictures` are PNGs."""
+    """Write the self-contained `RUN/report.html` with these PNG pictures; returns the file."""
     file = findings.results.run.path / FILE
     with replacing(file) as beside:
         beside.write_text(report_page(findings, pictures), encoding="utf-8")
@@ -38,7 +38,7 @@ def write_report(findings: Findings, pictures: Sequence[Path]) -> Path:
 
 
 def report_page(findings: Findings, pictures: Sequence[Path]) -> str:
-    """The HTML of the report."""
+    """The report as HTML."""
     results, run = findings.results, findings.results.run
     space, (models, damaged) = run.request.space, retrained_models(run)
     style, scripts = _inline("report.css"), [_inline("tables.js"), _inline("parallel.js")]
@@ -82,7 +82,7 @@ def _inline(name: str) -> str:
 
 
 def _policy(styles: list[str], scripts: list[str]) -> str:
-    """What the page may load and run: nothing from anywhere, and of scripts and styles these alone."""
+    """What the page may load and run: nothing from elsewhere, and only these scripts and styles."""
     return (
         f"default-src 'none'; img-src data:; style-src {_hashes(styles)}; script-src {_hashes(scripts)}; "
         "base-uri 'none'; form-action 'none'"
@@ -95,9 +95,9 @@ def _hashes(texts: list[str]) -> str:
 
 
 def _tables(findings: Findings) -> dict[str, Grid]:
-    """Every table by its name; the ranking, alone or compared, is `ranked`."""
+    """Every table by its name; the ranking, with or without a second run, is `ranked`."""
     results = findings.results
-    # The population stands in the report's section on the data, and remarks beside what they are about.
+    # The population is in the report's section on data, and remarks are next to what they are about.
     known = {*results.cohort.notes, *findings.remarks}
     grids = {table.name: Grid.of(table, _values(results), known) for table in findings.tables}
     ranked = grids.get("ranked") or grids.pop("compared")
@@ -105,7 +105,7 @@ def _tables(findings: Findings) -> dict[str, Grid]:
 
 
 def _values(results: RankedResults) -> dict[str, str]:
-    """What the ranking's columns sort by that are called otherwise than their numbers."""
+    """The numeric columns behind those columns of the ranking that have another name."""
     return {
         results.metric.replace("_", " "): "score",
         "95 %": "score_low",
@@ -121,7 +121,7 @@ def _values(results: RankedResults) -> dict[str, str]:
 
 
 def _coordinates(results: RankedResults, space: Space) -> dict[str, Any]:
-    """The data of the parallel coordinates, and the table below them with a row a trial."""
+    """The data of the parallel coordinates, and the table below them with one row per trial."""
     varying = [dimension for dimension in space.dimensions if dimension.name in results.varying]
     data = parallel(results.ranking, varying, decimals=results.digits.score, most=MOST_TRIALS)
     columns = ["rank", "trial", data["axes"][-1]["name"], *(axis["name"] for axis in data["axes"][:-1])]
@@ -137,7 +137,7 @@ def _coordinates(results: RankedResults, space: Space) -> dict[str, Any]:
                 *(_cell(text, value) for text, value in zip(shown["texts"][:-1], values, strict=True)),
             ]
         )
-    caption = "Trials and what varies in them; a dash where a recipe does not have the setting"
+    caption = "Trials and their varying settings; a dash means that the recipe does not have the setting"
     return {"parallel": data if varying else None, "trials": Grid(caption, columns, rows, [], [])}
 
 
@@ -152,11 +152,11 @@ def _repeating(results: RankedResults, space: Space, models: list[RetrainedModel
     looked = bool(results.held_out.looks)
     return {
         "commands": {
-            "the store, from its source": repeat.prepare_command(store.info, store.path.name),
-            "the search": repeat.search_command(run, store.path.name, preset or f"{run.name}.yaml"),
-            **{f"the model {model.label}": repeat.retrain_command(run, model) for model in models},
-            "the tables": repeat.rank_command(run, test=looked),
-            "this report": repeat.report_command(run),
+            "prepare the store": repeat.prepare_command(store.info, store.path.name),
+            "search": repeat.search_command(run, store.path.name, preset or f"{run.name}.yaml"),
+            **{f"retrain the model {model.label}": repeat.retrain_command(run, model) for model in models},
+            "rank": repeat.rank_command(run, test=looked),
+            "write this report": repeat.report_command(run),
         },
         "retrain_best": repeat.retrain_best_command(run),
         "space_yaml": None if preset else space.to_yaml().strip(),

@@ -1,10 +1,10 @@
-"""What each picture of a search shows, for a reader who has not seen one before."""
+"""What each picture of a search shows, for readers who have never seen one."""
 
 from typing import Final, NamedTuple
 
 
 class Caption(NamedTuple):
-    """A picture's title and what to see in it."""
+    """A picture's title, and how to read it."""
 
     title: str
     text: str
@@ -13,46 +13,46 @@ class Caption(NamedTuple):
 CAPTIONS: Final = {
     "progress": Caption(
         "Progress",
-        "Every trial's score in the order of the search, by how the trial ended, with the best so far.",
+        "Every trial's score in search order, marked by how the trial ended, with the best score so far.",
     ),
     "saved": Caption(
-        "Epochs spared",
-        "The epochs that each trial trained, most first; hatched those that it was spared by ending early.",
+        "Epochs saved",
+        "The epochs that each trial trained, most first; hatched are those that it saved by ending early.",
     ),
     "importance": Caption(
         "Importance",
-        "How much of the score's variance each setting decides within its branch, with the deviation over forests. A "
-        "bar that does not reach beyond its mark of chance says nothing.",
+        "How much of the score's variance each setting explains within its branch, with the deviation over forests. A "
+        "bar that does not reach beyond its chance mark means nothing.",
     ),
     "curves": Caption(
         "Learning curves",
-        "The score after each epoch: the best trials, over all others in grey. Dotted lines mark where "
-        "trials that lag behind are stopped.",
+        "The score after each epoch: the best trials on top of all others in grey. Dotted lines mark where "
+        "ASHA stops trials that lag behind.",
     ),
     "slices": Caption(
-        "Each setting by itself",
-        "The scores of all trials against each setting, and what its values go with when all else is averaged over.",
+        "Setting by setting",
+        "The scores of all trials against each setting, and the effect of its values averaged over everything else.",
     ),
     "parallel": Caption(
-        "All trials", "A line is a trial, across all settings down to its score; the better, the darker."
+        "All trials", "Each line is a trial, across all settings down to its score; the better, the darker."
     ),
     "folds": Caption(
         "Folds",
-        "The best trials on each fold, with the mean and its 95 % interval. Where all move alike from fold to fold, "
-        "the folds differ, not the recipes.",
+        "The best trials on each fold, with the mean and its 95 % interval. If all trials move alike from fold to "
+        "fold, the folds differ, not the recipes.",
     ),
     "labels": Caption(
         "Labels",
-        "The AUC of each label with its 95 % interval by patient, and how many patients show the label.",
+        "The AUC of each label with its 95 % interval by patient, and how many patients are positive for it.",
     ),
     "reliability": Caption(
         "Reliability",
-        "How often a label was there, against the probability that was predicted for it, out of fold. On the diagonal "
-        "probabilities come true; the bars below count slices.",
+        "How often a label was present, against its predicted probability, out of fold. On the diagonal, "
+        "probabilities are well calibrated; the bars below count slices.",
     ),
 }
 
 
 def caption_of(name: str) -> Caption:
-    """The caption of a picture by the name of its file, which stands in for one that has none."""
+    """The caption of a picture by its file name, from which an unknown picture takes its title."""
     return CAPTIONS.get(name, Caption(name.replace("_", " ").capitalize(), ""))

@@ -1,4 +1,4 @@
-"""Parallel coordinates: an axis a hyperparameter and one of scores, with every trial's place on each from 0 to 1."""
+"""Parallel coordinates: an axis per hyperparameter and one for the score, with each trial's place from 0 to 1."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,9 +16,9 @@ from ichtune.space.distributions import Range
 from ichtune.wording import plain
 
 FEW = 6
-"""A range of at most so many steps is drawn as categories."""
+"""Ranges with at most this many steps are drawn as categories."""
 DECADES = 30
-"""The ratio of the highest to the lowest number from which on an axis is logarithmic."""
+"""An axis is logarithmic if its highest number is more than this many times the lowest."""
 
 
 def parallel(
@@ -26,8 +26,8 @@ def parallel(
 ) -> dict[str, Any]:
     """Plain data for the page's script: `axes` with their `ticks`, and `trials` with their `places` and `texts`.
 
-    A place is None where the trial does not have the hyperparameter, or no score. The last axis is the score, the
-    better the higher.
+    A place is None if the trial lacks the hyperparameter, or a score. The last axis is the score, with better ones
+    higher.
     """
     trials = ranking.trials[:most]
     axes = [
@@ -50,12 +50,12 @@ def parallel(
 
 
 def number_text(value: float | None) -> str:
-    """Three digits, as a person writes them: `0.05`, `1e-5`."""
+    """Three significant digits: `0.05`, `1e-5`."""
     return ABSENT if value is None else plain(float(f"{value:.3g}"))
 
 
 def _value(params: Mapping[str, Any], name: str) -> Any:
-    """A trial's value; None where it has none, so a null that was chosen is a word."""
+    """A trial's value; None if it has none, whereas a chosen null is a word."""
     return params[name] if params.get(name) is not None else plain(None) if name in params else None
 
 
@@ -82,7 +82,7 @@ def _scores(ranking: Ranking, scores: list[float | None], decimals: int) -> dict
 
 
 def _categories(order: list[str], values: list[Any]) -> dict[str, Any]:
-    """At even distances, with half of one above the last and below the first."""
+    """Evenly spaced places, with half a space at both ends."""
     places = {text: (index + 0.5) / len(order) for index, text in enumerate(order)}
     texts = [ABSENT if value is None else plain(value) for value in values]
     return {

@@ -1,4 +1,4 @@
-"""The data that a search was made on: its splits, how often each label stands in them, and what the audit found."""
+"""The data that a search used: its splits, the prevalence of each label, and the findings of the audit."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from ichtune.labels import LABELS
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a report says of a store."""
+    """A store as shown in a report."""
 
     facts: dict[str, str]
     splits: Grid
@@ -35,17 +35,17 @@ def _facts(store: SliceStore) -> dict[str, str]:
         "store": store.path.name,
         "source format": info.format,
         "slices": f"{info.slices:,} of {info.patients:,} patients",
-        "rejected": f"{info.rejected:,} (rejected.csv in the store gives each reason)"
+        "rejected": f"{info.rejected:,} (see rejected.csv in the store for the reasons)"
         if info.rejected
         else "none",
         "stored size": f"{info.size} × {info.size} pixels",
         "window of the source": window,
-        "test set": f"{info.test_fraction:.0%} of the slices asked for, whole patients"
+        "test set": f"{info.test_fraction:.0%} of the slices requested, by whole patients"
         if info.test_fraction
         else "none",
         "folds": f"{info.folds}, by patient, stratified on the labels",
-        "seed of the splits": str(info.seed),
-        "patients": "told apart" if info.patients_known else "not all named in the source",
+        "random seed of the splits": str(info.seed),
+        "patients": "identified" if info.patients_known else "not all identified in the source",
         "identifiers": "replaced by salted hashes" if info.hashed_ids else "as in the source",
         "fingerprint": store.fingerprint,
     }
@@ -61,8 +61,8 @@ def _splits(parts: pd.DataFrame) -> Grid:
         for part, row in parts.iterrows()
     ]
     note = (
-        "Of each label: its prevalence, the share of positive slices among those where it is known, and in brackets "
-        "the positive slices and in how many patients they are."
+        "For each label: its prevalence, i.e. the share of positives among slices where it is known, and in "
+        "parentheses the number of positive slices and of patients with one."
     )
     return Grid("Splits and prevalence", ["part", "patients", "slices", *LABELS], rows, [], [note])
 

@@ -1,4 +1,4 @@
-"""Pictures inside a page: each as a data URI, the smaller of its PNG and its SVG, and all within a limit."""
+"""Pictures in a page: each as a data URI, from the smaller of its PNG and SVG, within a size limit."""
 
 import base64
 import io
@@ -12,14 +12,14 @@ from PIL import Image
 from analysis.report.captions import caption_of
 
 ROOM: Final = 3_500_000
-"""Bytes for all pictures of a page; as text they take a third more."""
+"""Bytes for all pictures of a page; base64 adds a third."""
 SMALLEST: Final = 400
-"""Pixels of width below which nothing is recognised any more."""
+"""Width in pixels below which a picture is no longer legible."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture as a page holds it."""
+    """A picture as embedded in a page."""
 
     name: str
     title: str
@@ -29,13 +29,13 @@ class Figure:
 
 
 def figures(pictures: Sequence[Path]) -> list[Figure]:
-    """The pictures (PNG files) for a page, made coarser where they would take more than their part of the room."""
+    """The pictures (PNG files) for a page, at lower resolution if they would exceed their share of the room."""
     room = ROOM // max(len(pictures), 1)
     return [Figure(png.stem, *caption_of(png.stem), _embedded(png, room)) for png in pictures]
 
 
 def _embedded(png: Path, room: int) -> str:
-    """A data URI of the PNG, or of the SVG beside it where that is smaller."""
+    """A data URI of the PNG, or of the SVG beside it if that is smaller."""
     svg = png.with_suffix(".svg")
     if svg.is_file() and svg.stat().st_size < min(png.stat().st_size, room):
         return _data_uri("image/svg+xml", svg.read_bytes())
@@ -44,7 +44,7 @@ def _embedded(png: Path, room: int) -> str:
 
 
 def _coarser(png: Path, room: int) -> bytes:
-    """The picture in 256 colours, and smaller by a quarter until it fits."""
+    """The picture in 256 colours, shrunk by a quarter until it fits."""
     with Image.open(png) as opened:
         image = opened.convert("RGB")
     while True:

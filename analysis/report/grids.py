@@ -1,4 +1,4 @@
-"""Tables as a page shows them: texts to read, and behind each the full value that it sorts by."""
+"""Tables for a page: texts to read, each with the full value that it sorts by."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from analysis.tables.table import Table
 from analysis.tables.writers import WIDE
 
 ABSENT = "–"
-"""What stands where there can't be a value."""
+"""Shown if there can't be a value."""
 
 
 class Cell(NamedTuple):
-    """What stands in a table's place, and the number behind it; empty where there is none."""
+    """A cell's text, and the number behind it; empty if there is none."""
 
     text: str
     value: str = ""
@@ -25,7 +25,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of cells: rows that can be sorted, and those that stay below them."""
+    """A table of cells: sortable rows, and rows that stay below them."""
 
     caption: str
     heads: list[str]
@@ -35,10 +35,10 @@ class Grid:
 
     @classmethod
     def of(cls, table: Table, values: Mapping[str, str] | None = None, known: Collection[str] = ()) -> "Grid":
-        """A table's texts with its numbers behind them.
+        """A table's texts with the numbers behind them.
 
-        `values` names the column of numbers behind a column of texts where their names differ; notes that are `known`
-        to the reader already are left out.
+        `values` maps a text column to its numeric column if their names differ; notes that are already `known` to the
+        reader are left out.
         """
         behind = {head: (values or {}).get(head, head.replace(" ", "_")) for head in table.human.columns}
         cells = _cells(table.human, table.whole, behind)
@@ -48,13 +48,13 @@ class Grid:
 
     @classmethod
     def plain(cls, caption: str, frame: pd.DataFrame, notes: Collection[str] = ()) -> "Grid":
-        """A grid of a frame alone."""
+        """A grid of a data frame without a table around it."""
         same = {name: name for name in frame.columns}
         return cls(caption, _heads(frame), _cells(rounded(frame), frame, same), [], list(notes))
 
     @cached_property
     def numeric(self) -> list[bool]:
-        """Which columns are numbers, to be set flush right."""
+        """Which columns are numeric, and so right-aligned."""
         rows = [*self.rows, *self.below]
         return [
             any(row[place].value for row in rows)
@@ -85,7 +85,7 @@ def _cells(texts: pd.DataFrame, whole: pd.DataFrame, behind: Mapping[str, str]) 
 
 
 def _sortable(value: Any) -> str:
-    """A number in full precision; nothing for texts and for what is missing."""
+    """A number in full precision; empty for texts and missing values."""
     if isinstance(value, bool | np.bool_):
         return str(int(value))
     number = isinstance(value, int | float | np.number) and not np.isnan(value)

@@ -1,4 +1,4 @@
-"""How to do all of it again: the commands with their settings, and the versions that it was done with."""
+"""How to reproduce a run: the commands with their settings, and the versions used."""
 
 import json
 import platform
@@ -26,9 +26,9 @@ from ichtune.yaml_text import write_yaml
 
 
 def prepare_command(info: StoreInfo, store: str) -> str:
-    """The command that makes such a store of its source."""
+    """The command that makes this store from its source."""
     all_test = info.folds == 0
-    asked = {
+    values = {
         "format": info.format,
         "size": info.size,
         "window": "/".join(f"{edge:g}" for edge in info.window) if info.window else None,
@@ -36,19 +36,19 @@ def prepare_command(info: StoreInfo, store: str) -> str:
         **({} if all_test else {"test_fraction": round(info.test_fraction, 6), "folds": info.folds}),
     }
     switches = {"--all-test": all_test, "--hash-ids": info.hashed_ids}
-    given = [flag for flag, on in switches.items() if on]
-    return _command("ichtune", "prepare", "SOURCE", store, *_flags(PrepareOptions, asked), *given)
+    switches_on = [flag for flag, on in switches.items() if on]
+    return _command("ichtune", "prepare", "SOURCE", store, *_flags(PrepareOptions, values), *switches_on)
 
 
 def search_command(run: RunFolder, store: str, space: str) -> str:
-    """The command that searches alike; `space` is the name of a preset or a file."""
+    """The command that repeats the search; `space` is a preset or a file."""
     settings = {**run.request.settings.as_dict(), "runs": None, "name": run.name}
     flags = _flags(SearchSettings, settings, always=("trials", "seed"))
     return _command("ichtune", "search", "--data", store, "--space", space, *flags)
 
 
 def preset_of(space: Space) -> str | None:
-    """The name of the preset that the space is; None where it was changed or is somebody's own."""
+    """The name of the preset that the space equals; None if it is changed or the user's own."""
     try:
         return space.name if Space.load(space.name) == space else None
     except InputError:
@@ -56,12 +56,12 @@ def preset_of(space: Space) -> str | None:
 
 
 def retrain_command(run: RunFolder, model: RetrainedModel) -> str:
-    """The command that retrains alike, from what differs between the model's recipe and the trial's."""
+    """The command that repeats a retraining, from what differs between the model's recipe and the trial's."""
     origin = model.about.origin
     record = TrialRecord.read(run.trial(origin.trial).path)
     assert record, "a retrained trial has finished an epoch"
     before, after = record.recipe, model.about.recipe
-    asked: dict[str, Any] = {
+    values: dict[str, Any] = {
         "rank": origin.rank,
         "train": after.model.train,
         "head": origin.head,
@@ -72,14 +72,14 @@ def retrain_command(run: RunFolder, model: RetrainedModel) -> str:
     if model.metrics["metric"] != run.request.space.metric:
         changed["metric"] = model.metrics["metric"]
     names = {option.recipe_key: option.name for option in options_of(RetrainOptions) if option.recipe_key}
-    asked |= {names[key]: value for key, value in changed.items() if key in names}
+    values |= {names[key]: value for key, value in changed.items() if key in names}
     sets = [f"--set={key}={_yaml(value)}" for key, value in changed.items() if key not in names]
-    flags = _flags(RetrainOptions, asked, always=asked)
+    flags = _flags(RetrainOptions, values, always=values)
     return _command("ichtune", "retrain", f"runs/{run.name}", *flags, *sets)
 
 
 def rank_command(run: RunFolder, *, test: bool) -> str:
-    """The command that makes the tables, with the other seeds that were trained and, where it was, the test set."""
+    """The command that writes the tables, with the other seeds and the test set if they were used."""
     again = Counter(record["trial"] for record in SeedNoise(run).records)
     seeds = ["--top", str(len(again)), "--seeds", str(max(again.values()))] if again else []
     return _command("ichtune", "rank", f"runs/{run.name}", *seeds, *(["--test"] if test else []))
@@ -94,7 +94,7 @@ def report_command(run: RunFolder) -> str:
 
 
 def _changed(before: Recipe, after: Recipe) -> dict[str, Any]:
-    """Settings by key; a section that became another kind, as another loss, is set as a whole."""
+    """Changed settings by key; a section that became another kind, e.g. another loss, is set as a whole."""
     old, new = flat(before), flat(after)
     keys = [key for key in new if key != "model.train" and old.get(key) != new[key]]
     sections = {key.partition(".")[0] for key in keys if key.endswith(".name")}
@@ -103,7 +103,7 @@ def _changed(before: Recipe, after: Recipe) -> dict[str, Any]:
 
 
 def versions_of(run: RunFolder) -> dict[str, dict[str, str]]:
-    """The versions that searched, and those that wrote the report, by name."""
+    """The versions that the search and the report used, by name."""
     searched = run.request.versions
     here = {name: version(name) for name in searched}
     return {
@@ -117,12 +117,12 @@ def versions_of(run: RunFolder) -> dict[str, dict[str, str]]:
 
 
 def search_yaml(run: RunFolder) -> str:
-    """All that was asked, with the store by its name alone."""
+    """The stored request, with only the name of the store's folder."""
     return write_yaml(run.request.as_dict() | {"data": run.request.data.name}).strip()
 
 
 def _flags(settings: type, values: Mapping[str, Any], always: Collection[str] = ()) -> list[str]:
-    """The flags of the values that are not the options' defaults, and of those that are `always` named."""
+    """The flags of all values that differ from the defaults, and of those that are `always` given."""
     return [
         part
         for option in options_of(settings)

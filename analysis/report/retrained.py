@@ -1,4 +1,4 @@
-"""The models that were retrained from a search, as their folders tell of them."""
+"""The models that were retrained from a search, read from their folders."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class RetrainedModel:
     folder: Path
     about: About
     metrics: dict[str, Any]
-    """What `metrics.json` holds."""
+    """The contents of `metrics.json`."""
 
     @property
     def label(self) -> str:
@@ -34,11 +34,11 @@ class RetrainedModel:
 
     @property
     def sentence(self) -> str:
-        """Where it comes from and how its training went."""
+        """Where the model came from and how its training went."""
         origin, epochs = self.about.origin, len(self.metrics["history"]["retrained"])
         return (
-            f"The recipe of rank {origin.rank} ({origin.trial}) trained again with fold {origin.fold} to stop by. Its "
-            f"best epoch was {origin.epoch} of {epochs} by {self.metrics['metric'].replace('_', ' ')}."
+            f"The recipe of rank {origin.rank} ({origin.trial}), retrained with fold {origin.fold} for early stopping. "
+            f"Its best epoch was {origin.epoch} of {epochs} by {self.metrics['metric'].replace('_', ' ')}."
         )
 
     @property
@@ -46,11 +46,11 @@ class RetrainedModel:
         changes = pd.DataFrame(
             list(self.about.origin.differences.items()), columns=["what", "searched → retrained"]
         )
-        return Grid.plain("What the retraining does otherwise than the search", changes)
+        return Grid.plain("Differences between the retraining and the search", changes)
 
     @property
     def comparison(self) -> Grid:
-        """A row a metric and part, a column a model; a dash where a model has no such number."""
+        """One row per metric and part, one column per model; a dash if a model has no such number."""
         models = self.metrics["models"]
         rows = [
             {"part": part, "metric": metric.replace("_", " ")}
@@ -59,20 +59,20 @@ class RetrainedModel:
             for metric in dict.fromkeys(key for scores in models.values() for key in scores.get(part, {}))
         ]
         return Grid.plain(
-            "The search's model, the retrained one, and no skill", pd.DataFrame(rows), self._notes()
+            "The search's model, the retrained model, and no skill", pd.DataFrame(rows), self._notes()
         )
 
     def _notes(self) -> list[str]:
         counts = [
-            f"{part}: {told['slices']:,} slices of {told['patients']:,} patients"
-            for part, told in self.metrics["parts"].items()
+            f"{part}: {facts['slices']:,} slices of {facts['patients']:,} patients"
+            for part, facts in self.metrics["parts"].items()
         ]
         trained = [
-            f"{name} {told['trained_parameters']:,}"
-            for name, told in self.metrics["models"].items()
-            if told["trained_parameters"]
+            f"{name} {scores['trained_parameters']:,}"
+            for name, scores in self.metrics["models"].items()
+            if scores["trained_parameters"]
         ]
-        return ["; ".join(counts), f"numbers that were trained: {', '.join(trained)}", *self.metrics["notes"]]
+        return ["; ".join(counts), f"trained parameters: {', '.join(trained)}", *self.metrics["notes"]]
 
     @property
     def recipe(self) -> str:
@@ -100,7 +100,7 @@ def retrained_models(run: RunFolder) -> tuple[list[RetrainedModel], list[str]]:
 
 
 def _check(metrics: Any) -> None:
-    """Raise a ValueError where the metrics lack a part that every retraining writes."""
+    """Raise a ValueError if the metrics lack a part that every retraining writes."""
     wanted = ("metric", "parts", "models", "history", "notes")
     missing = [key for key in wanted if not isinstance(metrics, dict) or key not in metrics]
     if missing:

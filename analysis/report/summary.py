@@ -1,4 +1,4 @@
-"""What a search found, in plain sentences that follow from its numbers, and what it does not show."""
+"""What a search found, in plain sentences derived from its numbers, and what it does not show."""
 
 import math
 from collections import Counter
@@ -18,18 +18,18 @@ from ichtune.runs.ends import TrialEnd
 from ichtune.space.points import BASELINE
 
 SAMPLERS: Final = {
-    "tpe": "Optuna's TPE sampler, which learns from the trials before",
+    "tpe": "Optuna's TPE sampler, which learns from earlier trials",
     "random": "random sampling",
     "grid": "going through a grid",
-    "gp": "Optuna's Gaussian process, which learns from the trials before",
-    "cmaes": "CMA-ES, which learns from the trials before",
+    "gp": "Optuna's Gaussian process, which learns from earlier trials",
+    "cmaes": "CMA-ES, which learns from earlier trials",
 }
 FEW_PATIENTS: Final = 10
-"""Positive patients below which a label's score says little, whatever its interval."""
+"""Labels with fewer positive patients have unreliable scores, whatever their intervals."""
 
 
 class KeyFigure(NamedTuple):
-    """A number that stands out, with what it is and what must be said beside it."""
+    """A headline number, with what it is and what belongs next to it."""
 
     name: str
     value: str
@@ -45,12 +45,12 @@ class Summary:
 
     @property
     def settled(self) -> bool:
-        """Whether there is a best trial at all."""
+        """Whether there is a best trial."""
         return math.isfinite(self.results.best.score) and not self.results.best.diverged
 
     @property
     def key_figures(self) -> list[KeyFigure]:
-        """What a reader in a hurry takes along."""
+        """The numbers for a reader in a hurry."""
         results, best = self.results, self._rows[0]
         ends = self._interval(best)
         figures = [
@@ -63,12 +63,14 @@ class Summary:
         if self._compared:
             figures.append(
                 KeyFigure(
-                    "less the luck of choosing", self._score(results.corrected_best), f"best of {self._count}"
+                    "corrected for selection", self._score(results.corrected_best), f"best of {self._count}"
                 )
             )
             figures.append(
                 KeyFigure(
-                    "can't be told from it", f"{self._tied} of {len(results.measured) - 1}", "other recipes"
+                    "indistinguishable from it",
+                    f"{self._tied} of {len(results.measured) - 1}",
+                    "other recipes",
                 )
             )
         way, chance = self._chance
@@ -79,11 +81,11 @@ class Summary:
 
     @property
     def found(self) -> list[str]:
-        """What was searched and what came out, a paragraph each."""
-        said = [self._searched(), self._scored()]
+        """What was searched and found, one paragraph each."""
+        paragraphs = [self._searched(), self._scored()]
         if not self.settled:
-            return [*said, "No trial has a defined score, so there is no best recipe."]
-        said += [
+            return [*paragraphs, "No trial has a defined score, so there is no best recipe."]
+        paragraphs += [
             self._best(),
             self._others(),
             self._luck(),
@@ -91,16 +93,16 @@ class Summary:
             self._no_skill(),
             self._seeds(),
         ]
-        return [sentence for sentence in [*said, self._retrained()] if sentence]
+        return [paragraph for paragraph in [*paragraphs, self._retrained()] if paragraph]
 
     @property
     def not_shown(self) -> list[str]:
         """What must not be read into the numbers."""
-        said = [
+        limits = [
             "For research only. Nothing here is a medical device, and no number here may guide the care of a patient.",
             self._ties_left(),
-            f"All scores are of one collection of {self.results.truth.count:,} patients. Other scanners, hospitals and "
-            "patients, and another share of hemorrhages among them, may give other scores and another order.",
+            f"All scores are from one collection of {self.results.truth.count:,} patients. Other scanners, hospitals "
+            "and patients, or another prevalence of hemorrhages, may give other scores and another order.",
             self._test_set(),
             self._rare(),
             self._undefined(),
@@ -108,7 +110,7 @@ class Summary:
             self._losses(),
             self._lost(),
         ]
-        return [sentence for sentence in said if sentence]
+        return [sentence for sentence in limits if sentence]
 
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:
@@ -120,7 +122,7 @@ class Summary:
 
     @property
     def _compared(self) -> bool:
-        """Whether trials could be told apart by their predictions."""
+        """Whether trials could be compared by their predictions."""
         return self.settled and self._count > 1
 
     @property
@@ -145,9 +147,10 @@ class Summary:
         settings = run.request.settings
         sampler = SAMPLERS.get(settings.sampler, settings.sampler)
         early = sum(trial.ended == TrialEnd.ASHA for trial in self.results.trials)
-        stopped = f" {early} of them, behind the others, were stopped early." if early else ""
+        stopped = f" {early} of them were stopped early because they lagged behind." if early else ""
         compared = "".join(
-            f" Those of the run {other.name} stand beside them." for other in self.results.runs[1:]
+            f" They are ranked together with those of the run {other.name}."
+            for other in self.results.runs[1:]
         )
         how_open = (
             f"which leaves {_plural(open_settings, 'setting', 'settings')} open; the recipes were proposed by {sampler}"
@@ -161,7 +164,7 @@ class Summary:
         folds, metric = self.results.run.request.folds, self.results.metric
         better = "higher" if self.results.maximised else "lower"
         how = (
-            f"as the mean over {folds} folds, each time on patients that the model had not seen"
+            f"as the mean over {folds} folds, each on patients that the model had not seen"
             if folds > 1
             else "on one fold, on patients that the model had not seen"
         )
@@ -178,22 +181,23 @@ class Summary:
         sure = (
             f"(95 % interval by patient {ends})"
             if ends
-            else "(without an interval, as this metric does not follow from the predictions that were kept)"
+            else "(without an interval, as this metric can't be computed from the kept predictions)"
         )
-        told = f" Its recipe: {recipe}." if recipe else ""
-        return f"The best is {name} with {in_words(self.results.metric)} {self._score(row['score'])} {sure}.{told}"
+        details = f" Its recipe: {recipe}." if recipe else ""
+        return f"The best is {name} with {in_words(self.results.metric)} {self._score(row['score'])} {sure}.{details}"
 
     def _others(self) -> str:
         if len(self.results.trials) == 1:
             return "It is the only trial, so there is nothing to compare it with."
         if not self._compared:
-            return "Whether the others are worse than by chance can't be told, as their predictions can't be compared."
+            return "Whether the others are really worse is unknown, as their predictions can't be compared."
         others, tied = self._count - 1, self._tied
         how = "paired by patient and corrected for all pairs that were compared"
         if tied == 0:
-            return f"It differs from {_all(others)} by more than chance ({how})."
+            return f"It differs significantly from {_all(others)} ({how})."
+        verb = "is" if tied == 1 else "are"
         return (
-            f"{_of(tied, others)} can't be told from it on these patients ({how}): which of them is best "
+            f"{_of(tied, others)} {verb} indistinguishable from it on these patients ({how}): which of them is best "
             "remains open."
         )
 
@@ -201,14 +205,14 @@ class Summary:
         if not self._compared:
             return ""
         return (
-            f"The best of {self._count} scores is partly a lucky one. Less what the choosing has added to it, "
-            f"{self._score(self.results.corrected_best)} remains."
+            f"The best of {self._count} scores is partly a lucky one. Corrected for this selection, it is "
+            f"{self._score(self.results.corrected_best)}."
         )
 
     def _baseline(self) -> str:
         row = next((row for row in self._rows if row["point"] == BASELINE), None)
         if row is None:
-            return f"The search has no point named “{BASELINE}” that the best could be measured against."
+            return f"The search has no point named “{BASELINE}” to compare the best with."
         if row["rank"] == 1:
             return "The best is the baseline itself: the search found nothing better."
         score = f"The baseline (rank {row['rank']} of {len(self._rows)}) scores {self._score(row['score'])}"
@@ -224,7 +228,7 @@ class Summary:
 
     @property
     def _chance(self) -> tuple[str, float]:
-        """The better way of predicting without looking, and its score."""
+        """The best no-skill predictor and its score."""
         rows = self.results.no_skill.dropna(subset="score")
         if rows.empty:
             return "undefined", math.nan
@@ -236,61 +240,63 @@ class Summary:
         row = self._rows[0]
         if math.isnan(chance):
             return ""
-        name = {
+        names = {
             "always negative": "calling every slice negative",
-            "prevalence": "giving every slice the prevalence",
+            "prevalence": "predicting the prevalence for every slice",
         }
-        said = f"Without any skill, by {name.get(way, way)}, the score is {self._score(chance)}"
+        chance_text = f"Without any skill, by {names.get(way, way)}, the score is {self._score(chance)}"
         worse_end = row["score_low"] if self.results.maximised else row["score_high"]
         gain = row["score"] - chance if self.results.maximised else chance - row["score"]
         margin = worse_end - chance if self.results.maximised else chance - worse_end
         if gain <= 0:
-            return f"{said}: the best recipe is no better than that."
+            return f"{chance_text}: the best recipe is no better than that."
         if pd.isna(worse_end):
-            return f"{said}."
+            return f"{chance_text}."
         if margin <= 0:
-            return f"{said}, which lies within the interval of the best."
-        return f"{said}, outside the interval of the best."
+            return f"{chance_text}, which is within the interval of the best."
+        return f"{chance_text}, outside the interval of the best."
 
     def _seeds(self) -> str:
         noise = self.results.noise_floor
         if math.isnan(noise):
             return ""
-        return f"Two trainings of one recipe differ by up to {self._score(noise)} by their random seeds alone (95 %)."
+        return (
+            f"Two trainings of one recipe differ by up to {self._score(noise)} by random seed alone (95 %)."
+        )
 
     def _retrained(self) -> str:
         if not self.models:
             return ""
         names = ", ".join(model.label for model in self.models)
-        return f"{_plural(len(self.models), 'model was', 'models were')} trained again from the ranking: {names}."
+        return f"{_plural(len(self.models), 'model was', 'models were')} retrained from the ranking: {names}."
 
     def _ties_left(self) -> str:
         if not self._compared:
             return ""
         if self._tied:
             return (
-                "It does not show that the first rank is the best recipe. The order among those that can't be told "
-                "apart is chance as much as merit; more patients, not more trials, would settle it."
+                "It does not show that the first rank is the best recipe. The order of indistinguishable recipes is "
+                "as much chance as merit; more patients, not more trials, would settle it."
             )
-        return "It does not show that no better recipe exists, as only what was tried is ranked."
+        return "It does not show that no better recipe exists, because only what was tried is ranked."
 
     def _test_set(self) -> str:
         store = self.results.store
         if not len(store.test):
-            return "The store has no test set: what the model does on patients that no choice was made on is unknown."
+            return "The store has no test set, so performance on patients without a part in model selection is unknown."
         patients = len(set(store.patients[store.test]))
         looks = len(self.results.held_out.looks)
         scored = sum(model.scored_on_test for model in self.models)
         size = f"The test set ({len(store.test):,} slices of {patients:,} patients)"
         if not looks and not scored:
-            return f"{size} was not looked at: how good the best recipe is there remains to be seen."
+            return f"{size} has not been used: how well the best recipe does on it remains to be seen."
         by = [
             f"{_plural(looks, 'time', 'times')} for ranked trials" if looks else "",
             f"for {_plural(scored, 'retrained model', 'retrained models')}" if scored else "",
         ]
         return (
-            f"{size} was no part of the search and was scored {' and '.join(filter(None, by))}. If a choice is made by "
-            "these scores, it is a test set no more."
+            f"{size} was not part of the search and was scored {' and '.join(filter(None, by))}. Once a choice is "
+            "based on these scores, it no longer counts as a held-out test set."
         )
 
     def _rare(self) -> str:
@@ -302,8 +308,8 @@ class Summary:
             and behind.at[label, "train_patients"] < FEW_PATIENTS
         ]
         return (
-            f"Little can be said of labels with few positive patients outside the test set: {', '.join(rare)}. Their "
-            "scores, and their part in the mean, hang on single heads."
+            f"Little can be said about labels with few positive patients outside the test set: {', '.join(rare)}. "
+            "Their scores, and their part of the mean, depend on single heads."
             if rare
             else ""
         )
@@ -327,14 +333,14 @@ class Summary:
         if self.results.store.info.patients_known:
             return ""
         return (
-            "The source doesn't name every patient, so slices of one head may have been trained on and scored: "
-            "scores and intervals may flatter."
+            "The source doesn't identify every patient, so slices of one head may be in both training and validation: "
+            "scores and intervals may be too optimistic."
         )
 
     def _losses(self) -> str:
         if self.results.metric != "loss":
             return ""
-        return "The order says little between losses, as each recipe's loss is on a scale of its own."
+        return "The order means little between recipes with different losses, as each loss function has its own scale."
 
     def _lost(self) -> str:
         ends = Counter(trial.ended for trial in self.results.trials)
@@ -344,7 +350,9 @@ class Summary:
             if ends[kind]
         ]
         return (
-            f"Not every recipe was tried to its end: of the ranked trials {', '.join(lost)}." if lost else ""
+            f"Not every trial ran to its end; of the ranked trials, these did not: {', '.join(lost)}."
+            if lost
+            else ""
         )
 
 

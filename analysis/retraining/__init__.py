@@ -1,1 +1,1 @@
-"""A ranked recipe trained again with its backbone unfrozen, and compared with what the search made of it."""
+"""A ranked recipe retrained with its backbone unfrozen, and compared with the search's own model."""

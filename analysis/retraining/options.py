@@ -1,4 +1,4 @@
-"""What a retraining is asked for."""
+"""The options of a retraining."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,17 +9,19 @@ from ichtune.options import option
 
 @dataclass(frozen=True)
 class RetrainOptions:
-    """Which recipe to train again, and what to change in it; None leaves a setting as the search had it.
+    """Which recipe to retrain, and what to change in it; None keeps the search's setting.
 
-    `head` is `warm` to start from the search's own head of the fold, `fresh` to start from a newly drawn one.
+    With `head` `warm`, training starts from the search's own head for the fold; with `fresh`, from a new random one.
     """
 
-    rank: int = option(1, "Which recipe of the ranking.", min=1)
+    rank: int = option(1, "Rank of the recipe to retrain.", min=1)
     train: Literal["last", "all"] = option(
         "all", "How much of the backbone to train.", recipe_key="model.train"
     )
-    head: Literal["warm", "fresh"] = option("warm", "Start from the search's own head, or from a new one.")
-    fold: int = option(0, "The fold to stop early by; the others are trained on.", min=0)
+    head: Literal["warm", "fresh"] = option(
+        "warm", "warm: start from the search's own head; fresh: from a new one."
+    )
+    fold: int = option(0, "Validation fold for early stopping; the others are for training.", min=0)
     epochs: int | None = option(None, "Epochs (default: the recipe's).", min=1, recipe_key="training.epochs")
     patience: int | None = option(
         None, "Patience (default: the recipe's).", min=1, recipe_key="training.patience"
@@ -28,11 +30,11 @@ class RetrainOptions:
         None, "Learning rate (default: a tenth of a frozen recipe's).", recipe_key="optimizer.lr"
     )
     size: int | None = option(
-        None, "Pixels along a side (default: the recipe's).", min=32, recipe_key="model.size"
+        None, "Side length of the images in pixels (default: the recipe's).", min=32, recipe_key="model.size"
     )
     batch_size: int | None = option(
         None, "Batch size (default: the recipe's).", min=1, recipe_key="training.batch_size"
     )
-    label: str | None = option(None, "Name of the result (default: rank1-all).")
+    label: str | None = option(None, "Name of the model (default: e.g. rank1-all).")
     changes: Mapping[str, object] = field(default_factory=dict)
-    """Other settings by key, as `loss.name`; `metric` is what the best epoch goes by."""
+    """Other settings by key, e.g. `loss.name`; `metric` is the one that chooses the best epoch."""

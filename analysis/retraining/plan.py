@@ -1,4 +1,4 @@
-"""What a retraining will do: a ranked trial's recipe, what changes in it, and where the model goes."""
+"""The plan of a retraining: a ranked trial's recipe, what changes in it, and where the model goes."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,21 +23,21 @@ from ichtune.space import Space
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, open_store
 
-# A rate that suits a new head tears apart a backbone that has learned already.
+# A learning rate that suits a new head destroys a pretrained backbone.
 LR_DIVISOR: Final = 10
 
 
 @dataclass(frozen=True)
 class RetrainPlan:
-    """A retraining as it will be done: everything is checked, and nothing has been written or computed."""
+    """A fully checked retraining, before anything is written or computed."""
 
     run: RunFolder
     options: RetrainOptions
     searched: SearchedModel
     recipe: Recipe
-    """As it will be trained."""
+    """The recipe as it will be trained."""
     metric: str
-    """What the best epoch goes by."""
+    """The metric that chooses the best epoch."""
 
     @property
     def experiment(self) -> Experiment:
@@ -62,12 +62,12 @@ class RetrainPlan:
 
     @property
     def folder(self) -> Path:
-        """Where the model goes."""
+        """The model's folder."""
         return self.run.path / "retrain" / self.label
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that the training depends on, by dotted key, as plain data."""
+        """Everything that the training depends on, as plain data by dotted key."""
         return flat(self.recipe) | {
             "metric": self.metric,
             "trial": self.trial,
@@ -78,19 +78,19 @@ class RetrainPlan:
 
     @cached_property
     def differences(self) -> list[Difference]:
-        """Everything in which the training differs from the search's of the same recipe."""
+        """All differences between this training and the search's training of the same recipe."""
         metric = Difference("metric", self.run.request.space.metric, self.metric)
         besides = (metric, self._head(), self._views(), self._selection())
         changed = [change for change in besides if change.searched != change.retrained]
         return recipe_differences(self.searched.recipe, self.recipe) + changed
 
     def _head(self) -> Difference:
-        epoch, drawn = self.searched.trial.best_epoch.epoch, "newly drawn"
-        warm = f"the search's of fold {self.fold.index} after epoch {epoch}"
-        return Difference("head starts as", drawn, warm if self.options.head == "warm" else drawn)
+        epoch, random = self.searched.trial.best_epoch.epoch, "random"
+        warm = f"the search's for fold {self.fold.index} after epoch {epoch}"
+        return Difference("head starts as", random, warm if self.options.head == "warm" else random)
 
     def _views(self) -> Difference:
-        """On images each epoch has a new view of a slice; on a bank with fewer views they come again."""
+        """The number of views: images show a new view of a slice every epoch, a smaller bank repeats its views."""
         epochs = self.recipe.training.epochs
         banked = self.searched.frozen and self.searched.recipe.augmentation != "normal"
         before = min(self.run.request.settings.views, self.searched.recipe.training.epochs)
@@ -105,42 +105,45 @@ class RetrainPlan:
     def notes(self) -> list[str]:
         """What to keep in mind when reading the comparison."""
         notes = [
-            "the best epoch was chosen on the validation part, so values there are optimistic; "
+            "the best epoch was chosen on the validation part, so scores there are optimistic; "
             "nothing was chosen on the test set"
         ]
         if not self.searched.frozen:
             model = self.searched.recipe.model
             notes.append(
-                f"the search trained the backbone ({model.train}) and kept the heads alone: the retraining's backbone "
-                f"starts from {model.weights} weights again, and the search's own model has the validation values "
-                "that were recorded, and none on the test set"
+                f"the search trained the backbone ({model.train}) but kept only the heads: the retraining's backbone "
+                f"starts from {model.weights} weights again, and the search's own model has its recorded validation "
+                "scores but no test scores"
             )
         if not len(self.store.test):
-            notes.append("the store has no test set, as it was prepared with --test-fraction 0")
+            notes.append("the store has no test set, because it was prepared with --test-fraction 0")
         return notes
 
     def network(self) -> Network:
-        """The network as the training starts with it."""
+        """The network at the start of the training."""
         network = self.experiment.network(self.recipe, self.fold)
         if self.options.head == "warm":
             network.heads.load(0, self.searched.head)
         return network
 
     def refuse_taken_label(self) -> None:
-        """
+        """Refuse a label that is taken.
+
         Raises:
-            InputError: there is a model of this label already.
+            InputError: there is already a model with this label.
         """
         if self.folder.exists():
-            raise InputError(f"{self.folder}: a model of this label is already here; choose another --label")
+            raise InputError(
+                f"{self.folder}: there is already a model with this label; choose another --label"
+            )
 
 
 def plan(run: RunFolder | str | Path, options: RetrainOptions | None = None) -> RetrainPlan:
-    """Check all that a retraining is asked for.
+    """Check a request for a retraining and return its plan.
 
     Raises:
-        InputError: no search to take from, another store than the search's, a rank, fold, setting or label that
-            can't be used, or weights that can't be had.
+        InputError: there is no search to start from, the store is not the search's, a rank, fold, setting or label
+            can't be used, or pretrained weights are unavailable.
     """
     options = options or RetrainOptions()
     ranking = Ranking.of(run)
@@ -160,7 +163,7 @@ def _ranked(ranking: Ranking, rank: int) -> RankedTrial:
     count = len(ranking.trials)
     if not 1 <= rank <= count:
         raise InputError(
-            f"--rank: {ranking.run.path} has {count} ranked trials, so take 1 to {count}, got {rank}"
+            f"--rank: {ranking.run.path} has {count} ranked trials, so choose 1 to {count}, got {rank}"
         )
     return ranking.trials[rank - 1]
 
@@ -173,21 +176,21 @@ def _fold(experiment: Experiment, index: int) -> Fold:
 
 
 def _changed(recipe: Recipe, metric: str, options: RetrainOptions) -> Space:
-    """The recipe and the metric to train by, as a space of nothing else."""
+    """The recipe and its metric with all changes, as a space without dimensions."""
     frozen = recipe.model.train == "frozen"
-    asked = {
-        option.recipe_key: getattr(options, option.name)
+    changes: dict[str, Any] = {
+        option.recipe_key: value
         for option in options_of(RetrainOptions)
-        if option.recipe_key
+        if option.recipe_key and (value := getattr(options, option.name)) is not None
     }
     if frozen and options.lr is None:
-        asked["optimizer.lr"] = recipe.optimizer.lr / LR_DIVISOR
-    changes = {key: value for key, value in asked.items() if value is not None} | dict(options.changes)
+        changes["optimizer.lr"] = recipe.optimizer.lr / LR_DIVISOR
+    changes |= options.changes
     searched = {"name": "retrain", "metric": metric, **recipe.model_dump(mode="json")}
     space = Space.parse(searched, "retrain").changed(changes)
     if space.dimensions:
         raise InputError(
-            f"--set {space.dimensions[0].name}: a retraining has one recipe; give a single value"
+            f"--set {space.dimensions[0].name}: a retraining has a single recipe; give a single value"
         )
     return space
 
@@ -201,14 +204,14 @@ def _check_label(plan: RetrainPlan) -> None:
 
 
 def _check_head(plan: RetrainPlan) -> None:
-    """Refuse a head on a backbone that it was not trained on, and one that can't be had."""
+    """Refuse a head that was trained on another backbone, or that can't be read."""
     warm = plan.options.head == "warm"
     before, after = flat(plan.searched.recipe), flat(plan.recipe)
     for key in ("model.backbone", "model.weights"):
         if warm and before[key] != after[key]:
             raise InputError(
-                f"{key}: the search's head was trained on {before[key]}, so it can't start on {after[key]}; "
-                "take --head fresh"
+                f"{key}: the search's head was trained on {before[key]}, so it can't be used with {after[key]}; "
+                "use --head fresh"
             )
     if warm or plan.searched.frozen:
         _ = plan.searched.head
@@ -217,7 +220,7 @@ def _check_head(plan: RetrainPlan) -> None:
 def _check_metric(plan: RetrainPlan) -> None:
     labels = plan.store.labels[plan.fold.valid]
     scores = evaluate(np.zeros(labels.shape), labels)
-    scores["loss"] = scores["weighted_log_loss"]  # where one is defined, so is the other
+    scores["loss"] = scores["weighted_log_loss"]  # one is defined if and only if the other is
     if np.isnan(scores[plan.metric]):
         raise InputError(
             f"--fold: {plan.metric} is undefined on fold {plan.fold.index}, where no label has both positives and "

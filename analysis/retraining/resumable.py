@@ -1,4 +1,4 @@
-"""A training session of one fold that keeps its best weights, and goes on after being killed."""
+"""A training session of one fold that keeps its best weights and survives being killed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,25 +16,25 @@ from ichtune.wording import plain
 
 
 class ResumableTraining:
-    """What is known of a training after each of its epochs, kept in a file from which it can go on."""
+    """A training whose state is saved after every epoch, so that it can resume."""
 
     def __init__(
         self, file: Path, settings: dict[str, Any], *, metric: str, epochs: int, patience: int | None
     ) -> None:
-        """`settings` (plain data) are all that the training depends on; a file of others is refused.
+        """Load the file if there is one. `settings` (plain data) is everything that the training depends on.
 
         Raises:
-            InputError: the file is of a training with other settings, or damaged.
+            InputError: the file is damaged, or belongs to a training with other settings.
         """
         self.file = file
         self.settings = settings
         self.session = TrainingSession(metric, epochs=epochs, patience=patience)
         self.weights: dict[str, torch.Tensor] = {}
-        """The best epoch's, as `Network.load_trained_state` takes them."""
+        """The best epoch's weights, in the format of `Network.load_trained_state`."""
         self.history: list[dict[str, Any]] = []
-        """Each epoch as `EpochRecord.of_fold` gives it."""
+        """One record per epoch, as returned by `EpochRecord.of_fold`."""
         self.state: dict[str, Any] | None = None
-        """What `fit` resumes from; None before the first epoch."""
+        """The state that `fit` resumes from; None before the first epoch."""
         if file.is_file():
             self._load()
 
@@ -47,10 +47,10 @@ class ResumableTraining:
         return self.session.ended
 
     def run(self, results: Iterator[EpochResult]) -> Iterator[dict[str, Any]]:
-        """Take the results that `fit` gives from `state` on until the training ends; gives each epoch of `history`.
+        """Consume the results of `fit`, from `state` on, until the training ends; yields each epoch's record.
 
         Raises:
-            InputError: it diverged before its metric was ever defined.
+            InputError: the training diverged before its metric was ever defined.
         """
         for epoch in self.session.run(results):
             self._take(epoch)
@@ -64,8 +64,8 @@ class ResumableTraining:
         self.history.append(epoch.record.of_fold(0))
         if self.ended and not self.weights:
             raise InputError(
-                f"optimizer.lr: the training diverged in epoch {epoch.record.epoch}, before any epoch had a defined "
-                f"{self.best.metric}; take a lower --lr than {plain(epoch.record.lr[0])}"
+                f"optimizer.lr: the training diverged in epoch {epoch.record.epoch}, before {self.best.metric} was "
+                f"defined in any epoch; use a lower --lr than {plain(epoch.record.lr[0])}"
             )
 
     def _save(self) -> None:
@@ -83,7 +83,7 @@ class ResumableTraining:
         try:
             content = load_checkpoint(self.file)
         except (OSError, DamagedCheckpoint) as error:
-            raise InputError(f"{self.file}: damaged ({error}); delete it to begin anew") from None
+            raise InputError(f"{self.file}: damaged ({error}); delete it to start over") from None
         self._check(content["settings"])
         self.session.resume(content)
         self.session.ended = content["ended"] and TrialEnd(content["ended"])
@@ -93,9 +93,9 @@ class ResumableTraining:
         keys = [key for key in {**settings, **self.settings} if settings.get(key) != self.settings.get(key)]
         if keys:
             changes = (
-                f"{key} was {plain(settings.get(key))}, is {plain(self.settings.get(key))}" for key in keys
+                f"{key} was {plain(settings.get(key))}, now {plain(self.settings.get(key))}" for key in keys
             )
             raise InputError(
-                f"{self.file.parent}: a training with other settings broke off here ({'; '.join(changes)}); choose "
-                "another --label, or delete the folder to begin anew"
+                f"{self.file.parent}: holds an unfinished training with other settings ({'; '.join(changes)}); choose "
+                "another --label, or delete the folder to start over"
             )

@@ -1,4 +1,4 @@
-"""The best recipe of a search trained again with its backbone, and set beside the model that the search had."""
+"""Retrains the best recipe of a search with its backbone, and compares it with the search's own model."""
 
 import json
 import os
@@ -47,40 +47,41 @@ TRAINED_WITH: Final = ("ichtune", "torch", "torchvision", "monai", "albumentatio
 
 @dataclass(frozen=True)
 class Retrained:
-    """A retraining's outcome."""
+    """The outcome of a retraining."""
 
     folder: Path
-    """The model's."""
+    """The model's folder."""
     comparison: pd.DataFrame
-    """The search's model and the retrained one, a row each; see `comparison_table`."""
+    """The search's model and the retrained one, one row each; see `comparison_table`."""
     no_skill: pd.DataFrame
-    """The same columns for what predicting without looking scores."""
+    """The same columns for no-skill predictors."""
     caption: str
     differences: list[Difference]
     notes: list[str]
     scores: dict[str, ModelScores]
-    """By the rows of both tables."""
+    """The scores by row name of both tables."""
 
 
 def retrain(
     run: RunFolder | str | Path, options: RetrainOptions | None = None, report: Report = lambda *_: None
 ) -> Retrained:
-    """Train a ranked recipe of a finished search again, on images and with its backbone: `plan`, then `train`.
+    """Retrain a ranked recipe of a finished search on images, with its backbone: `plan`, then `train`.
 
     Raises:
-        InputError: it can't be done as asked, or the training diverged at once.
+        InputError: the options can't be used, or the training diverged at once.
     """
     return train(plan(run, options), report)
 
 
 def train(plan: RetrainPlan, report: Report = lambda *_: None) -> Retrained:
-    """Carry out a planned retraining; the model's folder appears when all is done.
+    """Run a planned retraining; the model's folder appears when everything is done.
 
-    A training that was killed or interrupted goes on after its last epoch when the same is planned again. `report`
-    is called with the images that are done, those of all epochs, and a remark.
+    A training that was killed or interrupted resumes after its last epoch when the same plan is run again. `report`
+    receives the images done so far, the total over all epochs, and a remark.
 
     Raises:
-        InputError: another process is at it, a training with other settings broke off there, or it diverged at once.
+        InputError: another process is running it, an unfinished training with other settings is in the way, or the
+            training diverged at once.
     """
     with _claimed(plan) as work:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -99,9 +100,9 @@ def train(plan: RetrainPlan, report: Report = lambda *_: None) -> Retrained:
 
 @contextmanager
 def _claimed(plan: RetrainPlan) -> Generator[Path]:
-    """A folder to work in, for this process alone; at the end its `model` becomes the plan's folder.
+    """A working folder for this process only; at the end its `model` becomes the plan's folder.
 
-    After an error or an interruption it stays, with the checkpoint to go on from.
+    After an error or an interruption it remains, with the checkpoint to resume from.
     """
     work = plan.folder.with_name(f".{plan.label}.partial")
     work.mkdir(parents=True, exist_ok=True)
@@ -110,7 +111,7 @@ def _claimed(plan: RetrainPlan) -> Generator[Path]:
         lock.acquire(timeout=0)
     except Timeout:
         raise InputError(
-            f"{plan.folder}: another process is training it now; choose another --label"
+            f"{plan.folder}: another process is training this model now; choose another --label"
         ) from None
     try:
         plan.refuse_taken_label()
@@ -124,7 +125,7 @@ def _claimed(plan: RetrainPlan) -> Generator[Path]:
 def _fit(
     plan: RetrainPlan, checkpoint: Path, device: torch.device, report: Report
 ) -> tuple[Network, ResumableTraining]:
-    """The network as it was after its best epoch, and the training that brought it there."""
+    """The network after its best epoch, and the training that produced it."""
     settings = plan.recipe.training
     training = ResumableTraining(
         checkpoint, plan.settings, metric=plan.metric, epochs=settings.epochs, patience=settings.patience
@@ -144,7 +145,7 @@ def _fit(
 
 
 class _Watched:
-    """A source that reports the images it has given."""
+    """A source that reports how many images it has delivered."""
 
     def __init__(self, source: Source, done: int, total: int, report: Report) -> None:
         self.source, self.done, self.total, self.report = source, done, total, report
@@ -183,7 +184,7 @@ def _write_model(plan: RetrainPlan, folder: Path, network: Network, epoch: int) 
 def _scores(
     plan: RetrainPlan, model: TrainedModel, parts: list[Part], training: ResumableTraining
 ) -> ModelScores:
-    """Those of the model as it was written, which is how whoever opens it will have it."""
+    """The scores of the model as reloaded from its folder, just as its users will load it."""
     loss = make_loss(plan.recipe.loss, [plan.store.labels[plan.fold.train]], torch.device("cpu"))
     by_part = {part.name: score(model.logits(plan.store.hu, part.rows), part.labels, loss) for part in parts}
     return ModelScores(training.history[-1]["trained_parameters"], by_part)
@@ -207,13 +208,13 @@ def _outcome(
 
 
 def _setback(plan: RetrainPlan, searched: ModelScores, retrained: ModelScores) -> list[str]:
-    """That the retrained model is the worse one in validation, where it is."""
+    """A note if the retrained model is worse in validation."""
     before, after = (model.parts["validation"][plan.metric] for model in (searched, retrained))
     if not (after < before if higher_is_better(plan.metric) else after > before):
         return []
     return [
-        f"the retrained model is worse than the {plan.searched.name} one in validation, {plan.metric} {after:.4f} "
-        f"and not {before:.4f}; more --epochs or a lower --lr may mend that"
+        f"the retrained model is worse than the {plan.searched.name} one in validation ({plan.metric} {after:.4f} "
+        f"instead of {before:.4f}); more --epochs or a lower --lr may help"
     ]
 
 

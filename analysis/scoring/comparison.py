@@ -1,4 +1,4 @@
-"""Models scored in the same way on the same slices, side by side, with what no skill at all would score."""
+"""Models scored on the same slices, side by side, with what no-skill predictors score there."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from ichtune.training.losses import MaskedLoss
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a store: its rows (int64 `[n]`), their labels `[n, 6]` and how many patients they are of."""
+    """A part of a store: its rows (int64 `[n]`), their labels `[n, 6]`, and its number of patients."""
 
     name: str
     rows: np.ndarray
@@ -32,25 +32,25 @@ class Part:
 
     @property
     def prevalence(self) -> np.ndarray:
-        """The share of positives among the known of each label `[6]`; NaN where none is known."""
+        """The share of positives among the known values of each label `[6]`; NaN if none is known."""
         known = np.maximum((~np.isnan(self.labels)).sum(axis=0), 1)
         return np.where(np.isnan(self.labels).all(axis=0), np.nan, np.nansum(self.labels, axis=0) / known)
 
     def about(self) -> dict[str, Any]:
-        """What kind of slices they are, as plain data."""
+        """The part's slices, patients and prevalence, as plain data."""
         prevalence = dict(zip(LABELS, self.prevalence.tolist(), strict=True))
         return {"slices": len(self.rows), "patients": self.patients, "prevalence": prevalence}
 
 
 def scored_parts(store: SliceStore, fold: Fold) -> list[Part]:
-    """What the models of a fold are scored on: its validation part and, if the store has one, the test set."""
+    """The parts that a fold's models are scored on: its validation part and, if there is one, the test set."""
     parts = [Part.of("validation", store, fold.valid), Part.of("test", store, store.test)]
     return [part for part in parts if len(part.rows)]
 
 
 @dataclass(frozen=True)
 class ModelScores:
-    """How good a model is on each part, by the part's name: `evaluate` and the loss."""
+    """A model's scores on each part, by part name: those of `evaluate`, and the loss."""
 
     trained_parameters: int
     parts: dict[str, dict[str, float]]
@@ -65,15 +65,15 @@ class ModelScores:
 
 
 def score(logits: np.ndarray, labels: np.ndarray, loss: MaskedLoss) -> dict[str, float]:
-    """All metrics of logits `[n, 6]` (float32) against labels `[n, 6]`, as after an epoch of training."""
+    """All metrics of logits `[n, 6]` (float32) against labels `[n, 6]`, as after a training epoch."""
     metrics = evaluate(expit(logits.astype(np.float64)), labels)
     value = loss(torch.from_numpy(logits)[None], torch.from_numpy(labels)[None])
     return metrics | {"loss": np.nan if np.isnan(labels).all() else float(value[0])}
 
 
 def no_skill_scores(parts: list[Part], train: Part) -> dict[str, ModelScores]:
-    """What predicting without looking scores: always negative, and each label's prevalence in training."""
-    # A label that training doesn't know has no score to be part of, as long as its probability is a number.
+    """What no-skill predictors score: always negative, and each label's prevalence in training."""
+    # A label unknown in training has no score, so any number will do as its probability.
     prevalence = np.nan_to_num(train.prevalence)
     by_part = {part.name: no_skill(part.labels, prevalence) for part in parts}
     ways = next(iter(by_part.values()))
@@ -81,8 +81,8 @@ def no_skill_scores(parts: list[Part], train: Part) -> dict[str, ModelScores]:
 
 
 def comparison_table(models: Mapping[str, ModelScores], parts: list[Part]) -> pd.DataFrame:
-    """A row a model: `model, trained_parameters`, then for each part `<part>_prevalence_any` and `<part>_<metric>`.
+    """One row per model: `model, trained_parameters`, and per part `<part>_prevalence_any` and `<part>_<metric>`.
 
-    The prevalence stands beside the scores since a shift of it moves most of them.
+    The prevalence is included because a shift in it moves most scores.
     """
     return pd.DataFrame([{"model": name} | scores.row(parts) for name, scores in models.items()])

@@ -1,4 +1,4 @@
-"""The model that a search had of a trial's fold: its head and its scores, put together from what the run kept."""
+"""A trial's model from a search, reassembled from what the run kept: heads on a frozen backbone's features."""
 
 import math
 from dataclasses import dataclass
@@ -6,30 +6,24 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from analysis.ranking.trial import RankedTrial
 from analysis.scoring.comparison import ModelScores, Part, score
-from ichtune.bank.build import build
+from analysis.scoring.frozen import FrozenPredictor, kept_head
 from ichtune.bank.plan import plan_parts
 from ichtune.data.store import SliceStore
-from ichtune.errors import InputError
-from ichtune.models.heads import HeadState, make_heads
-from ichtune.models.heads.saved import unpack
-from ichtune.models.network import Network
+from ichtune.models.heads import HeadState
 from ichtune.progress import Report
 from ichtune.recipe import Recipe
 from ichtune.runs.request import SearchRequest
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, open_store
 from ichtune.training.losses import make_loss
-from ichtune.training.predict import predict
 
 
 @dataclass(frozen=True)
 class SearchedModel:
-    """A trial's model of one fold, as it was after the trial's best epoch."""
+    """A trial's model for one fold, as it was after the trial's best epoch."""
 
     trial: RankedTrial
     recipe: Recipe
@@ -42,67 +36,46 @@ class SearchedModel:
 
     @property
     def name(self) -> str:
-        """What a table calls it: `frozen`, or `searched` where the search trained the backbone too."""
+        """Its name in tables: `frozen`, or `searched` if the search trained the backbone too."""
         return "frozen" if self.frozen else "searched"
 
     @property
     def frozen(self) -> bool:
-        """Whether the backbone was frozen. A trained one was not kept, so that model is known by its record alone."""
+        """Whether the backbone was frozen. Trained backbones are not kept, so only their recorded scores are known."""
         return self.recipe.model.train == "frozen"
 
     @cached_property
     def head(self) -> HeadState:
-        """The fold's head, as `Heads.load` takes it.
-
-        Raises:
-            InputError: the trial kept no head, or its file is damaged.
-        """
-        file = self.trial.record.folder / "best.safetensors"
-        if not file.is_file():
-            raise InputError(
-                f"{file.parent}: the trial kept no head, as its score was never defined; choose another --rank"
-            )
-        try:
-            return unpack(load_file(file), self.fold.index)
-        except (SafetensorError, KeyError) as error:
-            raise InputError(f"{file}: damaged ({error}); choose another --rank") from None
+        """The fold's head, in the format of `Heads.load`; see `kept_head`."""
+        return kept_head(self.trial, self.fold)
 
     @property
     def recorded(self) -> dict[str, float]:
-        """The fold's validation metrics as the search wrote them down."""
+        """The fold's validation metrics as recorded by the search."""
         folds = self.trial.best_epoch.folds
         return {name: values[self.fold.index] for name, values in folds.items()}
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """A record an epoch: `epoch`, `train_loss`, and the fold's metrics as `validation`."""
+        """One record per epoch: `epoch`, `train_loss`, and the fold's metrics as `validation`."""
         kept = ("epoch", "train_loss", "validation")
         whole = (epoch.of_fold(self.fold.index) for epoch in self.trial.record.epochs)
         return [{name: epoch[name] for name in kept} for epoch in whole]
 
     def scores(self, parts: list[Part], device: torch.device, report: Report) -> ModelScores:
-        """Of a frozen backbone on all parts; else the recorded ones, which are of the validation part alone.
+        """The scores on all parts for a frozen backbone; otherwise the recorded ones, on the validation part only.
 
-        The frozen backbone's features come from the bank, and are computed where it lacks them.
+        The frozen backbone's features come from the bank; missing ones are computed.
         """
         if not self.frozen:
             return ModelScores(self.trial.best_epoch.trained_parameters, {"validation": self.recorded})
-        build(self.experiment.parts, progress=report)
-        source = self.experiment.features(self.recipe.model_copy(update={"augmentation": "normal"}))
-        network = Network(None, make_heads(self.recipe, source.width, [self.fold.index])).to(device)
-        network.heads.load(0, self.head)
+        frozen = FrozenPredictor.load(self.trial, self.experiment, [self.fold], device, report)
         loss = make_loss(self.recipe.loss, [self.store.labels[self.fold.train]], torch.device("cpu"))
-
-        def scores(part: Part) -> dict[str, float]:
-            logits = predict(network, source, part.rows, device=device, head=0)[0]
-            return score(logits.cpu().numpy(), part.labels, loss)
-
-        by_part = {part.name: scores(part) for part in parts}
-        trained = sum(parameter.numel() for parameter in network.heads.parameters_of(0))
-        return ModelScores(trained, by_part)
+        by_part = {part.name: score(frozen.logits(part.rows)[0], part.labels, loss) for part in parts}
+        return ModelScores(frozen.trained_parameters, by_part)
 
     def departures(self, scores: ModelScores) -> list[str]:
-        """A note if the scores are not the recorded ones: the features were computed anew and came out otherwise."""
+        """A note if the scores differ from the recorded ones because recomputed features differ."""
         valid = scores.parts["validation"]
         apart = [
             f"{name} {value:.4f} then, {valid[name]:.4f} now"
@@ -110,17 +83,17 @@ class SearchedModel:
             if name in valid and not _close(value, valid[name])
         ]
         return (
-            [f"the search's model no longer scores as it did in the search: {', '.join(apart)}"]
+            [f"the search's model no longer reproduces its recorded scores: {', '.join(apart)}"]
             if apart
             else []
         )
 
 
 def searched_experiment(request: SearchRequest, recipe: Recipe) -> Experiment:
-    """The search's experiment, with what of the bank it takes to score its model of a frozen backbone.
+    """The search's experiment, with the part of the bank that its frozen model needs.
 
     Raises:
-        InputError: the store is gone, or not the one that was searched on.
+        InputError: the store is gone, or is not the one that was searched on.
     """
     store, seed, bank, parts = request.open_store(), request.settings.seed, request.settings.bank, []
     if recipe.model.train == "frozen":

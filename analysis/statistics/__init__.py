@@ -1,1 +1,1 @@
-"""How patients move a score, and how sure that leaves it."""
+"""How patients influence a score, and how certain that leaves it."""

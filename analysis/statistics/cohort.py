@@ -1,4 +1,4 @@
-"""The slices and patients that scores are about, each fact about them worked out once."""
+"""The slices and patients behind the scores, each fact computed once."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,32 +13,32 @@ from ichtune.training.experiment import folds_of
 
 @dataclass(frozen=True)
 class Cohort:
-    """A store as a search used it, with so many folds."""
+    """A store as a search used it, with its number of folds."""
 
     store: SliceStore
     folds: int
 
     @cached_property
     def truth(self) -> Truth:
-        """What out-of-fold predictions are measured by."""
+        """The truth that out-of-fold predictions are compared with."""
         return Truth(self.store.labels, self.store.patients, folds_of(self.store, self.folds))
 
     @cached_property
     def splits(self) -> pd.DataFrame:
-        """The slices and patients of the store's splits and folds, by the name of the part."""
+        """The slices and patients of the store's splits and folds, by part."""
         return splits(self.store)
 
     @cached_property
     def population(self) -> pd.DataFrame:
-        """How often each label occurs, and in how many patients and folds; a row a label."""
+        """How often each label occurs, and in how many patients and folds; one row per label."""
         return population(self.splits, self.folds)
 
     @cached_property
     def notes(self) -> list[str]:
-        """The splits' slices, patients and prevalence in words."""
+        """The slices, patients and prevalence of each split, in words."""
         return population_notes(self.splits)
 
     @cached_property
     def no_skill(self) -> dict[str, dict[str, float]]:
-        """What predicting without looking scores on the folds, by its name and then by metric."""
+        """What no-skill predictors score on the folds, by predictor and metric."""
         return no_skill_rows(self.store, list(self.truth.folds))

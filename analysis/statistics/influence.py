@@ -1,9 +1,8 @@
-"""How each patient moves a score: the linear form of every metric, from which errors and differences follow.
+"""How much each patient contributes to a score: the linearization of every metric, the basis of errors and tests.
 
-A metric is a function of how much weight each slice has. Its derivative by a slice's weight, summed over the slices
-of a patient, is what that patient adds to the score (the infinitesimal jackknife: Efron, Biometrika 1981, 68:589).
-For an area under the ROC curve this is the clustered variance of
-Obuchowski (Biometrics 1997, 53:567).
+A metric is a function of the weights of the slices. Its derivatives by these weights, summed over a patient's slices,
+are the patient's contribution (the infinitesimal jackknife: Efron, Biometrika 1981, 68:589). For the area under the ROC
+curve this gives the clustered variance of Obuchowski (Biometrics 1997, 53:567).
 """
 
 from collections import Counter
@@ -20,14 +19,14 @@ from ichtune.metrics import THRESHOLD, log_losses
 from ichtune.training.batches import Fold
 
 Moved = tuple[float, np.ndarray]
-"""A score, and how much each slice or each patient moves it."""
+"""A score, and how much each slice or patient contributes to it."""
 EVERY: Final = -1
-"""In the place of a label for metrics of whole slices."""
+"""Stands in for a label in metrics of whole slices."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What predictions are measured by: labels `[N, 6]` (NaN unknown), the patient of each slice, and the folds."""
+    """What predictions are compared with: labels `[N, 6]` (NaN unknown), each slice's patient, and the folds."""
 
     labels: np.ndarray
     patients: np.ndarray
@@ -35,7 +34,7 @@ class Truth:
 
     @cached_property
     def codes(self) -> np.ndarray:
-        """The patient of each slice as a number from 0, `[N]`; -1 for slices that no fold validates on."""
+        """The patient of each slice as a number from 0, `[N]`; -1 for slices that are in no validation part."""
         rows = np.concatenate([fold.valid for fold in self.folds])
         codes = np.full(len(self.patients), -1)
         codes[rows] = np.unique(self.patients[rows], return_inverse=True)[1]
@@ -43,7 +42,7 @@ class Truth:
 
     @cached_property
     def count(self) -> int:
-        """How many patients the folds validate on."""
+        """The number of patients in the validation parts."""
         return int(self.codes.max()) + 1
 
     @cached_property
@@ -57,7 +56,7 @@ class Truth:
 
 
 class Part(NamedTuple):
-    """The truth of n slices: their rows and patients, and which labels are known to be there or not, `[n, 6]`."""
+    """The truth about n slices: their rows and patients, and which labels are known present or absent, `[n, 6]`."""
 
     rows: np.ndarray
     patients: np.ndarray
@@ -67,10 +66,10 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Measure:
-    """A metric of out-of-fold logits, the mean over folds, and how each patient moves it.
+    """A metric of out-of-fold logits, averaged over folds, and each patient's contribution to it.
 
-    `metric` is one of `evaluate`'s, also of a single label as `auc_subdural`. A fold in which it is undefined leaves
-    the mean, and with none left it is NaN.
+    `metric` is one of `evaluate`'s, or that of a single label, e.g. `auc_subdural`. Folds in which it is undefined are
+    left out of the mean; without any it is NaN.
     """
 
     metric: str
@@ -78,7 +77,7 @@ class Measure:
 
     @cached_property
     def carriers(self) -> dict[int, int]:
-        """How many patients carry each label's share: those positive somewhere; all of them for a metric of slices."""
+        """The number of patients positive for each label, who carry its score; all of them for whole-slice metrics."""
         if self.metric in _OVERALL:
             return {EVERY: self.truth.count}
         patients = {
@@ -90,20 +89,20 @@ class Measure:
         return {label: len(set(np.concatenate(of).tolist())) for label, of in patients.items() if of}
 
     @property
-    def freedom(self) -> float:
-        """Degrees of freedom of the score's error: the mean number of carriers, less one.
+    def degrees_of_freedom(self) -> float:
+        """Degrees of freedom of the score's error: the mean number of carriers minus one.
 
-        In simulated searches on 49 patients, whose labels 1 to 22 of them carry, 95 % intervals held the truth 92
-        times in 100 so, and 72 times when every patient was counted.
+        In simulated searches on 49 patients, with labels carried by 1 to 22 of them, 95 % intervals covered the truth
+        in 92 % of searches this way, and in 72 % when counting every patient.
         """
         return float(np.mean(list(self.carriers.values()))) - 1 if self.carriers else 0.0
 
     def of(self, logits: np.ndarray) -> Moved:
-        """The metric of logits `[N, 6]` (taken in half precision, as runs keep them), and each patient's share `[P]`.
+        """The metric of logits `[N, 6]` (taken in half precision, as runs keep them) and patients' contributions `[P]`.
 
-        A fold has few patients with a rare label, often one, whose spread can't be seen within it: shares are taken
-        from the label's mean over folds, and C carriers count as C / (C - 1) of their squares. Of a label that a
-        single patient carries, they are taken from the mean over the other labels.
+        A fold has few patients with a rare label, often one, so their spread can't be estimated within it.
+        Contributions are therefore relative to the label's mean over folds, and the squares of C carriers are scaled
+        by C / (C - 1). For a label with a single carrier, they are relative to the mean over the other labels.
         """
         cells = [
             cell for fold, part in enumerate(self.truth.parts) for cell in self._cells(fold, part, logits)
@@ -125,7 +124,7 @@ class Measure:
         return value, shares
 
     def of_each(self, logits: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The metric of each trial's logits, `[T]`, and each patient's shares in it, `[T, P]`; one after the other."""
+        """The metric of each trial's logits, `[T]`, and each patient's contributions, `[T, P]`; computed one by one."""
         values, shares = zip(*map(self.of, logits), strict=True)
         return np.array(values), np.stack(shares)
 
@@ -157,15 +156,15 @@ class Measure:
 
 
 class Cell(NamedTuple):
-    """A label's score in a fold (`EVERY` label's, of a metric of whole slices)."""
+    """A label's score in a fold (label `EVERY` for a metric of whole slices)."""
 
     fold: int
     label: int
     value: float
     slices: np.ndarray
-    """Its derivative by the weight of each slice."""
+    """The derivative of the score by the weight of each slice."""
     carried: np.ndarray
-    """Which slices the score is about, in shares that sum to 1."""
+    """Which slices the score is about, as weights that sum to 1."""
 
 
 def _defined(part: Part, label: int) -> bool:
@@ -173,12 +172,12 @@ def _defined(part: Part, label: int) -> bool:
 
 
 def is_measurable(metric: str) -> bool:
-    """Whether a metric follows from predictions alone; the loss depends on the recipe besides."""
+    """Whether a metric depends on predictions only; the loss also depends on the recipe."""
     return metric in _OVERALL or _split(metric)[0] in _PER_LABEL
 
 
 def _split(metric: str) -> tuple[str, list[int]]:
-    """A metric's own name, and the columns of the labels that it is of."""
+    """A metric's base name, and the columns of its labels."""
     for column, label in enumerate(LABELS):
         if metric.endswith(f"_{label}"):
             return metric.removesuffix(f"_{label}"), [column]
@@ -186,7 +185,7 @@ def _split(metric: str) -> tuple[str, list[int]]:
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> Moved:
-    """Of two sums over slices; 0 over nothing, as in `evaluate`."""
+    """The ratio of two sums over slices; 0 if the denominator is 0, as in `evaluate`."""
     total = whole.sum()
     if not total:
         return 0.0, np.zeros(len(part))
@@ -195,7 +194,7 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> Moved:
 
 
 def _area(scores: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> Moved:
-    """The area under the ROC curve: the share of pairs on the right side, ties counting half."""
+    """The area under the ROC curve: the share of correctly ordered pairs, with ties counting half."""
     level, positives, negatives = _levels(scores, positive, negative)
     m, n = positives.sum(), negatives.sum()
     right_of_positive = ((negatives.cumsum() - negatives / 2) / n)[level]
@@ -211,7 +210,7 @@ def _average_precision(scores: np.ndarray, positive: np.ndarray, negative: np.nd
     true, called = _from_top(positives), _from_top(positives + negatives)
     precision = true / np.maximum(called, 1)
     value = (precision @ positives) / m
-    # One more positive lifts the precision at its own score and at all below; one more negative lowers them.
+    # One more positive raises the precision at its own score and below; one more negative lowers it.
     lift = (positives * (1 - precision) / np.maximum(called, 1)).cumsum()[level] / m
     drop = (positives * precision / np.maximum(called, 1)).cumsum()[level] / m
     return float(value), positive * ((precision[level] - value) / m + lift) - negative * drop
@@ -220,8 +219,8 @@ def _average_precision(scores: np.ndarray, positive: np.ndarray, negative: np.nd
 def _levels(
     scores: np.ndarray, positive: np.ndarray, negative: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The place of each score among the different ones, from the lowest, and how many of each kind stand there."""
-    # The bits of a half as a whole number sort as it does, once those below 0 are turned round; 16 bits sort fast.
+    """The index of each score among the distinct scores, in ascending order, and the counts of each kind there."""
+    # The bits of a half, read as an integer, sort like its value once negative ones are reversed; 16 bits sort fast.
     bits = scores.view(np.int16)
     keys = np.where(bits < 0, np.int16(-(2**15)) - bits, bits)
     order = np.argsort(keys, kind="stable")

@@ -1,4 +1,4 @@
-"""The slices and patients behind the scores, and what no skill at all would score on them."""
+"""The slices and patients behind the scores, and what no-skill predictors score on them."""
 
 import numpy as np
 import pandas as pd
@@ -11,16 +11,16 @@ from ichtune.training.batches import Fold
 
 
 def splits(store: SliceStore) -> pd.DataFrame:
-    """What `split_table` says of a store, by the name of the part."""
+    """The store's `split_table`, indexed by part."""
     return split_table(store.table).set_index("part")
 
 
 def population(parts: pd.DataFrame, folds: int) -> pd.DataFrame:
-    """A row a label: how often it stands in each split, in how many patients, and in how many folds it is defined.
+    """One row per label: how often it occurs in each split, in how many patients, and in how many folds it is defined.
 
-    Columns `label`; `train_positive`, `train_prevalence`, `train_patients` (those positive) and the same of
-    `test_` where there is a test set; `defined_folds`, those of the first `folds` that have a positive and a negative.
-    `parts` is what `splits` gives.
+    Columns: `label`; `train_positive`, `train_prevalence`, `train_patients` (positive ones), and the same as `test_` if
+    there is a test set; `defined_folds`, how many of the first `folds` have both a positive and a negative. `parts` is
+    the result of `splits`.
     """
     rows = []
     for label in LABELS:
@@ -36,7 +36,7 @@ def population(parts: pd.DataFrame, folds: int) -> pd.DataFrame:
 
 
 def population_notes(parts: pd.DataFrame) -> list[str]:
-    """How many slices and patients the splits have, and how often each label stands in them, in words."""
+    """The slices and patients of each split and the prevalence of each label in it, in words."""
     names = [split for split in (TRAIN, TEST) if split in parts.index]
     counts = [
         f"{split}: {parts.at[split, 'slices']:,} slices of {parts.at[split, 'patients']:,} patients"
@@ -53,7 +53,7 @@ def _share(part: pd.Series, label: str) -> str:
 
 
 def no_skill_rows(store: SliceStore, folds: list[Fold]) -> dict[str, dict[str, float]]:
-    """What predicting without looking scores, by its name: each metric's mean over the folds that define it."""
+    """What no-skill predictors score, by name: each metric's mean over the folds that define it."""
     by_fold = [_no_skill(store.labels[fold.train], store.labels[fold.valid]) for fold in folds]
     ways: dict[str, dict[str, float]] = {}
     for way, scores in by_fold[0].items():

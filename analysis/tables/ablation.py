@@ -1,4 +1,4 @@
-"""What one change to the baseline does, on validation and on the test set, and what the finalists score there."""
+"""The effect of each single change to the baseline, on validation and test set, and the finalists' test scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.ranking.changes import Ablation
+from analysis.ranking.single_changes import Ablation
 from analysis.ranking.trial import RankedTrial
 from analysis.statistics.cohort import Cohort
 from analysis.statistics.influence import Measure, Truth
@@ -30,19 +30,19 @@ TEST, VALIDATION = "test", "validation"
 
 @dataclass(frozen=True)
 class Split:
-    """A part of the data, its truth, and each trial's logits `[N, 6]` on it (None where there are none)."""
+    """A part of the data, its truth, and each trial's logits `[N, 6]` on it (None if there are none)."""
 
     name: str
     truth: Truth
     no_skill: Mapping[str, Mapping[str, float]]
-    """What predicting without looking scores on it."""
+    """What no-skill predictors score on it."""
     logits: Sequence[np.ndarray | None]
     recorded: Sequence[Mapping[str, float | None]] | None = None
-    """The scores that the search recorded, of logits that it kept in half precision."""
+    """The scores that the search recorded; the logits themselves are kept in half precision."""
 
 
 def ablation_table(run: RunFolder, cohort: Cohort, held_out: HeldOut, ablation: Ablation) -> Table | None:
-    """The baseline and what each one change to it does; None where the run has no such trials."""
+    """The baseline and the effect of each single change to it; None if the run has no such trials."""
     if len(ablation) < 2:
         return None
     caption = f"Search {run.name}: one change at a time to the point {BASELINE}"
@@ -52,7 +52,7 @@ def ablation_table(run: RunFolder, cohort: Cohort, held_out: HeldOut, ablation: 
 def test_table(
     run: RunFolder, cohort: Cohort, held_out: HeldOut, best: RankedTrial, baseline: Ablation
 ) -> Table | None:
-    """The best trial beside the baseline on the test set; None as long as that was not looked at."""
+    """The best trial beside the baseline on the test set; None until it was scored there."""
     if held_out.logits(best) is None:
         return None
     others = [row for row in baseline if row[0] is not best]
@@ -80,7 +80,7 @@ def _table(name: str, caption: str, cohort: Cohort, held_out: HeldOut, rows: Abl
 
 
 def _splits(cohort: Cohort, held_out: HeldOut, trials: Sequence[RankedTrial]) -> list[Split]:
-    """Validation, and before it the test set if any of the trials was scored on it."""
+    """Validation, preceded by the test set if any of the trials was scored on it."""
     recorded = [trial.best_epoch.mean for trial in trials]
     kept = [trial.logits for trial in trials]
     validation = Split(VALIDATION, cohort.truth, cohort.no_skill, kept, recorded)
@@ -91,9 +91,9 @@ def _splits(cohort: Cohort, held_out: HeldOut, trials: Sequence[RankedTrial]) ->
 
 
 def scores_on(split: Split, metric: str) -> pd.DataFrame:
-    """A metric of each trial on a split with its interval, and its paired difference to the first trial with its own.
+    """A metric of each trial on a split and its paired difference to the first trial, each with its interval.
 
-    Columns `<split>_<metric>` and with `_low`, `_high`, `_difference`, `_difference_low`, `_difference_high`.
+    Columns `<split>_<metric>`, with suffixes `_low`, `_high`, `_difference`, `_difference_low`, `_difference_high`.
     """
     name = f"{split.name}_{metric}"
     names = [
@@ -106,14 +106,14 @@ def scores_on(split: Split, metric: str) -> pd.DataFrame:
     known = {place: logits for place, logits in enumerate(split.logits) if logits is not None}
     if known:
         scores = Scores.of(Measure(metric, split.truth), known.values())
-        told = list(known)
+        places = list(known)
         if split.recorded is not None:
             scores = replace(
-                scores, values=np.array([split.recorded[place][metric] for place in told], float)
+                scores, values=np.array([split.recorded[place][metric] for place in places], float)
             )
-        numbers[told, 0], numbers[told, 1:3] = scores.values, scores.intervals()
-        if told[0] == 0:
-            numbers[told[1:], 3:] = scores.differences(0)[1:]
+        numbers[places, 0], numbers[places, 1:3] = scores.values, scores.intervals()
+        if places[0] == 0:
+            numbers[places[1:], 3:] = scores.differences(0)[1:]
     return pd.DataFrame(numbers, columns=names)
 
 
@@ -137,14 +137,14 @@ def _test_notes(held_out: HeldOut) -> list[str]:
     looks = len(held_out.looks)
     if not looks:
         return [
-            "the test set was not looked at: `ichtune rank RUN --test` scores these trials on it, once, at the end"
+            "the test set has not been used: `ichtune rank RUN --test` scores these trials on it (once, at the end)"
         ]
-    said = "test: the mean probability of the models of all folds; validation: each fold's model out of fold"
+    how = "test: the mean probability of all folds' models; validation: each fold's own model, out of fold"
     if looks == 1:
-        return [said]
+        return [how]
     return [
-        said,
-        f"the test set was looked at {looks} times: if a choice followed from it, it is none",
+        how,
+        f"the test set was used {looks} times: once a choice follows from it, it no longer counts as held out",
     ]
 
 
@@ -166,7 +166,7 @@ def _decimals(rows: pd.DataFrame, name: str) -> int:
 
 
 def _cell(row: dict[str, Any], name: str, decimals: int, finer: int) -> str:
-    """`0.713 (+0.0100, -0.0214 to 0.0414)`; of the first row its own interval, and nothing of what does not vary."""
+    """`0.713 (+0.0100, -0.0214 to 0.0414)`; the first row has its own interval, and constant values have none."""
     value = shown(row[name], decimals)
     difference = row.get(f"{name}_difference", np.nan)
     if np.isnan(difference):

@@ -1,4 +1,4 @@
-"""How many decimals the numbers of a ranking support."""
+"""How many decimals a ranking's numbers support."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,19 +10,19 @@ from analysis.ranking.order import Ranking
 from analysis.tables.rounding import decimals_between, decimals_for
 
 BESIDE: Final = ("average_precision", "subset_accuracy", "weighted_log_loss")
-"""The metrics that people see beside the score."""
+"""The metrics shown beside the score."""
 
 
 @dataclass(frozen=True)
 class Digits:
-    """Decimals of a ranking's columns."""
+    """The decimals of a ranking's columns."""
 
     score: int
-    """By the scores' errors."""
+    """From the standard errors of the scores."""
     difference: int
-    """By the errors of paired differences, which are often smaller."""
+    """From the errors of paired differences, which are often smaller."""
     beside: dict[str, int]
-    """Of the metrics beside the score, by their spread over folds."""
+    """For the other metrics shown, from their spread over folds."""
 
     @classmethod
     def of(cls, ranking: Ranking, certainty: Certainty) -> "Digits":

@@ -1,4 +1,4 @@
-"""A ranking as one table: for people with what its uncertainty supports, for programs whole."""
+"""A ranking as one table: rounded to its uncertainty for people, in full precision for programs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.ranking.certainty import Certainty
 from analysis.ranking.idle import idle_knobs
-from analysis.ranking.metrics import column
+from analysis.ranking.metric_columns import column
 from analysis.ranking.order import Ranking
 from analysis.ranking.seed_noise import SeedNoise
 from analysis.ranking.trial import RankedTrial, recipe_texts
@@ -20,13 +20,13 @@ from ichtune.metric_names import METRICS
 from ichtune.runs.folder import RunFolder
 
 FEW = 5
-"""Positive patients below which a note warns of a label."""
-RETOLD = 5
-"""Recipes whose reruns with other seeds are spelled out in a note."""
+"""Labels with fewer positive patients than this get a warning note."""
+MOST_RERUNS = 5
+"""How many recipes' reruns with other seeds are spelled out in a note."""
 
 
 def ranked_rows(ranking: Ranking, certainty: Certainty, seeds: SeedNoise) -> pd.DataFrame:
-    """A row a trial, with the columns that docs/tables.md describes, and one for each parameter that varies."""
+    """One row per trial, with the columns described in docs/tables.md and one for each varying parameter."""
     trials, several = ranking.trials, len(ranking.runs) > 1
     sure, remarks = certainty.table.to_dict("records"), idle_knobs(trials)
     rows = pd.DataFrame(
@@ -69,7 +69,7 @@ _COLUMNS = {name: column(name) for name in (*METRICS, "defined_labels")}
 
 
 def no_skill_rows(metric: str, ways: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """What predicting without looking scores on the same folds: a row a way, the metrics' mean over folds."""
+    """What no-skill predictors score on the same folds: one row each, with the metrics' means over folds."""
     return pd.DataFrame(
         [
             {"trial": way, "score": values.get(metric, np.nan)}
@@ -88,12 +88,12 @@ def ranked_table(
     rows: pd.DataFrame,
     below: pd.DataFrame,
 ) -> Table:
-    """The ranking (`ranked_rows`) over its no-skill rows, with its population and what must be said about it."""
+    """The ranking (`ranked_rows`) and its no-skill rows, with the population and the notes."""
     return Table(
         name="compared" if len(ranking.runs) > 1 else "ranked",
         caption=(
             f"Search {ranking.names}: {len(ranking.trials)} trials by {ranking.metric}, mean over {ranking.folds} "
-            "patient-grouped folds at the epoch that the search kept of each"
+            "patient-grouped folds at each trial's kept epoch"
         ),
         rows=rows,
         below=below,
@@ -110,54 +110,58 @@ def ranked_table(
 
 
 def _notes(ranking: Ranking, certainty: Certainty, decimals: int) -> list[str]:
-    """What the rows do not say by themselves: ties, and how much of the best score is luck."""
-    said = []
+    """Notes on ties, and on how much of the best score is luck."""
+    notes = []
     if certainty.others:
-        said.append(
-            f"{certainty.tied} of the other {certainty.others} trials can't be told from the best (paired by patient, "
-            "Holm's correction over all pairs; an interval of one difference that leaves 0 out is not enough)"
+        notes.append(
+            f"{certainty.tied} of the other {certainty.others} trials are indistinguishable from the best (paired by "
+            "patient, Holm's correction over all pairs; a single interval that excludes 0 is not enough)"
         )
-        said.append(
-            f"best score {shown(ranking.best.score, decimals)}; less what choosing the best of "
-            f"{len(certainty.measured)} has added to it: {shown(certainty.corrected_best, decimals)}"
+        notes.append(
+            f"best score {shown(ranking.best.score, decimals)}; corrected for selecting the best of "
+            f"{len(certainty.measured)}: {shown(certainty.corrected_best, decimals)}"
         )
     few = ", ".join(f"{label} ({count})" for label, count in certainty.carriers.items() if count < FEW)
     if few:
-        said.append(f"few patients carry a part of this score, which is a matter of luck: {few}")
-    return said
+        notes.append(
+            f"these labels have few positive patients, so their part of the score is largely luck: {few}"
+        )
+    return notes
 
 
 def _seed_notes(ranking: Ranking, rows: pd.DataFrame, decimals: int) -> list[str]:
-    """What other seeds made of the best recipes; nothing before `--seeds`."""
+    """Notes on the reruns with other seeds; empty before `--seeds`."""
     floor = rows["noise_floor"].iloc[0]
     if np.isnan(floor):
         return []
-    again = rows.dropna(subset="seeds").head(RETOLD)
-    told = [
+    again = rows.dropna(subset="seeds").head(MOST_RERUNS)
+    means = [
         f"{ranking.trials[row['rank'] - 1].short_name} {row['seed_mean']:.{decimals}f} (in the search "
         f"{shown(row['score'], decimals)})"
         for row in again.to_dict("records")
     ]
     return [
-        f"mean of {again['seeds'].max():.0f} other seeds: {', '.join(told)}",
-        f"two trainings of one recipe differ by up to {shown(floor, decimals)} by their seeds alone (95 %)",
+        f"mean over {again['seeds'].max():.0f} other seeds: {', '.join(means)}",
+        f"two trainings of one recipe differ by up to {shown(floor, decimals)} by random seed alone (95 %)",
     ]
 
 
 def _loss_note(ranking: Ranking) -> list[str]:
     if ranking.metric != "loss":
         return []
-    return ["each recipe's loss is on a scale of its own, so this order means little between losses"]
+    return [
+        "each loss function has its own scale, so this order means little between recipes with different losses"
+    ]
 
 
 def provenance(run: RunFolder) -> str:
-    """What it takes to make the numbers again."""
+    """What is needed to reproduce the numbers."""
     request = run.request
     return f"run {run.name}: seed {request.settings.seed}, store {request.fingerprint}"
 
 
 def _texts(ranking: Ranking, digits: Digits, rows: pd.DataFrame, below: pd.DataFrame) -> pd.DataFrame:
-    """The columns that people read, as texts; the rows of no skill stand below."""
+    """The columns for people, as texts, with the no-skill rows at the end."""
     texts = {
         "rank": list(map(str, rows["rank"])),
         **({"run": rows["run"]} if "run" in rows else {}),
@@ -183,7 +187,7 @@ def _texts(ranking: Ranking, digits: Digits, rows: pd.DataFrame, below: pd.DataF
         **_beside(digits, below),
     }
     both = pd.concat([pd.DataFrame(texts), pd.DataFrame(ways)], ignore_index=True).fillna("")
-    return both.loc[:, (both != "").any()]  # nobody needs an empty column of notes
+    return both.loc[:, (both != "").any()]  # without empty columns
 
 
 def _scores(metric: str, digits: Digits, rows: pd.DataFrame) -> dict[str, list[str]]:
@@ -191,14 +195,14 @@ def _scores(metric: str, digits: Digits, rows: pd.DataFrame) -> dict[str, list[s
 
 
 def _beside(digits: Digits, rows: pd.DataFrame) -> dict[str, list[str]]:
-    """The metrics beside the score, and how many labels are defined."""
+    """The other metrics shown, and how many labels are defined."""
     metrics = {name.replace("_", " "): all_shown(rows[name], many) for name, many in digits.beside.items()}
     labels = [text.removesuffix(".0") for text in all_shown(rows["defined_labels"], 1)]
     return metrics | {"labels": labels}
 
 
 def _differences(rows: pd.DataFrame, decimals: int) -> list[str]:
-    """`-0.0213 (-0.0412 to -0.0014)`; nothing of the first trial, nor of one that can't be compared with it."""
+    """`-0.0213 (-0.0412 to -0.0014)`; empty for the first trial and for those not comparable with it."""
     ends = intervals(rows["difference_low"], rows["difference_high"], decimals)
     return [
         "" if rank == 1 or pd.isna(measured) else f"{difference:+.{decimals}f} ({between})"
@@ -209,7 +213,7 @@ def _differences(rows: pd.DataFrame, decimals: int) -> list[str]:
 
 
 def _seed_texts(rows: pd.DataFrame, decimals: int) -> dict[str, list[str]]:
-    """What other seeds made of the recipes, and what seeds alone may do to a difference; nothing before `--seeds`."""
+    """The mean over other seeds, and the noise floor; empty before `--seeds`."""
     floor: Any = rows["noise_floor"].iloc[0]
     if np.isnan(floor):
         return {}

@@ -1,4 +1,4 @@
-"""Numbers as people read them: with as many decimals as their errors support."""
+"""Numbers for people: with as many decimals as their errors support."""
 
 import math
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 UNSURE = 2
-"""Decimals of a number whose error is unknown."""
+"""Decimals of a number with unknown error."""
 
 
 def shown(value: Any, decimals: int = 4) -> str:
-    """A value as people read it: in decimals, or powers of ten for what is smaller; nothing for what is missing."""
+    """A value for people: decimals, or powers of ten if it is small; empty if missing."""
     if value is None or value is pd.NA or (isinstance(value, float) and np.isnan(value)):
         return ""
     if isinstance(value, bool | np.bool_):
@@ -23,9 +23,9 @@ def shown(value: Any, decimals: int = 4) -> str:
 
 
 def decimals_for(error: float) -> int:
-    """How many decimals a standard error supports: those of its first two digits (4 where there is no error).
+    """How many decimals a standard error supports: those of its first two digits (4 without an error).
 
-    Two, as the Guide to the Expression of Uncertainty in Measurement (JCGM 100:2008, 7.2.6) has it at most.
+    Two is the most that the Guide to the Expression of Uncertainty in Measurement (JCGM 100:2008, 7.2.6) recommends.
     """
     if not np.isfinite(error) or error <= 0:
         return 4
@@ -33,16 +33,16 @@ def decimals_for(error: float) -> int:
 
 
 def decimals_between(lows: pd.Series, highs: pd.Series) -> int:
-    """How many decimals 95 % intervals support, at most four, of which a quarter is about an error.
+    """How many decimals 95 % intervals support, at most four; a quarter of the width is about one standard error.
 
-    By their median width; those without width, of what does not vary, don't count.
+    Uses the median width, without intervals of zero width (values that don't vary).
     """
     widths = (highs.astype(float) - lows.astype(float)).replace(0, np.nan)
     return min(decimals_for(float(widths.median()) / 4), 4)
 
 
 def interval(low: Any, high: Any, decimals: int) -> str:
-    """`0.61 to 0.72`, or a single number where both ends are the same; nothing for what is missing."""
+    """`0.61 to 0.72`, or a single number if both ends are the same; empty if missing."""
     if low != low or low is None:
         return ""
     ends = f"{low:.{decimals}f}", f"{high:.{decimals}f}"
@@ -50,19 +50,19 @@ def interval(low: Any, high: Any, decimals: int) -> str:
 
 
 def all_shown(values: pd.Series, decimals: int = 4) -> list[str]:
-    """A column's values as people read them."""
+    """A column's values as texts for people."""
     return [shown(value, decimals) for value in values.tolist()]
 
 
 def intervals(lows: pd.Series, highs: pd.Series, decimals: int) -> list[str]:
-    """Intervals by their ends, as people read them."""
+    """Intervals as texts for people."""
     return [interval(low, high, decimals) for low, high in zip(lows, highs, strict=True)]
 
 
 def with_intervals(values: pd.Series, lows: pd.Series, highs: pd.Series) -> list[str]:
     """`0.79 (0.72 to 0.87)`, each with the digits that its own interval supports.
 
-    Without the brackets where the error is unknown; `undefined` where there is no value.
+    Without parentheses if the error is unknown; `undefined` if there is no value.
     """
     texts = []
     for value, low, high in zip(values.tolist(), lows.tolist(), highs.tolist(), strict=True):
@@ -73,7 +73,7 @@ def with_intervals(values: pd.Series, lows: pd.Series, highs: pd.Series) -> list
 
 
 def rounded(table: pd.DataFrame, decimals: Mapping[str, int] | None = None) -> pd.DataFrame:
-    """The table as texts, with four decimals in the columns that `decimals` does not name; whole numbers stay whole."""
+    """The table as texts, with four decimals unless `decimals` says otherwise; whole numbers stay whole."""
     places = {name: (decimals or {}).get(name, 4) for name in table.columns}
     texts = {name: [shown(value, count) for value in table[name]] for name, count in places.items()}
     return pd.DataFrame(texts, dtype=str)

@@ -1,4 +1,4 @@
-"""A table with all that has to be read beside it."""
+"""A table with everything that belongs beside it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from analysis.tables.rounding import rounded
 
 @dataclass(frozen=True)
 class Table:
-    """A table with all that has to stand beside it."""
+    """A table with its caption, the rows below it, the population behind it and its notes."""
 
     name: str
-    """Of its files."""
+    """The name of its files."""
     caption: str
     rows: pd.DataFrame
     below: pd.DataFrame
-    """What stands under the rows, as no skill: some of their columns."""
+    """Rows below the ranked ones, e.g. no skill, with some of their columns."""
     population: pd.DataFrame
-    """The slices and patients behind the scores, a row a label."""
+    """The slices and patients behind the scores, one row per label."""
     notes: Sequence[str] = ()
     texts: pd.DataFrame | None = None
-    """Rows and what is below as people read them; None is both with every number rounded."""
+    """`whole` as texts for people; None rounds every number to four decimals."""
 
     @cached_property
     def whole(self) -> pd.DataFrame:
-        """Rows and what stands below, in full precision."""
-        # As objects, so that whole numbers stay whole beside the cells that are empty below the table.
+        """The rows and those below, in full precision."""
+        # As objects, so that whole numbers stay whole even though some columns are empty below.
         both = [frame.astype(object) for frame in (self.rows, self.below)]
         return pd.concat(both, ignore_index=True)[list(self.rows.columns)]
 

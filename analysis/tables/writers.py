@@ -1,4 +1,4 @@
-"""Writes tables for people and for programs: rounded in Markdown, LaTeX and HTML, whole in CSV, JSON and Excel."""
+"""Writes tables: rounded for people as Markdown, LaTeX and HTML; in full precision as CSV, JSON and Excel."""
 
 import html
 import json
@@ -23,25 +23,25 @@ _LATEX = (
     {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     | {character: f"\\{character}" for character in "&%$#_{}"}
     | {"±": r"$\pm$", "–": "--", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-    | {"[": "{[}", "]": "{]}", "*": "{*}"}  # `\\\\` would take a row's beginning for its argument
+    | {"[": "{[}", "]": "{]}", "*": "{*}"}  # `\\\\` would take the start of a row for its argument
 )
 
 _OGONEK = "\u0328"  # the one accent that the usual fonts lack
 
 LONG = 40
-"""Characters of a cell beyond which it takes several lines of a page."""
+"""Cells with more characters wrap over several lines."""
 WIDE = 9
-"""Columns from which on a table is printed across the page."""
+"""Tables with at least this many columns are printed sideways."""
 PRINTED = 30
-"""Lines of a table that LaTeX gets: what a page holds."""
+"""Rows in the LaTeX table: what fits on a page."""
 _PARAGRAPH = r">{\raggedright\arraybackslash}p{7cm}"
 
 
 def write_table(folder: Path, table: Table) -> list[Path]:
-    """Write the table's .csv, .md, .tex, .html, .json and .xlsx; gives the files.
+    """Write the table's .csv, .md, .tex, .html, .json and .xlsx; returns the files.
 
-    The population and the notes stand in all but the CSV, which would no longer be one table; the population has
-    one of its own, population.csv.
+    All but the CSV include the population and the notes; next to the CSV, the population has its own file,
+    population.csv.
     """
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
@@ -89,17 +89,17 @@ def _markdown(table: Table) -> str:
 
 
 def _md(text: str) -> str:
-    """The text without what Markdown takes for HTML, a link, a picture, code, or the end of a cell or line."""
+    """The text with characters escaped that Markdown would take for HTML, links, code, or the end of a cell."""
     return re.sub(r"([\\`*<\[\]|])", r"\\\1", one_line(text))
 
 
 def _latex(table: Table) -> str:
-    # A page is too narrow for many columns, whose rows then take two lines.
+    # A page is too narrow for many columns, so rows of wide tables take two lines.
     wide = len(table.human.columns) >= WIDE
     kind, most = ("sidewaystable", PRINTED // 2) if wide else ("table", PRINTED)
     count = len(table.rows)
     printed = table.human.drop(index=range(most, count))
-    cut = [f"the first {most} of {count} rows; all stand in {table.name}.csv"] if count > most else []
+    cut = [f"the first {most} of {count} rows; {table.name}.csv has all"] if count > most else []
     lines = [
         r"% needs \usepackage{array,booktabs,graphicx,rotating}",
         rf"\begin{{{kind}}}",
@@ -138,7 +138,7 @@ def _tex(text: str) -> str:
 
 
 def _tex_character(character: str) -> str:
-    """The character as pdflatex sets it; by its code where the fonts of a plain document don't have it."""
+    """The character for pdflatex; as its code if the fonts of a plain document lack it."""
     base, *accents = unicodedata.normalize("NFD", character)
     accented = character <= "\u017f" and base.isascii() and accents and accents != [_OGONEK]
     known = character.isascii() or accented
@@ -146,12 +146,12 @@ def _tex_character(character: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text on one line, with control and invisible characters as their codes."""
+    """The text on one line, with control and invisible characters shown as codes."""
     return printable(" ".join(text.split()))
 
 
 def html_grid(frame: pd.DataFrame, caption: str = "", *, ranked: int | None = None) -> str:
-    """A table of texts as HTML, escaped; rows after the first `ranked` stand in its foot."""
+    """A table of texts as escaped HTML; rows after the first `ranked` go in its foot."""
 
     def row(cells: list[str], tag: str) -> str:
         kinds = (f'{tag} class="long"' if len(cell) > LONG else tag for cell in cells)
@@ -186,7 +186,7 @@ def _html(table: Table) -> str:
             "</style></head><body>",
             html_grid(table.human, table.caption, ranked=len(table.rows)),
             *(f"<p>{html.escape(note)}</p>" for note in table.notes),
-            html_grid(rounded(table.population), "The slices and patients behind it"),
+            html_grid(rounded(table.population), "The slices and patients behind the scores"),
             "</body></html>",
             "",
         ]
@@ -213,7 +213,7 @@ def _fill(sheet: Worksheet, frame: pd.DataFrame) -> None:
 
 
 def _write(cell: Any, value: Any) -> None:
-    """Give a cell its value: a number, a truth value, or a text, which is no formula whatever it begins with."""
+    """Set a cell to a number, a boolean, or a text, which never becomes a formula."""
     if isinstance(value, str):
         cell.value, cell.data_type, cell.quotePrefix = printable(value), "s", True
     elif (

@@ -1,1 +1,1 @@
-"""The test set, which is scored at the end alone."""
+"""The test set, which is scored only at the end."""

@@ -1,4 +1,4 @@
-"""The test set, which no search looks at, and what trials that were scored on it at the end predict for it."""
+"""The test set, which no search uses, and the predictions made on it at the end."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from ichtune.training.batches import Fold
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What trials of a run predict for the test set, as `RUN/test` keeps it."""
+    """The predictions of a run's trials on the test set, as kept in `RUN/test`."""
 
     run: RunFolder
     store: SliceStore
@@ -36,17 +36,17 @@ class HeldOut:
 
     @cached_property
     def truth(self) -> Truth:
-        """The test set as one fold, on which all scores are made."""
+        """The truth of the test set, as a single fold."""
         fold = Fold(0, self.store.train, self.store.test)
         return Truth(self.store.labels, self.store.patients, [fold])
 
     @cached_property
     def no_skill(self) -> dict[str, dict[str, float]]:
-        """What predicting without looking scores on the test set, by its name and then by metric."""
+        """What no-skill predictors score on the test set, by predictor and metric."""
         return no_skill_rows(self.store, list(self.truth.folds))
 
     def logits(self, trial: RankedTrial) -> np.ndarray | None:
-        """The trial's logits `[N, 6]` (float16, NaN outside the test set); None where it was not scored."""
+        """The trial's logits `[N, 6]` (float16, NaN outside the test set); None if it was not scored."""
         file = self.run.path / "test" / f"{trial.name}.npy"
         if not file.is_file():
             return None
@@ -54,17 +54,17 @@ class HeldOut:
         try:
             kept = map_array(file)
         except ValueError as error:
-            raise InputError(f"{file}: damaged ({error}); remove it, and score the trial again") from None
+            raise InputError(f"{file}: damaged ({error}); remove it and score the trial again") from None
         if kept.shape != logits[self.store.test].shape or kept.dtype != np.float16:
             raise InputError(
-                f"{file}: holds {kept.dtype} {kept.shape}, not the test set's float16 logits; remove it, and score the "
+                f"{file}: holds {kept.dtype} {kept.shape}, not the test set's float16 logits; remove it and score the "
                 "trial again"
             )
         logits[self.store.test] = kept
         return logits
 
     def keep(self, logits: Mapping[str, np.ndarray]) -> None:
-        """Keep what trials, by name, predict for the test set (`[n, 6]`), and that it was looked at for them."""
+        """Save trials' predictions on the test set (`[n, 6]`, by name), and log that it was used for them."""
         folder = self.run.path / "test"
         folder.mkdir(exist_ok=True)
         for name, predicted in logits.items():

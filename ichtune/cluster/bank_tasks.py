@@ -1,4 +1,4 @@
-"""The feature bank built by Ray tasks, on all cores or GPUs of the cluster."""
+"""Building the feature bank with Ray tasks, on all cores or GPUs of the cluster."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -8,15 +8,15 @@ import ray
 from ichtune.bank.build import Work, compute_chunk
 from ichtune.cluster.capacity import Capacity
 
-AHEAD = 2  # tasks that wait for each one at work: a large store has thousands of chunks
+AHEAD = 2  # tasks queued per running one: a large store has thousands of chunks
 
 
 def compute_on(capacity: Capacity) -> Callable[[Work], Iterable[int]]:
-    """Gives what computes a bank's work by tasks: one a core with a thread each, or one a GPU with its cores."""
+    """Return what computes a bank's work with Ray tasks: one per core, or one per GPU with its share of cores."""
     slots = capacity.gpus or capacity.cpus
-    # A GPU waits for pictures, which take one core to render 1,600 a second.
+    # A GPU waits for images; one core renders 1,600 of them a second.
     threads = capacity.cores_per_gpu if capacity.gpus else 1
-    # A task keeps its process, and with it the backbone that it has built, for the next one.
+    # A worker process is reused by the next task, together with the backbone that it has built.
     task: Any = ray.remote(compute_chunk)  # ty: ignore[no-matching-overload]
     task = task.options(num_cpus=threads, num_gpus=1 if capacity.gpus else 0, max_retries=3)
 

@@ -1,4 +1,4 @@
-"""What a Ray offers to trials, and whether one of its machines has room for a trial at all."""
+"""What a Ray cluster offers to trials, and whether any of its machines has room for one."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,24 +10,24 @@ from ichtune.errors import InputError
 from ichtune.runs.settings import SearchSettings
 
 FINEST = 1e-4
-"""Ray counts parts of a core or a GPU in these."""
+"""The smallest fraction of a core or GPU that Ray can allocate."""
 
 
 @dataclass(frozen=True)
 class Capacity:
-    """What a cluster offers to trials."""
+    """The resources that a cluster offers to trials."""
 
     nodes: int
     cpus: int
     gpus: int
     cores_per_gpu: int = 1
-    """On the node that has the fewest: a task that asks for more would wait for ever."""
+    """The minimum over all GPU nodes: a task that requests more could wait forever."""
     each: tuple[tuple[int, int], ...] = ()
     """The cores and GPUs of every node."""
 
     @classmethod
     def of(cls, nodes: Iterable[Mapping[str, float]]) -> "Capacity":
-        """The sum of what the nodes have. GPUs of a node without cores don't count, as every task takes a core."""
+        """The total of the nodes. GPUs of a node without cores don't count, as every task needs a core."""
         each = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in nodes]
         each = [(cores, gpus if cores else 0) for cores, gpus in each]
         shares = [cores // gpus for cores, gpus in each if gpus]
@@ -41,18 +41,18 @@ class Capacity:
 
     @classmethod
     def here(cls) -> "Capacity":
-        """What a local Ray will have, as Ray counts it (cgroups, CUDA_VISIBLE_DEVICES); starts none."""
+        """What a local Ray would have by Ray's own count (cgroups, CUDA_VISIBLE_DEVICES), without starting one."""
         found = ResourceAndLabelSpec().resolve(is_head=True, node_ip_address="127.0.0.1")
         return cls.of([found.to_resource_dict()])
 
     def grown_for(self, trials: int, *, cpus: float, gpus: float) -> "Capacity":
-        """At least what so many trials take at once: an autoscaler brings machines for what waits, not before."""
+        """At least what this many concurrent trials need: an autoscaler adds machines only once tasks are waiting."""
         return replace(
             self, cpus=max(self.cpus, ceil(trials * cpus)), gpus=max(self.gpus, ceil(trials * gpus))
         )
 
     def has_room_for(self, cpus: float, gpus: float) -> bool:
-        """Whether a single node has so many cores and GPUs."""
+        """Whether a single node has this many cores and GPUs."""
         return any(cpus <= cores and gpus <= cards for cores, cards in self.each)
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class Capacity:
 
 
 def trial_resources(settings: SearchSettings, capacity: Capacity) -> dict[str, float]:
-    """What each trial takes of the cluster."""
+    """The resources of each trial."""
     gpus = settings.gpus_per_trial
     if gpus is None:
         gpus = 0.25 if capacity.gpus else 0.0
@@ -81,17 +81,17 @@ def concurrent_trials(settings: SearchSettings, capacity: Capacity) -> int:
 
 
 def refuse_impossible_shares(settings: SearchSettings) -> None:
-    """Raise an InputError for a number of cores or GPUs that Ray gives to no task."""
+    """Raise an InputError for a number of cores or GPUs that Ray can't allocate."""
     gpus = settings.gpus_per_trial or 0.0
     for flag, value in (("--cpus-per-trial", settings.cpus_per_trial), ("--gpus-per-trial", gpus)):
         if not isfinite(value) or value < 0 or abs(value / FINEST - round(value / FINEST)) > FINEST:
             raise InputError(f"{flag}: must be a multiple of {FINEST:g}, as Ray counts, got {value:g}")
     if gpus > 1 and gpus != int(gpus):
-        raise InputError(f"--gpus-per-trial: must be a part of one GPU or a whole number, got {gpus:g}")
+        raise InputError(f"--gpus-per-trial: must be a fraction of one GPU or a whole number, got {gpus:g}")
 
 
 def refuse_what_fits_nowhere(settings: SearchSettings, capacity: Capacity) -> None:
-    """Raise an InputError where no machine has room for a trial, which would wait for ever."""
+    """Raise an InputError if no machine has room for a trial, which would then wait forever."""
     cpus, gpus = trial_resources(settings, capacity).values()
     if capacity.has_room_for(cpus, gpus):
         return
@@ -104,19 +104,19 @@ def refuse_what_fits_nowhere(settings: SearchSettings, capacity: Capacity) -> No
         if not fits
     ] or ["--cpus-per-trial", "--gpus-per-trial"]
     where = f"the cluster at {settings.address}" if settings.address else "this machine's own Ray"
-    growing = "; for a cluster that grows, --max-concurrent says how far" if settings.address else ""
+    growing = "; if the cluster can grow, set --max-concurrent to say how far" if settings.address else ""
     raise InputError(
         f"{fixes[0]}: a trial must fit on one machine, got {_count(cpus, 'core')} and {_count(gpus, 'GPU')} for "
         f"each, and {where} has {capacity}; lower {' or '.join(fixes)}{growing}"
     )
 
 
-def offered(found: Capacity, settings: SearchSettings) -> Capacity:
-    """What a search may count on: of a cluster that grows with its load, at least what is asked of it.
+def usable_capacity(found: Capacity, settings: SearchSettings) -> Capacity:
+    """What a search can count on: what was found or, on an autoscaling cluster, at least what the search requests.
 
     Raises:
-        InputError: no machine has room for a trial, and nothing says how far the cluster is to grow; or Ray knows no
-            such share of a machine.
+        InputError: no machine has room for a trial and nothing says how far the cluster may grow, or Ray can't
+            allocate such a share of a machine.
     """
     refuse_impossible_shares(settings)
     if settings.address and settings.max_concurrent:
@@ -124,8 +124,8 @@ def offered(found: Capacity, settings: SearchSettings) -> Capacity:
         return found.grown_for(settings.max_concurrent, cpus=settings.cpus_per_trial, gpus=gpus)
     if settings.address and not found.cpus:
         raise InputError(
-            f"--address: the cluster at {settings.address} has no cores for trials yet; --max-concurrent, with "
-            "--gpus-per-trial for GPUs, says how far it is to grow"
+            f"--address: the cluster at {settings.address} has no cores for trials yet; set --max-concurrent, and "
+            "--gpus-per-trial for GPUs, to say how far it may grow"
         )
     refuse_what_fits_nowhere(settings, found)
     return found

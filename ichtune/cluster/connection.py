@@ -1,4 +1,4 @@
-"""The Ray that a search runs on: one of its own on this machine, or a cluster that is joined."""
+"""The Ray that a search runs on: a local one, or a cluster that it joins."""
 
 import logging
 import socket
@@ -17,10 +17,10 @@ ANSWER_S = 5.0
 
 @contextmanager
 def connected(address: str | None) -> Generator[Capacity]:
-    """A Ray to work with: without an address a local one of its own, which ends with it.
+    """Connect to the cluster at an address, or without one start a local Ray that is shut down at the end.
 
     Raises:
-        InputError: no cluster answers at the address, or there is no room for a local Ray's sockets.
+        InputError: no cluster answers at the address, or no temporary folder has a short enough path for a local Ray.
     """
     with local_ray() if address is None else _joined(address):
         yield Capacity.of(node["Resources"] for node in ray.nodes() if node["Alive"])
@@ -46,16 +46,16 @@ def _joined(address: str) -> Generator[None]:
 
 
 def _check_answers(address: str) -> None:
-    """Refuse an address that takes no connections; Ray itself would try it for a quarter of an hour.
+    """Refuse an address that accepts no connections; Ray itself would keep trying for a quarter of an hour.
 
     Raises:
-        OSError: nobody takes connections there, or no cluster runs for `auto` to find.
-        ValueError: no address.
+        OSError: nothing accepts connections there, or `auto` finds no running cluster.
+        ValueError: not an address of a cluster.
     """
     if "://" in address:
-        raise ValueError("a search runs on a machine of the cluster and takes HOST:PORT or auto")
+        raise ValueError("a search must run on a machine of the cluster, with HOST:PORT or auto")
     found = canonicalize_bootstrap_address(address)
     if found is None:
-        raise ValueError("it names no cluster")
+        raise ValueError("no such cluster")
     host, port = found.rsplit(":", 1)
     socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()

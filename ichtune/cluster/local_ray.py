@@ -1,4 +1,4 @@
-"""A Ray of a search's own on this machine: on loopback, closed to other users, and gone when the search is."""
+"""A search's own local Ray: on loopback, closed to other users, and gone when the search ends."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil  # Ray brings it along
+import psutil  # a dependency of Ray
 import ray
 from ray._private import ray_constants, utils, worker
 from ray._private.authentication.authentication_token_setup import AuthenticationTokenLoader, Config
@@ -23,23 +23,23 @@ SHIELDED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 @contextmanager
 def local_ray() -> Generator[None]:
-    """A Ray that listens on loopback alone, asks for a token that only this user can read, and reports to nobody.
+    """Start a Ray that listens on loopback only, requires a token that only this user can read, and reports nothing.
 
-    All its files and sockets are in a folder of mode 700 that is removed at the end. What the environment says of
-    Ray's tokens is for clusters: it is set aside, and holds again afterwards.
+    All its files and sockets are in a folder of mode 700 that is removed at the end. Ray's token settings in the
+    environment are meant for clusters, so they are set aside and restored afterwards.
 
     Raises:
-        InputError: no folder for temporary files has a path short enough for Ray's sockets.
-        OSError: Ray's processes did not come up in time.
+        InputError: no temporary folder has a path short enough for Ray's sockets.
+        OSError: Ray's processes did not start in time.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(private_folder())
         stack.enter_context(_environment(_settings(write_token(folder))))
-        # On Linux Ray listens on every interface, and takes `_node_ip_address="127.0.0.1"` for the machine's own
-        # address; so it is started as it would be on macOS.
-        stack.enter_context(_instead(ray_constants, "ENABLE_RAY_CLUSTER", False))
-        # Without the dashboard this server does nothing but look up the cloud that it might be in, and report usage.
-        stack.enter_context(_instead(Node, "start_api_server", lambda node, **_: None))
+        # On Linux Ray listens on every interface, and replaces `_node_ip_address="127.0.0.1"` with the machine's own
+        # address; so start it the way it starts on macOS.
+        stack.enter_context(_replaced(ray_constants, "ENABLE_RAY_CLUSTER", False))
+        # Without the dashboard this server only detects the cloud provider and reports usage.
+        stack.enter_context(_replaced(Node, "start_api_server", lambda node, **_: None))
         stack.callback(_end)
         with shielded():
             _start(folder / "r")
@@ -65,7 +65,7 @@ def _start(folder: Path) -> None:
 
 
 def _settings(token: Path) -> dict[str, str | None]:
-    """Ray's settings in the environment, which its processes take over; None is unset."""
+    """Ray's settings as environment variables, which its processes inherit; None unsets one."""
     return {
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": None,
@@ -91,13 +91,13 @@ def _set(settings: Mapping[str, str | None]) -> None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    # Ray reads these once in a process.
+    # Ray caches these once per process.
     Config.initialize("")
     AuthenticationTokenLoader.instance().reset_cache()
 
 
 @contextmanager
-def _instead(owner: Any, name: str, value: object) -> Generator[None]:
+def _replaced(owner: Any, name: str, value: object) -> Generator[None]:
     before = getattr(owner, name)
     setattr(owner, name, value)
     try:
@@ -108,30 +108,31 @@ def _instead(owner: Any, name: str, value: object) -> Generator[None]:
 
 @contextmanager
 def shielded() -> Generator[None]:
-    """Processes that start here don't hear what ends a search: the search ends them when it has kept what is done.
+    """Shield processes started here from the signals that end a search; the search ends them after saving its state.
 
-    Batch systems signal a whole group, and a Ray that loses its own processes waits for them for a minute. What comes
-    in the meantime reaches this process's own handlers afterwards.
+    Batch systems signal a whole process group, and Ray waits a minute for its own processes if they are lost. Signals
+    that arrive in the meantime reach this process's own handlers afterwards.
     """
-    heard: list[int] = []
+    received: list[int] = []
     handlers = {}
-    if threading.current_thread() is threading.main_thread():  # others neither set handlers nor run them
+    if threading.current_thread() is threading.main_thread():  # other threads can't set handlers
         for number in SHIELDED:
-            handlers[number] = signal.signal(number, lambda number, _: heard.append(number))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SHIELDED)  # which new processes take over
+            handlers[number] = signal.signal(number, lambda number, _: received.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SHIELDED)  # inherited by new processes
     try:
-        with _instead(utils, "set_sigterm_handler", lambda handler: None):  # Ray's own would exit on the spot
+        # Ray's own handler would exit immediately.
+        with _replaced(utils, "set_sigterm_handler", lambda handler: None):
             yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    for number in heard:
+    for number in received:
         signal.raise_signal(number)
 
 
 def _end() -> None:
-    """End Ray with all its processes; they don't hear SIGTERM, on which Ray would wait a second for each."""
+    """Shut Ray down with all its processes; they ignore SIGTERM, for which Ray would wait a second each."""
     node: Any = worker._global_node
     family = []
     if node is not None:

@@ -1,4 +1,4 @@
-"""A folder that only this user can look into, for what a local Ray writes while it lives."""
+"""A folder that only this user can access, for a local Ray's files."""
 
 import fcntl
 import os
@@ -15,19 +15,19 @@ from ichtune.errors import InputError
 
 PREFIX, ALIVE = "ich-", "alive"
 LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
-"""Bytes in the path of a socket (`sun_path` in unix(7))."""
+"""Longest path of a socket in bytes (`sun_path` in unix(7))."""
 BELOW = len(f"/{PREFIX}12345678/r/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 LONGEST_BASE = LONGEST_SOCKET - BELOW
 
 
 @contextmanager
 def private_folder() -> Generator[Path]:
-    """A new folder of mode 700 with a path short enough for Ray's sockets, removed at the end.
+    """Create a folder of mode 700 whose path is short enough for Ray's sockets; it is removed at the end.
 
-    What a search that was killed has left there is removed first.
+    Folders left by searches that were killed are removed first.
 
     Raises:
-        InputError: there is no folder for temporary files with such a path.
+        InputError: there is no temporary folder with such a path.
     """
     base = _base()
     _remove_abandoned(base)
@@ -35,14 +35,14 @@ def private_folder() -> Generator[Path]:
     try:
         with open(folder / f".{ALIVE}", "w") as alive:
             fcntl.flock(alive, fcntl.LOCK_EX)
-            (folder / f".{ALIVE}").rename(folder / ALIVE)  # nobody finds it without its lock
+            (folder / f".{ALIVE}").rename(folder / ALIVE)  # never visible without its lock
             yield folder
     finally:
         _remove(folder)
 
 
 def write_token(folder: Path) -> Path:
-    """A new token for Ray, in a file that only this user can read whatever the umask."""
+    """Write a new token for Ray to a file that only this user can read, whatever the umask."""
     file = folder / "token"
     with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
         stream.write(secrets.token_hex(32))
@@ -50,15 +50,15 @@ def write_token(folder: Path) -> Path:
 
 
 def _base() -> Path:
-    """RAY_TMPDIR where it is set; else TMPDIR or, where its path is too long, a usual place for temporary files."""
-    asked = os.environ.get("RAY_TMPDIR")
-    places = [asked] if asked else [tempfile.gettempdir(), "/tmp", "/var/tmp"]
+    """RAY_TMPDIR if set; otherwise TMPDIR or, if that path is too long, a standard temporary folder."""
+    requested = os.environ.get("RAY_TMPDIR")
+    places = [requested] if requested else [tempfile.gettempdir(), "/tmp", "/var/tmp"]
     for place in map(os.path.abspath, places):
         if len(os.fsencode(place)) <= LONGEST_BASE and os.access(place, os.W_OK | os.X_OK):
             return Path(place)
     raise InputError(
-        f"{'RAY_TMPDIR' if asked else 'TMPDIR'}: Ray's sockets need a folder that can be written to, with a path of at "
-        f"most {LONGEST_BASE} bytes, got {places[0]}; set RAY_TMPDIR to such a folder"
+        f"{'RAY_TMPDIR' if requested else 'TMPDIR'}: Ray's sockets need a writable folder whose path has at most "
+        f"{LONGEST_BASE} bytes, got {places[0]}; set RAY_TMPDIR to such a folder"
     )
 
 
@@ -70,12 +70,12 @@ def _remove_abandoned(base: Path) -> None:
             with open(folder / ALIVE) as alive:
                 fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(folder, ignore_errors=True)
-        except OSError:  # another's, or of a search that goes on
+        except OSError:  # another user's, or in use by a running search
             continue
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder into which a process that is ending may still write."""
+    """Remove a folder to which an ending process may still be writing."""
     for _ in range(20):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():

@@ -1,4 +1,4 @@
-"""Whether a run's folder is where every node finds it, before the first trial starts."""
+"""Checks that every node sees the run's folder, before the first trial starts."""
 
 import os
 import secrets
@@ -19,10 +19,10 @@ ANSWER_S = 60.0
 
 
 def check_storage(run: RunFolder, store: SliceStore, parts: Sequence[BankPart] = ()) -> None:
-    """Write tokens into the run and the bank, and let a task on every other node find them, and the store.
+    """Write tokens into the run and the bank, and check that a task on every other node sees them and the store.
 
     Raises:
-        InputError: a folder can't be written, or a node doesn't see it, or not the store.
+        InputError: a folder can't be written to, or a node doesn't see a folder or the store.
     """
     name, text = f".token-{os.getpid()}-{secrets.token_hex(8)}", secrets.token_hex(8)
     token = run.path / name
@@ -34,11 +34,11 @@ def check_storage(run: RunFolder, store: SliceStore, parts: Sequence[BankPart] =
             stack.enter_context(_written(folder / name, text, "--bank"))
         here = ray.get_runtime_context().get_node_id()
         others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
-        asked = {
+        answers = {
             _ask(node["NodeID"], run, token.name, text, store.path, bank): node["NodeManagerAddress"]
             for node in others
         }
-        for answer, address in asked.items():
+        for answer, address in answers.items():
             sees_run, sees_store, unseen = ray.get(answer, timeout=ANSWER_S)
             if not sees_run:
                 raise InputError(
@@ -64,7 +64,7 @@ def _written(token: Path, text: str, option: str) -> Generator[None]:
         token.write_text(text)
     except OSError as error:
         raise InputError(
-            f"{token.parent}: can't be written ({error.strerror}); choose another {option}"
+            f"{token.parent}: can't be written to ({error.strerror}); choose another {option}"
         ) from None
     try:
         yield
@@ -81,7 +81,7 @@ def _ask(node: str, run: RunFolder, token: str, text: str, store: Path, bank: li
 def _look(
     run: RunFolder, token: str, text: str, store: Path, bank: list[Path]
 ) -> tuple[bool, bool, Path | None]:
-    """Whether this node sees the run (by the token, or at its URI) and the store, and a file of the bank it lacks."""
+    """Whether this node sees the run (its token, or its URI) and the store, and a bank file that it doesn't see."""
     file = run.path / token
     sees_run = run.remote.has("search.yaml") if run.remote else file.is_file() and file.read_text() == text
     unseen = next((file for file in bank if not file.is_file()), None)

@@ -1,2 +1,2 @@
-"""What each command does on a terminal. Commands alone know the analysis; what one needs is imported inside it, so
-that `--help` answers at once."""
+"""What each command does on a terminal. Only commands import the analysis, and each imports what it needs inside its
+function, so that `--help` responds at once."""

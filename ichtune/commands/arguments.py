@@ -1,4 +1,4 @@
-"""Commands whose options are the fields of a settings' dataclass."""
+"""Commands whose options are the fields of a settings dataclass."""
 
 import inspect
 from collections.abc import Callable
@@ -14,9 +14,9 @@ Command = Callable[..., None]
 
 
 def takes(settings: type, *, variables: bool = False) -> Callable[[Command], Command]:
-    """Let a command have the dataclass's options in the place of its parameter `settings`, which gets their value.
+    """Replace a command's parameter `settings` by one option per field of the dataclass; it receives the instance.
 
-    With `variables` each option can also be given as one: --max-epochs or ICHTUNE_MAX_EPOCHS.
+    With `variables`, each option also has an environment variable: --max-epochs or ICHTUNE_MAX_EPOCHS.
     """
     hints, options = get_type_hints(settings), options_of(settings)
 
@@ -41,7 +41,7 @@ def takes(settings: type, *, variables: bool = False) -> Callable[[Command], Com
 
 
 def _parameter(option: Option, kind: Any, variables: bool) -> inspect.Parameter:
-    # Typer knows no unions: a place that may also be a URI comes as a text.
+    # Typer has no union types: a path that may also be a URI is passed as text.
     kind = {str | Path: str, str | Path | None: str | None}.get(kind, kind)
     declared = typer.Option(
         option.flag,
@@ -59,6 +59,6 @@ def _parameter(option: Option, kind: Any, variables: bool) -> inspect.Parameter:
 
 
 def given(context: typer.Context) -> set[str]:
-    """The options that a person gave, by flag or by variable, by the names of their parameters."""
+    """The names of the parameters that the user set, by flag or environment variable."""
     sources = {name: context.get_parameter_source(name) for name in context.params}
     return {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}

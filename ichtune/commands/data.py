@@ -1,4 +1,4 @@
-"""Commands that make and look at slice stores: prepare, inspect, phantom."""
+"""Commands that make and examine slice stores: prepare, inspect, phantom."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ from ichtune.errors import InputError
 def prepare(
     context: typer.Context,
     source: Annotated[Path, typer.Argument(help="Folder of DICOM files or images.")],
-    store: Annotated[Path, typer.Argument(help="Folder to be made; the search reads it.")],
+    store: Annotated[Path, typer.Argument(help="Folder to create; the search reads it.")],
     settings: PrepareOptions,
 ) -> None:
     """Turn DICOM files or images with labels into a slice store with patient-grouped folds."""
@@ -24,8 +24,8 @@ def prepare(
     from ichtune.progress import progress
 
     if settings.all_test and (divided := given(context) & {"test_fraction", "folds"}):
-        named = " and ".join(f"--{name.replace('_', '-')}" for name in sorted(divided, reverse=True))
-        raise InputError(f"--all-test makes a store without folds, so leave out {named}")
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in sorted(divided, reverse=True))
+        raise InputError(f"--all-test makes a store without folds, so omit {flags}")
     try:
         with progress("reading", "slices", console) as report:
             made = preparation.prepare(
@@ -49,10 +49,10 @@ def prepare(
 def inspect(
     store: Annotated[Path, typer.Argument(help="Folder that `ichtune prepare` made.")],
     picture: Annotated[
-        Path | None, typer.Option(help="Where the picture goes (default: STORE/inspect.png).")
+        Path | None, typer.Option(help="Where to write the picture (default: STORE/inspect.png).")
     ] = None,
 ) -> None:
-    """Show a store's splits, audit it for leaks and shifts, compare its pixels with their digests, draw examples."""
+    """Show a store's splits, audit it for leaks and shifts, verify its pixels against their digests, draw examples."""
     from ichtune.data.inspect.audit import audit
     from ichtune.data.inspect.describe import print_audit, print_splits
     from ichtune.data.inspect.examples import draw_examples, picture_place
@@ -70,16 +70,16 @@ def inspect(
     place = picture or picture_place(store)
     draw_examples(opened, place)
     if picture is None and place.parent != store:
-        note(f"{store} can't be written")
+        note(f"{store} can't be written to")
     say(f"picture: {place}")
 
 
 def phantom(
-    out: Annotated[Path, typer.Argument(help="Folder to be made, in the layout of RSNA 2019.")],
-    patients: Annotated[int, typer.Option(min=1, help="How many made-up heads.")] = 40,
+    out: Annotated[Path, typer.Argument(help="Folder to create, in the layout of RSNA 2019.")],
+    patients: Annotated[int, typer.Option(min=1, help="Number of synthetic heads.")] = 40,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
 ) -> None:
-    """Make up head CTs with hemorrhages, so that everything can be tried without patient data."""
+    """Generate synthetic head CTs with hemorrhages, so that everything can be tried without patient data."""
     from ichtune.data.phantom.write import write_phantoms
     from ichtune.progress import progress
 

@@ -1,4 +1,4 @@
-"""Commands that tell what a search found: rank and report."""
+"""Commands that show what a search found: rank and report."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,38 +11,40 @@ if TYPE_CHECKING:
     from analysis.results import RankedResults
     from ichtune.runs.folder import RunFolder
 
-Run = Annotated[str, typer.Argument(help="Folder of a run, as runs/NAME, or its URI.")]
+Run = Annotated[str, typer.Argument(help="Folder of a run, e.g. runs/NAME, or its URI.")]
 Data = Annotated[
-    Path | None, typer.Option(help="Where the run's store is now, if it was moved; for this command alone.")
+    Path | None, typer.Option(help="New location of the run's store, if it was moved; for this command only.")
 ]
 
 
 def rank(
     run: Run,
     metric: Annotated[
-        str | None, typer.Option(help="Rank by another recorded metric (default: the search's own).")
+        str | None, typer.Option(help="Rank by another recorded metric (default: the one searched for).")
     ] = None,
-    label: Annotated[str | None, typer.Option(help="Rank by this label alone.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="How many trials to show.")] = 15,
+    label: Annotated[str | None, typer.Option(help="Rank by this label only.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Number of trials to show.")] = 15,
     seeds: Annotated[
         int | None,
-        typer.Option(min=1, metavar="K", help="Train the top recipes again with K other random seeds each."),
+        typer.Option(min=1, metavar="K", help="Retrain the top recipes with K other random seeds each."),
     ] = None,
     test: Annotated[
         bool,
-        typer.Option("--test", help="Score the best trial and the ablation on the test set; at the end."),
+        typer.Option(
+            "--test", help="Score the best trial and the ablation on the test set (once, at the end)."
+        ),
     ] = False,
     compare: Annotated[
-        str | None, typer.Option(help="A second run over the same store, ranked together with the first.")
+        str | None, typer.Option(help="A second run on the same store, ranked together with the first.")
     ] = None,
     data: Data = None,
 ) -> None:
-    """Rank a run's trials: on the screen, and as tables in RUN/results."""
+    """Rank a run's trials, on the screen and as tables in RUN/results."""
     from analysis.results import RankedResults
     from analysis.screen import no_score, print_ranking, print_test
 
     results = RankedResults.of(run, metric=metric, label=label, compare=compare, data=data)
-    note_a_search(results.run)
+    note_running_search(results.run)
     if seeds is not None:
         _rerun(results, top, seeds)
     if test:
@@ -57,10 +59,10 @@ def rank(
         fail(no_score(results.ranking), NOTHING_USABLE)
 
 
-def note_a_search(run: "RunFolder") -> None:
-    """Say so where the run's search is still going on."""
+def note_running_search(run: "RunFolder") -> None:
+    """Warn if the run's search is still running."""
     if run.is_searching:
-        note("the search of this run is still going on; this is of what it has so far")
+        note("the search of this run is still running; this covers its trials so far")
 
 
 def _rerun(results: "RankedResults", top: int, seeds: int) -> None:
@@ -75,7 +77,7 @@ def _rerun(results: "RankedResults", top: int, seeds: int) -> None:
 
 
 def _score_test(results: "RankedResults") -> None:
-    from analysis.ranking.changes import finalists
+    from analysis.ranking.single_changes import finalists
     from analysis.test_set.score import score_on_test
     from ichtune.progress import progress
 
@@ -85,10 +87,10 @@ def _score_test(results: "RankedResults") -> None:
 
 def report(
     run: Run,
-    show: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     data: Data = None,
 ) -> None:
-    """Write everything about a run into one page, RUN/report.html, which needs no network."""
+    """Write everything about a run to one page, RUN/report.html, which works offline."""
     import webbrowser
 
     from analysis.findings import Findings
@@ -96,9 +98,9 @@ def report(
     from analysis.results import RankedResults
 
     findings = Findings(RankedResults.of(run, data=data))
-    note_a_search(findings.results.run)
+    note_running_search(findings.results.run)
     file = write_report(findings, findings.write())
     findings.results.run.push()
     say(f"report: {file}")
     if show and not webbrowser.open(file.as_uri()):
-        note("there is no browser to open it with")
+        note("no browser found to open it")

@@ -1,4 +1,4 @@
-"""The command that turns a ranked recipe into a model."""
+"""The command that retrains a ranked recipe as a model."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -7,8 +7,8 @@ import typer
 
 from analysis.retraining.options import RetrainOptions
 from ichtune.commands.arguments import takes
-from ichtune.commands.changes import parse_changes
-from ichtune.commands.ranking import Data, Run, note_a_search
+from ichtune.commands.ranking import Data, Run, note_running_search
+from ichtune.commands.set_option import parse_changes
 from ichtune.commands.terminal import console, end_interrupted, note, say
 
 
@@ -16,10 +16,13 @@ from ichtune.commands.terminal import console, end_interrupted, note, say
 def retrain(
     run: Run,
     settings: RetrainOptions,
-    set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Change the recipe.")] = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Change the recipe, e.g. --set loss.name=bce."),
+    ] = None,
     data: Data = None,
 ) -> None:
-    """Train a recipe of a search again with its backbone unfrozen; gives a model and its comparison."""
+    """Retrain a recipe of a search with its backbone unfrozen; writes the model and its comparison."""
     import pandas as pd
 
     from analysis.retraining.plan import plan
@@ -29,7 +32,7 @@ def retrain(
     from ichtune.runs.folder import RunFolder
 
     planned = plan(RunFolder.open(run, data), replace(settings, changes=parse_changes(set or [])))
-    note_a_search(planned.run)
+    note_running_search(planned.run)
     for change in planned.differences:
         say(f"changed: {change}")
     try:

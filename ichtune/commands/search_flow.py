@@ -1,4 +1,4 @@
-"""What `ichtune search` and `launch.py` do: plan, run, rank, and say what to do next."""
+"""What `ichtune search` and `launch.py` do: plan, run, rank, and suggest what to do next."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ichtune.cluster.capacity import Capacity, offered
+from ichtune.cluster.capacity import Capacity, usable_capacity
 from ichtune.cluster.connection import connected
 from ichtune.commands.terminal import INTERRUPTED, NOTHING_USABLE, OK
 from ichtune.data.phantom.demo import demo_store
@@ -26,7 +26,7 @@ from ichtune.wording import pasteable
 
 
 def run(data: Path | None, space: Space, settings: SearchSettings, console: Console, *, dry_run: bool) -> int:
-    """Search and rank; gives the exit code."""
+    """Search and rank; returns the exit code."""
     return _run(plan(data or demo_store(console), space, settings), console, dry_run=dry_run)
 
 
@@ -41,13 +41,13 @@ def resume(
     changes: dict[str, object],
     dry_run: bool,
 ) -> int:
-    """Go on with a run, under these settings given anew; one that is finished is only ranked. Gives the exit code."""
+    """Resume a run with these settings changed; a finished one is only ranked. Returns the exit code."""
     folder = RunFolder.open(below(runs, name), data)
     planned = resumed(folder, settings, data=data, space=space, changes=changes)
     done = settled_trials(folder)
     if done >= planned.settings.trials:
         console.print(
-            escape(f"{folder}: all {done} trials are done; to go on with more:"),
+            escape(f"{folder}: all {done} trials are done; to run more:"),
             soft_wrap=True,
             highlight=False,
         )
@@ -56,7 +56,7 @@ def resume(
                 folder.write(folder.request)
         _hint("", f"{_resume_command(folder)} --trials {done + 30}", console)
         return finish(folder, console, stopped=None)
-    going_on = f"{folder}: {done} of {planned.settings.trials} trials are done, going on"
+    going_on = f"{folder}: {done} of {planned.settings.trials} trials are done, resuming"
     console.print(escape(going_on), soft_wrap=True, highlight=False)
     return _run(planned, console, dry_run=dry_run)
 
@@ -70,34 +70,34 @@ def _run(planned: Plan, console: Console, *, dry_run: bool) -> int:
             return OK
         try:
             finished = search(planned, console)
-        except KeyboardInterrupt:  # before the trials, which end by themselves, or at once
+        except KeyboardInterrupt:  # before the trials (which handle it themselves), or for the second time
             return _interrupted(RunFolder.at(planned.run), planned.settings.trials, console)
         return finish(finished.run, console, stopped=finished.stopped)
 
 
 def refuse_without_room(planned: Plan) -> None:
-    """Raise an InputError for trials that this machine has no room for, which would wait for ever.
+    """Raise an InputError if this machine has no room for a trial, which would wait forever.
 
-    What a cluster has is known once it is joined.
+    A cluster's capacity is only known once it is joined.
     """
     if not planned.settings.address:
-        offered(Capacity.here(), planned.settings)
+        usable_capacity(Capacity.here(), planned.settings)
 
 
 def _check_cluster(settings: SearchSettings) -> None:
-    """Refuse what the cluster that a search is to join has no room for; nothing is run there."""
+    """Refuse trials that the cluster has no room for, without running anything on it."""
     if settings.address:
         with connected(settings.address) as capacity:
-            offered(capacity, settings)
+            usable_capacity(capacity, settings)
 
 
-def _interrupted(run: RunFolder, asked: int, console: Console) -> int:
+def _interrupted(run: RunFolder, wanted: int, console: Console) -> int:
     begun = (run.path / REQUEST).is_file()
     done = settled_trials(run) if begun else 0
-    where = f"with {done} of {asked} trials done" if done else "before the first trial was done"
+    where = f"with {done} of {wanted} trials done" if done else "before the first trial was done"
     console.print(f"[bold red]stopped:[/] interrupted {where}")
     if begun:
-        _hint("go on with:", _resume_command(run), console)
+        _hint("resume with:", _resume_command(run), console)
     return INTERRUPTED
 
 
@@ -106,12 +106,12 @@ def _resume_command(run: RunFolder) -> str:
 
 
 def _hint(what: str, command: str, console: Console) -> None:
-    """A line that says what a command is for; the command can be pasted as it stands."""
+    """Print a line with a command and its purpose; the command can be pasted as is."""
     console.print(escape(f"{what:<12} {command}".strip()), soft_wrap=True, highlight=False)
 
 
 def print_plan(plan: Plan, console: Console) -> None:
-    """What will be run: trials, resources, cost of the bank, and where it goes."""
+    """Print what will run: trials, resources, the cost of the bank, and where results go."""
     settings, space = plan.settings, plan.space
     count = space.count()
     combinations = f"{count:,} combinations" if count is not None else f"{len(space.dimensions)} dimensions"
@@ -123,12 +123,12 @@ def print_plan(plan: Plan, console: Console) -> None:
     banks = ", ".join(dict.fromkeys(str(part.bank) for part in plan.parts))
     table = Table.grid(padding=(0, 2))
     for name, text in {
-        "data": f"{plan.store.path} ({len(plan.store.train):,} slices to search on, {plan.store.fingerprint})",
+        "data": f"{plan.store.path} ({len(plan.store.train):,} training slices, {plan.store.fingerprint})",
         "space": f"{space.name}, {combinations}, by {space.metric}",
         "trials": f"up to {settings.trials} by {settings.sampler}, each on {folds}; "
         f"ASHA from epoch {settings.grace}, keeping the top 1/{settings.reduction:g}",
         "resources": f"{settings.cpus_per_trial:g} CPU per trial, on "
-        + (f"the Ray cluster at {settings.address}" if settings.address else "a local Ray of its own"),
+        + (f"the Ray cluster at {settings.address}" if settings.address else "its own local Ray"),
         "bank": f"{views}, {size:,.0f} MiB, computed in {precisions}, in {banks}"
         if plan.parts
         else "none: every recipe trains its backbone",
@@ -140,7 +140,7 @@ def print_plan(plan: Plan, console: Console) -> None:
 
 
 def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
-    """Rank what there is, and say where it stands and what comes next; gives the exit code."""
+    """Rank the trials so far and print where everything is and what to do next; returns the exit code."""
     from analysis.screen import print_summary
 
     try:
@@ -148,7 +148,7 @@ def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:
         if stopped:
             reason = escape(_in_words(stopped, run))
             console.print(f"[bold red]stopped:[/] {reason}", soft_wrap=True, highlight=False)
-            _hint("go on with:", _resume_command(run), console)
+            _hint("resume with:", _resume_command(run), console)
         code = {None: OK, BUDGET: OK, TrialEnd.INTERRUPTED: INTERRUPTED}.get(stopped, NOTHING_USABLE)
         return _rank(run, console, code)
     except KeyboardInterrupt:
@@ -183,7 +183,7 @@ def _rank(run: RunFolder, console: Console, code: int) -> int:
         console.print(no_score(results.ranking), style="bold red", soft_wrap=True, highlight=False)
     _hint("tables:", str(files[0].parent), console)
     _hint("curves:", pasteable("tensorboard", "--logdir", run.trials), console)
-    _hint("study:", f"{run.journal} (a journal of Optuna's)", console)
+    _hint("study:", f"{run.journal} (an Optuna journal)", console)
     _hint("report:", pasteable("ichtune", "report", run), console)
     if not results.ranking.usable:
         return code or NOTHING_USABLE

@@ -1,4 +1,4 @@
-"""Commands around a search: space and search."""
+"""Commands about searches: space and search."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ichtune.commands.arguments import given, takes
-from ichtune.commands.changes import parse_changes
+from ichtune.commands.set_option import parse_changes
 from ichtune.commands.terminal import console
 from ichtune.runs.settings import SearchSettings
 
@@ -29,34 +29,42 @@ def search(
     context: typer.Context,
     data: Annotated[
         Path | None,
-        typer.Option(envvar="ICHTUNE_DATA", show_envvar=False, help="Slice store (default: made-up heads)."),
+        typer.Option(
+            envvar="ICHTUNE_DATA", show_envvar=False, help="Slice store (default: synthetic heads)."
+        ),
     ] = None,
     space: Annotated[
         str,
-        typer.Option(envvar="ICHTUNE_SPACE", show_envvar=False, help="Preset or YAML file of the space."),
+        typer.Option(
+            envvar="ICHTUNE_SPACE", show_envvar=False, help="Search space: a preset or a YAML file."
+        ),
     ] = "quick",
     *,
     settings: SearchSettings,
     max_epochs: Annotated[
         int | None,
         typer.Option(
-            envvar="ICHTUNE_MAX_EPOCHS", show_envvar=False, min=1, help="Epochs (default: the space's)."
+            envvar="ICHTUNE_MAX_EPOCHS",
+            show_envvar=False,
+            min=1,
+            help="Epochs to train each trial for (default: the space's).",
         ),
     ] = None,
-    set: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Change the space.")] = None,
+    set: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Change the space, e.g. --set training.epochs=5."),
+    ] = None,
     resume: Annotated[
         str | None,
         typer.Option(
             envvar="ICHTUNE_RESUME",
             show_envvar=False,
-            help="Go on with the run of this name; all else comes from the run.",
+            help="Resume the run of this name; all other settings come from the run.",
         ),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan without running it.")] = False,
 ) -> None:
-    """Search for the best recipe on a slice store: the main job."""
+    """Search for the best training recipe on a slice store."""
     from ichtune.commands import search_flow
     from ichtune.space import Space
 
@@ -66,15 +74,15 @@ def search(
     if resume is None:
         code = search_flow.run(data, Space.load(space).changed(changes), settings, console, dry_run=dry_run)
     else:
-        asked = given(context)
-        anew = {name: value for name, value in settings.as_dict().items() if name in asked - {"runs"}}
+        chosen = given(context)
+        changed = {name: value for name, value in settings.as_dict().items() if name in chosen - {"runs"}}
         code = search_flow.resume(
             settings.runs,
             resume,
-            anew,
+            changed,
             console,
             data=data,
-            space=Space.load(space) if "space" in asked else None,
+            space=Space.load(space) if "space" in chosen else None,
             changes=changes,
             dry_run=dry_run,
         )

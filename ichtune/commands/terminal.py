@@ -1,4 +1,4 @@
-"""The terminal that commands write to, and how they end."""
+"""The terminal that commands write to, and how commands end."""
 
 import sys
 from typing import NoReturn
@@ -14,21 +14,21 @@ console = SafeConsole()
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """End with a line that says why."""
+    """Exit with an error message."""
     print(f"error: {printable(message)}", file=sys.stderr)
     sys.exit(code)
 
 
 def end_interrupted() -> NoReturn:
-    """End a command that Ctrl-C stopped and that goes on where it was."""
-    fail("interrupted; run the same command again and it goes on where it was", INTERRUPTED)
+    """Exit after Ctrl-C from a command that can resume."""
+    fail("interrupted; run the same command again to resume", INTERRUPTED)
 
 
 def say(text: str) -> None:
-    """A line that may hold paths: neither wrapped nor coloured, so that it can be copied."""
+    """Print a line that may hold paths: neither wrapped nor coloured, so that it can be copied."""
     console.print(escape(text), soft_wrap=True, highlight=False)
 
 
 def note(text: str) -> None:
-    """A remark that should not be missed."""
+    """Print a remark that should not be missed."""
     console.print(f"[bold yellow]note:[/] {escape(text)}", soft_wrap=True)

@@ -60,7 +60,7 @@ def read_slices(file: Path) -> pd.DataFrame:
             _check_kind(table[name], name)
         return _as_texts(table).to_pandas()
     except Exception as error:  # whatever pyarrow makes of a damaged description
-        raise StoreError(f"{file}: damaged ({error}); prepare the store anew") from None
+        raise StoreError(f"{file}: damaged ({error}); prepare the store again") from None
 
 
 def _check_kind(column: pa.ChunkedArray, name: str) -> None:

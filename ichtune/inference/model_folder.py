@@ -1,4 +1,4 @@
-"""A trained model in a folder: its weights, and all that is needed to put slices in and read probabilities out."""
+"""A trained model in a folder: its weights, and everything needed to turn slices into probabilities."""
 
 import hashlib
 from dataclasses import dataclass
@@ -30,16 +30,16 @@ _BATCH: Final = 32  # larger ones are no faster on a CPU
 
 
 class ModelError(InputError):
-    """A folder that holds no model, a damaged one, or one of another version."""
+    """A folder that holds no model, a damaged one, or one of another format version."""
 
 
 class Preprocessing(Section):
-    """How Hounsfield units become what the network sees, grey values in 0..1."""
+    """How Hounsfield units become the network's input, grey values in 0..1."""
 
     windows: Annotated[tuple[str, ...], Field(min_length=1, max_length=3)]
-    """`C/W` in HU, one a channel: 0 at the lower edge and below, 1 at the upper and above, in steps of 1/255."""
+    """`C/W` in HU, one per channel: 0 at and below the lower edge, 1 at and above the upper, in steps of 1/255."""
     size: Count
-    """Pixels along a side, by area when the slice shrinks and linearly when it grows."""
+    """Side length in pixels; slices are resized by area when shrinking and linearly when growing."""
 
     @field_validator("windows")
     @classmethod
@@ -54,39 +54,39 @@ class Preprocessing(Section):
 
 
 class Origin(Section):
-    """Where a model comes from."""
+    """Where a model came from."""
 
     run: str
     rank: int
     trial: str
     fold: WholeOrZero
-    """Validated on; the store's other folds were trained on."""
+    """The validation fold; the store's other folds were trained on."""
     head: Literal["warm", "fresh"]
     epoch: int
-    """The best one, whose weights these are."""
+    """The best epoch, which the weights are from."""
     seed: int
-    """Of augmentation and of random weights; that of the training stands in the recipe."""
+    """Seed of the augmentation and of random weights; the training's own seed is in the recipe."""
     differences: dict[str, str]
-    """To the training of the recipe in the search, as `frozen -> all` by what differs."""
+    """What differs from the search's training of this recipe, e.g. `model.train`: `frozen -> all`."""
 
 
 class About(Section):
-    """What `model.yaml` holds."""
+    """The contents of `model.yaml`."""
 
     format: Literal[1] = FORMAT
     labels: tuple[str, ...] = LABELS
-    """In the order of the network's outputs."""
+    """The labels in the order of the network's outputs."""
     thresholds: dict[str, Fraction]
-    """From which probability on a label counts as present."""
+    """The probability from which each label counts as present."""
     thresholds_chosen: str
     preprocessing: Preprocessing
     recipe: Recipe
-    """As it was trained."""
+    """The recipe as it was trained."""
     fingerprint: str
-    """Of the store that it was trained on."""
+    """Fingerprint of the store that it was trained on."""
     origin: Origin
     versions: dict[str, str]
-    """Of the libraries that trained it."""
+    """Versions of the libraries that trained it."""
     weights_sha256: str
 
     @model_validator(mode="after")
@@ -99,8 +99,8 @@ class About(Section):
 class Classifier(nn.Module):
     """Logits `[n, 6]` of images `[n, C, S, S]`, float32 in 0..1, with one to three windows as channels.
 
-    Its state dict is the file of weights: `backbone.mean` and `.std` (the normalisation), `backbone.network.*`,
-    and the head's as `Heads.export` names them, a linear one's `head.weight` `[6, D]` and `head.bias` `[6]`.
+    Its state dict is the weights file: `backbone.mean` and `.std` (the normalisation), `backbone.network.*`, and the
+    head's parameters as `Heads.export` names them, e.g. a linear head's `head.weight` `[6, D]` and `head.bias` `[6]`.
     """
 
     def __init__(self, backbone: Backbone, head: nn.Module) -> None:
@@ -110,7 +110,7 @@ class Classifier(nn.Module):
 
     @classmethod
     def of(cls, network: Network) -> "Classifier":
-        """The classifier that a backbone makes with the first of its heads."""
+        """The classifier made of a backbone and the first of its heads."""
         assert isinstance(network.backbone, Backbone), "a classifier of images has a backbone"
         return cls(network.backbone, network.heads.export(0))
 
@@ -120,7 +120,7 @@ class Classifier(nn.Module):
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model as its folder holds it, on a device and in evaluation mode, with nothing left to train."""
+    """A model loaded from its folder, on a device, frozen and in evaluation mode."""
 
     about: About
     network: Classifier
@@ -128,10 +128,10 @@ class TrainedModel:
 
     @classmethod
     def open(cls, folder: str | Path, device: torch.device | None = None) -> "TrainedModel":
-        """The model in a folder, on the GPU if there is one; no code in it is run.
+        """Load the model in a folder, onto the GPU if there is one; never runs code from the folder.
 
         Raises:
-            ModelError: no model there, a damaged one, or one of another version.
+            ModelError: there is no model, a damaged one, or one of another format version.
         """
         folder = Path(folder)
         if folder.is_dir():
@@ -143,7 +143,7 @@ class TrainedModel:
 
     @property
     def thresholds(self) -> np.ndarray:
-        """From which probability on each label counts as present, `[6]`."""
+        """The probability from which each label counts as present, `[6]`."""
         return np.array([self.about.thresholds[label] for label in LABELS])
 
     def predict(self, hu: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
@@ -154,10 +154,10 @@ class TrainedModel:
     def logits(self, hu: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         """Logits `[n, 6]` (float32) of slices in Hounsfield units, int16 `[n, S, S]` of any size S.
 
-        With `rows` (int64) of those slices alone, which are read as they are needed: `hu` may be a memory map.
+        With `rows` (int64), only those slices are read and scored, on demand: `hu` may be a memory map.
 
         Raises:
-            ValueError: slices of another type or shape.
+            ValueError: slices of a wrong type or shape.
         """
         if hu.dtype != np.int16 or hu.ndim != 3 or hu.shape[1] != hu.shape[2]:
             raise ValueError(
@@ -178,12 +178,12 @@ class TrainedModel:
 
 
 def write_model(folder: Path, network: Classifier, **about: Any) -> About:
-    """Write a network and what `About` tells of it (its hash and format excepted) into a folder that is there."""
+    """Write a network and its `About` fields (except hash and format) to an existing folder."""
     write_classifier(folder / WEIGHTS, network)
-    told = About(weights_sha256=_sha256(folder / WEIGHTS), **about)
+    written = About(weights_sha256=_sha256(folder / WEIGHTS), **about)
     with replacing(folder / ABOUT) as file:
-        file.write_text(write_yaml(told.model_dump(mode="json")))
-    return told
+        file.write_text(write_yaml(written.model_dump(mode="json")))
+    return written
 
 
 def _read_about(folder: Path) -> About:
@@ -193,7 +193,7 @@ def _read_about(folder: Path) -> About:
     data = read_yaml(file)
     if data.get("format") != FORMAT:
         raise ModelError(
-            f"{file}: a model of format {data.get('format')}, this ichtune reads {FORMAT}; retrain it"
+            f"{file}: has model format {data.get('format')}, this ichtune reads {FORMAT}; retrain the model"
         )
     try:
         return About.model_validate(data)
@@ -206,10 +206,10 @@ def _read_about(folder: Path) -> About:
 def _network(folder: Path, about: About) -> Classifier:
     file = folder / WEIGHTS
     if not file.is_file():
-        raise ModelError(f"{folder}: its {WEIGHTS} is missing; copy the whole folder, or retrain the model")
+        raise ModelError(f"{folder}: {WEIGHTS} is missing; copy the whole folder, or retrain the model")
     if _sha256(file) != about.weights_sha256:
         raise ModelError(f"{file}: damaged, or not the weights of {folder / ABOUT}; retrain the model")
-    # The shape of the network alone: all its numbers come from the file.
+    # This only gives the network its shape: all its values come from the file.
     shape = about.recipe.model.model_copy(update={"weights": "random", "train": "frozen"})
     backbone = build_backbone(shape, seed=0, precision=about.recipe.training.precision)
     network = Classifier(backbone, make_heads(about.recipe, backbone.width, [0]).export(0))

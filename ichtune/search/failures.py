@@ -1,4 +1,4 @@
-"""What is done about trials that break: each keeps its tracebacks, and what breaks all of them ends the search."""
+"""Trials that break: each keeps its tracebacks, and a fault that breaks all of them ends the search."""
 
 import re
 from pathlib import Path
@@ -18,14 +18,14 @@ from ichtune.search.disk import DISK_FULL
 from ichtune.search.halt import Halt
 
 ALIKE = 3
-"""So many trials that fail in the same way before any has worked, and no other will do better."""
+"""After this many trials have failed the same way before any worked, the search gives up."""
 LOST = "its process was killed, or its machine was lost"
 
 
 class Failures(Callback):
-    """Hears of each attempt that breaks, before the next one begins.
+    """Handles each failed attempt before the next one begins.
 
-    A trial keeps the traceback of what it raises by itself; of a process that was killed only the driver can tell.
+    A trial saves the traceback of its own exceptions; only the driver knows of a process that was killed.
     """
 
     def __init__(self, run: RunFolder, halt: Halt) -> None:
@@ -69,7 +69,7 @@ class Failures(Callback):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether something broke because the GPU or the machine had no memory left for it."""
+    """Whether the GPU or the machine ran out of memory."""
     kinds = (MemoryError, torch.OutOfMemoryError, ray.exceptions.OutOfMemoryError)
-    told = re.search(r"can't allocate memory|out of memory|low on memory", str(error), re.IGNORECASE)
-    return isinstance(error, kinds) or told is not None
+    message = re.search(r"can't allocate memory|out of memory|low on memory", str(error), re.IGNORECASE)
+    return isinstance(error, kinds) or message is not None

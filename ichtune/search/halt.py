@@ -1,4 +1,4 @@
-"""What ends a search before its time: a signal, its time budget, or something that would break every trial alike."""
+"""What ends a search early: a signal, its time budget, or a fault that would break every trial."""
 
 import os
 import signal
@@ -7,7 +7,6 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
-from typing import ClassVar
 
 from ray.tune import Stopper
 
@@ -18,26 +17,31 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 BUDGET = "time budget"
 ENDING = "ending: what is done is kept; Ctrl-C again ends at once"
 ONE_PRESS_S = 1.0
-"""A launcher may send a key's signal on to a process that has had it already."""
+"""A launcher may forward a signal that the process has already received from the terminal."""
 
 
 class Halt(Stopper):
-    """Ray asks it whether to stop; what has been asked for stays with this process, whatever Ray pickles."""
+    """Decides when a search stops: Ray polls it, and whoever wants the search to end calls `request`.
 
-    _reasons: ClassVar[list[str]] = []
-    _asked = 0.0
+    Requests belong to this process: a pickled copy carries the time budget only.
+    """
 
     def __init__(self, time_budget_s: float | None = None) -> None:
-        """The budget is counted from when Ray asks for the first time."""
+        """Start with no request; the time budget begins when Ray polls for the first time."""
         self._budget_s, self._deadline = time_budget_s, float("inf")
+        self._reasons: list[str] = []
+        self._signalled = 0.0
+
+    def __reduce__(self) -> tuple[type["Halt"], tuple[float | None]]:
+        return Halt, (self._budget_s,)
 
     @property
     def reason(self) -> str | None:
-        """Why the search is to stop; None while it may go on."""
+        """Why the search should stop; None while it may continue."""
         return self._reasons[0] if self._reasons else None
 
     def request(self, reason: str) -> None:
-        """Let the search end cleanly, for a reason that its summary will give."""
+        """Ask the search to end cleanly; its summary gives the reason."""
         self._reasons.append(reason)
 
     def __call__(self, trial_id: str, result: dict) -> bool:
@@ -53,11 +57,10 @@ class Halt(Stopper):
 
     @contextmanager
     def listening(self) -> Generator[None]:
-        """Take Ctrl-C or SIGTERM as a request to end cleanly, and a later one as an order to end at once.
+        """Treat the first Ctrl-C or SIGTERM as a request to end cleanly, and a later one as an order to end at once.
 
-        Signals reach the main thread alone, so elsewhere they are left as they are.
+        Only the main thread receives signals, so other threads leave the handlers alone.
         """
-        self._reasons.clear()
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -72,18 +75,18 @@ class Halt(Stopper):
         now = time.monotonic()
         if not self._reasons:
             self.request(TrialEnd.INTERRUPTED)
-            self._asked = now
-            if not os.isatty(2):  # a terminal has the view, which tells it
+            self._signalled = now
+            if not os.isatty(2):  # on a terminal, the live panel says so
                 os.write(2, f"{ENDING}\n".encode())  # safe in a handler
-        elif now - self._asked > ONE_PRESS_S:
+        elif now - self._signalled > ONE_PRESS_S:
             raise KeyboardInterrupt
 
 
 @contextmanager
 def interruptible() -> Generator[None]:
-    """Take SIGTERM, which batch systems send, as Ctrl-C is taken: as a KeyboardInterrupt.
+    """Treat SIGTERM, which batch systems send, like Ctrl-C: as a KeyboardInterrupt.
 
-    A launcher may send on what its process has had already, so that a signal right after the first is the same one.
+    A launcher may forward a signal that the process has already received, so one right after the first is ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

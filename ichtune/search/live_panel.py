@@ -1,4 +1,4 @@
-"""What a search shows while it runs: a live panel on a terminal, a line when something changes in a log."""
+"""What a search shows while it runs: a live panel on a terminal, or a line per change in a log."""
 
 import time
 from collections import Counter
@@ -23,8 +23,8 @@ from ichtune.search.searcher import OBJECTIVE, SCORED
 LOG_EVERY_S = 15.0
 
 
-class Board:
-    """The state of a search as its trials report it."""
+class SearchProgress:
+    """The state of a search, as reported by its trials."""
 
     def __init__(self, trials: int, metric: str, maximised: bool) -> None:
         self.trials, self.metric, self.maximised = trials, metric, maximised
@@ -34,10 +34,10 @@ class Board:
         self.epochs = 0
         self.best: tuple[float, str] | None = None
         self.before = 0
-        """Trials that had ended when a search went on."""
+        """Trials that had already ended when the search was resumed."""
 
     def remember(self, run: RunFolder) -> None:
-        """Take what a run has of an earlier search."""
+        """Load what an earlier search left in the run."""
         if not settled_trials(run):
             return
         self.ends = Counter(end for end in trial_ends(run).values() if end != TrialEnd.INTERRUPTED)
@@ -52,7 +52,7 @@ class Board:
         return sum(self.ends.values())
 
     def take(self, name: str, result: dict[str, Any]) -> bool:
-        """Take a trial's epoch; True if it is the new best one."""
+        """Record a trial's epoch; returns True if the trial is the new best one."""
         value = result[OBJECTIVE]
         score = f"{value:.4f}" if result[SCORED] else "undefined"
         self.running[name] = f"epoch {result['epoch']}, {self.metric} {score}"
@@ -74,7 +74,7 @@ class Board:
         return time.monotonic() - self.started
 
     def left(self) -> str:
-        """Time left at the pace so far, in words."""
+        """Estimated time left at the pace so far, in words."""
         ended = self.done - self.before
         if not ended:
             return "?"
@@ -89,11 +89,11 @@ class Board:
         return f"{text}, {failed} failed" if failed else text
 
 
-class SearchView(Callback):
-    """Hears of every trial from Ray and shows the board."""
+class LivePanel(Callback):
+    """Receives every trial's events from Ray and shows the progress."""
 
-    def __init__(self, board: Board, run: RunFolder, console: Console) -> None:
-        self.board, self.run, self.console = board, run, console
+    def __init__(self, state: SearchProgress, run: RunFolder, console: Console, halt: Halt) -> None:
+        self.state, self.run, self.console, self.halt = state, run, console, halt
         self.live = (
             Live(get_renderable=self._panel, console=console, refresh_per_second=4, transient=True)
             if console.is_terminal
@@ -102,7 +102,7 @@ class SearchView(Callback):
         self.last_line = 0.0
 
     def __getstate__(self) -> dict[str, Any]:
-        # Ray pickles callbacks with the experiment; a view of a terminal can't travel.
+        # Ray pickles callbacks with the experiment; a live terminal display can't be pickled.
         return {}
 
     def setup(
@@ -112,43 +112,43 @@ class SearchView(Callback):
             self.live.start()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.board.running.setdefault(str(trial), "starting")
+        self.state.running.setdefault(str(trial), "starting")
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        if DISK_FULL not in result and self.board.take(str(trial), result):
+        if DISK_FULL not in result and self.state.take(str(trial), result):
             self._line(
-                f"best so far: {self.board.metric} {result[OBJECTIVE]:.4f} by {trial}, epoch {result['epoch']}"
+                f"best so far: {self.state.metric} {result[OBJECTIVE]:.4f} by {trial}, epoch {result['epoch']}"
             )
         self._refresh()
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.board.finish(str(trial), (trial.last_result or {}).get(ENDED) or TrialEnd.ASHA)
+        self.state.finish(str(trial), (trial.last_result or {}).get(ENDED) or TrialEnd.ASHA)
         self._refresh()
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         folder = self.run.trial(str(trial))
-        text = f"{trial} broke and is tried again: {folder.last_error()}"
+        text = f"{trial} failed and will be retried: {folder.last_error()}"
         if folder.micro_batches > 1:
             text += f"; its batches are now split into {folder.micro_batches} micro-batches to save memory"
         self._line(text)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self.board.finish(str(trial), TrialEnd.FAILED)
+        self.state.finish(str(trial), TrialEnd.FAILED)
         self._line(f"{trial} failed: {self.run.trial(str(trial)).last_error()}")
         self._refresh()
 
     def close(self) -> None:
         if self.live:
             self.live.stop()
-            if Halt().reason:  # Ray takes some seconds to end
+            if self.halt.reason:  # Ray takes some seconds to end
                 self.console.print(ENDING, style="bold red", highlight=False)
 
     def _refresh(self) -> None:
         if not self.live and time.monotonic() - self.last_line > LOG_EVERY_S:
-            board = self.board
-            self._line(f"{board.done} of {board.trials} trials: {board.counts()}, {board.left()} left")
+            state = self.state
+            self._line(f"{state.done} of {state.trials} trials: {state.counts()}, {state.left()} left")
 
     def _line(self, text: str) -> None:
         self.last_line = time.monotonic()
@@ -156,21 +156,22 @@ class SearchView(Callback):
             self.console.print(escape(text), soft_wrap=True, highlight=False)
 
     def _panel(self) -> Group:
-        board = self.board
+        state = self.state
         head = Table.grid(padding=(0, 2))
         head.add_row(
-            Text(f"{board.done} of {board.trials} trials", "bold"),
-            ProgressBar(total=board.trials, completed=board.done, width=30),
-            f"{60 * (board.done - board.before) / max(board.seconds, 1e-9):.0f} trials/min",
-            f"{board.left()} left",
+            Text(f"{state.done} of {state.trials} trials", "bold"),
+            ProgressBar(total=state.trials, completed=state.done, width=30),
+            f"{60 * (state.done - state.before) / max(state.seconds, 1e-9):.0f} trials/min",
+            f"{state.left()} left",
         )
-        lines = [head, Text(board.counts())]
-        if Halt().reason:
+        lines = [head, Text(state.counts())]
+        if self.halt.reason:
             lines.append(Text(ENDING, "bold red"))
-        if board.best:
-            value, name = board.best
-            lines.append(Text.assemble("best ", (f"{board.metric} {value:.4f}", "bold green"), f"  {name}"))
+        if state.best:
+            value, name = state.best
+            lines.append(Text.assemble("best ", (f"{state.metric} {value:.4f}", "bold green"), f"  {name}"))
         lines += [
-            Text(f"  {name}  {state}", "dim", no_wrap=True) for name, state in list(board.running.items())[:8]
+            Text(f"  {name}  {status}", "dim", no_wrap=True)
+            for name, status in list(state.running.items())[:8]
         ]
         return Group(*lines)

@@ -1,4 +1,4 @@
-"""A search as it will be run: everything is checked, and nothing has been written or computed."""
+"""The plan of a search: everything is checked, and nothing has been written or computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,12 +25,12 @@ from ichtune.training.experiment import folds_of
 
 LONGEST_NAME = 255
 FALLBACK = "weighted_log_loss"
-"""A metric that needs no label to be both positive and negative."""
+"""A metric that is defined even if no label has both positives and negatives."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A search as it will be run: everything is checked, and nothing has been written or computed."""
+    """A fully checked search, before anything is written or computed."""
 
     store: SliceStore
     space: Space
@@ -45,25 +45,25 @@ class Plan:
 
     @property
     def run(self) -> str:
-        """The place of the run's folder, a path or a URI."""
+        """The run's folder, as a path or URI."""
         return below(self.settings.runs, str(self.settings.name))
 
     @property
     def request(self) -> SearchRequest:
-        """What the run will keep of it."""
+        """The request that the run will store."""
         return SearchRequest.now(self.store, self.space, self.settings)
 
     @property
     def missing_rows(self) -> int:
-        """Slices and views that the feature bank still lacks."""
+        """How many slice views the feature bank still lacks."""
         return sum(part.count for part in self.parts if not is_finished(part))
 
 
 def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
-    """Check all that a search is asked for.
+    """Check a search request and return its plan.
 
     Raises:
-        InputError: a store, space, metric, backbone or setting that can't be used, or a run name that is taken.
+        InputError: the store, space, metric, backbone or a setting can't be used, or the run name is taken.
     """
     store = SliceStore.open(Path(data).absolute())
     folds = store.info.folds if settings.folds is None else settings.folds
@@ -73,7 +73,7 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
         raise InputError(f"--name: {name!r} must be a plain folder name, without a path")
     if len(name.encode()) > LONGEST_NAME:
         raise InputError(
-            f"--name: must be of at most {LONGEST_NAME} bytes, as file systems have it, got {len(name.encode())}"
+            f"--name: must be at most {LONGEST_NAME} bytes long, the limit of file systems, got {len(name.encode())}"
         )
     space = _for_this_machine(space, settings)
     settings = replace(
@@ -95,42 +95,42 @@ def _refuse_undefined(metric: str, store: SliceStore, folds: Sequence[Fold]) -> 
         )
     raise InputError(
         f"{store.path}: no slice of the folds that trials are scored on ({len(folds)} of {store.info.folds}) has a "
-        "known label, so there is nothing to search by; prepare the store with a table that has labels for them"
+        "known label, so there is nothing to optimize; prepare the store with a table that labels them"
     )
 
 
 def plan_again(store: SliceStore, space: Space, settings: SearchSettings) -> Plan:
-    """The plan of a run that is there already and is to go on; `resume` makes it, and has checked it."""
+    """The plan of an existing run that is to continue; called by `resume`, which has checked it."""
     settings = replace(settings, trials=_trials(space, settings), bank=_bank(settings))
     return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)), resumed=True)
 
 
 def _for_this_machine(space: Space, settings: SearchSettings) -> Space:
-    """The space with a precision in the place of `auto`: by this machine, or for a cluster's GPUs."""
+    """The space with `auto` precision resolved, for this machine or for a cluster's GPUs."""
     if all(variant.precision != "auto" for variant in space.models()):
         return space
     return space.changed({"training.precision": "bfloat16" if settings.address else resolved("auto")})
 
 
 def _trials(space: Space, settings: SearchSettings) -> int:
-    """The number of trials; a grid has no more than its combinations."""
+    """The number of trials; a grid has no more than its number of combinations."""
     if settings.sampler != "grid":
         return settings.trials
-    next(space.grid())  # which refuses a range that has no end of values
+    next(space.grid())  # refuses a range with infinitely many values
     return min(settings.trials, space.count() or settings.trials)
 
 
 def _bank(settings: SearchSettings) -> str | None:
-    """The folder that was asked for, wherever a later command is started."""
+    """The requested bank folder as an absolute path, independent of the working directory."""
     if not settings.bank:
         return None
     if is_uri(settings.bank):
-        raise InputError(f"--bank: {settings.bank} must be a folder, which trials can map into their memory")
+        raise InputError(f"--bank: {settings.bank} must be a folder, so that trials can memory-map it")
     return str(Path(settings.bank).absolute())
 
 
 def _bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> list[BankPart]:
-    """The bank's parts for every frozen backbone that a trial may ask for."""
+    """The bank parts of every frozen backbone that a trial may use."""
     variants = [variant for variant in space.models() if variant.model.train == "frozen"]
     parts = []
     for precision in dict.fromkeys(variant.precision for variant in variants):

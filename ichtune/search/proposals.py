@@ -1,4 +1,4 @@
-"""How Optuna proposes the next recipe: its samplers, seeded, each for the spaces that it can model."""
+"""How Optuna proposes recipes: its samplers, seeded, each for the spaces that it supports."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ from ichtune.wording import not_one_of, plain
 
 
 def make_sampler(name: str, seed: int, space: Space) -> BaseSampler:
-    """The sampler of that name (a key of `SAMPLERS`) for a space.
+    """The sampler called `name` (a key of `SAMPLERS`) for a space.
 
-    A study that goes on gets a sampler with a new seed; with the old one it would draw the same again.
+    A resumed study needs a new seed; with the old one the sampler would repeat its draws.
 
     Raises:
-        InputError: no such sampler, one that can't search this space, or one whose package is missing.
+        InputError: no such sampler, one that doesn't support this space, or one whose package is missing.
     """
     if name not in SAMPLERS:
         raise InputError(f"sampler: {not_one_of(name, SAMPLERS)}")
@@ -28,13 +28,13 @@ def make_sampler(name: str, seed: int, space: Space) -> BaseSampler:
 
 
 def first_trials(name: str, space: Space) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """What to enqueue before the search: parameters, and the name of the point that they are.
+    """Yield what to enqueue before the search: parameters, and the name of the point if they are one.
 
-    For `grid` that is the whole search: every combination in order, after which it must end (`space.count()`
-    trials); for the others it is the space's points.
+    For `grid` this is the whole search: every combination in order, after which the search must end
+    (`space.count()` trials). For other samplers it is the space's points.
 
     Raises:
-        SpaceError: a grid of a space with a range that has no end of values.
+        SpaceError: a grid over a range with infinitely many values.
     """
     if name != "grid":
         yield from ((params, point) for point, params in space.points.items())
@@ -45,7 +45,7 @@ def first_trials(name: str, space: Space) -> Iterator[tuple[dict[str, Any], str 
 
 def _tpe(seed: int, space: Space) -> BaseSampler:
     with warnings.catch_warnings():
-        # `group` models each branch's parameters together; Optuna has called it experimental since 2.8 (2021).
+        # `group` models each branch's parameters together; it has been experimental in Optuna since 2.8 (2021).
         warnings.simplefilter("ignore", ExperimentalWarning)
         return TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
@@ -56,7 +56,7 @@ def _random(seed: int, space: Space) -> BaseSampler:
 
 def _gp(seed: int, space: Space) -> BaseSampler:
     _refuse_branches("gp", space)
-    # The startup trials and a choice of one option are drawn apart by design: nothing to warn of.
+    # Startup trials and single-option choices are sampled independently by design: no warning needed.
     return GPSampler(seed=seed, warn_independent_sampling=False)
 
 
@@ -66,21 +66,23 @@ def _cmaes(seed: int, space: Space) -> BaseSampler:
         if isinstance(dimension.distribution, Choice):
             first = plain(dimension.distribution.labels[0])
             raise InputError(
-                f"sampler cmaes searches numbers alone, and {dimension.name} is a choice of "
-                f"{dimension.distribution}; use tpe, or fix it, as by --set {dimension.name}={first}"
+                f"sampler cmaes searches numeric parameters only, and {dimension.name} is a choice of "
+                f"{dimension.distribution}; use tpe, or fix it, e.g. --set {dimension.name}={first}"
             )
     if len(space.dimensions) < 2:
-        raise InputError(f"sampler cmaes needs two dimensions or more, {space.name} has fewer; use gp or tpe")
+        raise InputError(
+            f"sampler cmaes needs at least two dimensions and {space.name} has fewer: use gp or tpe"
+        )
     if find_spec("cmaes") is None:
         raise InputError("sampler cmaes needs the package cmaes: pip install cmaes")
     return _OwnCmaEs(seed=seed, warn_independent_sampling=False)
 
 
 class _OwnCmaEs(CmaEsSampler):
-    """CMA-ES that goes on from the states of this process alone.
+    """CMA-ES that uses only states created by this process.
 
-    Optuna keeps the state as a pickle in the journal, which runs whatever code a run from elsewhere holds there. In a
-    search that goes on, CMA-ES therefore begins anew, as it does with a new seed.
+    Optuna pickles the state into the journal, and unpickling would run whatever code a foreign run holds there. A
+    resumed search therefore restarts CMA-ES, just as it would with a new seed.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -89,12 +91,12 @@ class _OwnCmaEs(CmaEsSampler):
 
 
 def _refuse_branches(name: str, space: Space) -> None:
-    """Both model all the parameters together; what exists in a branch alone they would draw at random."""
+    """Refuse branches: both samplers model all parameters jointly and would draw a branch's own at random."""
     for dimension in space.dimensions:
         if dimension.condition:
             choice, label = dimension.condition[0]
             raise InputError(
-                f"sampler {name} searches no branches, and {dimension.name} exists only where {dimension.when}; "
+                f"sampler {name} doesn't support branches, and {dimension.name} exists only where {dimension.when}; "
                 f"use tpe, or fix {choice} (to {plain(label)}, say)"
             )
 
@@ -102,7 +104,7 @@ def _refuse_branches(name: str, space: Space) -> None:
 SAMPLERS: Final[dict[str, Callable[[int, Space], BaseSampler]]] = {
     "tpe": _tpe,
     "random": _random,
-    "grid": _random,  # draws nothing: the combinations are enqueued, and with them the search ends
+    "grid": _random,  # draws nothing: all combinations are enqueued, and the search ends after them
     "gp": _gp,
     "cmaes": _cmaes,
 }

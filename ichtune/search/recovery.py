@@ -1,4 +1,4 @@
-"""A run whose driver ended too early, brought in order: what ended is told, what was under way is queued again."""
+"""Recover a run whose driver died: record what had ended, and queue again what was running."""
 
 from pathlib import Path
 
@@ -21,10 +21,10 @@ from ichtune.runs.study import (
 
 
 def recover(run: RunFolder) -> int:
-    """Make a run ready to go on, whatever ended it at whatever moment; gives the number of trials that stand.
+    """Make a run ready to continue, however it ended; returns the number of settled trials.
 
-    A trial that was under way is told as interrupted, and what goes on with it stands in the queue. Should this
-    process be killed as well, the next one finds the same and does what is left of it.
+    A trial that was running is marked as interrupted, and its continuation is queued. If this process is killed too,
+    the next one finds the same state and completes the recovery.
     """
     if not run.journal.is_file():
         return 0
@@ -40,7 +40,7 @@ def recover(run: RunFolder) -> int:
         running = trial.state == TrialState.RUNNING
         if running and REPEATS in trial.user_attrs:
             _tell(study, trial, TrialEnd.REPEATED, TrialState.FAIL)
-        elif running and (ended := _unheard_end(study, trial, records)):
+        elif running and (ended := _unrecorded_end(study, trial, records)):
             _tell_end(study, trial, ended)
         elif running or (
             trial.user_attrs.get(ENDED) == TrialEnd.INTERRUPTED and REPEATS not in trial.user_attrs
@@ -53,7 +53,7 @@ def recover(run: RunFolder) -> int:
 
 
 def _mend(journal: Path) -> None:
-    """Cut off the half line of a driver that was killed, or had no disk left, in its middle; and drop its lock."""
+    """Remove a half-written last line, left by a driver that was killed or ran out of disk, and stale locks."""
     content = journal.read_bytes()
     if content and not content.endswith(b"\n"):
         with open(journal, "r+b") as file:
@@ -62,10 +62,10 @@ def _mend(journal: Path) -> None:
         lock.unlink(missing_ok=True)
 
 
-def _unheard_end(
+def _unrecorded_end(
     study: optuna.Study, trial: FrozenTrial, records: dict[int, TrialRecord]
 ) -> TrialRecord | None:
-    """What the trial's folder holds, if the trial came to an end that the driver didn't live to hear of."""
+    """The trial's record, if the trial ended but the driver died before noting it."""
     record = records.get(run_number(study, trial))
     same = record is not None and record.recipe_hash == trial.user_attrs.get(RECIPE)
     return record if same and record.last.ended else None
@@ -81,7 +81,7 @@ def _tell_end(study: optuna.Study, trial: FrozenTrial, record: TrialRecord) -> N
 
 
 def _enqueue_again(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Queue what goes on with a trial; of one that broke off while it was being proposed, what was known by then."""
+    """Queue a trial's continuation; if it broke off while being proposed, with the parameters known by then."""
     params = trial.system_attrs.get("fixed_params", {}) | trial.params
     point = trial.user_attrs.get(POINT)
     if params:

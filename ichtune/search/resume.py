@@ -1,4 +1,4 @@
-"""A search that goes on: what its run says it was asked for, with what may be asked for anew."""
+"""Resuming a search: the request stored in its run, with the settings that may be changed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -14,7 +14,7 @@ FREE = (
     *("trials", "address", "cpus_per_trial", "gpus_per_trial"),
     *("max_concurrent", "time_budget_s", "max_failures", "bank"),
 )
-"""Settings that may change from one start to the next; by all others the trials could not be compared."""
+"""Settings that may change when resuming; changing any other would make the trials incomparable."""
 
 
 def resume(
@@ -25,14 +25,14 @@ def resume(
     space: Space | None = None,
     changes: Mapping[str, object] | None = None,
 ) -> Plan:
-    """The plan of a run that goes on, with these settings given anew.
+    """The plan for resuming a run with these settings changed.
 
-    `space` (with the run's own in its place where it is None) under `changes`, and the store at `data`, must be
-    those of the run; a store may have moved.
+    The store at `data` and `space` (default: the run's own) after `changes` must match the run's; the store may have
+    moved.
 
     Raises:
-        InputError: no run, a store that is gone or another one, or other settings than the run's, with the
-            difference.
+        InputError: there is no run, its store is gone or another one, or a setting differs from the run's; the
+            message lists the differences.
     """
     request = run.request
     store = request.open_store(data)
@@ -57,15 +57,15 @@ def _refuse_changes(run: RunFolder, before: dict[str, Any], now: dict[str, Any])
     }
     differ = sorted(key for key in given | set(new) if old.get(key) != new.get(key))
     if differ:
-        lines = (f"  {key}: {old.get(key)} in the run, {new.get(key)} asked for" for key in differ)
+        lines = (f"  {key}: {old.get(key)} in the run, {new.get(key)} requested" for key in differ)
         raise InputError(
-            f"{run.path}: its trials could not be compared with those of other settings; start a new run, or "
+            f"{run.path}: its trials would not be comparable under other settings; start a new run, or "
             "leave these out:\n" + "\n".join(lines)
         )
 
 
 def _leaves(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """What plain nested data holds, by dotted key."""
+    """Yield the leaves of plain nested data with their dotted keys."""
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
             yield from _leaves(f"{prefix}.{key}" if prefix else str(key), item)

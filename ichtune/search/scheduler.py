@@ -1,4 +1,4 @@
-"""ASHA, which also remembers whom it stopped, and what an earlier run of the search saw."""
+"""ASHA that remembers which trials it stopped, and that can learn from an earlier run of the search."""
 
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -10,7 +10,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 
 
 class Halving(AsyncHyperBandScheduler):
-    """Ray's ASHA on epochs; `has_stopped` tells its verdicts apart from all other ends of a trial."""
+    """Ray's ASHA on epochs; `has_stopped` says whether it was ASHA that ended a trial."""
 
     def __init__(self, *, metric: str, mode: str, max_epochs: int, grace: int, reduction: float) -> None:
         super().__init__(
@@ -24,7 +24,7 @@ class Halving(AsyncHyperBandScheduler):
         self.stopped: set[str] = set()
 
     def remember(self, trials: Iterable[FrozenTrial]) -> None:
-        """Take trials of an earlier run into the rungs, so that new ones are measured by them too."""
+        """Add trials of an earlier run to the rungs, so that new ones are compared with them too."""
         for trial in trials:
             past: Any = SimpleNamespace(trial_id=f"past-{trial.number}")
             self.on_trial_add(None, past)  # ty: ignore[invalid-argument-type]

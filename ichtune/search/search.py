@@ -1,4 +1,4 @@
-"""A search from its data to its ranking."""
+"""A search from data to ranking."""
 
 import time
 from contextlib import ExitStack
@@ -10,12 +10,13 @@ from ichtune.bank.build import build
 from ichtune.bank.check import verify
 from ichtune.bank.part import is_finished
 from ichtune.cluster.bank_tasks import compute_on
-from ichtune.cluster.capacity import Capacity, offered, trial_resources
+from ichtune.cluster.capacity import Capacity, trial_resources, usable_capacity
 from ichtune.cluster.connection import connected
 from ichtune.cluster.shared_folders import check_storage
 from ichtune.progress import progress
 from ichtune.runs.folder import RunFolder
-from ichtune.search.live_panel import Board, SearchView
+from ichtune.search.halt import Halt
+from ichtune.search.live_panel import LivePanel, SearchProgress
 from ichtune.search.plan import Plan
 from ichtune.search.trial import TrialJob
 from ichtune.search.tuner import run_trials
@@ -24,14 +25,14 @@ from ichtune.training.experiment import Experiment
 
 @dataclass(frozen=True)
 class Finished:
-    """A search that has ended, by itself or (`stopped`) by a signal, its time budget or for a reason in words."""
+    """A search that ended; `stopped` says why if it ended early: a signal, the time budget, or a reason in words."""
 
     run: RunFolder
     stopped: str | None
 
 
 def search(plan: Plan, console: Console) -> Finished:
-    """Run a search: the bank first, then its trials. Ctrl-C during the trials ends it cleanly.
+    """Run a search: build the feature bank, then run the trials. Ctrl-C during the trials ends it cleanly.
 
     Raises:
         InputError: no Ray cluster answers, the run's folder can't be made or isn't shared by all nodes, or another
@@ -39,38 +40,37 @@ def search(plan: Plan, console: Console) -> Finished:
     """
     begun = time.monotonic()
     with ExitStack() as stack:
-        capacity = offered(stack.enter_context(connected(plan.settings.address)), plan.settings)
+        capacity = usable_capacity(stack.enter_context(connected(plan.settings.address)), plan.settings)
         started = time.monotonic()
         run = RunFolder.at(plan.run)
         run.make()
         stack.enter_context(run.locked())
         if not plan.resumed:
-            run.refuse_other_run()  # of another process, since this one was planned
+            run.refuse_other_run()  # one that another process made since this one was planned
         run.write(plan.request)
         check_storage(run, plan.store, plan.parts)
         if not capacity.has_room_for(*trial_resources(plan.settings, capacity).values()):
-            console.print(
-                "no machine that is there now has room for a trial: waiting for the cluster to grow"
-            )
+            console.print("no machine has room for a trial yet: waiting for the cluster to grow")
         build_bank(plan, capacity, console)
         banked = time.monotonic()
-        board = Board(plan.settings.trials, plan.space.metric, plan.space.direction == "max")
+        state = SearchProgress(plan.settings.trials, plan.space.metric, plan.space.direction == "max")
         if plan.resumed:
-            board.remember(run)
-        view = SearchView(board, run, console)
-        stack.callback(view.close)
-        stopped = run_trials(_job(plan, run), plan.space, plan.settings, run, capacity, [view])
+            state.remember(run)
+        halt = Halt(plan.settings.time_budget_s)
+        panel = LivePanel(state, run, console, halt)
+        stack.callback(panel.close)
+        stopped = run_trials(_job(plan, run), plan.space, plan.settings, run, capacity, halt, [panel])
         run.write_times(
             {"start_s": started - begun, "bank_s": banked - started, "trials_s": time.monotonic() - banked}
         )
         run.push()
         if run.remote:
-            run.remote.pull(run.path)  # the trials of other machines
+            run.remote.pull(run.path)  # trials that ran on other machines
     return Finished(run, stopped)
 
 
 def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
-    """Verify what the feature bank has, and compute what it lacks."""
+    """Verify the finished parts of the feature bank, and compute the missing ones."""
     if finished := [part for part in plan.parts if is_finished(part)]:
         with progress("verifying bank", "views", console) as report:
             verify(finished, report)

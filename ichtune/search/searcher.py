@@ -1,4 +1,4 @@
-"""The searcher: Optuna proposes recipes, and is told what really happened to them."""
+"""The searcher: Optuna proposes recipes, and records what happened to each."""
 
 import pickle
 import warnings
@@ -27,23 +27,23 @@ from ichtune.search.disk import DISK_FULL
 from ichtune.space import Space
 
 OBJECTIVE = "objective"
-"""The reported value that is searched for: the best mean over folds so far, always finite."""
+"""The reported value that the search optimizes: the best mean over folds so far, always finite."""
 SCORED = "scored"
-"""Whether that value was computed, or stands in for one that is undefined."""
+"""Whether that value was computed; if not, it is a stand-in for an undefined one."""
 MOST_REPEATS = 100
-"""So many known recipes in a row, and the space is taken to hold no others."""
+"""After this many known recipes in a row, the space is considered exhausted."""
 
 SamplerMaker = Callable[[int], optuna.samplers.BaseSampler]
-"""Makes a sampler for a study that has so many trials already."""
+"""Makes a sampler for a study that already has this many trials."""
 
 
 class StudySearcher(Searcher):
-    """Ray Tune's searcher over an Optuna study that is told every trial's fate as it was.
+    """Ray Tune's searcher over an Optuna study that records how every trial really ended.
 
-    Ray's own OptunaSearch tells every stopped trial as COMPLETE, and pickles the study's state at moments of its
-    own; here a trial that the scheduler stopped is PRUNED with its intermediate values, one that ended by itself
-    is COMPLETE, one that broke is FAIL, and all of it is in the journal at once. A recipe that the study knows is
-    not given to Ray again: its result is told once more.
+    Ray's own OptunaSearch marks every stopped trial as COMPLETE and pickles the study's state at arbitrary moments.
+    Here a trial stopped by the scheduler is PRUNED with its intermediate values, one that ended by itself is COMPLETE,
+    one that broke is FAIL, and everything is in the journal at once. A recipe that the study already knows is not
+    given to Ray again: its result is reused.
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class StudySearcher(Searcher):
         self._trials: dict[str, optuna.Trial] = {}
         self._known = {trial.user_attrs[RECIPE]: trial.number for trial in past if is_settled(trial)}
         self._twins: dict[int, list[optuna.Trial]] = {}
-        """Of trials that are under way, those that ask for the same recipe."""
+        """Trials that repeat the recipe of one still running, by the number of the latter."""
 
     def enqueue(self, params: dict[str, Any], point: str | None = None) -> None:
-        """Let these parameters be proposed before any others, under a name if they have one; once is enough."""
+        """Queue these parameters ahead of all proposals, with a name if they have one; repeating it has no effect."""
         queued = [trial.system_attrs.get("fixed_params") for trial in self.study.get_trials(deepcopy=False)]
         if params not in queued:
             self.study.enqueue_trial(params, user_attrs={POINT: point} if point else None)
@@ -93,7 +93,7 @@ class StudySearcher(Searcher):
 
     def _ask(self) -> tuple[optuna.Trial, dict[str, Any]]:
         with warnings.catch_warnings():
-            # Relative sampling of a parameter that some branch lacks falls back to independent; that is meant.
+            # Relative sampling of a parameter that some branch lacks falls back to independent sampling, as intended.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             trial = self.study.ask()
             params = self.space.suggest(trial)
@@ -103,7 +103,7 @@ class StudySearcher(Searcher):
         return trial, params
 
     def _repeat(self, trial: optuna.Trial, known: int) -> None:
-        """Give a trial the result of the same recipe, at once or when it has one."""
+        """Give a trial the result of the same recipe, now or as soon as there is one."""
         trial.set_user_attr(REPEATS, known)
         if self._frozen(known).state.is_finished():
             self._tell_like(trial, known)
@@ -142,8 +142,8 @@ class StudySearcher(Searcher):
         else:
             self._end(trial, ended, TrialState.COMPLETE, value)
 
-    def end_what_runs(self) -> None:
-        """Tell the study that what still runs was interrupted; nothing is left as running."""
+    def interrupt_running(self) -> None:
+        """Mark the trials that are still running as interrupted, so that the study has none left running."""
         for trial in self._trials.values():
             self._end(trial, TrialEnd.INTERRUPTED, TrialState.FAIL)
         self._trials.clear()
@@ -162,7 +162,7 @@ class StudySearcher(Searcher):
         self.study.tell(trial, value, state=state)
 
     def _report(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
-        """Report an epoch, once: an attempt that goes on from a checkpoint may come to it again."""
+        """Report an epoch once, even if an attempt that resumed from a checkpoint repeats it."""
         value, epoch = result.get(OBJECTIVE), result["epoch"]
         if value is not None and epoch not in self._frozen(trial.number).intermediate_values:
             trial.report(value, epoch)
@@ -179,7 +179,7 @@ class StudySearcher(Searcher):
         self._connect()
 
     def save(self, checkpoint_path: str) -> None:
-        """Ray wants a file; all there is to know stands in the journal."""
+        """Write an empty file, as Ray expects one; all state is in the journal."""
         with open(checkpoint_path, "wb") as file:
             pickle.dump(None, file)
 

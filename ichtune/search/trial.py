@@ -1,4 +1,4 @@
-"""One trial on Ray: a recipe trained epoch by epoch, scored on its folds, and recorded in its own folder."""
+"""One trial on Ray: a recipe trained epoch by epoch, scored on its folds, and recorded in its folder."""
 
 import time
 import traceback
@@ -21,7 +21,7 @@ from ichtune.runs.trial_folder import slug
 from ichtune.search.disk import DISK_FULL, is_disk_full
 from ichtune.search.failures import is_out_of_memory
 from ichtune.search.searcher import OBJECTIVE, SCORED
-from ichtune.search.tensorboard import TrialBoard
+from ichtune.search.tensorboard import TensorBoardWriter
 from ichtune.space import Space
 from ichtune.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from ichtune.training.experiment import Experiment, folds_of, open_store
@@ -29,12 +29,12 @@ from ichtune.training.results import EpochResult
 from ichtune.training.session import TrainingSession, nan_mean
 
 CHECKPOINT_EVERY_S = 1.0
-"""Epochs of heads take milliseconds: so much of them is lost at most. A longer epoch is kept each time."""
+"""Epochs of heads take milliseconds, so at most this much is lost; longer epochs are saved every time."""
 
 
 @dataclass(frozen=True)
 class TrialJob:
-    """What every trial of a search is given."""
+    """What all trials of a search share."""
 
     experiment: Experiment
     space: Space
@@ -43,16 +43,16 @@ class TrialJob:
 
 
 def trial_folder_name(config: dict[str, Any]) -> str:
-    """A trial's name: its number, its point's name if it has one, and the branches that it took."""
+    """A trial's name: its number, then its point's name or the branches that it took."""
     words = [value for value in config["params"].values() if isinstance(value, str)]
     return slug(config["number"], [config["point"]] if config["point"] else words)
 
 
 class SearchTrial(Trainable):
-    """Ray's view of a trial; the actor lives on from one to the next, and each begins with nothing of the last."""
+    """A trial as Ray sees it. Ray reuses the actor for later trials; no state carries over."""
 
     def setup(self, config: dict[str, Any], job: TrialJob) -> None:  # ty: ignore[incompatible-method-override]
-        # Ray also makes actors for trials that it then gives to others, so the trial begins with its first epoch.
+        # Ray may give an actor made for one trial to another, so the trial starts with its first epoch, not here.
         self.job = job
         self.run: _TrialRun | None = None
         torch.set_num_threads(job.threads)
@@ -63,8 +63,8 @@ class SearchTrial(Trainable):
             return self.run.next_epoch()
         except Exception as error:
             if is_disk_full(error):
-                # No fault of the recipe's: the trial waits for the search to be resumed, and the search ends.
-                value = worst(self.job.space.metric)  # Ray takes no result without one
+                # Not the recipe's fault: the search ends, and the trial continues when it is resumed.
+                value = worst(self.job.space.metric)  # Ray requires a value
                 return {
                     "epoch": 0,
                     OBJECTIVE: value,
@@ -112,7 +112,7 @@ class _TrialRun:
         )
         if before:
             self.session.resume(before)
-        self.board = TrialBoard(self.folder.path, config["params"])
+        self.tensorboard = TensorBoardWriter(self.folder.path, config["params"])
         self.epochs = self.session.run(
             job.experiment.epochs(
                 recipe,
@@ -130,7 +130,7 @@ class _TrialRun:
         if is_best:
             self.folder.keep_best(save(pack(result.heads())), self._out_of_fold(result))
         self.folder.add_epoch(record)
-        self.board.add(record.epoch, {"best_so_far": self.session.best.value, **scalars(record)})
+        self.tensorboard.add(record.epoch, {"best_so_far": self.session.best.value, **scalars(record)})
         self._keep_checkpoint(result)
         self.last = record
         return {
@@ -142,7 +142,7 @@ class _TrialRun:
         }
 
     def _checkpoint(self) -> dict[str, Any] | None:
-        """What an attempt of this recipe that broke off left; a damaged file is no reason to fail again."""
+        """The checkpoint of an interrupted attempt at this recipe; None if there is none, or it is damaged."""
         try:
             content = load_checkpoint(self.folder.checkpoint)
         except (FileNotFoundError, DamagedCheckpoint):
@@ -150,7 +150,7 @@ class _TrialRun:
         return content if content["recipe_hash"] == self.hash else None
 
     def _keep_checkpoint(self, result: EpochResult) -> None:
-        """Keep what a retry goes on from, but not after every epoch of those that take milliseconds."""
+        """Save a checkpoint for retries, but not after every epoch if epochs take milliseconds."""
         if self.session.ended:
             self.folder.drop_checkpoint()
         elif time.monotonic() - self.saved >= CHECKPOINT_EVERY_S:
@@ -160,7 +160,7 @@ class _TrialRun:
             self.saved = time.monotonic()
 
     def _out_of_fold(self, result: EpochResult) -> np.ndarray:
-        """Every slice's logits `[N, 6]` by the fold that validates on it, NaN elsewhere."""
+        """Logits `[N, 6]` of every slice by the fold that validates on it; NaN elsewhere."""
         store = open_store(self.job.experiment.store)
         logits = np.full(store.labels.shape, np.nan, np.float32)
         for fold, values in zip(folds_of(store, self.job.experiment.folds), result.logits, strict=True):
@@ -171,13 +171,15 @@ class _TrialRun:
         if self.last is not None:
             final, diverged = self.last.mean[self.job.space.metric], float(self.last.diverged)
             outcome = {"best": self.session.best.value, "final": final, "diverged": diverged}
-            self.board.add(self.last.epoch, {f"outcome/{name}": value for name, value in outcome.items()})
-        self.board.close()
+            self.tensorboard.add(
+                self.last.epoch, {f"outcome/{name}": value for name, value in outcome.items()}
+            )
+        self.tensorboard.close()
         self.folder.push()
 
 
 def scalars(record: EpochRecord) -> dict[str, float]:
-    """An epoch's means over folds by TensorBoard tag; no scores once a fold has diverged."""
+    """An epoch's means over folds by TensorBoard tag; once a fold has diverged there are no scores."""
     valid = {f"valid/{name}": value for name, value in record.mean.items() if name != "train_loss"}
     return valid | {
         "train/loss": record.mean["train_loss"],

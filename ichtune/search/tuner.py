@@ -1,4 +1,4 @@
-"""Ray Tune, put together for a search: the searcher, ASHA, actors that live on, and nothing of Ray's own loggers."""
+"""Ray Tune set up for a search: the searcher, ASHA, reused actors, and none of Ray's own loggers."""
 
 import logging
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ from ichtune.search.proposals import first_trials, make_sampler
 from ichtune.search.recovery import recover
 from ichtune.search.scheduler import Halving
 from ichtune.search.searcher import OBJECTIVE, StudySearcher
-from ichtune.search.sending import Sending
 from ichtune.search.trial import SearchTrial, TrialJob, trial_folder_name
+from ichtune.search.uploader import RunUploader
 from ichtune.space import Space
 from ichtune.space.walks import only, reachable
 
@@ -32,11 +32,12 @@ def run_trials(
     settings: SearchSettings,
     run: RunFolder,
     capacity: Capacity,
+    halt: Halt,
     callbacks: Sequence[Callback],
 ) -> str | None:
-    """Run a search's trials to their end, from wherever it stands; what became of them is in the run's folder.
+    """Run a search's remaining trials; their outcomes are in the run's folder.
 
-    Returns what ended them before their time, if anything did: `INTERRUPTED`, `BUDGET`, or a reason in words.
+    Returns why they ended early, if they did: `INTERRUPTED`, `BUDGET`, or a reason in words.
     """
     missing = settings.trials - recover(run)
     if missing <= 0:
@@ -53,7 +54,6 @@ def run_trials(
     scheduler.remember(filter(is_settled, searcher.study.get_trials(deepcopy=False)))
     for params, point in first_trials(settings.sampler, space):
         searcher.enqueue(params, point)
-    halt = Halt(settings.time_budget_s)
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(SearchTrial, job=job), trial_resources(settings, capacity)),
         tune_config=tune.TuneConfig(
@@ -68,7 +68,7 @@ def run_trials(
         run_config=tune.RunConfig(
             name="ray",
             storage_path=str(run),
-            callbacks=[Failures(run, halt), Sending(run), *callbacks],
+            callbacks=[Failures(run, halt), RunUploader(run), *callbacks],
             stop=halt,
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=settings.max_failures),
@@ -76,7 +76,7 @@ def run_trials(
         ),
     )
     for name in ("ray.tune.execution.tune_controller", "ray.tune.tune"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what breaks is told by the view, in a line
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # the live panel reports failures, one line each
     with halt.listening():
         try:
             tuner.fit()
@@ -85,18 +85,18 @@ def run_trials(
                 raise
             halt.request(f"the disk is full: {error}")
         finally:
-            with suppress(OSError):  # without a disk the study can't be told; `recover` tells it later
-                searcher.end_what_runs()
+            with suppress(OSError):  # a full disk blocks the journal; `recover` makes up for it
+                searcher.interrupt_running()
     all_done = sum(map(is_settled, searcher.study.get_trials(deepcopy=False))) >= settings.trials
     return None if all_done and halt.reason == BUDGET else halt.reason
 
 
 def _sampler(settings: SearchSettings, space: Space, trials: int) -> BaseSampler:
-    """The sampler of a study that has so many trials: with the first seed again it would draw the same again."""
+    """The sampler for a study with this many trials; reusing the first seed would repeat its draws."""
     return make_sampler(settings.sampler, settings.seed + trials, space)
 
 
 def max_epochs(space: Space) -> int:
-    """The most epochs that a recipe of the space trains."""
+    """The largest number of epochs of any recipe in the space."""
     trainings = reachable(only(space.sections["training"], ("epochs",)))
     return max(training["epochs"] for training in trainings)

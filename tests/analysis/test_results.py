@@ -78,7 +78,7 @@ def test_a_metric_that_was_not_recorded_is_refused_with_those_that_were(made_up,
 def test_the_recipes_own_loss_ranks_without_intervals(made_up):
     results = RankedResults.of(made_up[1], metric="loss")
     assert results.table["score_low"].isna().all()
-    assert any("scale of its own" in note for note in results.ranked_table.notes)
+    assert any("its own scale" in note for note in results.ranked_table.notes)
 
 
 def test_two_searches_over_one_store_stand_in_one_table(made_up, tmp_path):
@@ -92,7 +92,7 @@ def test_two_searches_over_one_store_stand_in_one_table(made_up, tmp_path):
 
 def test_a_search_over_another_store_is_refused(made_up, tmp_path):
     other = made_up_run(tmp_path, made_up_store(tmp_path / "store", 300), 2, name="other")
-    with pytest.raises(InputError, match=r"--compare: .* was scored on another store"):
+    with pytest.raises(InputError, match=r"--compare: .* used another store"):
         RankedResults.of(made_up[1], compare=other)
 
 
@@ -126,8 +126,8 @@ def test_people_see_as_many_digits_as_the_errors_support(results):
 
 def test_what_must_be_known_stands_in_the_notes(results):
     notes = "\n".join(results.ranked_table.notes)
-    assert re.search(r"\d+ of the other 59 trials can't be told from the best", notes)
-    assert "less what choosing the best of 60 has added to it" in notes
+    assert re.search(r"\d+ of the other 59 trials are indistinguishable from the best", notes)
+    assert "corrected for selecting the best of 60" in notes
     assert "2,080 slices of 60 patients" in notes
     assert "prevalence in train / test" in notes
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ichtune.cluster.capacity import Capacity, offered
+from ichtune.cluster.capacity import Capacity, usable_capacity
 from ichtune.cluster.connection import connected
 from ichtune.errors import InputError
 from ichtune.runs.settings import SearchSettings
@@ -43,14 +43,14 @@ def test_what_is_no_address_of_a_head_is_refused(address):
 def test_a_cluster_that_grows_is_taken_for_as_large_as_the_trials_that_it_is_asked_to_run_at_once():
     small = Capacity(nodes=1, cpus=0, gpus=0)
     asked = replace(JOINED, max_concurrent=16, gpus_per_trial=0.25)
-    assert offered(small, asked) == replace(small, cpus=16, gpus=4)
+    assert usable_capacity(small, asked) == replace(small, cpus=16, gpus=4)
 
 
 def test_fewer_trials_at_once_take_nothing_from_what_a_cluster_has():
     large = Capacity(nodes=3, cpus=24, gpus=8, cores_per_gpu=3)
-    assert offered(large, replace(JOINED, max_concurrent=2)) == large
+    assert usable_capacity(large, replace(JOINED, max_concurrent=2)) == large
 
 
 def test_a_cluster_without_cores_needs_to_be_told_how_far_to_grow():
     with pytest.raises(InputError, match="--max-concurrent"):
-        offered(Capacity(nodes=1, cpus=0, gpus=0), JOINED)
+        usable_capacity(Capacity(nodes=1, cpus=0, gpus=0), JOINED)

@@ -105,7 +105,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("format: 1", "format: 2", "a model of format 2, this ichtune reads 1"),
+        ("format: 1", "format: 2", "has model format 2, this ichtune reads 1"),
         ("[epidural,", "[subdural,", "labels and thresholds must be those of epidural, intraparenchymal"),
         ("any: 0.5", "any: 1.5", r"damaged \(thresholds.any"),
         ("80/200", "80/0", "window '80/0'"),

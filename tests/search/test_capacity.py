@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ichtune.cli import app
-from ichtune.cluster.capacity import Capacity, offered
+from ichtune.cluster.capacity import Capacity, usable_capacity
 from ichtune.errors import InputError
 from ichtune.runs.settings import SearchSettings
 
@@ -21,15 +21,15 @@ def nodes(*each: tuple[int, int]) -> Capacity:
 def test_a_trial_must_fit_on_one_machine_not_on_all_of_them_together():
     three = nodes((4, 0), (4, 0), (2, 0))
     with pytest.raises(InputError, match=r"got 8 cores.*2 machines with 4 cores.*1 machine with 2 cores"):
-        offered(three, replace(JOINED, cpus_per_trial=8))
-    assert offered(three, replace(JOINED, cpus_per_trial=4)) == three
+        usable_capacity(three, replace(JOINED, cpus_per_trial=8))
+    assert usable_capacity(three, replace(JOINED, cpus_per_trial=4)) == three
 
 
 def test_cores_and_gpus_must_be_on_the_same_machine():
     apart = nodes((16, 0), (2, 1))
     with pytest.raises(InputError, match="lower --cpus-per-trial or --gpus-per-trial"):
-        offered(apart, replace(JOINED, cpus_per_trial=8))
-    assert offered(apart, replace(JOINED, cpus_per_trial=8, gpus_per_trial=0)) == apart
+        usable_capacity(apart, replace(JOINED, cpus_per_trial=8))
+    assert usable_capacity(apart, replace(JOINED, cpus_per_trial=8, gpus_per_trial=0)) == apart
 
 
 def test_a_gpu_on_a_machine_without_cores_is_of_no_use():
@@ -37,18 +37,18 @@ def test_a_gpu_on_a_machine_without_cores_is_of_no_use():
 
 
 def test_what_a_cluster_that_grows_has_now_is_no_limit():
-    assert offered(nodes((2, 0)), replace(JOINED, cpus_per_trial=8, max_concurrent=3)).cpus == 24
+    assert usable_capacity(nodes((2, 0)), replace(JOINED, cpus_per_trial=8, max_concurrent=3)).cpus == 24
 
 
 def test_max_concurrent_lets_no_single_machine_grow():
     with pytest.raises(InputError, match="this machine's own Ray has 1 machine with 2 cores"):
-        offered(nodes((2, 0)), SearchSettings(cpus_per_trial=8, max_concurrent=3))
+        usable_capacity(nodes((2, 0)), SearchSettings(cpus_per_trial=8, max_concurrent=3))
 
 
 @pytest.mark.parametrize(
     ("shares", "message"),
     [
-        ({"gpus_per_trial": 1.5}, "must be a part of one GPU or a whole number, got 1.5"),
+        ({"gpus_per_trial": 1.5}, "must be a fraction of one GPU or a whole number, got 1.5"),
         ({"gpus_per_trial": 0.00005}, "multiple of 0.0001"),
         ({"cpus_per_trial": float("nan")}, "got nan"),
         ({"cpus_per_trial": float("inf")}, "got inf"),
@@ -56,14 +56,14 @@ def test_max_concurrent_lets_no_single_machine_grow():
 )
 def test_shares_that_ray_gives_to_no_task_are_refused(shares, message):
     with pytest.raises(InputError, match=message):
-        offered(nodes((64, 8)), SearchSettings(**shares))
+        usable_capacity(nodes((64, 8)), SearchSettings(**shares))
 
 
 @pytest.mark.parametrize(
     "share", [{"gpus_per_trial": 0.3333}, {"gpus_per_trial": 2}, {"cpus_per_trial": 1.5}]
 )
 def test_shares_that_ray_does_give_are_not(share):
-    offered(nodes((64, 8)), SearchSettings(**share))
+    usable_capacity(nodes((64, 8)), SearchSettings(**share))
 
 
 def test_a_machine_is_counted_as_ray_counts_it(monkeypatch):

@@ -83,13 +83,13 @@ def test_what_was_learned_is_used(name: str, trials: int):
         (
             "cmaes",
             MIXED,
-            "sampler cmaes searches numbers alone, and sampler is a choice of shuffle | oversample; use tpe, "
-            "or fix it, as by --set sampler=shuffle",
+            "sampler cmaes searches numeric parameters only, and sampler is a choice of shuffle | oversample; use tpe, "
+            "or fix it, e.g. --set sampler=shuffle",
         ),
         (
             "cmaes",
             MIXED.changed({"sampler": "shuffle"}),
-            "sampler cmaes needs two dimensions or more, m has fewer; use gp or tpe",
+            "sampler cmaes needs at least two dimensions and m has fewer: use gp or tpe",
         ),
     ],
 )

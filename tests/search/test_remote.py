@@ -114,7 +114,7 @@ def test_a_search_writes_its_run_to_s3_and_goes_on_from_there_on_a_machine_witho
     search("--runs", s3, "--name", "try", "--trials", "2", "--max-concurrent", "1", *given)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
     again = search("--runs", s3, "--resume", "try", "--trials", "3")
-    assert "2 of 3 trials are done, going on" in again
+    assert "2 of 3 trials are done, resuming" in again
     run = RunFolder.open(below(s3, "try"))
     assert settled_trials(run) == 3
     assert [len(record.epochs) for record in run.trial_records()] == [2] * 3

@@ -14,7 +14,7 @@ from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import evaluate, is_defined
 from ichtune.runs.settings import SearchSettings
-from ichtune.search.live_panel import Board
+from ichtune.search.live_panel import SearchProgress
 from ichtune.search.plan import plan
 from tests.conftest import write_rsna
 
@@ -58,9 +58,9 @@ def test_a_search_takes_the_stores_folds_unless_it_is_told_otherwise(prepared, s
 
 
 def test_the_screen_shows_no_number_in_place_of_a_score_that_is_undefined():
-    board = Board(3, "auc", maximised=True)
-    assert not board.take("0000", {"epoch": 1, "objective": 0.0, "scored": False})
-    assert board.running["0000"] == "epoch 1, auc undefined"
-    assert board.best is None
-    assert board.take("0001", {"epoch": 1, "objective": 0.0, "scored": True})
-    assert board.best == (0.0, "0001")
+    progress = SearchProgress(3, "auc", maximised=True)
+    assert not progress.take("0000", {"epoch": 1, "objective": 0.0, "scored": False})
+    assert progress.running["0000"] == "epoch 1, auc undefined"
+    assert progress.best is None
+    assert progress.take("0001", {"epoch": 1, "objective": 0.0, "scored": True})
+    assert progress.best == (0.0, "0001")

@@ -198,7 +198,7 @@ def test_a_time_budget_says_that_it_ended_the_search_and_how_to_go_on(folder):
     more = ["--resume", "limited", "--trials", "500", "--time-budget", "3"]
     told = search(["--runs", str(folder / "runs"), *more])
     assert re.search(r"the time budget of 3 s ended the search, with \d+ of 500 trials done", told)
-    assert f"go on with:  ichtune search --runs {folder / 'runs'} --resume limited" in told
+    assert f"resume with: ichtune search --runs {folder / 'runs'} --resume limited" in told
     assert "what varies" in told
 
 
@@ -221,7 +221,7 @@ def planned(folder: Path, changes: dict[str, object], **settings: object) -> Pla
         ({"model.backbone": "resnet81"}, {}, "did you mean 'resnet101'?|did you mean 'resnet18'?"),
         ({}, {"folds": 9}, "has 3 folds; must be 1 to 3, got 9"),
         ({}, {"name": "a/b"}, "must be a plain folder name"),
-        ({}, {"name": "n" * 300}, "must be of at most 255 bytes"),
+        ({}, {"name": "n" * 300}, "must be at most 255 bytes"),
         ({}, {"name": "try"}, "a run of this name is already here; choose another --name"),
         ({}, {"sampler": "magic"}, "'magic' is not one of"),
         ({}, {"sampler": "grid"}, "uniform"),
@@ -271,7 +271,7 @@ def resumed(folder) -> tuple[Path, str]:
 
 def test_a_search_whose_driver_was_killed_goes_on_to_exactly_the_trials_asked_for(resumed):
     run, output = RunFolder.open(resumed[0]), resumed[1]
-    assert "of 8 trials are done, going on" in output
+    assert "of 8 trials are done, resuming" in output
     assert len(trial_ends(run)) == settled_trials(run) == 8
     trials = open_study(run.journal).trials
     assert TrialState.RUNNING not in {trial.state for trial in trials}
@@ -300,9 +300,9 @@ def test_a_finished_search_may_be_resumed_to_more_trials(folder):
 @pytest.mark.parametrize(
     ("settings", "changes", "message"),
     [
-        ({"folds": 2}, {}, "folds: 3 in the run, 2 asked for"),
-        ({"seed": 5}, {}, "seed: 0 in the run, 5 asked for"),
-        ({}, {"training.epochs": 7}, r"space.training.epochs: 3 in the run, 7 asked for"),
+        ({"folds": 2}, {}, "folds: 3 in the run, 2 requested"),
+        ({"seed": 5}, {}, "seed: 0 in the run, 5 requested"),
+        ({}, {"training.epochs": 7}, r"space.training.epochs: 3 in the run, 7 requested"),
     ],
 )
 def test_what_would_make_trials_incomparable_is_refused_on_resume_with_the_difference(

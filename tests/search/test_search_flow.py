@@ -1,5 +1,6 @@
 """What a person reads when a search is cut short."""
 
+import pickle
 import signal
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_a_second_signal_within_one_press_of_a_key_is_the_same_one():
         for _ in range(2):  # as from a launcher that sends it on
             signal.raise_signal(signal.SIGINT)
         assert halt.reason == TrialEnd.INTERRUPTED
-        halt._asked -= 2
+        halt._signalled -= 2
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
@@ -71,3 +72,12 @@ def test_brackets_in_a_name_are_printed(small_job):
     console = Console(record=True, width=200)
     search_flow._hint("rank them:", "runs/[red]", console)
     assert "runs/[red]" in console.export_text()
+
+
+def test_a_request_to_stop_stays_with_its_own_search():
+    halt = Halt(3600)
+    halt.request("the disk is full")
+    assert (halt.reason, halt.stop_all()) == ("the disk is full", True)
+    assert Halt().reason is None
+    copy = pickle.loads(pickle.dumps(halt))  # as Ray keeps it with the experiment
+    assert (copy.reason, copy.stop_all()) == (None, False)

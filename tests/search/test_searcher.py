@@ -59,7 +59,7 @@ def test_nothing_is_left_running_when_a_search_is_interrupted(searcher):
     searcher.suggest("a")
     searcher.suggest("b")
     searcher.on_trial_complete("a", {"epoch": 1, "objective": 0.6})
-    searcher.end_what_runs()
+    searcher.interrupt_running()
     assert [trial_of(searcher, n).state for n in (0, 1)] == [TrialState.FAIL] * 2
     assert [trial_of(searcher, n).user_attrs["ended"] for n in (0, 1)] == ["interrupted"] * 2
 

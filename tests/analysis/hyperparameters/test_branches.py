@@ -42,7 +42,7 @@ def test_trials_without_a_score_at_the_rung_are_left_out_and_told(tmp_path: Path
     ]
     results = run_by_hand(tmp_path / "run", RATES, [({"optimizer.lr": 1e-3}, scored) for scored in scores])
     assert Rung.of(results).scores.tolist() == [0.6, 0.7, 0.4, 0.8]
-    assert "3 of 7 trials have no score there and are left out" in notes(results)
+    assert "3 of 7 trials have no score at that epoch and are left out" in notes(results)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_a_branch_with_too_few_trials_is_refused_in_words(tmp_path: Path):
     small = [branch for branch in branches(results) if len(branch.scores) < 20]
     assert small
     for branch in small:
-        told = f"{branch.when}: {len(branch.scores)} with a score; importance and effects mislead below 20"
-        assert told in notes(results)
+        count = f"{branch.when}: {len(branch.scores)} trials with a score"
+        assert f"{count}; importance and effects are unreliable below 20" in notes(results)
     refused = {branch.when for branch in small}
     assert not refused & {*importance(results)["branch"], *effects(results)["branch"]}
 

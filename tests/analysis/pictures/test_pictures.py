@@ -15,17 +15,17 @@ from ray.tune.schedulers import AsyncHyperBandScheduler
 from scipy.special import expit
 from sklearn.calibration import calibration_curve
 
+from analysis.pictures.auc_by_label import labels
 from analysis.pictures.curves import curves, rungs
+from analysis.pictures.epochs_saved import saved, saved_share
 from analysis.pictures.folds import folds
 from analysis.pictures.gallery import draw
 from analysis.pictures.importance_bars import importance
 from analysis.pictures.knobs import varying
-from analysis.pictures.labels import labels
 from analysis.pictures.metric import Metric
 from analysis.pictures.parallel import LEFT_OUT, parallel
-from analysis.pictures.progress import progress
 from analysis.pictures.reliability import calibration, reliability
-from analysis.pictures.saved import saved, saved_share
+from analysis.pictures.search_progress import progress
 from analysis.pictures.slices import slices
 from analysis.pictures.style import paper, save
 from analysis.pictures.words import number, shortened, strips, wrapped
@@ -363,8 +363,8 @@ def test_an_effect_is_drawn_with_its_band_where_it_is_known():
     )
     figure = slices(trials, varying(SPACE.dimensions, trials), effects)
     assert figure.axes[0].lines[-1].get_xydata().tolist() == [[0.1, 0.7], [0.4, 0.6]]
-    assert "effect at an epoch" in texts(figure)
-    assert "effect at an epoch" not in texts(slices(trials, varying(SPACE.dimensions, trials)))
+    assert "effect at a common epoch" in texts(figure)
+    assert "effect at a common epoch" not in texts(slices(trials, varying(SPACE.dimensions, trials)))
 
 
 def test_a_trial_without_a_hyperparameter_crosses_its_axis_at_a_mark_of_its_own():

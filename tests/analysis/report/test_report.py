@@ -21,7 +21,7 @@ from analysis.report.dataset import Dataset
 from analysis.report.figures import figures
 from analysis.report.repeat import prepare_command, rank_command, retrain_command, search_command
 from analysis.report.retrained import retrained_models
-from analysis.report.searching import endings
+from analysis.report.search_facts import endings
 from analysis.report.summary import Summary
 from analysis.results import RankedResults
 from benchmarks.made_up_run import made_up_run
@@ -122,12 +122,12 @@ def test_the_summary_says_what_the_ranking_says(made_up: tuple[SliceStore, RunFo
     best = results.table.iloc[0]
     assert f"with AUC {best['score']:.3f} (95 % interval by patient {best['score_low']:.3f} to" in said
     tied = int(results.table["tied_with_best"].sum()) - 1
-    assert f"{tied} of the 59 others can't be told from it" in said
-    assert f"{results.corrected_best:.3f} remains" in said
+    assert f"{tied} of the 59 others are indistinguishable from it" in said
+    assert f"Corrected for this selection, it is {results.corrected_best:.3f}" in said
     assert "The baseline (rank 10 of 60) scores" in said
     assert "beyond chance" in said
     assert "by calling every slice negative, the score is 0.500, outside the interval of the best" in said
-    assert "The test set (420 slices of 12 patients) was not looked at" in said
+    assert "The test set (420 slices of 12 patients) has not been used" in said
     assert "epidural (3)" in said  # of the 60 patients outside the test set: few
 
 
@@ -159,7 +159,7 @@ def test_the_command_writes_the_report_and_opens_it(alone: RunFolder, monkeypatc
     assert {path.stem for path in (alone.path / "results" / "pictures").glob("*.png")} == set(
         re.findall(r'<figure id="picture-(\w+)">', page)
     )
-    assert "Too little varied" in page
+    assert "Too few settings or trials varied" in page
 
 
 def test_a_minimised_score_is_drawn_with_the_better_above(made_up: tuple[SliceStore, RunFolder]):

@@ -174,7 +174,7 @@ def test_unfreezing_changes_nothing_that_is_not_named(searched: RunFolder):
     assert [str(change) for change in planned.differences] == [
         "model.train frozen -> all",
         "optimizer.lr 0.01 -> 0.001",
-        f"head starts as newly drawn -> the search's of fold 0 after epoch {best}",
+        f"head starts as random -> the search's for fold 0 after epoch {best}",
         "augmented views of a slice 2 -> 3",
         "best epoch by the mean over 3 folds -> fold 0",
     ]
@@ -268,7 +268,9 @@ def test_a_training_with_other_settings_that_broke_off_is_not_gone_on_with(run: 
 
     with pytest.raises(KeyboardInterrupt):
         retrain(run, RetrainOptions(rank=rank, label="again"), interrupt)
-    with pytest.raises(InputError, match=r"broke off here \(optimizer\.lr was 0\.001, is 0\.5\)"):
+    with pytest.raises(
+        InputError, match=r"unfinished training with other settings \(optimizer\.lr was 0\.001, now 0\.5\)"
+    ):
         retrain(run, RetrainOptions(rank=rank, label="again", lr=0.5))
 
 
@@ -280,7 +282,7 @@ def test_a_recipe_that_was_searched_unfrozen_has_its_record_and_no_test_values(r
     assert np.isnan(searched["test_loss"])
     assert retrained["test_loss"] > 0
     assert "optimizer.lr" not in {change.what for change in made.differences}
-    assert any("kept the heads alone" in note for note in made.notes)
+    assert any("kept only the heads" in note for note in made.notes)
 
 
 def test_a_model_that_became_worse_says_so(run: RunFolder):
@@ -296,7 +298,7 @@ def test_a_training_that_diverges_at_once_says_so(run: RunFolder):
 
 
 def test_a_model_is_not_overwritten(made: Retrained, searched: RunFolder):
-    with pytest.raises(InputError, match="a model of this label is already here; choose another --label"):
+    with pytest.raises(InputError, match="already a model with this label; choose another --label"):
         plan(searched, RetrainOptions(label="made"))
 
 
@@ -304,7 +306,10 @@ def test_two_processes_do_not_train_one_model(run: RunFolder):
     planned = plan(run, RetrainOptions(label="busy"))
     folder = run.path / "retrain" / ".busy.partial"
     folder.mkdir(parents=True)
-    with FileLock(folder / "lock"), pytest.raises(InputError, match="another process is training it now"):
+    with (
+        FileLock(folder / "lock"),
+        pytest.raises(InputError, match="another process is training this model now"),
+    ):
         train(planned)
 
 
@@ -323,7 +328,7 @@ def test_another_store_than_the_searchs_is_refused(run: RunFolder, store: SliceS
         (RetrainOptions(lr=-1.0), "optimizer.lr: must be above 0, got -1"),
         (RetrainOptions(changes={"loss.nam": "bce"}), "unknown key 'nam' in loss; did you mean 'name'"),
         (RetrainOptions(changes={"model.dropout": {"uniform": [0, 0.5]}}), "give a single value"),
-        (RetrainOptions(changes={"model.backbone": "resnet34"}), "take --head fresh"),
+        (RetrainOptions(changes={"model.backbone": "resnet34"}), "use --head fresh"),
     ],
 )
 def test_what_cannot_be_done_is_refused(searched: RunFolder, options: RetrainOptions, message: str):

@@ -109,14 +109,14 @@ def test_a_recipe_that_is_truly_better_is_told_from_the_others():
 def test_rank_intervals_hold_what_the_differences_allow():
     # The first two differ by a hundredth of their paired error's reach, the third by far more.
     patients = np.array([[1.0, -1.0, 0, 0], [0, 1.0, -1.0, 0], [0, 0, 1.0, -1.0]]) * 1e-2
-    ranks = Scores(np.array([0.9, 0.9001, 0.5]), patients, freedom=20).rank_intervals()
+    ranks = Scores(np.array([0.9, 0.9001, 0.5]), patients, degrees_of_freedom=20).rank_intervals()
     assert ranks.tolist() == [[1, 2], [1, 2], [3, 3]]
-    ties = Scores(np.array([0.7, 0.7]), np.zeros((2, 4)), freedom=3).rank_intervals()
+    ties = Scores(np.array([0.7, 0.7]), np.zeros((2, 4)), degrees_of_freedom=3).rank_intervals()
     assert ties.tolist() == [[1, 2], [1, 2]]
 
 
 def test_where_nobody_can_tell_there_is_no_interval_and_no_difference():
-    scores = Scores(np.array([0.9, 0.5]), np.zeros((2, 4)), freedom=0)
+    scores = Scores(np.array([0.9, 0.5]), np.zeros((2, 4)), degrees_of_freedom=0)
     assert np.isnan(scores.intervals()).all()
     assert scores.tied_with(0).all()
 
@@ -128,7 +128,7 @@ def test_what_choosing_the_best_of_copies_adds_is_taken_away():
         influence = rng.normal(0, 0.01, (20, 100))
         influence -= influence.mean(axis=1, keepdims=True)
         scores = 0.7 + influence[:, rng.integers(0, 100, 100)].sum(axis=1)
-        found = Scores(scores, influence, freedom=99)
+        found = Scores(scores, influence, degrees_of_freedom=99)
         gains.append(scores.max() - 0.7)
         corrected.append(found.corrected_best(draws=400) - 0.7)
     assert np.mean(gains) > 0.15

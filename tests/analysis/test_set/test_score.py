@@ -16,9 +16,9 @@ from scipy.special import expit
 from sklearn.metrics import recall_score, roc_auc_score
 from typer.testing import CliRunner
 
-from analysis.ranking.changes import finalists
 from analysis.ranking.seed_noise import SeedNoise
 from analysis.ranking.seeds import rerun
+from analysis.ranking.single_changes import finalists
 from analysis.results import RankedResults
 from analysis.test_set.held_out import HeldOut
 from analysis.test_set.score import score_on_test
@@ -60,7 +60,7 @@ BUILDERS = (
     "analysis.results.ablations",
     "analysis.tables.ranked.ranked_rows",
     "analysis.tables.ranked.ranked_table",
-    "analysis.tables.labels.label_table",
+    "analysis.tables.by_label.label_table",
     "analysis.tables.ablation.ablation_table",
     "analysis.tables.ablation.test_table",
 )
@@ -115,7 +115,7 @@ def test_before_the_test_set_was_looked_at_the_ablation_has_validation_alone(sea
     table = RankedResults.of(searched).ablation_table
     assert table.rows["change"].iloc[0] == "baseline"
     assert not [name for name in table.rows.columns if name.startswith("test_")]
-    assert any("not looked at" in note for note in table.notes)
+    assert any("has not been used" in note for note in table.notes)
     assert RankedResults.of(searched).test_table is None
 
 
@@ -211,8 +211,8 @@ def test_each_table_is_built_once_however_many_show_it(run, monkeypatch, command
 def test_the_command_reruns_scores_and_writes_all_tables(run):
     done = CliRunner().invoke(app, ["rank", str(run.path), "--seeds", "2", "--test", "--top", "2"])
     assert done.exit_code == 0, done.output
-    assert "by their seeds alone" in done.output
-    assert "mean of 2 other seeds: " in done.output
+    assert "by random seed alone" in done.output
+    assert "mean over 2 other seeds: " in done.output
     assert "test AUC" in done.output
     assert {file.stem for file in run.results.iterdir()} == {
         "ranked",

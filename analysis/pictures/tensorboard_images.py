@@ -1,4 +1,4 @@
-"""A run's pictures in TensorBoard, under IMAGES beside its trials' curves."""
+"""A run's pictures in TensorBoard, under IMAGES next to its trials' curves."""
 
 import shutil
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from torch.utils.tensorboard import SummaryWriter
 from ichtune.runs.folder import RunFolder
 
 
-def show_on_board(run: RunFolder, pictures: Sequence[Path]) -> None:
-    """Put PNG pictures, by their names, where `tensorboard --logdir RUN/trials` finds them; earlier ones go.
+def add_to_tensorboard(run: RunFolder, pictures: Sequence[Path]) -> None:
+    """Put PNG pictures, by name, where `tensorboard --logdir RUN/trials` finds them, replacing earlier ones.
 
-    They are a run of their own beside the trials, as TensorBoard shows of more than forty runs only those ticked,
-    and one group, which it opens as a whole.
+    They are a separate TensorBoard run, because with more than forty runs it shows only the ticked ones, and a single
+    group, which it opens as a whole.
     """
     folder = run.trials / "pictures"
     shutil.rmtree(folder, ignore_errors=True)

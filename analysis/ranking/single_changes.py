@@ -1,4 +1,4 @@
-"""One change at a time: the trials that differ from the baseline in a single thing."""
+"""One change at a time: the trials that differ from the baseline in a single setting."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,14 +9,14 @@ from ichtune.recipe import effective
 from ichtune.space.points import BASELINE
 
 Ablation = list[tuple[RankedTrial, str]]
-"""The baseline and each trial that differs from it in one thing, with that in words."""
+"""The baseline and each trial that differs from it in one setting, each with the change in words."""
 
 _WHOLE: Final = ("loss", "optimizer", "schedule")
-"""Sections of which another kind, with all of its own values, is one change."""
+"""Sections in which switching to another kind, with all its own values, counts as one change."""
 
 
 def ablations(trials: Sequence[RankedTrial]) -> Ablation:
-    """The baseline and each trial that differs from it in one thing, with that in words; none without a baseline."""
+    """The baseline and each trial that differs from it in one setting, with the change in words; empty without one."""
     baseline = next((trial for trial in trials if trial.record.point == BASELINE), None)
     if baseline is None:
         return []
@@ -30,12 +30,12 @@ def ablations(trials: Sequence[RankedTrial]) -> Ablation:
 
 
 def finalists(best: RankedTrial, ablation: Ablation) -> list[RankedTrial]:
-    """The trials to score on the test set: the best one, the baseline, and what differs from that by one change."""
+    """The trials to score on the test set: the best one, the baseline, and those that differ from it by one change."""
     return list({trial.name: trial for trial in (best, *(trial for trial, _ in ablation))}.values())
 
 
 def _one_change(differences: list[Difference]) -> str:
-    """The change in words if it is a single one, else nothing."""
+    """The change in words if it is a single one, otherwise an empty string."""
     if len(differences) == 1:
         return str(differences[0])
     sections = {difference.what.partition(".")[0] for difference in differences}

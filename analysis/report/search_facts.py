@@ -1,4 +1,4 @@
-"""What was searched: the space and the settings in words, when it was, and what became of the trials."""
+"""What was searched: the space and settings in words, when the search ran, and how the trials ended."""
 
 import io
 from datetime import datetime
@@ -14,7 +14,7 @@ from ichtune.space import Space
 from ichtune.wording import plain
 
 COLUMNS = 100
-"""Characters that a line of the tree may have."""
+"""Line width of the tree in characters."""
 
 
 def space_text(space: Space) -> str:
@@ -23,7 +23,7 @@ def space_text(space: Space) -> str:
 
 
 def settings_of(run: RunFolder) -> dict[str, str]:
-    """The search's settings by name, those left open as a dash."""
+    """The search's settings by name; unset ones are a dash."""
     settings = {name: value for name, value in run.request.settings.as_dict().items() if name != "runs"}
     return {
         name.replace("_", " "): ABSENT if value is None else plain(value) for name, value in settings.items()
@@ -31,14 +31,14 @@ def settings_of(run: RunFolder) -> dict[str, str]:
 
 
 def endings(run: RunFolder) -> list[str]:
-    """What became of the trials, and a line for each that failed."""
+    """How the trials ended, and a line for each that failed."""
     stream = io.StringIO()
     print_summary(run, Console(file=stream, width=COLUMNS))
     return [line.strip() for line in stream.getvalue().splitlines()]
 
 
 def searched_when(run: RunFolder) -> str:
-    """`21 November 2025, 11:08 to 11:25`: from the first trial's beginning to the last one's end."""
+    """`21 November 2025, 11:08 to 11:25`: from the start of the first trial to the end of the last."""
     trials = open_study(run.journal).get_trials(deepcopy=False)
     first = min((trial.datetime_start for trial in trials if trial.datetime_start), default=None)
     last = max((trial.datetime_complete for trial in trials if trial.datetime_complete), default=None)

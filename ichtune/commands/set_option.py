@@ -1,13 +1,13 @@
-"""`--set KEY=VALUE`, in the commands that take it."""
+"""`--set KEY=VALUE`, for the commands that accept it."""
 
 from ichtune.errors import InputError
 
 
 def parse_changes(texts: list[str]) -> dict[str, object]:
-    """The changes that `--set key=value` asks for; values are read as YAML.
+    """The changes that `--set key=value` requests; values are parsed as YAML.
 
     Raises:
-        InputError: a text without "=", or a value that is no YAML.
+        InputError: a text without "=", or a value that isn't YAML.
     """
     from ichtune.yaml_text import parse_yaml_value
 
@@ -15,6 +15,6 @@ def parse_changes(texts: list[str]) -> dict[str, object]:
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
-            raise InputError(f"--set {text}: must be KEY=VALUE, as --set training.epochs=5")
+            raise InputError(f"--set {text}: must be KEY=VALUE, e.g. --set training.epochs=5")
         changes[key.strip()] = parse_yaml_value(value, f"--set {key.strip()}")
     return changes

@@ -13,10 +13,10 @@ LOOKS = ((BLUE, "o", "full"), (VERMILLION, "s", "none"))
 
 @paper()
 def labels(table: pd.DataFrame, names: dict[str, str]) -> Figure:
-    """Points with 95 % intervals by patient, for one trial or for two side by side.
+    """Points with 95 % intervals by patient, for one trial or two side by side.
 
-    `table` has the columns `trial, label, auc, auc_low, auc_high, positive_patients`; `names` says what to call
-    which of its trials.
+    `table` has the columns `trial, label, auc, auc_low, auc_high, positive_patients`; `names` maps its trials to the
+    names shown.
     """
     figure = Figure(figsize=(WIDTH, 3.2))
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""A run at a URI, kept in step while the search goes on."""
+"""Keeps the remote copy of a run up to date during a search."""
 
 import time
 from typing import Any
@@ -8,11 +8,11 @@ from ray.tune import Callback
 from ichtune.runs.folder import RunFolder
 
 EVERY_S = 5.0
-"""So much of the study is lost at most with the driver's machine; trials send their own checkpoints."""
+"""How many seconds of the study are lost at most if the driver's machine dies; trials upload their own files."""
 
 
-class Sending(Callback):
-    """Sends what the driver writes now and then; a run in a plain folder has nothing to send."""
+class RunUploader(Callback):
+    """Uploads what the driver writes every few seconds; does nothing for a run in a local folder."""
 
     def __init__(self, run: RunFolder) -> None:
         self.run = run

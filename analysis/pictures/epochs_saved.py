@@ -1,4 +1,4 @@
-"""The epochs that trials were spared by ending before their recipes' last."""
+"""The epochs saved by trials that ended before their recipe's last epoch."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis.pictures.ends import ENDS, OTHER, Look
+from analysis.pictures.end_looks import ENDS, OTHER, Look
 from analysis.pictures.style import WIDTH, paper
 from ichtune.runs.ends import TrialEnd
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 
 def saved_share(trials: Sequence["RankedTrial"], ended: TrialEnd) -> float:
-    """Of all epochs that the recipes asked for, the share that trials with this end did not train."""
-    spared = sum(_asked(trial) - _spent(trial) for trial in trials if trial.ended == ended)
-    return spared / sum(map(_asked, trials))
+    """The share of all requested epochs that was saved by trials that ended this way."""
+    spared = sum(_requested(trial) - _spent(trial) for trial in trials if trial.ended == ended)
+    return spared / sum(map(_requested, trials))
 
 
 @paper()
 def saved(trials: Sequence["RankedTrial"]) -> Figure:
-    """The epochs that each trial trained, most first, and hatched those it was spared."""
+    """The epochs that each trial trained, most first, and hatched those that it saved."""
     figure = Figure(figsize=(WIDTH, 3.2))
     axes = figure.subplots()
     order = [*ENDS.values(), OTHER]
-    blocks = sorted((-_spent(trial), order.index(_look(trial)), -_asked(trial)) for trial in trials)
+    blocks = sorted((-_spent(trial), order.index(_look(trial)), -_requested(trial)) for trial in trials)
     place = 0
-    for (spent, look, asked), members in groupby(blocks):
+    for (spent, look, requested), members in groupby(blocks):
         count = len(list(members))
-        _draw_block(axes, place, count, -spent, -asked, order[look])
+        _draw_block(axes, place, count, -spent, -requested, order[look])
         place += count
     axes.set_xlim(0, len(trials))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
@@ -48,7 +48,7 @@ def _spent(trial: "RankedTrial") -> int:
     return trial.record.last.epoch
 
 
-def _asked(trial: "RankedTrial") -> int:
+def _requested(trial: "RankedTrial") -> int:
     return trial.record.recipe.training.epochs
 
 
@@ -62,20 +62,20 @@ def _title(trials: Sequence["RankedTrial"]) -> str:
         (who, saved_share(trials, ended))
         for who, ended in (("ASHA", TrialEnd.ASHA), ("patience", TrialEnd.PATIENCE))
     ]
-    told = [f"{who} saved {share:.0%}".replace("%", " %") for who, share in shares if share > 0]
-    return f"{' and '.join(told) or 'Nothing was saved'} of {sum(map(_asked, trials)):,} epochs"
+    savings = [f"{who} saved {share:.0%}".replace("%", " %") for who, share in shares if share > 0]
+    return f"{' and '.join(savings) or 'Nothing was saved'} of {sum(map(_requested, trials)):,} epochs"
 
 
 def _counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' if count != 1 else ''}"
 
 
-def _draw_block(axes: Axes, place: int, count: int, spent: int, asked: int, look: Look) -> None:
-    """Trials that are alike, side by side as one area."""
+def _draw_block(axes: Axes, place: int, count: int, spent: int, requested: int, look: Look) -> None:
+    """Draw identical trials side by side as one area."""
     axes.bar(place, spent, count, align="edge", color=look.colour, alpha=0.85, lw=0)
     axes.bar(
         place,
-        asked - spent,
+        requested - spent,
         count,
         bottom=spent,
         align="edge",
@@ -95,6 +95,6 @@ def _legend(trials: Sequence["RankedTrial"]) -> list[Patch]:
             epochs = sum(map(_spent, members))
             text = f"{look.words}: {_counted(len(members), 'trial')}, {_counted(epochs, 'epoch')}"
             found.append(Patch(facecolor=look.colour, alpha=0.85, label=text))
-    if all(_spent(trial) >= _asked(trial) for trial in trials):
+    if all(_spent(trial) >= _requested(trial) for trial in trials):
         return found
     return [*found, Patch(facecolor="none", edgecolor="0.4", hatch="////", lw=0, label="not trained")]

@@ -1,4 +1,4 @@
-"""How trials ended, each with a look of its own."""
+"""How trials ended, each with its own look."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -30,7 +30,7 @@ OTHER: Final = Look("running", GREY, "d")
 
 
 def by_end(trials: Sequence["RankedTrial"]) -> dict[Look, list["RankedTrial"]]:
-    """The trials of each end that any came to, in the order above."""
+    """The trials grouped by how they ended, in the order above."""
     looks = [ENDS.get(trial.ended, OTHER) for trial in trials]
     groups = {
         look: [trial for trial, own in zip(trials, looks, strict=True) if own == look]

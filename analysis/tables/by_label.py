@@ -1,4 +1,4 @@
-"""The best trials label by label."""
+"""The best trials by label."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -18,7 +18,7 @@ METRICS: Final = ("auc", "average_precision")
 
 
 def label_rows(ranking: Ranking, truth: Truth, places: Sequence[int]) -> pd.DataFrame:
-    """The AUC and average precision of each label, with 95 % intervals by patient, for trials by their place.
+    """Each label's AUC and average precision with 95 % intervals by patient, for the trials at these places.
 
     Columns `rank, trial, label, positive_patients`, and for both metrics `auc, auc_low, auc_high`.
     """
@@ -67,7 +67,7 @@ def label_table(ranking: Ranking, cohort: Cohort, rows: pd.DataFrame, top: int) 
 
 
 def _texts(ranking: Ranking, rows: pd.DataFrame) -> pd.DataFrame:
-    """The intervals beside their values, with as many digits as each supports."""
+    """The values with their intervals, each with as many digits as it supports."""
     if rows.empty:
         return rows
     return pd.DataFrame(

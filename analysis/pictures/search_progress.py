@@ -1,4 +1,4 @@
-"""A search from its first trial to its last: every score, and the best so far."""
+"""The course of a search: every score in order, and the best so far."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.pictures.ends import Look, by_end
+from analysis.pictures.end_looks import Look, by_end
 from analysis.pictures.metric import Metric
 from analysis.pictures.style import BLACK, DENSE, WIDTH, paper
 from analysis.pictures.words import CHARACTER, shortened, trial_name
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from analysis.ranking.trial import RankedTrial
 
 EDGE = 0.035
-"""Where, as a share of the height, the marks of trials without a score stand."""
+"""Where the markers of trials without a score are, as a share of the axis height."""
 MOST_NAMED = 12
 
 
 @paper()
 def progress(trials: Sequence["RankedTrial"]) -> Figure:
-    """Scores by trial number with the best so far; how each trial ended, and the named points."""
+    """Scores by trial number with the best so far, how each trial ended, and the named points."""
     metric = Metric.of(trials)
     ordered = sorted(trials, key=lambda trial: trial.record.number)
     numbers = np.array([trial.record.number for trial in ordered])
@@ -49,7 +49,7 @@ def progress(trials: Sequence["RankedTrial"]) -> Figure:
         axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     axes.set(
-        xlabel="trial (at the edge: without a score)" if np.isnan(scores).any() else "trial",
+        xlabel="trial (those at the edge have no score)" if np.isnan(scores).any() else "trial",
         ylabel=f"{metric.words}, mean over folds",
         title=_title(trials, metric),
     )
@@ -69,7 +69,7 @@ def _title(trials: Sequence["RankedTrial"], metric: Metric) -> str:
 def _draw_trials(
     axes: Axes, metric: Metric, look: Look, trials: Sequence["RankedTrial"], *, dense: bool
 ) -> None:
-    """Marks at the scores, and at the worse edge for trials without one."""
+    """Draw markers at the scores, and at the worse edge for trials without one."""
     numbers, scores = np.array([trial.record.number for trial in trials]), metric.scores(trials)
     known = np.isfinite(scores)
     label = f"{look.words} ({len(trials)})"
@@ -93,7 +93,7 @@ def _draw_trials(
 
 
 def _name_points(axes: Axes, metric: Metric, points: Sequence["RankedTrial"]) -> None:
-    """Names in a column left of all trials, each with a line to its point: so they cover nothing."""
+    """Write the names in a column left of all trials, each with a line to its point, so that they cover nothing."""
     if not points:
         return
     names = [shortened(trial.record.point or "", 24) for trial in points]
@@ -128,13 +128,13 @@ def _name_points(axes: Axes, metric: Metric, points: Sequence["RankedTrial"]) ->
 
 
 def _shares(axes: Axes, heights: Sequence[float]) -> np.ndarray:
-    """Values of the y axis as shares of its height."""
+    """Values on the y axis as shares of its height."""
     points = np.column_stack([np.zeros(len(heights)) + axes.get_xlim()[0], heights])
     return axes.transAxes.inverted().transform(axes.transData.transform(points))[:, 1]
 
 
 def _apart(places: np.ndarray, gap: float = 0.062) -> np.ndarray:
-    """The places moved just as far apart as lines of text need, and kept within 0 to 1."""
+    """The places moved just far enough apart for lines of text, and kept within 0 to 1."""
     order = np.argsort(places, kind="stable")
     moved = places[order].clip(0.03, 0.97)
     for index in range(1, len(moved)):
