@@ -11,9 +11,9 @@ from rich.console import Console
 
 from benchmarks.made_up_run import made_up_run, made_up_store
 from ichtune.cli import main
+from ichtune.commands import search_flow
 from ichtune.data.store import SliceStore
 from ichtune.runs.folder import RunFolder
-from ichtune.search import command
 
 
 class Moved(NamedTuple):
@@ -90,7 +90,7 @@ def test_runs_that_are_compared_have_the_one_store(moved, ichtune, tmp_path):
 def test_resume_writes_down_where_the_store_of_a_finished_run_is(moved, dry_run):
     trials = moved.run.request.settings.trials
     console = Console(record=True, width=200)
-    code = command.resume(
+    code = search_flow.resume(
         moved.run.runs,
         moved.run.name,
         {"trials": min(trials, 4)},

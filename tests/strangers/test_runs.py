@@ -15,7 +15,7 @@ from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.study import open_study, trial_ends
 from ichtune.search.proposals import _OwnCmaEs
-from tests.analysis.test_model_folder import write as write_model_folder
+from tests.inference.test_model_folder import write as write_model_folder
 from tests.strangers.bomb import Bomb
 
 
