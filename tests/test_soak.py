@@ -10,7 +10,7 @@ import pytest
 
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
-from tests.conftest import write_rsna
+from tests.made_up.dicom import write_rsna
 
 SOAK = Path(__file__).parents[1] / "benchmarks" / "soak.py"
 

@@ -33,8 +33,7 @@ from ichtune.errors import InputError
 from ichtune.inputs.images import ImageSource
 from ichtune.models.backbones import build_backbone
 from ichtune.recipe import Model
-
-MODEL = Model(backbone="squeezenet1_1", weights="random", size=64)
+from tests.made_up.models import SQUEEZENET as MODEL
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from ichtune.data.prepare import NotPrepared, TooManyRejected, prepare
 from ichtune.data.store import COLUMNS, SliceStore
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
-from tests.conftest import head, long_table, write_dicom
+from tests.made_up.dicom import head, long_table, write_dicom
 
 SMALL = PrepareOptions(size=16, folds=3, workers=1, max_rejected=0.5)
 

@@ -10,7 +10,7 @@ from ichtune.data.sources import open_source
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
 from ichtune.windows import WINDOWS
-from tests.conftest import head, long_table, write_dicom
+from tests.made_up.dicom import head, long_table, write_dicom
 
 
 def opened(root: Path, labels: Path | None = None, kind: str = "auto"):

@@ -13,21 +13,7 @@ from ichtune.search.plan import Plan, plan
 from ichtune.search.trial import TrialJob
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment
-
-SMALL = {
-    "name": "small",
-    "metric": "auc",
-    "model": {"backbone": "resnet18", "weights": "random", "size": 32, "dropout": {"uniform": [0.0, 0.5]}},
-    "optimizer": {
-        "choice": [
-            {"name": "adam", "lr": {"loguniform": [1e-4, 1e-2]}},
-            {"name": "sgd", "lr": {"loguniform": [1e-3, 1e-1]}},
-        ]
-    },
-    "augmentation": {"choice": ["normal", "moderate"]},
-    "training": {"epochs": 3, "batch_size": 8},
-    "points": {"baseline": {"optimizer": {"name": "adam", "lr": 1e-3}}},
-}
+from tests.made_up.spaces import SMALL
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from ichtune.cli import app
 from ichtune.cluster import private_folder
 from ichtune.labels import LABELS
-from tests.search.conftest import SMALL
+from tests.made_up.spaces import SMALL
 
 NAMES = (b"DOE_JOHN", b"ROE_JANE")
 pytestmark = pytest.mark.timeout(240)

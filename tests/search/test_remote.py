@@ -19,7 +19,7 @@ from ichtune.runs.remote import Remote, below
 from ichtune.runs.study import settled_trials
 from ichtune.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.made_up.records import request
-from tests.search.conftest import SMALL
+from tests.made_up.spaces import SMALL
 
 
 @pytest.fixture(autouse=True)

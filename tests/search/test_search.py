@@ -33,9 +33,9 @@ from ichtune.runs.study import open_study, settled_trials, trial_ends
 from ichtune.search.plan import Plan, plan
 from ichtune.search.resume import resume
 from ichtune.space import Space
-from tests.conftest import write_rsna
-from tests.search.conftest import SMALL
-from tests.strangers.bomb import Bomb
+from tests.made_up.bomb import Bomb
+from tests.made_up.dicom import write_rsna
+from tests.made_up.spaces import SMALL
 
 LAUNCH = [sys.executable, str(Path(__file__).parents[2] / "launch.py")]
 pytestmark = pytest.mark.timeout(240)

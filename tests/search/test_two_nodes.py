@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import open_study
-from tests.search.conftest import SMALL
+from tests.made_up.spaces import SMALL
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -32,7 +32,7 @@ from ichtune.search.searcher import StudySearcher
 from ichtune.search.trial import TrialJob, _TrialRun
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment
-from tests.conftest import head, long_table, write_dicom
+from tests.made_up.dicom import head, long_table, write_dicom
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -36,7 +36,7 @@ from ichtune.search.searcher import StudySearcher
 from ichtune.search.trial import TrialJob, _TrialRun
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment
-from tests.conftest import write_rsna
+from tests.made_up.dicom import write_rsna
 
 SPACE = Space.parse(
     {
