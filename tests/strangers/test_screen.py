@@ -42,7 +42,7 @@ def test_an_identifier_in_the_audit_does_not_steer_the_terminal(small_store: Sli
     table = small_store.table.assign(patient_id=f"P{ESCAPES}", split=split)
     table.to_parquet(small_store.path / "slices.parquet", index=False)
     code, output, _ = ichtune("inspect", small_store.path)
-    assert code == 0
+    assert code == 1  # the table is not the one that was prepared
     assert r"P\x1b]0;owned" in output.replace("\n", "")
     assert "\x1b" not in output
     assert any("the first is P\x1b" in found.text for found in audit(SliceStore.open(small_store.path)))
