@@ -309,7 +309,7 @@ def test_one_patient_makes_a_store_of_test_slices_alone(tmp_path):
     assert (len(store.train), len(store.test), store.fold_indices()) == (0, 3, [])
 
 
-def test_what_stops_it_after_reading_comes_with_what_was_rejected_and_fitting_advice(tmp_path):
+def test_a_stop_after_reading_comes_with_the_rejections_and_fitting_advice(tmp_path):
     root = write_labeled(tmp_path / "set", ["P1"])
     (root / "s0_1.dcm").write_text("no image")
     with pytest.raises(

@@ -269,7 +269,7 @@ def resumed(folder) -> tuple[Path, str]:
     return run, search(["--runs", str(folder / "runs"), "--resume", "killed", "--trials", "8"])
 
 
-def test_a_search_whose_driver_was_killed_goes_on_to_exactly_the_trials_asked_for(resumed):
+def test_a_search_with_a_killed_driver_resumes_to_exactly_its_trials(resumed):
     run, output = RunFolder.open(resumed[0]), resumed[1]
     assert "of 8 trials are done, going on" in output
     assert len(trial_ends(run)) == settled_trials(run) == 8
@@ -305,9 +305,7 @@ def test_a_finished_search_may_be_resumed_to_more_trials(folder):
         ({}, {"training.epochs": 7}, r"space.training.epochs: 3 in the run, 7 asked for"),
     ],
 )
-def test_what_would_make_trials_incomparable_is_refused_on_resume_with_the_difference(
-    folder, settings, changes, message
-):
+def test_resume_refuses_what_would_make_trials_incomparable(folder, settings, changes, message):
     with pytest.raises(InputError, match=message):
         resume(RunFolder.open(folder / "runs" / "try"), settings, changes=changes)
 

@@ -118,7 +118,7 @@ def test_a_trial_trains_a_backbone_on_images_where_its_recipe_says_so(small_job,
     assert record.epochs[0].trained_parameters > 8_000_000  # layer4 of a resnet18 has 8.4 million
 
 
-def test_a_trial_that_broke_off_goes_on_from_its_checkpoint_with_the_same_numbers(small_job, monkeypatch):
+def test_a_broken_off_trial_resumes_from_its_checkpoint_to_the_same_numbers(small_job, monkeypatch):
     job, run = small_job
     whole = run_to_its_end(job, CONFIG)
     monkeypatch.setattr("ichtune.search.trial.CHECKPOINT_EVERY_S", 0.0)
@@ -165,9 +165,7 @@ class Planted:
 @pytest.mark.parametrize(
     "save", [torch.save, lambda planted, file: file.write_bytes(pickle.dumps(planted, protocol=2))]
 )
-def test_code_in_a_checkpoint_from_somebody_else_is_not_run_and_the_trial_starts_over(
-    small_job, tmp_path, save
-):
+def test_code_in_a_foreign_checkpoint_is_not_run_and_the_trial_starts_over(small_job, tmp_path, save):
     job, run = small_job
     folder = run.trial(trial_folder_name(CONFIG))
     folder.path.mkdir()

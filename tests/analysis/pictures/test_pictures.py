@@ -337,7 +337,7 @@ def test_hyperparameters_that_do_not_vary_are_not_drawn():
     ]
 
 
-def test_a_branchs_own_hyperparameter_has_a_panel_of_its_trials_on_its_own_scale():
+def test_a_branchs_own_hyperparameter_has_a_panel_on_its_own_scale():
     trials = searched(8)
     figure = slices(trials, varying(SPACE.dimensions, trials))
     panel = next(axes for axes in figure.axes if axes.get_title(loc="left") == "optimizer.adam.lr")
