@@ -1,6 +1,7 @@
 """A search small enough for tests: thirty slices of 32 x 32 and two epochs."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ from ichtune.search.trial import TrialJob
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment
 from tests.made_up.spaces import SMALL
+
+
+@pytest.fixture(scope="module")
+def one_core() -> Iterator[None]:
+    """Ray takes the machine for one of one core, and starts as few processes: each of them imports torch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
+        yield
 
 
 @pytest.fixture

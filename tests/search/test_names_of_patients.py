@@ -50,7 +50,7 @@ def contents(file: Path) -> list[bytes]:
     return found
 
 
-def test_no_file_of_a_store_a_run_a_report_or_rays_own_has_a_name(tmp_path, monkeypatch):
+def test_no_file_of_a_store_a_run_a_report_or_rays_own_has_a_name(one_core, tmp_path, monkeypatch):
     source, home = tmp_path / "DOE_JOHN_1950", tmp_path / "kept"
     write_images(source)
     home.mkdir()

@@ -106,7 +106,7 @@ def s3(tmp_path, monkeypatch) -> Iterator[str]:
 
 @pytest.mark.timeout(240)
 def test_a_search_at_s3_goes_on_from_there_on_a_machine_without_a_copy(
-    s3, banked_store, tmp_path, monkeypatch
+    s3, one_core, banked_store, tmp_path, monkeypatch
 ):
     space = {**SMALL, "augmentation": "normal", "training": {"epochs": 2, "batch_size": 8}}
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(space))

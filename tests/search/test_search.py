@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import StringIO
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ichtune.cli import app
+from ichtune.cluster.connection import connected
 from ichtune.commands.search_flow import resume as resume_command
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
@@ -89,7 +90,15 @@ def wait_for(happened: Callable[[], bool]) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(prepared: SliceStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_ray(one_core) -> Generator[None]:
+    """One local Ray for all searches in this process, whose processes needn't start and import anew for each."""
+    with connected(None) as capacity, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ichtune.search.search.connected", lambda address: nullcontext(capacity))
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(prepared: SliceStore, shared_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store, a space, and a finished run of five trials named `try`."""
     folder = tmp_path_factory.mktemp("search")
     shutil.copytree(prepared.path, folder / "store")
