@@ -1,5 +1,6 @@
 """A model's folder holds all that it takes to read probabilities off slices, and is refused when it does not."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,16 @@ from tests.made_up.models import RECIPE, write_model_folder
 HU = np.random.default_rng(3).integers(-50, 250, (5, 32, 32)).astype(np.int16)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model's folder; nobody writes into it."""
+    return write_model_folder(tmp_path_factory.mktemp("written") / "model")
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write_model_folder(tmp_path / "model")
+def folder(written: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test alone."""
+    return Path(shutil.copytree(written, tmp_path / "model"))
 
 
 def test_a_model_computes_what_torchvision_does_with_its_weights(folder: Path):
