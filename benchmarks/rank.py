@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.made_up_run import made_up_run, made_up_store
 from ichtune.space import Space
+from tests.made_up.runs import made_up_run
+from tests.made_up.stores import made_up_store
 
 
 def measure(run: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ with 1 if anything is wrong. Without --data the slices are made-up heads.
 import argparse
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -216,7 +217,7 @@ def soak(data: Path, trials: int, every: float, seed: int) -> dict[str, Any]:
             path.mkdir()
         for file in data.iterdir():
             if file.is_file():
-                (store / file.name).symlink_to(file.resolve())
+                shutil.copy(file, store)
         with small_disk(runs) as disk:
             begun = time.perf_counter()
             attack = Attack(store, runs, trials, every, seed, disk)

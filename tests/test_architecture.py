@@ -156,7 +156,7 @@ def test_the_analysis_is_known_to_commands_and_the_python_api_alone():
     assert at_start <= LIGHT
 
 
-def test_the_statistics_of_a_ranking_are_known_to_its_certainty_and_to_tables_of_other_scores():
+def test_few_modules_know_the_statistics_of_a_ranking():
     knowing = importers("analysis.statistics.significance") & OURS.keys()
     assert knowing == {
         "analysis.ranking.certainty",

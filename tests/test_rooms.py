@@ -26,6 +26,6 @@ def test_a_call_within_a_module_changes_no_room():
     assert calls(lambda: rounded(ROWS)) == 0
 
 
-def test_a_call_through_the_standard_library_is_one_between_the_modules_at_its_ends():
+def test_a_call_through_the_standard_library_joins_the_modules_at_its_ends():
     table = Table("ranked", "two", ROWS, ROWS.iloc[:0], ROWS)
     assert calls(lambda: table.human) == 1  # a cached property asks for `rounded`

@@ -10,13 +10,13 @@ import pytest
 
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
-from tests.conftest import write_rsna
+from tests.made_up.dicom import write_rsna
 
 SOAK = Path(__file__).parents[1] / "benchmarks" / "soak.py"
 
 
 @pytest.mark.timeout(420)
-def test_a_search_whose_driver_and_trials_are_killed_ends_with_exactly_its_trials_and_the_right_scores(
+def test_a_search_under_attack_ends_with_its_trials_and_the_right_scores(
     tmp_path,
 ):
     if importlib.util.find_spec("psutil") is None:

@@ -1,19 +1,17 @@
 """A run whose store was moved since: `--data` says where it is, and another store is refused."""
 
 import shutil
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from rich.console import Console
 
-from benchmarks.made_up_run import made_up_run, made_up_store
-from ichtune.cli import main
 from ichtune.commands import search_flow
 from ichtune.data.store import SliceStore
 from ichtune.runs.folder import RunFolder
+from tests.made_up.runs import made_up_run
+from tests.made_up.stores import made_up_store
 
 
 class Moved(NamedTuple):
@@ -38,19 +36,6 @@ def moved(whole: Path, tmp_path: Path) -> Moved:
     text = (run / "search.yaml").read_text()
     (run / "search.yaml").write_text(text.replace(str(opened.request.data), str(tmp_path / "old")))
     return Moved(RunFolder.open(run), tmp_path / "old", new)
-
-
-@pytest.fixture
-def ichtune(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ichtune", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as ended:
-            return int(ended.code or 0), *capsys.readouterr()
-        return 0, *capsys.readouterr()
-
-    return run
 
 
 @pytest.mark.parametrize("name", ["rank", "report", "retrain"])

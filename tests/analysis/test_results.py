@@ -9,8 +9,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from analysis.results import RankedResults
-from benchmarks.made_up_run import made_up_run, made_up_store
 from ichtune.errors import InputError
+from tests.made_up.runs import made_up_run
+from tests.made_up.stores import made_up_store
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "tables.md"
 

@@ -33,8 +33,7 @@ from ichtune.errors import InputError
 from ichtune.inputs.images import ImageSource
 from ichtune.models.backbones import build_backbone
 from ichtune.recipe import Model
-
-MODEL = Model(backbone="squeezenet1_1", weights="random", size=64)
+from tests.made_up.models import SQUEEZENET as MODEL
 
 
 @pytest.fixture(autouse=True)
@@ -307,7 +306,7 @@ def test_a_checksum_is_what_sha256sum_says(store):
     assert part.checksum.read_text() == f"{digest}  features.npy\n"
 
 
-def test_features_with_a_flipped_bit_are_named_with_their_mend_when_a_run_first_opens_them(store):
+def test_features_with_a_flipped_bit_are_named_when_a_run_first_opens_them(store):
     parts = plan(store)
     build(parts)
     seen = []

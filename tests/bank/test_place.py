@@ -12,14 +12,14 @@ from ichtune.bank.build import build
 from ichtune.bank.part import BankError, BankPart
 from ichtune.bank.plan import plan_parts
 from ichtune.data.store import SliceStore
-from tests.bank.test_features import MODEL
+from tests.made_up.models import SQUEEZENET as MODEL
 
 BUILD = """
 import sys
 from ichtune.data.store import SliceStore
 from ichtune.bank.build import build
 from ichtune.bank.plan import plan_parts
-from tests.bank.test_features import MODEL
+from tests.made_up.models import SQUEEZENET as MODEL
 parts = plan_parts(SliceStore.open(sys.argv[1]), [MODEL], ["moderate"], views=1, seed=3)
 build(parts)
 print(*(part.bank for part in parts), sep="\\n")

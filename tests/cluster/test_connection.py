@@ -40,7 +40,7 @@ def test_what_is_no_address_of_a_head_is_refused(address):
         pass
 
 
-def test_a_cluster_that_grows_is_taken_for_as_large_as_the_trials_that_it_is_asked_to_run_at_once():
+def test_a_growing_cluster_counts_as_large_as_its_concurrent_trials_need():
     small = Capacity(nodes=1, cpus=0, gpus=0)
     asked = replace(JOINED, max_concurrent=16, gpus_per_trial=0.25)
     assert usable_capacity(small, asked) == replace(small, cpus=16, gpus=4)

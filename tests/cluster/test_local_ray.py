@@ -107,7 +107,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict:
     return told
 
 
-def test_its_token_and_its_sockets_are_in_a_folder_of_this_user_whatever_the_umask(told):
+def test_its_token_and_sockets_are_in_a_private_folder_whatever_the_umask(told):
     assert list(map(stat.S_IMODE, told["modes"])) == [0o700, 0o600]
     assert told["sockets"] == ["plasma_store", "raylet"]
     assert not told["in command lines"]

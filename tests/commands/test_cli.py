@@ -1,24 +1,10 @@
 import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
 from typer.testing import CliRunner
 
-from ichtune.cli import app, main
-
-
-@pytest.fixture
-def ichtune(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
-    """Runs a command as `ichtune` does, without another process's imports: exit code, output, errors."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["ichtune", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0), *capsys.readouterr()
-
-    return run
+from ichtune.cli import app
 
 
 def test_help_imports_nothing_heavy():

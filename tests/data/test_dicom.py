@@ -10,7 +10,7 @@ from pydicom.pixels import apply_modality_lut
 
 from ichtune.data.formats.dicom import read_dicom
 from ichtune.data.formats.slice import Rejected
-from tests.conftest import write_dicom
+from tests.made_up.dicom import write_dicom
 
 VALUES = np.array([[-1000, -5, 0], [40, 80, 1500]], np.int16)
 

@@ -14,7 +14,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 
 from ichtune.data.formats.dicom import read_dicom
 from ichtune.data.formats.slice import Rejected
-from tests.conftest import write_dicom
+from tests.made_up.dicom import write_dicom
 
 VALUES = np.array([[-1000, -5, 0], [40, 80, 1500]], np.int16)
 

@@ -15,7 +15,7 @@ def test_named_patients_stay_as_they_are():
     assert (found.known, found.notes) == (True, ())
 
 
-def test_a_slice_without_a_patient_counts_to_its_study_then_its_series_then_itself():
+def test_a_slice_without_a_patient_counts_to_its_study_series_or_itself():
     found = settle_patients(slices(("", "1.2", "x"), ("", "1.2", "y"), ("", "", "x"), ("", "", "")))
     assert found.ids.tolist() == ["1.2", "1.2", "x", "s3"]
     assert not found.known

@@ -17,7 +17,7 @@ from ichtune.data.prepare import NotPrepared, TooManyRejected, prepare
 from ichtune.data.store import COLUMNS, SliceStore
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
-from tests.conftest import head, long_table, write_dicom
+from tests.made_up.dicom import head, long_table, write_dicom
 
 SMALL = PrepareOptions(size=16, folds=3, workers=1, max_rejected=0.5)
 
@@ -309,7 +309,7 @@ def test_one_patient_makes_a_store_of_test_slices_alone(tmp_path):
     assert (len(store.train), len(store.test), store.fold_indices()) == (0, 3, [])
 
 
-def test_what_stops_it_after_reading_comes_with_what_was_rejected_and_fitting_advice(tmp_path):
+def test_a_stop_after_reading_comes_with_the_rejections_and_fitting_advice(tmp_path):
     root = write_labeled(tmp_path / "set", ["P1"])
     (root / "s0_1.dcm").write_text("no image")
     with pytest.raises(

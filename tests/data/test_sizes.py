@@ -16,7 +16,7 @@ from ichtune.data.formats.image import read_image
 from ichtune.data.formats.size import MAX_BYTES
 from ichtune.data.formats.slice import Rejected
 from ichtune.windows import WINDOWS
-from tests.conftest import write_dicom
+from tests.made_up.dicom import write_dicom
 
 VALUES = np.arange(16 * 16, dtype=np.int16).reshape(16, 16)
 

@@ -10,7 +10,7 @@ from ichtune.data.sources import open_source
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
 from ichtune.windows import WINDOWS
-from tests.conftest import head, long_table, write_dicom
+from tests.made_up.dicom import head, long_table, write_dicom
 
 
 def opened(root: Path, labels: Path | None = None, kind: str = "auto"):
@@ -43,7 +43,7 @@ def test_a_folder_with_the_long_csv_is_told_to_be_rsna(tmp_path):
     ]
 
 
-def test_the_same_rsna_rows_twice_count_once_and_different_ones_reject_the_slice(tmp_path):
+def test_duplicate_rsna_rows_count_once_and_conflicting_ones_reject_the_slice(tmp_path):
     write_rsna(tmp_path, {"ID_a": (0,) * 6, "ID_b": (0,) * 6, "ID_c": (0,) * 6}, ["ID_a", "ID_b", "ID_c"])
     table = long_table({"ID_a": (0,) * 6, "ID_b": (0,) * 6, "ID_c": (0,) * 6})
     other = table.assign(Label=lambda t: t["Label"].where(t["ID"] != "ID_b_any", 1))

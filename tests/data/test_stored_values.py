@@ -12,7 +12,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 
 from ichtune.data.formats.dicom import read_dicom
 from ichtune.data.formats.slice import Rejected
-from tests.conftest import write_dicom
+from tests.made_up.dicom import write_dicom
 
 
 @st.composite

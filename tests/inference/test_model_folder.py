@@ -1,5 +1,6 @@
 """A model's folder holds all that it takes to read probabilities off slices, and is refused when it does not."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,46 +11,25 @@ from torchvision.models import resnet18
 
 from ichtune.errors import InputError
 from ichtune.inference.model_folder import (
-    Classifier,
     ModelError,
-    Origin,
     Preprocessing,
     TrainedModel,
-    write_model,
 )
-from ichtune.labels import LABELS
-from ichtune.models.backbones import build_backbone
-from ichtune.models.heads import LinearHeads
-from ichtune.models.network import Network
-from ichtune.recipe import Model, Recipe, Training
+from tests.made_up.models import RECIPE, write_model_folder
 
-RECIPE = Recipe(
-    model=Model(weights="random", windows=("subdural",), size=32, train="all"),
-    training=Training(precision="float32"),
-)
 HU = np.random.default_rng(3).integers(-50, 250, (5, 32, 32)).astype(np.int16)
 
 
-def write(folder: Path, recipe: Recipe = RECIPE, seed: int = 0) -> Path:
-    backbone = build_backbone(recipe.model.model_copy(update={"weights": "random"}), seed=seed)
-    folder.mkdir()
-    write_model(
-        folder,
-        Classifier.of(Network(backbone, LinearHeads(backbone.width, [0], seed))),
-        thresholds=dict.fromkeys(LABELS, 0.5),
-        thresholds_chosen="fixed",
-        preprocessing=Preprocessing.of(recipe.model),
-        recipe=recipe,
-        fingerprint="0123456789abcdef",
-        origin=Origin(run="r", rank=1, trial="t", fold=0, head="warm", epoch=1, seed=0, differences={}),
-        versions={},
-    )
-    return folder
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model's folder; nobody writes into it."""
+    return write_model_folder(tmp_path_factory.mktemp("written") / "model")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return write(tmp_path / "model")
+def folder(written: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test alone."""
+    return Path(shutil.copytree(written, tmp_path / "model"))
 
 
 def test_a_model_computes_what_torchvision_does_with_its_weights(folder: Path):
@@ -81,7 +61,7 @@ def test_the_network_takes_images_and_has_nothing_left_to_train(folder: Path):
 
 def test_a_model_does_not_need_the_weights_that_its_training_started_from(tmp_path: Path):
     model = RECIPE.model.model_copy(update={"weights": "/gone/radimagenet.pth"})
-    folder = write(tmp_path / "model", RECIPE.model_copy(update={"model": model}))
+    folder = write_model_folder(tmp_path / "model", RECIPE.model_copy(update={"model": model}))
     assert TrainedModel.open(folder).about.recipe.model.weights == "/gone/radimagenet.pth"
 
 
@@ -121,7 +101,7 @@ def test_a_changed_description_is_refused(folder: Path, old: str, new: str, mess
 
 
 def test_weights_cut_short_missing_or_of_another_model_are_refused(folder: Path, tmp_path: Path):
-    file, other = folder / "weights.safetensors", write(tmp_path / "other", seed=1)
+    file, other = folder / "weights.safetensors", write_model_folder(tmp_path / "other", seed=1)
     for content in (file.read_bytes()[:-100], (other / "weights.safetensors").read_bytes()):
         file.write_bytes(content)
         with pytest.raises(ModelError, match="damaged, or not the weights of"):

@@ -65,7 +65,7 @@ def bar_angle(picture: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("level", ["moderate", "aggressive"])
-def test_half_of_the_slices_are_rotated_by_up_to_fifteen_degrees_and_half_flipped_independently(level):
+def test_half_of_the_slices_are_rotated_and_half_flipped_independently(level):
     hu = np.zeros((224, 224), np.int16)
     hu[108:116, 40:184] = 80
     hu[116:146, 140:156] = 80  # makes left and right differ
@@ -122,7 +122,7 @@ def test_a_fifth_of_the_slices_are_blurred_at_the_aggressive_level_only():
     assert 0.1 < share_of_blurred("aggressive") < 0.35
 
 
-def test_brightness_and_tone_change_within_limits_which_are_wider_at_the_aggressive_level():
+def test_brightness_and_tone_have_limits_that_the_aggressive_level_widens():
     def shifts(level: str) -> np.ndarray:
         ramp = np.tile(np.linspace(30, 60, 64).astype(np.int16), (64, 1))
         plain = np.median(render(ramp, [BRAIN], 64))

@@ -59,7 +59,7 @@ def test_of_two_windows_the_first_comes_again_as_third_channel():
     assert (built(two) - built(three)).abs().max() > 1e-3
 
 
-def test_random_weights_are_those_of_the_seed_and_leave_other_random_numbers_alone():
+def test_random_weights_follow_the_seed_and_touch_no_other_random_numbers():
     before = torch.random.get_rng_state()
     hashes = [backbone(seed=seed).weights_hash() for seed in (1, 1, 2)]
     assert hashes[0] == hashes[1] != hashes[2]

@@ -39,7 +39,7 @@ def test_one_process_at_a_time_does_a_piece_of_work(run):
         pass
 
 
-def test_a_journal_without_a_study_or_with_half_a_line_is_read_as_far_as_it_goes(run):
+def test_a_journal_without_a_study_or_with_half_a_line_is_read_so_far(run):
     assert trial_ends(run) == {}
     study = open_study(run.journal, direction="maximize")
     trial = study.ask()

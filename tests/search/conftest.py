@@ -1,6 +1,7 @@
 """A search small enough for tests: thirty slices of 32 x 32 and two epochs."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,21 +14,15 @@ from ichtune.search.plan import Plan, plan
 from ichtune.search.trial import TrialJob
 from ichtune.space import Space
 from ichtune.training.experiment import Experiment
+from tests.made_up.spaces import SMALL
 
-SMALL = {
-    "name": "small",
-    "metric": "auc",
-    "model": {"backbone": "resnet18", "weights": "random", "size": 32, "dropout": {"uniform": [0.0, 0.5]}},
-    "optimizer": {
-        "choice": [
-            {"name": "adam", "lr": {"loguniform": [1e-4, 1e-2]}},
-            {"name": "sgd", "lr": {"loguniform": [1e-3, 1e-1]}},
-        ]
-    },
-    "augmentation": {"choice": ["normal", "moderate"]},
-    "training": {"epochs": 3, "batch_size": 8},
-    "points": {"baseline": {"optimizer": {"name": "adam", "lr": 1e-3}}},
-}
+
+@pytest.fixture(scope="module")
+def one_core() -> Iterator[None]:
+    """Ray takes the machine for one of one core, and starts as few processes: each of them imports torch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
+        yield
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def test_its_commands_are_sound_shell(complete):
         subprocess.run(["bash", "-n", "-c", text], check=True)
 
 
-def test_the_guide_uses_the_shared_folder_and_the_interpreter_that_the_file_sets_up(complete):
+def test_the_guide_uses_the_folder_and_interpreter_that_the_file_sets_up(complete):
     guide = (CHECKOUT / "docs" / "cluster.md").read_text()
     (launch,) = [line for line in guide.splitlines() if "launch.py --address auto" in line]
     words = shlex.split(shlex.split(launch)[-1])

@@ -62,7 +62,7 @@ def breaking(tmp_path) -> type[Experiment]:
     return Breaking
 
 
-def test_a_recipe_that_breaks_is_retried_then_fails_alone_and_the_others_come_to_their_end(
+def test_a_recipe_that_breaks_is_retried_then_fails_alone(
     banked_store, breaking, tmp_path, monkeypatch, capfd
 ):
     monkeypatch.setattr("ichtune.search.search.Experiment", breaking)
@@ -118,7 +118,7 @@ def test_a_search_in_which_every_trial_fails_alike_ends_early_with_that_error(ca
     assert callback.halt.reason == "the first 3 trials all failed alike: ValueError: no slice 2 in 0x7f2"
 
 
-def test_trials_that_fail_in_other_ways_or_beside_one_that_works_do_not_end_a_search(callback, tmp_path):
+def test_unlike_failures_or_ones_beside_a_success_do_not_end_a_search(callback, tmp_path):
     for number in range(5):
         failing(callback, f"000{number}-a", f"ValueError: {'no' * number}", tmp_path)
     callback.kinds.clear()

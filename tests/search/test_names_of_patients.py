@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from ichtune.cli import app
 from ichtune.cluster import private_folder
 from ichtune.labels import LABELS
-from tests.search.conftest import SMALL
+from tests.made_up.spaces import SMALL
 
 NAMES = (b"DOE_JOHN", b"ROE_JANE")
 pytestmark = pytest.mark.timeout(240)
@@ -50,7 +50,7 @@ def contents(file: Path) -> list[bytes]:
     return found
 
 
-def test_no_file_of_a_store_a_run_a_report_or_rays_own_has_a_name(tmp_path, monkeypatch):
+def test_no_file_of_a_store_a_run_a_report_or_rays_own_has_a_name(one_core, tmp_path, monkeypatch):
     source, home = tmp_path / "DOE_JOHN_1950", tmp_path / "kept"
     write_images(source)
     home.mkdir()

@@ -65,7 +65,7 @@ def test_a_journal_cut_at_any_line_goes_on_to_exactly_the_trials_asked_for(run, 
         assert all(trial.intermediate_values == {1: 0.1, 2: 0.2, 3: 0.3} for trial in settled)
 
 
-def test_an_interrupted_trial_goes_on_under_its_number_with_what_it_had_reported(run, searcher_of):
+def test_an_interrupted_trial_keeps_its_number_and_what_it_had_reported(run, searcher_of):
     before = searcher_of(run)
     suggested = before.suggest("a")
     before.on_trial_result("a", {"epoch": 1, "objective": 0.6})

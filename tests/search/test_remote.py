@@ -19,7 +19,7 @@ from ichtune.runs.remote import Remote, below
 from ichtune.runs.study import settled_trials
 from ichtune.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.made_up.records import request
-from tests.search.conftest import SMALL
+from tests.made_up.spaces import SMALL
 
 
 @pytest.fixture(autouse=True)
@@ -105,8 +105,8 @@ def s3(tmp_path, monkeypatch) -> Iterator[str]:
 
 
 @pytest.mark.timeout(240)
-def test_a_search_writes_its_run_to_s3_and_goes_on_from_there_on_a_machine_without_a_copy(
-    s3, banked_store, tmp_path, monkeypatch
+def test_a_search_at_s3_goes_on_from_there_on_a_machine_without_a_copy(
+    s3, one_core, banked_store, tmp_path, monkeypatch
 ):
     space = {**SMALL, "augmentation": "normal", "training": {"epochs": 2, "batch_size": 8}}
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(space))

@@ -16,7 +16,7 @@ from ichtune.metrics import evaluate, is_defined
 from ichtune.runs.settings import SearchSettings
 from ichtune.search.live_panel import SearchProgress
 from ichtune.search.plan import plan
-from tests.conftest import write_rsna
+from tests.made_up.dicom import write_rsna
 
 
 @pytest.fixture(params=[0, 1], ids=["all-negative", "all-positive"])

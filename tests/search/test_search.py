@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from io import StringIO
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from ichtune.cli import app
+from ichtune.cluster.connection import connected
 from ichtune.commands.search_flow import resume as resume_command
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
@@ -33,9 +34,9 @@ from ichtune.runs.study import open_study, settled_trials, trial_ends
 from ichtune.search.plan import Plan, plan
 from ichtune.search.resume import resume
 from ichtune.space import Space
-from tests.conftest import write_rsna
-from tests.search.conftest import SMALL
-from tests.strangers.bomb import Bomb
+from tests.made_up.bomb import Bomb
+from tests.made_up.dicom import write_rsna
+from tests.made_up.spaces import SMALL
 
 LAUNCH = [sys.executable, str(Path(__file__).parents[2] / "launch.py")]
 pytestmark = pytest.mark.timeout(240)
@@ -89,7 +90,15 @@ def wait_for(happened: Callable[[], bool]) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(prepared: SliceStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_ray(one_core) -> Generator[None]:
+    """One local Ray for all searches in this process, whose processes needn't start and import anew for each."""
+    with connected(None) as capacity, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ichtune.search.search.connected", lambda address: nullcontext(capacity))
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(prepared: SliceStore, shared_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store, a space, and a finished run of five trials named `try`."""
     folder = tmp_path_factory.mktemp("search")
     shutil.copytree(prepared.path, folder / "store")
@@ -269,7 +278,7 @@ def resumed(folder) -> tuple[Path, str]:
     return run, search(["--runs", str(folder / "runs"), "--resume", "killed", "--trials", "8"])
 
 
-def test_a_search_whose_driver_was_killed_goes_on_to_exactly_the_trials_asked_for(resumed):
+def test_a_search_with_a_killed_driver_resumes_to_exactly_its_trials(resumed):
     run, output = RunFolder.open(resumed[0]), resumed[1]
     assert "of 8 trials are done, resuming" in output
     assert len(trial_ends(run)) == settled_trials(run) == 8
@@ -305,9 +314,7 @@ def test_a_finished_search_may_be_resumed_to_more_trials(folder):
         ({}, {"training.epochs": 7}, r"space.training.epochs: 3 in the run, 7 requested"),
     ],
 )
-def test_what_would_make_trials_incomparable_is_refused_on_resume_with_the_difference(
-    folder, settings, changes, message
-):
+def test_resume_refuses_what_would_make_trials_incomparable(folder, settings, changes, message):
     with pytest.raises(InputError, match=message):
         resume(RunFolder.open(folder / "runs" / "try"), settings, changes=changes)
 

@@ -93,7 +93,7 @@ def test_the_searcher_pickles_and_finds_its_study_again(searcher):
     assert [trial.params for trial in again.study.trials] == [trial.params for trial in searcher.study.trials]
 
 
-def test_a_recipe_that_was_tried_before_is_not_given_to_ray_again_but_takes_its_result(searcher):
+def test_a_recipe_tried_before_takes_its_result_and_is_not_given_to_ray(searcher):
     first = searcher.suggest("a")
     searcher.on_trial_result("a", {"epoch": 1, "objective": 0.6})
     searcher.on_trial_complete("a", {"epoch": 2, "objective": 0.7, "ended": "last epoch"})
@@ -104,7 +104,7 @@ def test_a_recipe_that_was_tried_before_is_not_given_to_ray_again_but_takes_its_
     assert repeat.intermediate_values == {1: 0.6, 2: 0.7}
 
 
-def test_a_recipe_that_is_being_tried_is_told_the_same_end_as_soon_as_there_is_one(searcher, stopped):
+def test_a_recipe_that_is_being_tried_takes_the_same_end_when_there_is_one(searcher, stopped):
     first = searcher.suggest("a")
     searcher.study.enqueue_trial(first["params"])
     assert searcher.suggest("b")["number"] == 2
@@ -143,7 +143,7 @@ def test_an_epoch_that_comes_again_after_a_retry_counts_once(searcher):
     assert trial_of(searcher).intermediate_values == {1: 0.6, 2: 0.7, 3: 0.8}
 
 
-def test_a_trial_that_a_full_disk_ended_is_interrupted_and_its_made_up_value_is_not_told(searcher):
+def test_a_full_disk_interrupts_a_trial_whose_placeholder_score_is_not_kept(searcher):
     searcher.suggest("a")
     searcher.on_trial_result("a", {"epoch": 1, "objective": 0.6})
     searcher.on_trial_complete(

@@ -12,40 +12,24 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.trial_folder import TrialFolder
-from ichtune.search.trial import SearchTrial, TrialJob, trial_folder_name
+from ichtune.search.trial import TrialJob, trial_folder_name
 from ichtune.training.experiment import folds_of, open_store
+from tests.made_up.searches import begin_trial, run_trial
 
 PARAMS = {"model.dropout": 0.2, "optimizer": "adam", "optimizer.adam.lr": 0.003, "augmentation": "moderate"}
 CONFIG = {"number": 7, "params": PARAMS, "point": None}
 
 
-def run_to_its_end(job: TrialJob, config: dict) -> list[dict]:
-    trial = _with_job(job, config)
-    results = []
-    while not results or not results[-1].get("done"):
-        results.append(trial.step())
-    trial.cleanup()
-    return results
-
-
-def _with_job(job: TrialJob, config: dict) -> SearchTrial:
-    """A trial as Ray's wrapper around parameters makes it, without Ray."""
-    trial = SearchTrial.__new__(SearchTrial)
-    trial.config = config
-    trial.setup(config, job)
-    return trial
-
-
 @pytest.fixture
 def record(small_job) -> TrialRecord:
     job, run = small_job
-    run_to_its_end(job, CONFIG)
+    run_trial(job, CONFIG)
     return next(run.trial_records())
 
 
 def test_a_trial_reports_the_best_mean_over_folds_so_far(small_job):
     job, run = small_job
-    results = run_to_its_end(job, CONFIG)
+    results = run_trial(job, CONFIG)
     means = [epoch.mean["auc"] for epoch in next(run.trial_records()).epochs]
     assert [result["objective"] for result in results] == pytest.approx(list(np.maximum.accumulate(means)))
     assert [result["epoch"] for result in results] == [1, 2, 3]
@@ -97,14 +81,14 @@ def test_tensorboard_reads_the_curves_and_the_hyperparameters_back(record):
 
 def test_the_same_trial_gives_the_same_numbers_whatever_was_trained_before_it(small_job):
     job, run = small_job
-    trial = _with_job(job, CONFIG)
+    trial = begin_trial(job, CONFIG)
     trial.step()
     other = {**CONFIG, "number": 8}
     trial.reset_config(other)
     trial.config = other
     reused = [trial.step()["objective"] for _ in range(3)]
     trial.cleanup()
-    fresh = [result["objective"] for result in run_to_its_end(job, {**CONFIG, "number": 9})]
+    fresh = [result["objective"] for result in run_trial(job, {**CONFIG, "number": 9})]
     assert reused == fresh
     assert len(next(iter(RunFolder(run.path).trial_records())).epochs) == 1
 
@@ -112,20 +96,20 @@ def test_the_same_trial_gives_the_same_numbers_whatever_was_trained_before_it(sm
 def test_a_trial_trains_a_backbone_on_images_where_its_recipe_says_so(small_job, tmp_path):
     job, run = small_job
     space = job.space.changed({"model.train": "last", "training.epochs": 1})
-    results = run_to_its_end(TrialJob(job.experiment, space, job.run, threads=1), CONFIG)
+    results = run_trial(TrialJob(job.experiment, space, job.run, threads=1), CONFIG)
     record = next(run.trial_records())
     assert np.isfinite(results[-1]["objective"])
     assert record.epochs[0].trained_parameters > 8_000_000  # layer4 of a resnet18 has 8.4 million
 
 
-def test_a_trial_that_broke_off_goes_on_from_its_checkpoint_with_the_same_numbers(small_job, monkeypatch):
+def test_a_broken_off_trial_resumes_from_its_checkpoint_to_the_same_numbers(small_job, monkeypatch):
     job, run = small_job
-    whole = run_to_its_end(job, CONFIG)
+    whole = run_trial(job, CONFIG)
     monkeypatch.setattr("ichtune.search.trial.CHECKPOINT_EVERY_S", 0.0)
     broken = {**CONFIG, "number": 8}
-    attempt = _with_job(job, broken)
+    attempt = begin_trial(job, broken)
     assert [attempt.step()["epoch"] for _ in range(2)] == [1, 2]
-    again = run_to_its_end(job, broken)
+    again = run_trial(job, broken)
     assert again == whole[2:]
     first, second = ([epoch.mean for epoch in record.epochs] for record in run.trial_records())
     assert first == second
@@ -136,9 +120,7 @@ def test_a_diverging_trial_reports_a_finite_objective_and_ends(small_job):
     job, run = small_job
     space = job.space.changed({"optimizer": {"name": "sgd", "lr": 1e38}})
     params = {name: value for name, value in PARAMS.items() if not name.startswith("optimizer")}
-    results = run_to_its_end(
-        TrialJob(job.experiment, space, job.run, threads=1), {**CONFIG, "params": params}
-    )
+    results = run_trial(TrialJob(job.experiment, space, job.run, threads=1), {**CONFIG, "params": params})
     assert results[-1]["ended"] == "diverged"
     assert np.isfinite([result["objective"] for result in results]).all()
     assert "NaN" not in (next(run.trial_folders()).path / "epochs.jsonl").read_text()
@@ -165,14 +147,12 @@ class Planted:
 @pytest.mark.parametrize(
     "save", [torch.save, lambda planted, file: file.write_bytes(pickle.dumps(planted, protocol=2))]
 )
-def test_code_in_a_checkpoint_from_somebody_else_is_not_run_and_the_trial_starts_over(
-    small_job, tmp_path, save
-):
+def test_code_in_a_foreign_checkpoint_is_not_run_and_the_trial_starts_over(small_job, tmp_path, save):
     job, run = small_job
     folder = run.trial(trial_folder_name(CONFIG))
     folder.path.mkdir()
     save(Planted(tmp_path / "ran"), folder.path / "checkpoint.pt")
-    assert [result["epoch"] for result in run_to_its_end(job, CONFIG)] == [1, 2, 3]
+    assert [result["epoch"] for result in run_trial(job, CONFIG)] == [1, 2, 3]
     assert not (tmp_path / "ran").exists()
 
 
@@ -183,6 +163,6 @@ def test_a_disk_without_room_ends_the_trial_as_interrupted_and_not_as_failed(sma
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(TrialFolder, "add_epoch", full)
-    (result,) = run_to_its_end(job, CONFIG)
+    (result,) = run_trial(job, CONFIG)
     assert result["ended"] == "interrupted"
     assert "No space left" in result["disk_full"]

@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import open_study
-from tests.search.conftest import SMALL
+from tests.made_up.spaces import SMALL
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -145,7 +145,7 @@ def run(command: list[Any], environment: dict[str, str]) -> str:
     return done.stdout
 
 
-def test_a_local_search_beside_a_cluster_has_a_ray_of_its_own_that_only_this_machine_reaches(on_cluster):
+def test_a_local_search_beside_a_cluster_has_a_ray_of_its_own_on_loopback(on_cluster):
     told = json.loads(run([sys.executable, "-c", LOCAL], on_cluster))
     assert told["nodes"] == told["listens on"] == ["127.0.0.1"]
     assert not told["dashboard"]
@@ -205,9 +205,7 @@ def wait_for_checkpoints(trials: Path) -> None:
     raise TimeoutError(f"{trials}: no two trials with a checkpoint")
 
 
-def test_a_runs_folder_that_another_node_does_not_see_is_refused_with_both_remedies(
-    cluster, banked_store, tmp_path
-):
+def test_a_runs_folder_that_another_node_does_not_see_is_refused(cluster, banked_store, tmp_path):
     environment, _ = cluster
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs the right to make a mount namespace")

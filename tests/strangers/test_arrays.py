@@ -20,7 +20,7 @@ from ichtune.errors import InputError
 from ichtune.models.torch_file import load_torch
 from ichtune.runs.folder import RunFolder
 from ichtune.training.checkpoint import DamagedCheckpoint, load_checkpoint
-from tests.strangers.bomb import Bomb
+from tests.made_up.bomb import Bomb
 
 
 def header(shape: tuple[int, ...], kind: str = "<i2") -> bytes:

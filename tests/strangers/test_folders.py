@@ -11,7 +11,7 @@ from ichtune.errors import InputError
 from ichtune.inference.model_folder import TrainedModel
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.remote import Remote
-from tests.inference.test_model_folder import write as write_model_folder
+from tests.made_up.models import write_model_folder
 
 
 @pytest.fixture

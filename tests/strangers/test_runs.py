@@ -15,8 +15,8 @@ from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.study import open_study, trial_ends
 from ichtune.search.proposals import _OwnCmaEs
-from tests.inference.test_model_folder import write as write_model_folder
-from tests.strangers.bomb import Bomb
+from tests.made_up.bomb import Bomb
+from tests.made_up.models import write_model_folder
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_step_drops_every_so_many_epochs():
     assert rates(Step(every=1, factor=0.5), epochs=3, batches=2) == [1, 1, 0.5, 0.5, 0.25, 0.25]
 
 
-def test_plateau_drops_when_the_loss_was_not_better_for_longer_than_its_patience():
+def test_plateau_drops_when_the_loss_stalls_for_longer_than_its_patience():
     losses = [1.0, 0.9, 0.95, 0.9, 0.8, 0.85, 0.85, 0.85]
     # Patience 1 forgives one epoch: the second bad one in a row (0.9 after 0.95) drops, then the last two.
     expected = [1, 1, 1, 1, 0.1, 0.1, 0.1, 0.01]

@@ -13,7 +13,7 @@ from ichtune.data.store import SliceStore
 from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.space.distributions import Choice, Range
-from tests.analysis.run_by_hand import drawn, run_by_hand, searched
+from tests.made_up.rankings import drawn, run_by_hand, searched
 
 DEFAULT = Space.load("default")
 RATES = Space.parse({"optimizer": {"name": "adam", "lr": {"loguniform": [1e-4, 1e-2]}}}, "rates")

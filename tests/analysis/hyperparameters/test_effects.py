@@ -9,7 +9,7 @@ import pytest
 
 from analysis.hyperparameters.effects import effects
 from ichtune.space import Space
-from tests.analysis.run_by_hand import ADAM, run_by_hand, searched
+from tests.made_up.rankings import ADAM, run_by_hand, searched
 
 RATE = {"loguniform": [1e-5, 1e-2]}
 

@@ -14,7 +14,7 @@ from sklearn.ensemble import RandomForestRegressor
 from analysis.hyperparameters.importance import importance
 from analysis.hyperparameters.marginals import Leaves
 from ichtune.space import Space
-from tests.analysis.run_by_hand import ADAM, run_by_hand, searched
+from tests.made_up.rankings import ADAM, run_by_hand, searched
 
 DEFAULT = Space.load("default")
 

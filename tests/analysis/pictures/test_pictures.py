@@ -30,12 +30,13 @@ from analysis.pictures.slices import slices
 from analysis.pictures.style import paper, save
 from analysis.pictures.words import number, shortened, strips, wrapped
 from analysis.results import RankedResults
-from benchmarks.made_up_run import made_up_run, made_up_store
 from ichtune.labels import LABELS
 from ichtune.recipe import Recipe
 from ichtune.runs.records import EpochRecord, TrialRecord
 from ichtune.space import Space
 from tests.made_up.records import epoch as record_of_epoch
+from tests.made_up.runs import made_up_run
+from tests.made_up.stores import made_up_store
 
 NINE = ("progress", "curves", "slices", "parallel", "importance", "labels", "folds", "saved", "reliability")
 SPACE = Space.parse(
@@ -336,7 +337,7 @@ def test_hyperparameters_that_do_not_vary_are_not_drawn():
     ]
 
 
-def test_a_branchs_own_hyperparameter_has_a_panel_of_its_trials_on_its_own_scale():
+def test_a_branchs_own_hyperparameter_has_a_panel_on_its_own_scale():
     trials = searched(8)
     figure = slices(trials, varying(SPACE.dimensions, trials))
     panel = next(axes for axes in figure.axes if axes.get_title(loc="left") == "optimizer.adam.lr")

@@ -24,7 +24,6 @@ from analysis.report.retrained import retrained_models
 from analysis.report.search_facts import endings
 from analysis.report.summary import Summary
 from analysis.results import RankedResults
-from benchmarks.made_up_run import made_up_run
 from ichtune.cli import app
 from ichtune.data.store import SliceStore
 from ichtune.inference.model_folder import About, Origin, Preprocessing
@@ -34,6 +33,7 @@ from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.yaml_text import write_yaml
 from tests.analysis.report.chromium import Chromium, find_chromium
+from tests.made_up.runs import made_up_run
 
 NASTY = "<script>alert(1)</script> & \"quotes\" 'é' </script>"
 IMPORTANCE = pd.DataFrame(

@@ -17,7 +17,6 @@ from analysis.retraining.options import RetrainOptions
 from analysis.retraining.plan import plan
 from analysis.retraining.train import Retrained, retrain, train
 from analysis.scoring.comparison import scored_parts
-from ichtune.bank.build import build
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
 from ichtune.data.store import SliceStore
@@ -26,13 +25,9 @@ from ichtune.inference.model_folder import TrainedModel
 from ichtune.models.backbones import build_backbone
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.settings import SearchSettings
-from ichtune.search.plan import plan as plan_search
-from ichtune.search.proposals import make_sampler
-from ichtune.search.searcher import StudySearcher
-from ichtune.search.trial import TrialJob, _TrialRun
 from ichtune.space import Space
-from ichtune.training.experiment import Experiment
-from tests.conftest import head, long_table, write_dicom
+from tests.made_up.dicom import head, long_table, write_dicom
+from tests.made_up.searches import search_without_ray
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -73,21 +68,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> SliceStore:
 def searched(store: SliceStore, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run of three trials, as a search leaves it."""
     settings = SearchSettings(runs=tmp_path_factory.mktemp("runs"), name="tiny", folds=3, views=2)
-    search = plan_search(store.path, SPACE, settings)
-    run = RunFolder.create(search.run, search.request)
-    build(search.parts)
-    job = TrialJob(Experiment(store.path, search.parts, 3, settings.seed), SPACE, run, threads=1)
-    searcher = StudySearcher(run.journal, SPACE, lambda _: make_sampler("random", 0, SPACE), lambda _: False)
-    for params in (FROZEN, {**FROZEN, "optimizer.lr": 0.1}, LAST):
-        searcher.enqueue(params)
-        config = searcher.suggest("trial")
-        assert config is not None
-        trial, result = _TrialRun(job, config), {}
-        while not result.get("done"):
-            result = trial.next_epoch()
-        searcher.on_trial_complete("trial", result)
-        trial.close()
-    return run
+    recipes = (FROZEN, {**FROZEN, "optimizer.lr": 0.1}, LAST)
+    return search_without_ray(store, SPACE, settings, [(params, None) for params in recipes])
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def test_the_score_is_the_mean_over_folds_of_what_training_records(metric):
         ("recall", lambda y, s, w: recall_score(y, s >= 0, sample_weight=w)),
     ],
 )
-def test_a_patients_share_is_the_slope_of_scikit_learns_metric_by_the_patients_weight(metric, by_sklearn):
+def test_a_patients_share_is_the_slope_of_the_metric_by_its_weight(metric, by_sklearn):
     logits, truth = heads(2)
     first = truth.folds[0].valid
     whole = Truth(np.tile(truth.labels[:, :1], 6), truth.patients, [Fold(0, first, first)])

@@ -22,7 +22,6 @@ from analysis.ranking.single_changes import finalists
 from analysis.results import RankedResults
 from analysis.test_set.held_out import HeldOut
 from analysis.test_set.score import score_on_test
-from ichtune.bank.build import build
 from ichtune.cli import app
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
@@ -30,13 +29,10 @@ from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.settings import SearchSettings
-from ichtune.search.plan import plan as plan_search
-from ichtune.search.proposals import first_trials, make_sampler
-from ichtune.search.searcher import StudySearcher
-from ichtune.search.trial import TrialJob, _TrialRun
+from ichtune.search.proposals import first_trials
 from ichtune.space import Space
-from ichtune.training.experiment import Experiment
-from tests.conftest import write_rsna
+from tests.made_up.dicom import write_rsna
+from tests.made_up.searches import search_without_ray
 
 SPACE = Space.parse(
     {
@@ -79,21 +75,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> SliceStore:
 def searched(store: SliceStore, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run of the space's four points, as a search leaves it."""
     settings = SearchSettings(runs=tmp_path_factory.mktemp("runs"), name="points", folds=2, views=1, trials=4)
-    search = plan_search(store.path, SPACE, settings)
-    run = RunFolder.create(search.run, search.request)
-    build(search.parts)
-    job = TrialJob(Experiment(store.path, search.parts, 2, settings.seed), SPACE, run, threads=1)
-    searcher = StudySearcher(run.journal, SPACE, lambda _: make_sampler("random", 0, SPACE), lambda _: False)
-    for params, point in first_trials("random", SPACE):
-        searcher.enqueue(params, point)
-    for _ in range(4):
-        config = searcher.suggest("trial")
-        trial, result = _TrialRun(job, config), {}
-        while not result.get("done"):
-            result = trial.next_epoch()
-        searcher.on_trial_complete("trial", result)
-        trial.close()
-    return run
+    return search_without_ray(store, SPACE, settings, first_trials("random", SPACE))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Made-up stores and finished searches of any size, to measure and test ranking without training anything.
+"""Made-up finished searches of any size, to measure and test ranking without training anything.
 
 A trial's predictions follow from the quality of its recipe, which `quality` defines: the optimizer, its rate, the
 loss and the augmentation matter, dropout hardly, and the sampler not at all.
@@ -11,10 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.special import expit
 
-from ichtune.data.store import SliceStore, StoreInfo, write_info
+from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
 from ichtune.metrics import evaluate
 from ichtune.recipe import Recipe
@@ -34,49 +33,7 @@ from ichtune.training.experiment import folds_of
 from ichtune.training.results import EpochResult
 from ichtune.training.session import record_of
 
-PREVALENCE = (0.02, 0.06, 0.05, 0.06, 0.08)
 BEST_LR = {"adam": 1e-3, "radam": 1e-3, "sgd": 1e-2}
-
-
-def made_up_store(
-    path: Path, slices: int, *, per_patient: int = 35, folds: int = 5, seed: int = 0
-) -> SliceStore:
-    """Make a store without pixels (a sparse file of zeros), with hemorrhages in neighbouring slices."""
-    rng = np.random.default_rng(seed)
-    path.mkdir(parents=True)
-    patient = np.arange(slices) // per_patient
-    patients = int(patient[-1]) + 1
-    share = np.minimum(1, 3 * np.array(PREVALENCE))  # share of patients; a third of their slices show it
-    has = rng.random((patients, 5)) < share
-    labels = has[patient] & (rng.random((slices, 5)) < 1 / 3)
-    six = np.column_stack([labels, labels.any(axis=1)]).astype(int)
-    fold = rng.permutation(np.arange(patients) % (folds + 1))[patient] - 1  # -1 is the test set
-    identifiers = ("patient_id", "study_id", "series_id")
-    table = pd.DataFrame({name: [f"{name[:2]}{n}" for n in patient] for name in identifiers})
-    table.insert(0, "slice_id", [f"s{n}" for n in range(slices)])
-    table["z_mm"] = 5.0 * (np.arange(slices) % per_patient)
-    table[list(LABELS)] = pd.DataFrame(six).astype("Int8").to_numpy()
-    table = table.astype(dict.fromkeys(LABELS, "Int8"))
-    table["split"], table["fold"] = np.where(fold < 0, "test", "train"), fold
-    table.to_parquet(path / "slices.parquet")
-    np.lib.format.open_memmap(path / "hu.npy", mode="w+", dtype=np.int16, shape=(slices, 32, 32))
-    about = StoreInfo(
-        version=1,
-        slices=slices,
-        patients=patients,
-        rejected=0,
-        size=32,
-        format="images",
-        window=None,
-        test_fraction=1 / (folds + 1),
-        folds=folds,
-        seed=seed,
-        hashed_ids=False,
-        patients_known=True,
-        fingerprint=f"made-up-{slices}-{seed}",
-    )
-    write_info(path, about)
-    return SliceStore.open(path)
 
 
 def quality(params: dict[str, Any]) -> float:

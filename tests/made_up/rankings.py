@@ -6,13 +6,13 @@ import numpy as np
 import optuna
 
 from analysis.results import RankedResults
-from benchmarks.made_up_run import quality
 from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import open_study
 from ichtune.space import Space
 from ichtune.space.walks import Params
 from tests.made_up.records import epoch, request
+from tests.made_up.runs import quality
 
 ADAM = Space.parse(
     {

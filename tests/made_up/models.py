@@ -1,0 +1,33 @@
+"""Folders of models that nobody has trained."""
+
+from pathlib import Path
+
+from ichtune.inference.model_folder import Classifier, Origin, Preprocessing, write_model
+from ichtune.labels import LABELS
+from ichtune.models.backbones import build_backbone
+from ichtune.models.heads import LinearHeads
+from ichtune.models.network import Network
+from ichtune.recipe import Model, Recipe, Training
+
+RECIPE = Recipe(
+    model=Model(weights="random", windows=("subdural",), size=32, train="all"),
+    training=Training(precision="float32"),
+)
+SQUEEZENET = Model(backbone="squeezenet1_1", weights="random", size=64)
+
+
+def write_model_folder(folder: Path, recipe: Recipe = RECIPE, seed: int = 0) -> Path:
+    backbone = build_backbone(recipe.model.model_copy(update={"weights": "random"}), seed=seed)
+    folder.mkdir()
+    write_model(
+        folder,
+        Classifier.of(Network(backbone, LinearHeads(backbone.width, [0], seed))),
+        thresholds=dict.fromkeys(LABELS, 0.5),
+        thresholds_chosen="fixed",
+        preprocessing=Preprocessing.of(recipe.model),
+        recipe=recipe,
+        fingerprint="0123456789abcdef",
+        origin=Origin(run="r", rank=1, trial="t", fold=0, head="warm", epoch=1, seed=0, differences={}),
+        versions={},
+    )
+    return folder
