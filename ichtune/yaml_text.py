@@ -52,7 +52,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()
         if getattr(event, "tag", None) is not None:
-            _refuse(f"tag {event.tag}; only plain values are allowed", event)
+            _refuse(f"a tag ({event.tag}); only plain values are allowed", event)
         self._depth += 1
         if self._depth > DEEPEST:
             _refuse(f"more than {DEEPEST} levels of nesting", event)

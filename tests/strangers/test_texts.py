@@ -25,7 +25,7 @@ def doubling(levels: int) -> str:
             "".join(f"a{n}: &a{n} [{f'*a{n - 1}' if n else 1}]\n" for n in range(80)),
             "levels of nesting with aliases",
         ),
-        ("a: !!python/object/apply:os.system [id]", r"tag .*os.system; only plain values are allowed"),
+        ("a: !!python/object/apply:os.system [id]", r"a tag \(.*os.system\); only plain values are allowed"),
         ("a: !!binary aGk=", "a tag"),
         ("a: !!set {b}", "a tag"),
         ("a: !mine 1", r"a tag \(!mine\)"),
