@@ -59,7 +59,7 @@ def read_slices(file: Path) -> pd.DataFrame:
         for name in COLUMNS:
             _check_kind(table[name], name)
         return _as_texts(table).to_pandas()
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
         raise StoreError(f"{file}: damaged ({error}); prepare the store again") from None
 
 
