@@ -52,17 +52,17 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()
         if getattr(event, "tag", None) is not None:
-            _refuse(f"tag {event.tag}; only plain values are allowed", event)
+            _refuse(f"a tag ({event.tag}); only plain values are allowed", event)
         self._depth += 1
         if self._depth > DEEPEST:
             _refuse(f"more than {DEEPEST} levels of nesting", event)
         node = super().compose_node(parent, index)
         self._depth -= 1
         if node is not None and node not in self._extents:
-            parts = [self._extents.get(part, (1, 1)) for part in _parts(node)]
+            below = [self._extents.get(child, (1, 1)) for child in _children(node)]
             self._extents[node] = (
-                1 + sum(values for values, _ in parts),
-                1 + max((depth for _, depth in parts), default=0),
+                1 + sum(values for values, _ in below),
+                1 + max((depth for _, depth in below), default=0),
             )
             values, depth = self._extents[node]
             if values > MOST_VALUES:
@@ -82,7 +82,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def _parts(node: yaml.Node) -> list[yaml.Node]:
+def _children(node: yaml.Node) -> list[yaml.Node]:
     """Return the direct children of a node."""
     if isinstance(node, yaml.MappingNode):
         return [part for pair in node.value for part in pair]

@@ -50,8 +50,8 @@ def test_a_scalar_is_what_a_person_means(text: str, value: object):
         ("# first\n\n- a\n", "f.yaml, line 3: holds a list; must be a mapping (key: value)"),
         ("5", "f.yaml, line 1: holds a single value; must be a mapping (key: value)"),
         ("a:\n\tb: 1", "f.yaml, line 2: YAML can't be indented with tabs; use spaces"),
-        ("a: 1\nb: 2\na: 3", "f.yaml, line 3: 'a' stands twice"),
-        ("x: {b: 1, b: 2}", "f.yaml, line 1: 'b' stands twice"),
+        ("a: 1\nb: 2\na: 3", "f.yaml, line 3: duplicate key 'a'"),
+        ("x: {b: 1, b: 2}", "f.yaml, line 1: duplicate key 'b'"),
         ("a: 1\n---\nb: 2", "f.yaml, line 2: a second document begins (---); there must be only one"),
         ("a: &x [*x]", "f.yaml, line 1: found unconstructable recursive node"),
         (

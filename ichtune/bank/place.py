@@ -9,14 +9,14 @@ from ichtune.bank.part import FEATURES, BankKey
 from ichtune.data.store import SliceStore
 
 
-def bank_place(store: SliceStore, key: BankKey, asked: str | Path | None = None) -> Path:
+def bank_place(store: SliceStore, key: BankKey, requested: str | Path | None = None) -> Path:
     """Return the parent of the folder of the part with this key.
 
     The default is `STORE/bank`, if it is writable or already has the features. Elsewhere each store has a folder named
     by its fingerprint.
     """
-    if asked:
-        return Path(asked) / store.fingerprint
+    if requested:
+        return Path(requested) / store.fingerprint
     inside = store.path / "bank"
     if (inside / key.digest / FEATURES).is_file() or _is_writable(inside):
         return inside

@@ -59,8 +59,8 @@ class ImageSource:
 
     def _start(self, pool: ThreadPoolExecutor, rows: np.ndarray, level: Level, view: int) -> _Chunk:
         images = np.empty((len(rows), len(self.windows), self.size, self.size), np.uint8)
-        parts = [slice(first, None, self.threads) for first in range(self.threads)]
-        work = [pool.submit(self._render, images[part], rows[part], level, view) for part in parts]
+        shares = [slice(first, None, self.threads) for first in range(self.threads)]
+        work = [pool.submit(self._render, images[share], rows[share], level, view) for share in shares]
         return _Chunk(images, work)
 
     def _render(self, images: np.ndarray, rows: np.ndarray, level: Level, view: int) -> None:
@@ -71,6 +71,6 @@ class ImageSource:
 
 
 def _finish(chunk: _Chunk) -> torch.Tensor:
-    for part in chunk.work:
-        part.result()
+    for share in chunk.work:
+        share.result()
     return torch.from_numpy(chunk.images).float().div_(255)

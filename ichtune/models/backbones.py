@@ -55,7 +55,7 @@ class Backbone(nn.Module):
         self.register_buffer("mean", inputs.mean.reshape(3, 1, 1).clone())
         self.register_buffer("std", inputs.std.reshape(3, 1, 1).clone())
         # In tuples, so that torch doesn't register them as submodules.
-        self._trained_parts: tuple[nn.Module, ...] = (network,)
+        self._trained_modules: tuple[nn.Module, ...] = (network,)
         self._folded: tuple[nn.Module] | None = None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -80,17 +80,17 @@ class Backbone(nn.Module):
             "all": lambda: (self.network,),
         }
         self._folded = None
-        self._trained_parts = tuple(choices[train]())
+        self._trained_modules = tuple(choices[train]())
         self.network.requires_grad_(False)
-        for part in self._trained_parts:
-            part.requires_grad_(True)
+        for module in self._trained_modules:
+            module.requires_grad_(True)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "Backbone":
         super().train(mode)
         self.network.eval()
-        for part in self._trained_parts:
-            part.train(mode)
+        for module in self._trained_modules:
+            module.train(mode)
         return self
 
     def weights_hash(self) -> str:
@@ -106,7 +106,7 @@ class Backbone(nn.Module):
 
         It is 20% faster and equal within rounding; hooks on submodules need gradients enabled.
         """
-        if torch.is_grad_enabled() or self._trained_parts:
+        if torch.is_grad_enabled() or self._trained_modules:
             return self.network
         if self._folded is None:
             self._folded = (_fold_batch_norms(self.network),)
@@ -145,16 +145,16 @@ def _width(network: nn.Module, model: Model) -> int:
 
 
 def _last_stage(network: nn.Module) -> Iterator[nn.Module]:
-    for part in reversed(list(_parts(network))):
-        yield part
-        if sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in part.modules()) >= 2:
+    for module in reversed(list(_stages(network))):
+        yield module
+        if sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in module.modules()) >= 2:
             return
 
 
-def _parts(network: nn.Module) -> Iterator[nn.Module]:
+def _stages(network: nn.Module) -> Iterator[nn.Module]:
     """Yield the network's modules in the order of use, stage by stage."""
-    for name, part in network.named_children():
+    for name, module in network.named_children():
         if name in _CONTAINERS:
-            yield from _parts(part)
+            yield from _stages(module)
         else:
-            yield part
+            yield module

@@ -31,8 +31,8 @@ def load_torch(file: Path) -> Any:
 
 def _refuse_compressed(file: Path) -> None:
     with zipfile.ZipFile(file) as archive:
-        parts = archive.infolist()
-    if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+        entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
         raise ValueError("its entries are compressed, which torch.save never does")
-    if (declared := sum(part.file_size for part in parts)) > file.stat().st_size:
+    if (declared := sum(entry.file_size for entry in entries)) > file.stat().st_size:
         raise ValueError(f"its entries declare {declared:,} bytes, more than the file has")

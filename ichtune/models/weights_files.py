@@ -50,7 +50,9 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         tensors = read(path)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise WeightsError(f"{path}: not a file of weights (.safetensors, .pth): {error}") from error
-    if not isinstance(tensors, dict) or not all(isinstance(part, torch.Tensor) for part in tensors.values()):
+    if not isinstance(tensors, dict) or not all(
+        isinstance(tensor, torch.Tensor) for tensor in tensors.values()
+    ):
         raise WeightsError(f"{path}: must be a plain state dict that contains only tensors")
     return tensors
 

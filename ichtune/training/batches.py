@@ -58,10 +58,10 @@ def side_by_side(folds: Sequence[Sequence[np.ndarray]]) -> list[Step]:
 
 
 def _step(folds: Sequence[Sequence[np.ndarray]], position: int) -> Step:
-    parts = [batches[position] if position < len(batches) else batches[0][:0] for batches in folds]
-    counts = np.array([len(part) for part in parts])
+    current = [batches[position] if position < len(batches) else batches[0][:0] for batches in folds]
+    counts = np.array([len(batch) for batch in current])
     rows = np.empty((len(folds), counts.max()), dtype=np.int64)
-    for row, part, batches in zip(rows, parts, folds, strict=True):
-        row[: len(part)] = part
-        row[len(part) :] = batches[0][0]
+    for row, batch, batches in zip(rows, current, folds, strict=True):
+        row[: len(batch)] = batch
+        row[len(batch) :] = batches[0][0]
     return Step(rows, counts)

@@ -311,8 +311,8 @@ class _Training:
             raise ValueError(f"resuming needs the state of folds {indices}, got that of {state.get('folds')}")
         self.epoch = state["epoch"]
         self.network.load_trained_state(state["network"])
-        for learner, part in zip(self.learners, state["learners"], strict=True):
-            learner.load_state(part)
+        for learner, saved in zip(self.learners, state["learners"], strict=True):
+            learner.load_state(saved)
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ def test_a_store_that_is_gone_is_named_with_the_option_that_mends_it(moved, icht
     code, _, errors = ichtune(name, moved.run)
     assert code == 2
     assert errors.startswith(f"error: {moved.old}: the store of this run is not here")
-    assert "by --data" in errors
+    assert "with --data" in errors
     assert len(errors.splitlines()) == 1
 
 

@@ -45,7 +45,7 @@ def _odd_values_can_be_written(monkeypatch):
         ({"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}, "a sagittal image"),
         ({"ImageOrientationPatient": [1, 0, 0, 1, 0, 0]}, "not two perpendicular directions"),
         ({"ImageOrientationPatient": [1, 0, 0, 0]}, "not six finite numbers"),
-        ({"HighBit": 13, "BitsStored": 12}, "HighBit is 13 where BitsStored 12 makes it 11"),
+        ({"HighBit": 13, "BitsStored": 12}, "HighBit is 13, but BitsStored 12 requires 11"),
         ({"PixelRepresentation": 2}, "PixelRepresentation is 2, neither"),
         ({"PixelRepresentation": None}, "no PixelRepresentation"),
         ({"BitsStored": 17, "HighBit": 16}, "BitsAllocated 16 with BitsStored 17"),

@@ -32,7 +32,7 @@ def test_a_flipped_bit_names_its_slice(small_store):
     flip(file, 128 + 7 * 32 * 32 * 2 + 101)  # behind numpy's header, in the eighth slice
     found = damaged(small_store)
     assert found is not None
-    assert found.startswith(f"{file}: altered")
+    assert found.startswith(f"{file}: changed")
     assert f"the pixels of 1 slices differ: {small_store.table['slice_id'][7]};" in found
     assert "prepare the store again" in found
 
@@ -41,7 +41,7 @@ def test_other_digests_are_not_taken_for_other_pixels(small_store):
     flip(small_store.path / "digests.npy", 128 + 3 * 8)
     found = damaged(small_store)
     assert found is not None
-    assert found.startswith(f"{small_store.path / 'digests.npy'}: altered")
+    assert found.startswith(f"{small_store.path / 'digests.npy'}: changed")
 
 
 def test_another_table_is_found_out(small_store):
@@ -49,7 +49,7 @@ def test_another_table_is_found_out(small_store):
     table.to_parquet(small_store.path / "slices.parquet", index=False)
     found = damaged(small_store)
     assert found is not None
-    assert found.startswith(f"{small_store.path / 'slices.parquet'}: altered")
+    assert found.startswith(f"{small_store.path / 'slices.parquet'}: changed")
 
 
 def test_no_flipped_bit_in_the_table_is_read_as_data(small_store):

@@ -90,7 +90,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path):
         ("any: 0.5", "any: 1.5", r"damaged \(thresholds.any"),
         ("80/200", "80/0", "window '80/0'"),
         ("backbone: resnet18", "backbone: resnet34", "not the weights of a resnet34"),
-        ("seed: 0", "seed: !!python/object/apply:os.getpid []", r"tag .*getpid; only plain values"),
+        ("seed: 0", "seed: !!python/object/apply:os.getpid []", r"a tag \(.*getpid\); only plain values"),
     ],
 )
 def test_a_changed_description_is_refused(folder: Path, old: str, new: str, message: str):

@@ -67,7 +67,7 @@ def test_the_trained_state_is_what_training_changes_and_can_be_loaded():
 
 def test_the_state_of_a_network_with_other_trained_parts_is_an_error():
     state = Network(images_to_features(), LinearHeads(4, [0], 0)).trained_state()
-    with pytest.raises(ValueError, match="other trained parts"):
+    with pytest.raises(ValueError, match="other trained parameters"):
         Network(None, LinearHeads(4, [0], 0)).load_trained_state(state)
 
 

@@ -41,7 +41,7 @@ def adam_lr(distribution: str) -> str:
             "metric: 'auk' is not one of auc, average_precision, subset_accuracy, hamming_score, f1, precision, "
             "recall, weighted_log_loss, loss; did you mean 'auc'?",
         ),
-        ("name: 7", "name: must be a text, got 7"),
+        ("name: 7", "name: must be text, got 7"),
         ("model: 3", "model: must be a mapping of keys to values, got 3"),
         # ranges
         (

@@ -24,8 +24,8 @@ def audit(store: SliceStore) -> list[Finding]:
     """Return the results of all checks of a store, worst first."""
     slices = store.table
     findings = [
-        _in_two_parts(slices, "patient_id", "patients"),
-        _in_two_parts(slices, "study_id", "studies"),
+        _in_two_splits(slices, "patient_id", "patients"),
+        _in_two_splits(slices, "study_id", "studies"),
         _copies(slices, store.digests),
         *_shifted(prevalence_shift(slices)),
         *_empty_cells(slices),
@@ -73,14 +73,14 @@ def _share(slices: pd.DataFrame, label: str) -> tuple[float, float] | None:
     return share, float(np.sqrt(variance))
 
 
-def _in_two_parts(slices: pd.DataFrame, column: str, what: str) -> Finding:
+def _in_two_splits(slices: pd.DataFrame, column: str, what: str) -> Finding:
     known = slices[slices[column] != ""]
     if known.empty:
         return Finding(NOTE, f"No {what} are named, so it is unknown whether one is in two splits.")
-    parts = known.groupby(column)[["split", "fold"]].nunique().max(axis=1)
-    if len(shared := parts.index[parts > 1]):
+    splits = known.groupby(column)[["split", "fold"]].nunique().max(axis=1)
+    if len(shared := splits.index[splits > 1]):
         return Finding(LEAK, f"{len(shared):,} {what} are in two splits or folds, the first is {shared[0]}.")
-    return Finding(OK, f"None of the {len(parts):,} {what} is in two splits or folds.")
+    return Finding(OK, f"None of the {len(splits):,} {what} is in two splits or folds.")
 
 
 def _copies(slices: pd.DataFrame, digests: np.ndarray) -> Finding:
@@ -89,13 +89,13 @@ def _copies(slices: pd.DataFrame, digests: np.ndarray) -> Finding:
     if not (size > 1).any():
         return Finding(OK, "No two slices have the same pixels.")
     copies = slices[size > 1].assign(digest=digests[size > 1])
-    parts = copies.groupby("digest")[["split", "fold"]].nunique().max(axis=1)
+    splits = copies.groupby("digest")[["split", "fold"]].nunique().max(axis=1)
     first = copies.loc[
-        copies["digest"] == (parts.idxmax() if (parts > 1).any() else parts.index[0]), "slice_id"
+        copies["digest"] == (splits.idxmax() if (splits > 1).any() else splits.index[0]), "slice_id"
     ]
     text = f"{len(copies):,} slices have the same pixels as another (the first pair: {first.iloc[0]}, {first.iloc[1]})"
-    if (parts > 1).any():
-        return Finding(LEAK, f"{text}, in {int((parts > 1).sum()):,} cases in another split or fold.")
+    if (splits > 1).any():
+        return Finding(LEAK, f"{text}, in {int((splits > 1).sum()):,} cases in another split or fold.")
     return Finding(NOTE, f"{text}, always within one split and fold.")
 
 

@@ -70,7 +70,11 @@ class Heads(nn.Module, ABC):
         return {name: parameters[head] for name, parameters in self._lists()}
 
     def _lists(self) -> list[tuple[str, nn.ParameterList]]:
-        return [(name, part) for name, part in self.named_children() if isinstance(part, nn.ParameterList)]
+        return [
+            (name, parameters)
+            for name, parameters in self.named_children()
+            if isinstance(parameters, nn.ParameterList)
+        ]
 
 
 def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, list[int]]:

@@ -93,7 +93,7 @@ def _remove_classifier(network: nn.Module) -> str:
     The classifier is the last linear or convolutional layer (the latter in squeezenets), because torchvision
     registers layers in the order of use.
     """
-    name = [name for name, part in network.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)][-1]
+    name = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
     parent, _, own = name.rpartition(".")
     siblings = list(network.get_submodule(parent).named_children())
     position = [sibling for sibling, _ in siblings].index(own)
