@@ -60,7 +60,7 @@ class Branch:
                 f"{where}: {count} trials with a score; importance and effects are unreliable below {FEWEST}"
             )
         if np.ptp(self.scores) == 0:
-            return f"{where}: all {count} trials score the same, so nothing has an effect"
+            return f"{where}: all {count} score the same, so nothing has an effect"
         return None if self.own else f"{where}: no hyperparameter varies"
 
 

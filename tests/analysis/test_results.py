@@ -68,7 +68,7 @@ def test_one_label_can_be_ranked_by_alone(made_up):
     [
         ({"metric": "aucc"}, "--metric: 'aucc' is not one of .*did you mean 'auc'"),
         ({"label": "subdura"}, "--label: 'subdura' is not one of .*did you mean 'subdural'"),
-        ({"metric": "f1", "label": "any"}, "f1 is not recorded by label, auc and average_precision are"),
+        ({"metric": "f1", "label": "any"}, "f1 is not recorded by label, but auc and average_precision are"),
     ],
 )
 def test_a_metric_that_was_not_recorded_is_refused_with_those_that_were(made_up, asked, message):

@@ -71,13 +71,13 @@ def test_what_was_learned_is_used(name: str, trials: int):
         (
             "gp",
             BRANCHED,
-            "sampler gp searches no branches, and optimizer.adam.lr exists only where optimizer is adam; "
+            "sampler gp doesn't support branches, and optimizer.adam.lr exists only where optimizer is adam; "
             "use tpe, or fix optimizer (to adam, say)",
         ),
         (
             "cmaes",
             BRANCHED,
-            "sampler cmaes searches no branches, and optimizer.adam.lr exists only where optimizer is adam; "
+            "sampler cmaes doesn't support branches, and optimizer.adam.lr exists only where optimizer is adam; "
             "use tpe, or fix optimizer (to adam, say)",
         ),
         (

@@ -173,7 +173,7 @@ def test_diverged_trials_are_told_of_and_have_no_place_on_the_axis_of_scores(mad
     journal = made_up_copy.journal.read_text().replace('"ended":"asha"', '"ended":"diverged"')
     made_up_copy.journal.write_text(journal)
     results = RankedResults.of(made_up_copy)
-    assert "of the ranked trials 55 diverged" in words(made_up_copy)
+    assert "of the ranked trials, these did not: 55 diverged" in words(made_up_copy)
     assert parallel(results.ranking, [], decimals=3, most=60)["trials"][-1]["places"] == [None]
     assert endings(made_up_copy) == ["60 trials: 5 done, 0 stopped early, 55 diverged"]
 

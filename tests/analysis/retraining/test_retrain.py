@@ -304,7 +304,7 @@ def test_another_store_than_the_searchs_is_refused(run: RunFolder, store: SliceS
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (RetrainOptions(rank=4), "--rank: .* has 3 ranked trials, so take 1 to 3, got 4"),
+        (RetrainOptions(rank=4), "--rank: .* has 3 ranked trials, so choose 1 to 3, got 4"),
         (RetrainOptions(fold=3), "--fold: the search has folds 0 to 2, got 3"),
         (RetrainOptions(label="../x"), "--label: '../x' must be a plain folder name"),
         (RetrainOptions(lr=-1.0), "optimizer.lr: must be above 0, got -1"),

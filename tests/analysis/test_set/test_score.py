@@ -126,7 +126,7 @@ def test_the_test_set_is_looked_at_once_and_a_second_look_is_told(run, store):
         assert [look["trials"] for look in held_out.looks] == [[results.best.name]]
         assert not any("times" in note for note in RankedResults.of(run).test_table.notes)
     score_on_test(held_out, results.trials)
-    assert any("looked at 2 times" in note for note in RankedResults.of(run).test_table.notes)
+    assert any("used 2 times" in note for note in RankedResults.of(run).test_table.notes)
 
 
 def test_a_store_without_a_test_set_is_told(run, store):
