@@ -38,19 +38,6 @@ class RunFolder:
             return cls(remote.local, remote)
         return cls(Path(place).absolute())
 
-    @classmethod
-    def create(cls, place: str | Path, request: SearchRequest) -> "RunFolder":
-        """A new run that holds what was asked for.
-
-        Raises:
-            InputError: there is a run of that name already, or the folder can't be made.
-        """
-        run = cls.at(place)
-        run.refuse_if_taken()
-        run.make()
-        run.write(request)
-        return run
-
     def make(self) -> None:
         """Make the folder, which is no run before it is written what was asked for.
 

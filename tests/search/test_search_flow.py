@@ -8,14 +8,14 @@ from rich.console import Console
 
 from ichtune.commands import search_flow
 from ichtune.runs.ends import TrialEnd
-from ichtune.runs.folder import RunFolder
 from ichtune.search.halt import Halt
 from ichtune.wording import pasteable
+from tests.made_up.records import new_run
 
 
 def test_an_interrupt_before_the_first_trial_says_how_to_go_on(small_plan, monkeypatch):
     def interrupted(plan, console):
-        RunFolder.create(plan.run, plan.request)
+        new_run(plan.run, plan.request)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(search_flow, "search", interrupted)
@@ -28,7 +28,7 @@ def test_an_interrupt_before_the_first_trial_says_how_to_go_on(small_plan, monke
 
 def test_an_interrupt_at_once_says_how_many_trials_are_done(small_plan, monkeypatch):
     def interrupted(plan, console):
-        RunFolder.create(plan.run, plan.request)
+        new_run(plan.run, plan.request)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(search_flow, "search", interrupted)
