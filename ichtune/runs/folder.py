@@ -40,19 +40,6 @@ class RunFolder:
             return cls(remote.local, remote)
         return cls(Path(place).absolute())
 
-    @classmethod
-    def create(cls, place: str | Path, request: SearchRequest) -> "RunFolder":
-        """Create a run for a request.
-
-        Raises:
-            InputError: a run of that name exists already, or the folder can't be created.
-        """
-        run = cls.at(place)
-        run.refuse_if_taken()
-        run.make()
-        run.write(request)
-        return run
-
     def make(self) -> None:
         """Create the folder; it becomes a run once the request is written.
 

@@ -7,11 +7,10 @@ import optuna
 
 from analysis.results import RankedResults
 from ichtune.recipe import Recipe
-from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import open_study
 from ichtune.space import Space
 from ichtune.space.walks import Params
-from tests.made_up.records import epoch, request
+from tests.made_up.records import epoch, new_run, request
 from tests.made_up.runs import quality
 
 ADAM = Space.parse(
@@ -28,7 +27,7 @@ ADAM = Space.parse(
 
 def run_by_hand(path: Path, space: Space, trials: list[tuple[Params, list[float | None]]]) -> RankedResults:
     """The ranking of trials given by their parameters and a score an epoch, of which the second is compared."""
-    run = RunFolder.create(path, request(space, grace=2))
+    run = new_run(path, request(space, grace=2))
     open_study(run.journal, direction="minimize" if space.direction == "min" else "maximize")
     recipe = Recipe.parse({"training": {"epochs": 3}}, "by hand")
     for number, (params, scores) in enumerate(trials):

@@ -1,8 +1,9 @@
-"""Records of epochs, and requests of searches, that no search has made."""
+"""Records of epochs, requests of searches and new runs that no search has made."""
 
 from pathlib import Path
 from typing import Any
 
+from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import EpochRecord
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.settings import SearchSettings
@@ -32,3 +33,12 @@ def request(space: Space | None = None, **settings: Any) -> SearchRequest:
     return SearchRequest(
         Path("/nowhere"), "fingerprint", asked.folds, space or Space.parse({}, "plain"), asked, {}
     )
+
+
+def new_run(place: str | Path, request: SearchRequest) -> RunFolder:
+    """A run that holds what was asked for and no trial yet, made as a search makes it."""
+    run = RunFolder.at(place)
+    run.refuse_if_taken()
+    run.make()
+    run.write(request)
+    return run

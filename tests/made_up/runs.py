@@ -32,6 +32,7 @@ from ichtune.space import Space
 from ichtune.training.experiment import folds_of
 from ichtune.training.results import EpochResult
 from ichtune.training.session import record_of
+from tests.made_up.records import new_run
 
 BEST_LR = {"adam": 1e-3, "radam": 1e-3, "sgd": 1e-2}
 
@@ -66,7 +67,7 @@ def made_up_run(
     space = space or Space.load("default").changed({"model.weights": "random"})
     folds = store.info.folds
     settings = SearchSettings(trials=trials, name=name, runs=runs, folds=folds, sampler="random", seed=seed)
-    run = RunFolder.create(runs / name, SearchRequest.now(store, space, settings))
+    run = new_run(runs / name, SearchRequest.now(store, space, settings))
     halving = Halving(
         metric=OBJECTIVE,
         mode=space.direction,

@@ -14,6 +14,7 @@ from ichtune.search.trial import SearchTrial, TrialJob
 from ichtune.space import Space
 from ichtune.space.walks import Params
 from ichtune.training.experiment import Experiment
+from tests.made_up.records import new_run
 
 
 def begin_trial(job: TrialJob, config: dict[str, Any]) -> SearchTrial:
@@ -38,7 +39,7 @@ def search_without_ray(
 ) -> RunFolder:
     """A finished run of these recipes (parameters, and the point's name), as a search leaves it."""
     planned = plan(store.path, space, settings)
-    run = RunFolder.create(planned.run, planned.request)
+    run = new_run(planned.run, planned.request)
     build(planned.parts)
     experiment = Experiment(store.path, planned.parts, planned.folds, settings.seed)
     job = TrialJob(experiment, space, run, threads=1)

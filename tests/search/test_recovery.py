@@ -14,14 +14,14 @@ from ichtune.runs.trial_folder import TrialFolder
 from ichtune.search.recovery import recover
 from ichtune.search.searcher import StudySearcher
 from tests.made_up.records import epoch as record_of_epoch
-from tests.made_up.records import request
+from tests.made_up.records import new_run, request
 
 ASKED = 5
 
 
 @pytest.fixture
 def run(tmp_path) -> RunFolder:
-    return RunFolder.create(tmp_path / "run", request())
+    return new_run(tmp_path / "run", request())
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_journal_cut_at_any_line_goes_on_to_exactly_the_trials_asked_for(run, 
     lines = run.journal.read_bytes().splitlines(keepends=True)
     assert len(lines) > 50
     for cut in range(len(lines)):
-        again = RunFolder.create(tmp_path / f"cut{cut}", request())
+        again = new_run(tmp_path / f"cut{cut}", request())
         again.journal.write_bytes(b"".join(lines[:cut]) + lines[cut][: cut % len(lines[cut])])
         kept = recover(again)
         assert recover(again) == kept

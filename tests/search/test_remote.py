@@ -18,7 +18,7 @@ from ichtune.runs.folder import RunFolder
 from ichtune.runs.remote import Remote, below
 from ichtune.runs.study import settled_trials
 from ichtune.training.checkpoint import load_checkpoint, save_checkpoint
-from tests.made_up.records import request
+from tests.made_up.records import new_run, request
 from tests.made_up.spaces import SMALL
 
 
@@ -56,16 +56,16 @@ def test_names_go_before_what_follows_a_question_mark():
 
 
 def test_a_run_at_a_uri_is_not_overwritten_and_opens_without_its_copy_here(uri, cache):
-    RunFolder.create(uri, request(seed=7))
+    new_run(uri, request(seed=7))
     with pytest.raises(InputError, match="already here"):
-        RunFolder.create(uri, request())
+        new_run(uri, request())
     for file in sorted(cache.rglob("*"), reverse=True):
         file.unlink() if file.is_file() else file.rmdir()
     assert RunFolder.open(uri).request == request(seed=7)
 
 
 def test_a_trial_that_goes_on_on_another_machine_finds_its_checkpoint(uri, monkeypatch, tmp_path):
-    trial = RunFolder.create(uri, request()).trial("0000-x")
+    trial = new_run(uri, request()).trial("0000-x")
     trial.begin(0, {}, Recipe(), None, done=0)
     save_checkpoint(trial.checkpoint, {"epoch": 1})
     trial.push()

@@ -76,15 +76,17 @@ def end(search: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str
     return search.returncode, output, errors
 
 
-def wait_for_trials(run: Path, count: int) -> None:
+def wait_for_trials(search: subprocess.Popen[str], run: Path, count: int) -> None:
     """Wait until so many trials of a search have begun."""
-    wait_for(lambda: len(list((run / "trials").glob("*/epochs.jsonl"))) >= count)
+    wait_for(search, lambda: len(list((run / "trials").glob("*/epochs.jsonl"))) >= count)
 
 
-def wait_for(happened: Callable[[], bool]) -> None:
+def wait_for(search: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
     for _ in range(1200):
         if happened():
             return
+        if search.poll() is not None:
+            raise RuntimeError(f"the search ended by itself: {search.communicate()[1]}")
         time.sleep(0.1)
     raise TimeoutError("not in two minutes")
 
@@ -148,7 +150,7 @@ def test_a_run_holds_all_that_was_asked_for(folder):
 def cut(folder) -> tuple[int, str, str]:
     """How a run named `cut` ended that a batch system stopped after its sixth trial, and what it printed."""
     with launched(options(folder, "--trials", 500, "--name", "cut", "--grace", 1)) as search:
-        wait_for_trials(folder / "runs" / "cut", 6)
+        wait_for_trials(search, folder / "runs" / "cut", 6)
         return end(search, signal.SIGTERM)
 
 
@@ -182,7 +184,7 @@ def test_a_signal_to_the_group_while_the_bank_is_built_ends_in_seconds_too(folde
     name = f"bank-{number.name}"
     given = options(folder, "--name", name, "--views", 400, "--seed", int(number))
     with launched(given) as search:
-        wait_for((folder / "runs" / name / "search.yaml").is_file)
+        wait_for(search, (folder / "runs" / name / "search.yaml").is_file)
         time.sleep(2)  # by then the bank's tasks have begun
         code, output, errors = end(search, number)
     assert code == 130, errors
@@ -263,8 +265,8 @@ def test_a_plan_names_the_precision_that_its_bank_and_its_recipes_have(small_pla
 def resumed(folder) -> tuple[Path, str]:
     """A run of six trials whose driver was killed in the middle, and what going on with it to eight printed."""
     run = folder / "runs" / "killed"
-    with launched(options(folder, "--trials", 6, "--name", "killed", "--max-failures", 1)):
-        wait_for_trials(run, 3)
+    with launched(options(folder, "--trials", 6, "--name", "killed", "--max-failures", 1)) as driver:
+        wait_for_trials(driver, run, 3)
     for stale in (run / "ray").glob("*.json"):  # Ray's own records are not what a search goes on from
         stale.write_text("{")
     for name in (

@@ -9,19 +9,24 @@ from rich.console import Console
 
 from ichtune.commands import search_flow
 from ichtune.runs.ends import TrialEnd
-from ichtune.runs.folder import RunFolder
 from ichtune.search.halt import Halt
+from ichtune.search.plan import Plan
 from ichtune.wording import pasteable
+from tests.made_up.records import new_run
+
+
+def search_for(plan: Plan, console: Console) -> int:
+    return search_flow.run(plan.store.path, plan.space, plan.settings, console, dry_run=False)
 
 
 def test_an_interrupt_before_the_first_trial_says_how_to_go_on(small_plan, monkeypatch):
     def interrupted(plan, console):
-        RunFolder.create(plan.run, plan.request)
+        new_run(plan.run, plan.request)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(search_flow, "search", interrupted)
     console = Console(record=True, width=200)
-    assert search_flow._run(small_plan, console, dry_run=False) == 130
+    assert search_for(small_plan, console) == 130
     text = console.export_text()
     assert "interrupted before the first trial was done" in text
     assert f"--runs {small_plan.settings.runs} --resume {small_plan.settings.name}" in text
@@ -29,13 +34,13 @@ def test_an_interrupt_before_the_first_trial_says_how_to_go_on(small_plan, monke
 
 def test_an_interrupt_at_once_says_how_many_trials_are_done(small_plan, monkeypatch):
     def interrupted(plan, console):
-        RunFolder.create(plan.run, plan.request)
+        new_run(plan.run, plan.request)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(search_flow, "search", interrupted)
     monkeypatch.setattr(search_flow, "settled_trials", lambda run: 2)
     console = Console(record=True, width=200)
-    assert search_flow._run(small_plan, console, dry_run=False) == 130
+    assert search_for(small_plan, console) == 130
     assert "interrupted with 2 of 4 trials done" in console.export_text()
 
 

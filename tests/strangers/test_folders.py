@@ -12,6 +12,7 @@ from ichtune.inference.model_folder import TrainedModel
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.remote import Remote
 from tests.made_up.models import write_model_folder
+from tests.made_up.records import new_run
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_a_search_into_a_folder_with_a_link_out_of_it_is_refused(made_up, secret
     (tmp_path / "runs" / "new").mkdir(parents=True)
     (tmp_path / "runs" / "new" / "trials").symlink_to(secret)
     with pytest.raises(InputError, match="trials: a symbolic link that leads out of"):
-        RunFolder.create(tmp_path / "runs" / "new", made_up[1].request)
+        new_run(tmp_path / "runs" / "new", made_up[1].request)
     assert untouched(secret)
 
 
