@@ -34,6 +34,7 @@ from ichtune.runs.study import open_study, settled_trials, trial_ends
 from ichtune.search.plan import Plan, plan
 from ichtune.search.resume import resume
 from ichtune.space import Space
+from ichtune.wording import pasteable
 from tests.made_up.bomb import Bomb
 from tests.made_up.dicom import write_rsna
 from tests.made_up.spaces import SMALL
@@ -209,7 +210,8 @@ def test_a_time_budget_says_that_it_ended_the_search_and_how_to_go_on(folder):
     more = ["--resume", "limited", "--trials", "500", "--time-budget", "3"]
     told = search(["--runs", str(folder / "runs"), *more])
     assert re.search(r"the time budget of 3 s ended the search, with \d+ of 500 trials done", told)
-    assert f"resume with: ichtune search --runs {folder / 'runs'} --resume limited" in told
+    how = pasteable("ichtune", "search", "--runs", folder / "runs", "--resume", "limited")
+    assert f"resume with: {how}" in told
     assert "what varies" in told
 
 

@@ -101,6 +101,6 @@ def test_a_bucket_with_a_name_that_leads_out_of_it_is_refused(
             return [Found()]
 
     monkeypatch.setattr(Remote, "_open", lambda self: (Files(), "bucket/run"))
-    with pytest.raises(InputError, match="whose name leads out of it"):
+    with pytest.raises(InputError, match="whose name leads out of the folder"):
         Remote("s3://bucket/run").pull(tmp_path / "copy")
     assert not list(tmp_path.rglob(".bashrc"))

@@ -43,7 +43,7 @@ def test_an_identifier_in_the_audit_does_not_steer_the_terminal(small_store: Sli
     table.to_parquet(small_store.path / "slices.parquet", index=False)
     code, output, errors = ichtune("inspect", small_store.path)
     assert code == 1
-    assert "altered since it was prepared" in errors
+    assert "changed since it was prepared" in errors
     assert r"P\x1b]0;owned" in output.replace("\n", "")
     assert "\x1b" not in output
     assert any("the first is P\x1b" in found.text for found in audit(SliceStore.open(small_store.path)))
