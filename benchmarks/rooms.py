@@ -70,6 +70,8 @@ def count(arguments: list[str]) -> Rooms:
     sys.setprofile(rooms)
     try:
         code = app(arguments, standalone_mode=False)
+    except SystemExit as ended:  # as `search` ends
+        code = ended.code
     finally:
         sys.setprofile(None)
     if code:

@@ -35,8 +35,10 @@ def hounsfield(stored: np.ndarray, ds: Dataset) -> np.ndarray:
     if lowest < LOWEST_HU or highest > HIGHEST_HU:
         hu = _unusual(stored, padding, slope, intercept, full_width=bits == 16 == stored.itemsize * 8)
     elif slope == 1 and abs(intercept) < 2**15 and intercept == int(intercept):
-        hu = stored.astype(np.int16)  # the usual case: values that wrap around here wrap back in the sum
-        hu += np.int16(intercept)
+        # The usual case, in one pass over the pixels: values that wrap around here wrap back in the sum.
+        native = stored.dtype in (np.int16, np.uint16)
+        values = stored.view(np.int16) if native else stored.astype(np.int16)
+        hu = values + np.int16(intercept)
     else:
         hu = np.rint(stored * slope + intercept).astype(np.int16)
     if padding is not None:
