@@ -56,7 +56,7 @@ class SliceStore:
             StoreError: there is no finished store, it has another version, or its files don't match.
         """
         path = Path(path)
-        if path.is_dir():
+        if (path / "store.json").exists():  # no look through a folder that is something else
             refuse_ways_out(path)
         info = _read_info(path)
         hu = _map_hu(path, info)

@@ -63,7 +63,7 @@ class RunFolder:
         run = cls.at(place)
         if run.remote:
             run.remote.pull(run.path)
-        if run.path.is_dir():
+        if (run.path / REQUEST).exists():  # no look through a folder that is something else
             refuse_ways_out(run.path)
         if not (run.path / REQUEST).is_file():
             raise InputError(

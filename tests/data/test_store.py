@@ -74,3 +74,9 @@ def test_a_store_of_a_million_slices_opens_without_being_read(tmp_path):
         time.process_time() - begun < 0.5
     )  # reading 8 GB would take far longer; a measured figure is in benchmarks
     assert len(store) == count
+
+
+def test_a_folder_that_is_no_store_is_called_so_whatever_links_it_has(tmp_path):
+    (tmp_path / "link").symlink_to("/")
+    with pytest.raises(StoreError, match="not a finished slice store"):
+        SliceStore.open(tmp_path)
