@@ -26,7 +26,8 @@ import torch
 from ichtune.bank.build import BATCH_ROWS, Work, build, compute_chunk
 from ichtune.bank.part import BankPart
 from ichtune.bank.plan import plan_parts
-from ichtune.data.store import COLUMNS, VERSION, SliceStore, StoreInfo, write_info
+from ichtune.data.slice_table import COLUMNS
+from ichtune.data.store import VERSION, SliceStore, StoreInfo, write_info
 from ichtune.inputs.images import ImageSource
 from ichtune.models.backbones import build_backbone
 from ichtune.recipe import Level, Model, Precision

@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.report.grids import Cell, Grid
 from analysis.statistics.cohort import Cohort
 from ichtune.data.inspect.audit import NOTE, Finding, audit
-from ichtune.data.store import SliceStore, StoreError
+from ichtune.data.store import SliceStore, StoreError, StoreInfo
 from ichtune.labels import LABELS
 
 
@@ -34,21 +34,32 @@ def _facts(store: SliceStore) -> dict[str, str]:
     return {
         "store": store.path.name,
         "source format": info.format,
+        **({"sources": ", ".join(info.sources)} if info.sources else {}),
         "slices": f"{info.slices:,} of {info.patients:,} patients",
         "rejected": f"{info.rejected:,} (see rejected.csv in the store for the reasons)"
         if info.rejected
         else "none",
         "stored size": f"{info.size} × {info.size} pixels",
         "window of the source": window,
-        "test set": f"{info.test_fraction:.0%} of the slices requested, by whole patients"
-        if info.test_fraction
-        else "none",
-        "folds": f"{info.folds}, by patient, stratified on the labels",
+        "test set": _test_set(info),
+        "folds": f"{info.folds}, each a whole source: {', '.join(info.sources)}"
+        if info.folds_by_source
+        else f"{info.folds}, by patient, stratified on the labels",
         "random seed of the splits": str(info.seed),
         "patients": "identified" if info.patients_known else "not all identified in the source",
         "identifiers": "replaced by salted hashes" if info.hashed_ids else "as in the source",
         "fingerprint": store.fingerprint,
     }
+
+
+def _test_set(info: StoreInfo) -> str:
+    if info.keeps_given_split:
+        return "as given by the source"
+    return (
+        f"{info.test_fraction:.0%} of the slices requested, by whole patients"
+        if info.test_fraction
+        else "none"
+    )
 
 
 def _splits(parts: pd.DataFrame) -> Grid:

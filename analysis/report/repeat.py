@@ -12,7 +12,7 @@ from analysis.ranking.differences import flat
 from analysis.ranking.seed_noise import SeedNoise
 from analysis.report.retrained import RetrainedModel
 from analysis.retraining.options import RetrainOptions
-from ichtune.data.options import PrepareOptions
+from ichtune.data.options import BY_SOURCE, PrepareOptions
 from ichtune.data.store import StoreInfo
 from ichtune.errors import InputError
 from ichtune.options import options_of
@@ -29,15 +29,27 @@ def prepare_command(info: StoreInfo, store: str) -> str:
     """The command that makes this store from its source."""
     all_test = info.folds == 0
     values = {
-        "format": info.format,
+        "format": None if info.sources else info.format,
         "size": info.size,
         "window": "/".join(f"{edge:g}" for edge in info.window) if info.window else None,
         "seed": info.seed,
-        **({} if all_test else {"test_fraction": round(info.test_fraction, 6), "folds": info.folds}),
+        **(
+            {}
+            if all_test
+            else {
+                "test_fraction": round(info.test_fraction, 6),
+                "folds": BY_SOURCE if info.folds_by_source else info.folds,
+            }
+        ),
     }
-    switches = {"--all-test": all_test, "--hash-ids": info.hashed_ids}
+    switches = {
+        "--keep-split": info.keeps_given_split,
+        "--all-test": all_test,
+        "--hash-ids": info.hashed_ids,
+    }
+    sources = [f"SOURCE{number}" for number in range(1, len(info.sources) + 1)] or ["SOURCE"]
     switches_on = [flag for flag, on in switches.items() if on]
-    return _command("ichtune", "prepare", "SOURCE", store, *_flags(PrepareOptions, values), *switches_on)
+    return _command("ichtune", "prepare", *sources, store, *_flags(PrepareOptions, values), *switches_on)
 
 
 def search_command(run: RunFolder, store: str, space: str) -> str:

@@ -41,8 +41,8 @@ def takes(settings: type, *, variables: bool = False) -> Callable[[Command], Com
 
 
 def _parameter(option: Option, kind: Any, variables: bool) -> inspect.Parameter:
-    # Typer has no union types: a path that may also be a URI is passed as text.
-    kind = {str | Path: str, str | Path | None: str | None}.get(kind, kind)
+    # Typer has no union types: a path that may also be a URI, or a number that may be a word, is passed as text.
+    kind = {str | Path: str, str | Path | None: str | None, int | str: str}.get(kind, kind)
     declared = typer.Option(
         option.flag,
         help=option.help,

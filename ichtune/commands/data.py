@@ -14,7 +14,7 @@ from ichtune.errors import InputError
 @takes(PrepareOptions)
 def prepare(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(help="Folder of DICOM files or images.")],
+    sources: Annotated[list[Path], typer.Argument(help="Folders of DICOM files, volumes or images.")],
     store: Annotated[Path, typer.Argument(help="Folder to create; the search reads it.")],
     settings: PrepareOptions,
 ) -> None:
@@ -29,7 +29,7 @@ def prepare(
     try:
         with progress("reading", "slices", console) as report:
             made = preparation.prepare(
-                source, store, settings, lambda done, total, bad: report(done, total, f"{bad:,} rejected")
+                sources, store, settings, lambda done, total, bad: report(done, total, f"{bad:,} rejected")
             )
     except preparation.TooManyRejected as error:
         print_rejected(error.rejected, console)

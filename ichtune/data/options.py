@@ -2,9 +2,27 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from ichtune.options import option
+from ichtune.windows import Window
+
+MOST_FOLDS: Final = 20
+BY_SOURCE: Final = "by-source"
+
+
+def parse_folds(written: str | int) -> int | str:
+    """Return a number of folds, or BY_SOURCE.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    text = str(written).strip().lower()
+    if text == BY_SOURCE:
+        return text
+    if not text.isdecimal() or not 2 <= int(text) <= MOST_FOLDS:
+        raise ValueError(f"must be a whole number from 2 to {MOST_FOLDS}, or {BY_SOURCE}; got {written!r}")
+    return int(text)
 
 
 @dataclass(frozen=True)
@@ -14,12 +32,22 @@ class PrepareOptions:
     With `all_test` there are only test slices, and `test_fraction` and `folds` are ignored.
     """
 
-    labels: Path | None = option(None, "CSV with the labels (default: the one in SOURCE).")
+    labels: list[Path] | None = option(
+        None, "CSV with the labels (default: the one in SOURCE); with several sources, once for each."
+    )
     format: Literal["auto", "rsna", "ct-ich", "images"] = option("auto", "Layout of SOURCE.")
     size: int = option(256, "Pixels along a side of a stored slice.", min=32, max=1024)
     window: str = option("40/80", "Window that 8-bit images were made with.", metavar="C/W")
     test_fraction: float = option(0.2, "Share of the slices to test on.", min=0, max=0.5)
-    folds: int = option(5, "Folds of the slices outside the test set.", min=2, max=20)
+    folds: int | str = option(
+        5,
+        f"Folds of the slices outside the test set, 2 to {MOST_FOLDS}; or {BY_SOURCE}, to hold out each source whole.",
+        metavar=f"INTEGER|{BY_SOURCE}",
+        parser=parse_folds,
+    )
+    keep_split: bool = option(
+        False, "Test on the slices that SOURCE has in its test folder, instead of drawing a test set."
+    )
     all_test: bool = option(
         False, "Only test slices, without folds: for an external test set or one patient."
     )
@@ -28,3 +56,8 @@ class PrepareOptions:
     hash_ids: bool = option(False, "Replace identifiers with salted hashes.")
     max_rejected: float = option(0.05, "Largest share of slices that may be rejected.", min=0, max=1)
     overwrite: bool = option(False, "Replace a finished store.")
+
+    @property
+    def grey_window(self) -> Window:
+        """The window that 8-bit images were made with."""
+        return Window.parse(self.window)

@@ -44,6 +44,30 @@ def settle_patients(slices: pd.DataFrame) -> Patients:
     return Patients(ids.where(~alone, slices["slice_id"]), known, tuple(notes))
 
 
+def join_shared_studies(patients: pd.Series, studies: pd.Series) -> tuple[pd.Series, list[str]]:
+    """Return patients with those of one study made one, as when two sources have the same scans; and a note on it."""
+    pairs = pd.DataFrame({"patient": patients, "study": studies})
+    pairs = pairs[pairs["study"] != ""].drop_duplicates()
+    shared = pairs[pairs["study"].duplicated(keep=False)].sort_values("patient")
+    same: dict[str, str] = {}
+    for _, group in shared.groupby("study"):
+        roots = [_root(patient, same) for patient in group["patient"]]
+        same |= {root: roots[0] for root in roots[1:] if root != roots[0]}
+    if not same:
+        return patients, []
+    note = (
+        f"{shared['study'].nunique():,} studies are in more than one source: the patients they belong to count as the "
+        "same, and their slices stay on one side of every split."
+    )
+    return patients.map({patient: _root(patient, same) for patient in patients.unique()}), [note]
+
+
+def _root(patient: str, same: dict[str, str]) -> str:
+    while patient in same:
+        patient = same[patient]
+    return patient
+
+
 def _guess(slices: int, what: str, count: int) -> str:
     return (
         f"{slices:,} slices don't name a patient: their {what} counts as the patient "

@@ -4,24 +4,24 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ichtune.data.options import PrepareOptions
-from ichtune.data.patients import settle_patients
-from ichtune.data.reading import CHUNK, Reader, read_in_order
-from ichtune.data.sources import NothingUsable, Source, open_source
+from ichtune.data.collection import Collection, open_collection
+from ichtune.data.options import PrepareOptions, parse_folds
+from ichtune.data.reading import CHUNK, Place, Reader, chunks_of, read_in_order
+from ichtune.data.slice_table import SCAN_LABELS, with_all_columns
+from ichtune.data.sources import NothingUsable
 from ichtune.data.splits import SplitPlan, assign_splits, check_patients
 from ichtune.data.staging import Staging, preparing
-from ichtune.data.store import COLUMNS, VERSION, SliceStore, StoreInfo, fingerprint, write_info
+from ichtune.data.store import VERSION, SliceStore, StoreInfo, fingerprint, write_info
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
 from ichtune.spreadsheet import csv_text
-from ichtune.windows import Window
 
 Progress = Callable[[int, int, int], None]
 """Called with the number of finished entries, their total, and the number rejected so far."""
@@ -59,44 +59,48 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def prepare(source: Path, store: Path, options: PrepareOptions, progress: Progress | None = None) -> Prepared:
-    """Make a slice store from a source, resuming where a killed run stopped.
+def prepare(
+    sources: Path | Sequence[Path], store: Path, options: PrepareOptions, progress: Progress | None = None
+) -> Prepared:
+    """Make a slice store from one or several sources, resuming where a killed run stopped.
 
     Raises:
-        InputError: the source, labels file or an option can't be used, the store is finished and `overwrite` not set,
+        InputError: a source, labels file or an option can't be used, the store is finished and `overwrite` not set,
             or another process is preparing it.
         NotPrepared: an InputError after rejecting slices: none are left, or too few patients for the splits.
         TooManyRejected: more than `max_rejected` of the slices were rejected.
         OSError: the disk is full or a folder can't be written; finished work is kept for the next run.
     """
     _check_target(store, options.overwrite)
+    roots = [sources] if isinstance(sources, Path) else list(sources)
     with preparing(store):
         _check_target(store, options.overwrite)  # another process may have just finished it
-        return _prepare(source, store, options, progress)
+        return _prepare(roots, store, options, progress)
 
 
-def _prepare(source: Path, store: Path, options: PrepareOptions, progress: Progress | None) -> Prepared:
+def _prepare(
+    roots: Sequence[Path], store: Path, options: PrepareOptions, progress: Progress | None
+) -> Prepared:
     work = store.with_name(store.name + ".partial")
     try:
-        opened = open_source(
-            source, labels=options.labels, kind=options.format, window=Window.parse(options.window)
-        )
+        collection = open_collection(roots, options)
     except NothingUsable as error:
         raise _not_prepared(error, error.rejected, work) from None
-    total = len(opened.entries) + len(opened.rejected)
-    _check_rejected(opened.rejected, total, options.max_rejected, work)
-    _check_named_patients(opened, _split_plan(options), work)
-    staging = Staging.begin(work, options.size, _plan(opened, options))
-    _read_all(opened, staging, options.workers or os.cpu_count() or 1, progress)
-    rejected = _all_rejected(opened, staging)
+    plan = _split_plan(options, collection)
+    total = len(collection.entries) + len(collection.rejected)
+    _check_rejected(collection.rejected, total, options.max_rejected, work)
+    _check_named_patients(collection, plan, work)
+    staging = Staging.begin(work, options.size, _plan(collection, options))
+    _read_all(collection, staging, options.workers or os.cpu_count() or 1, progress)
+    rejected = _all_rejected(collection, staging)
     _check_rejected(rejected, total, options.max_rejected, work)
     try:
-        notes = _write_tables(opened, staging, rejected, options)
+        notes = _write_tables(collection, staging, rejected, plan, options)
     except InputError as error:
         raise _not_prepared(error, rejected, work) from None
     staging.finish()
     staging.move_to(store)
-    return Prepared(SliceStore.open(store), rejected, (*notes, *opened.notes))
+    return Prepared(SliceStore.open(store), rejected, (*notes, *collection.notes))
 
 
 def _check_target(store: Path, overwrite: bool) -> None:
@@ -115,15 +119,15 @@ def _check_rejected(rejected: pd.DataFrame, total: int, limit: float, work: Path
         raise TooManyRejected(rejected, total, limit, _keep_rejected(rejected, work))
 
 
-def _check_named_patients(source: Source, plan: SplitPlan, work: Path) -> None:
-    """Refuse splits with too few patients named in the table, before reading any image."""
-    patients = source.entries["patient_id"]
-    if (patients == "").any():
+def _check_named_patients(collection: Collection, plan: SplitPlan, work: Path) -> None:
+    """Refuse splits with too few patients named in the tables, before reading any image."""
+    entries = collection.entries
+    if (entries["patient_id"] == "").any():
         return
     try:
-        check_patients(settle_patients(source.entries).ids.nunique(), plan)
+        check_patients(collection.settle_patients(entries).ids.nunique(), plan)
     except InputError as error:
-        raise _not_prepared(error, source.rejected, work) from None
+        raise _not_prepared(error, collection.rejected, work) from None
 
 
 def _not_prepared(error: InputError, rejected: pd.DataFrame, work: Path) -> NotPrepared:
@@ -142,65 +146,73 @@ def _write_rejected(rejected: pd.DataFrame, folder: Path) -> Path:
     return file
 
 
-def _split_plan(options: PrepareOptions) -> SplitPlan:
+def _split_plan(options: PrepareOptions, collection: Collection) -> SplitPlan:
     if options.all_test:
         return SplitPlan.all_test(options.seed)
-    return SplitPlan(options.test_fraction, options.folds, options.seed)
+    folds = parse_folds(options.folds)
+    if isinstance(folds, int):
+        return SplitPlan(options.test_fraction, folds, options.seed, options.keep_split)
+    if not collection.is_several:
+        raise InputError(f"--folds {folds} holds out one source after another, so give at least two sources")
+    return SplitPlan(
+        options.test_fraction, len(collection.sources), options.seed, options.keep_split, by_source=True
+    )
 
 
-def _plan(source: Source, options: PrepareOptions) -> dict[str, object]:
+def _plan(collection: Collection, options: PrepareOptions) -> dict[str, object]:
     """Return everything that affects reading: a run with another plan must not resume."""
-    entries = hashlib.sha256(source.entries.to_csv(index=False).encode()).hexdigest()
     return {
         "version": VERSION,
-        "root": str(source.root.resolve()),
-        "entries": entries,
+        "roots": [str(source.root.resolve()) for source in collection.sources],
+        "entries": hashlib.sha256(collection.entries.to_csv(index=False).encode()).hexdigest(),
         "size": options.size,
-        "window": list(source.window),
+        "window": list(options.grey_window),
         "chunk": CHUNK,
     }
 
 
-def _read_all(source: Source, staging: Staging, workers: int, progress: Progress | None) -> None:
+def _read_all(collection: Collection, staging: Staging, workers: int, progress: Progress | None) -> None:
     """Read every entry that isn't staged yet into the staging, in order."""
-    files = source.entries["file"].tolist()
-    starts = range(staging.chunks * CHUNK, len(files), CHUNK)
-    done, rejected = min(staging.chunks * CHUNK, len(files)), len(source.rejected)
+    total, rejected = len(collection.entries), len(collection.rejected)
+    done, finished = staging.entries, staging.chunks
     rejected += done - staging.slices
     if progress:
-        progress(done, len(files), rejected)
-    needs_patient = source.format == "rsna"
-    reader = Reader(source.root, source.window, staging.size, needs_patient, staging.incoming)
-    for reads, chunk in read_in_order(reader, files, starts, workers):
-        staging.append(reads, chunk)
-        done, rejected = done + len(reads), rejected + sum(bool(read.reason) for read in reads)
-        if progress:
-            progress(done, len(files), rejected)
+        progress(done, total, rejected)
+    first = 0
+    for source in collection.sources:
+        places = list(map(Place, source.entries["file"], source.entries["plane"]))
+        chunks = chunks_of(places)
+        left, finished = chunks[finished:], max(0, finished - len(chunks))
+        reader = Reader(source.root, source.window, staging.size, source.needs_patient, staging.incoming)
+        for reads, chunk in read_in_order(reader, places, left, first, workers):
+            staging.append(reads, chunk)
+            done, rejected = done + len(reads), rejected + sum(bool(read.reason) for read in reads)
+            if progress:
+                progress(done, total, rejected)
+        first += len(places)
 
 
-def _all_rejected(source: Source, staging: Staging) -> pd.DataFrame:
-    files = source.entries["file"].to_numpy()
+def _all_rejected(collection: Collection, staging: Staging) -> pd.DataFrame:
+    files = collection.files
     unread = [(files[read.entry], read.reason) for read in staging.reads() if read.reason]
     return pd.concat(
-        [source.rejected, pd.DataFrame(unread, columns=["file", "reason"], dtype=str)]
+        [collection.rejected, pd.DataFrame(unread, columns=["file", "reason"], dtype=str)]
     ).sort_values("file", ignore_index=True)
 
 
 def _write_tables(
-    source: Source, staging: Staging, rejected: pd.DataFrame, options: PrepareOptions
+    collection: Collection, staging: Staging, rejected: pd.DataFrame, plan: SplitPlan, options: PrepareOptions
 ) -> tuple[str, ...]:
     """Write everything but the pixels; return notes on the patients."""
-    slices, digests = _slices(source, staging)
-    patients = settle_patients(slices)
+    slices, digests = _slices(collection, staging)
+    patients = collection.settle_patients(slices)
     slices = slices.assign(patient_id=patients.ids)
-    plan = _split_plan(options)
-    split, fold = _stable_splits(slices, plan)
-    slices = slices.assign(split=split, fold=fold.astype(np.int16))
-    for label in LABELS:
+    slices = slices.assign(**_stable_splits(slices, plan, collection))
+    for label in (*LABELS, *SCAN_LABELS.values()):
         slices[label] = slices[label].astype("Int8")
     if options.hash_ids:
         slices, rejected = _hashed(slices, rejected)
-    slices = slices[list(COLUMNS)]
+    slices = with_all_columns(slices)
     slices.to_parquet(staging.store / "slices.parquet", index=False, write_page_checksum=True)
     _write_rejected(rejected, staging.store)
     np.save(staging.store / "digests.npy", digests)
@@ -212,49 +224,62 @@ def _write_tables(
             patients=patients.ids.nunique(),
             rejected=len(rejected),
             size=options.size,
-            format=source.format,
-            window=tuple(source.window) if source.has_images else None,
+            format=collection.format,
+            window=tuple(options.grey_window) if collection.has_images else None,
             test_fraction=plan.test_fraction,
             folds=plan.folds,
             seed=plan.seed,
             hashed_ids=options.hash_ids,
             patients_known=patients.known,
             fingerprint=fingerprint(slices, digests),
+            sources=collection.names if collection.is_several else (),
+            folds_by_source=plan.by_source,
+            keeps_given_split=plan.keeps_given,
         ),
     )
     return patients.notes
 
 
-def _slices(source: Source, staging: Staging) -> tuple[pd.DataFrame, np.ndarray]:
+def _slices(collection: Collection, staging: Staging) -> tuple[pd.DataFrame, np.ndarray]:
     """Return a row per slice with what the labels file and the images' headers say, and the pixels' digests."""
     reads = pd.DataFrame([vars(read) for read in staging.reads() if not read.reason])
     if reads.empty:
-        raise InputError(f"{source.root}: no slice could be read")
-    slices = source.entries.iloc[reads["entry"]].reset_index(drop=True)
-    for column in ("patient_id", "study_id", "series_id"):
+        raise InputError(f"{', '.join(str(one.root) for one in collection.sources)}: no slice could be read")
+    slices = collection.entries.iloc[reads["entry"]].reset_index(drop=True)
+    for column in ("patient_id", "study_id", "series_id", "series_description"):
         slices[column] = slices[column].where(slices[column] != "", reads[column])
     slices["z_mm"] = slices["z_mm"].fillna(reads["z_mm"].astype(float))
+    for column in ("thickness_mm", "pixel_mm"):
+        slices[column] = reads[column].astype(float)
     return slices, reads["digest"].to_numpy(np.uint64)
 
 
-def _stable_splits(slices: pd.DataFrame, plan: SplitPlan) -> tuple[np.ndarray, np.ndarray]:
-    """Assign splits to rows sorted by identifier, so that file names and their order don't matter."""
+def _stable_splits(slices: pd.DataFrame, plan: SplitPlan, collection: Collection) -> dict[str, np.ndarray]:
+    """Assign `split` and `fold` to rows sorted by identifier, so that file names and their order don't matter."""
     order = slices.sort_values(["patient_id", "slice_id"]).index.to_numpy()
-    split, fold = np.empty(len(slices), object), np.empty(len(slices), int)
+    ordered = slices.iloc[order]
+    numbers = {name: number for number, name in enumerate(collection.names)}
+    split, fold = np.empty(len(slices), object), np.empty(len(slices), np.int16)
     split[order], fold[order] = assign_splits(
-        slices["patient_id"].to_numpy()[order], slices[list(LABELS)].to_numpy(float)[order], plan
+        ordered["patient_id"].to_numpy(),
+        ordered[list(LABELS)].to_numpy(float),
+        plan,
+        ordered["given_split"].to_numpy() if plan.keeps_given else None,
+        ordered["source"].map(numbers).to_numpy() if plan.by_source else None,
     )
-    return split, fold
+    return {"split": split, "fold": fold}
 
 
 def _hashed(slices: pd.DataFrame, rejected: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Replace identifiers by keyed hashes; the key is discarded unless ICHTUNE_HASH_SALT sets it."""
+    """Replace identifiers by keyed hashes; the key is discarded unless ICHTUNE_HASH_SALT sets it.
+
+    Descriptions, which are free text, are left out.
+    """
     salt = os.environ.get("ICHTUNE_HASH_SALT", "").encode() or secrets.token_bytes(32)
 
     def hashed(value: str) -> str:
         return hmac.new(salt, value.encode(), "sha256").hexdigest()[:16] if value else ""
 
     ids = ("slice_id", "patient_id", "study_id", "series_id")
-    return slices.assign(**{name: slices[name].map(hashed) for name in ids}), rejected.assign(
-        file=rejected["file"].map(hashed)
-    )
+    anonymous = slices.assign(**{name: slices[name].map(hashed) for name in ids}, series_description="")
+    return anonymous, rejected.assign(file=rejected["file"].map(hashed))

@@ -3,6 +3,7 @@
 Imports are kept small, because every worker process repeats them.
 """
 
+import math
 import os
 import threading
 from collections import deque
@@ -10,8 +11,10 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import pairwise
 from multiprocessing import get_context, parent_process
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,12 +38,22 @@ class Read:
     study_id: str = ""
     series_id: str = ""
     z_mm: float | None = None
+    series_description: str = ""
+    thickness_mm: float | None = None
+    pixel_mm: float | None = None
     digest: int = 0
+
+
+class Place(NamedTuple):
+    """Where a slice is: a file, and for a volume the slice's number from the feet up (else -1)."""
+
+    file: str
+    plane: int = -1
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads a chunk of files into slices of `size`; small, since it is sent to the workers with every chunk.
+    """Reads a chunk of places into slices of `size`; small, since it is sent to the workers with every chunk.
 
     Pixels are passed through a file in the folder `chunks`, which is three times as fast as sending them between
     processes.
@@ -52,13 +65,13 @@ class Reader:
     needs_patient: bool
     chunks: Path
 
-    def __call__(self, first: int, files: list[str]) -> tuple[list[Read], Path]:
-        """Return the result of each file, from entry `first` on, and a file with the slices' HU (<i2 [n, S, S])."""
+    def __call__(self, first: int, places: list[Place]) -> tuple[list[Read], Path]:
+        """Return the result of each place, from entry `first` on, and a file with the slices' HU (<i2 [n, S, S])."""
         reads = []
-        pixels, count = np.empty((len(files), self.size, self.size), "<i2"), 0
-        for entry, file in enumerate(files, first):
+        pixels, count = np.empty((len(places), self.size, self.size), "<i2"), 0
+        for entry, place in enumerate(places, first):
             try:
-                reads.append(self._read(entry, file, pixels[count]))
+                reads.append(self._read(entry, place, pixels[count]))
                 count += 1
             except Rejected as why:
                 reads.append(Read(entry, reason=str(why)))
@@ -68,39 +81,60 @@ class Reader:
         chunk.write_bytes(pixels[:count].data)
         return reads, chunk
 
-    def _read(self, entry: int, file: str, pixels: np.ndarray) -> Read:
-        found = read_file(self.root / file, self.window)
+    def _read(self, entry: int, place: Place, pixels: np.ndarray) -> Read:
+        found = read_place(self.root, place, self.window)
         if self.needs_patient and not (found.patient_id or found.study_id or found.series_id):
             raise Rejected(
                 "no PatientID, study or series, at least one of which is needed to split by patient"
             )
         pixels[:] = resize(square(found.hu), self.size)
-        z_mm = None if np.isnan(found.z_mm) else found.z_mm
-        return Read(entry, "", found.patient_id, found.study_id, found.series_id, z_mm, digest(pixels))
+        return Read(
+            entry,
+            patient_id=found.patient_id,
+            study_id=found.study_id,
+            series_id=found.series_id,
+            z_mm=_known(found.z_mm),
+            series_description=found.series_description,
+            thickness_mm=_known(found.thickness_mm),
+            pixel_mm=_known(found.pixel_mm * max(found.hu.shape) / self.size),
+            digest=digest(pixels),
+        )
 
 
-def read_file(path: Path, window: Window) -> CTSlice:
-    """Return the slice in a DICOM file, or in an image made with `window`; see `read_dicom` and `read_image`."""
+def read_place(root: Path, place: Place, window: Window) -> CTSlice:
+    """Return the slice at a place below `root`: in a DICOM file, or in an image made with `window`."""
+    path = root / place.file
     return read_image(path, window) if is_image(path.name) else read_dicom(path)
 
 
+def chunks_of(places: list[Place]) -> list[range]:
+    """Return which places a worker reads at a time: CHUNK files, or a whole volume, so that each is opened once."""
+    starts = [0]
+    for number in range(1, len(places)):
+        same_volume = places[number].plane >= 0 and places[number].file == places[number - 1].file
+        of_files = places[number].plane < 0 and places[starts[-1]].plane < 0
+        if not same_volume and not (of_files and number - starts[-1] < CHUNK):
+            starts.append(number)
+    return [range(*ends) for ends in pairwise([*starts, len(places)])] if places else []
+
+
 def read_in_order(
-    reader: Reader, files: list[str], starts: range, workers: int
+    reader: Reader, places: list[Place], chunks: list[range], offset: int, workers: int
 ) -> Iterator[tuple[list[Read], Path]]:
-    """Yield the chunks of `files` that begin at `starts`, read by up to `workers` processes.
+    """Yield the results of `chunks` of `places`, read by up to `workers` processes; entries count from `offset`.
 
     Raises:
         OSError: a worker was killed from outside.
     """
-    chunks = ((start, files[start : start + CHUNK]) for start in starts)
-    if workers == 1 or len(starts) < 2:
-        yield from (reader(start, chunk) for start, chunk in chunks)
+    tasks = ((offset + chunk.start, places[chunk.start : chunk.stop]) for chunk in chunks)
+    if workers == 1 or len(chunks) < 2:
+        yield from (reader(first, part) for first, part in tasks)
         return
-    pool = ProcessPoolExecutor(min(workers, len(starts)), get_context("spawn"), initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(min(workers, len(chunks)), get_context("spawn"), initializer=_end_with_parent)
     try:
         pending: deque[Future[tuple[list[Read], Path]]] = deque()
-        for start, chunk in chunks:
-            pending.append(pool.submit(reader, start, chunk))
+        for first, part in tasks:
+            pending.append(pool.submit(reader, first, part))
             if len(pending) >= AHEAD * workers:
                 yield pending.popleft().result()
         while pending:
@@ -109,6 +143,10 @@ def read_in_order(
         raise OSError("a reading process was killed (out of memory?); run the same command again") from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _known(number: float) -> float | None:
+    return None if math.isnan(number) else number
 
 
 def _end_with_parent() -> None:

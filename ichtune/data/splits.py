@@ -20,6 +20,10 @@ class SplitPlan:
     test_fraction: float
     folds: int
     seed: int
+    keeps_given: bool = False
+    """Whether the test set is the one that the source has, instead of one that is drawn."""
+    by_source: bool = False
+    """Whether each fold holds out a whole source."""
 
     @classmethod
     def all_test(cls, seed: int) -> "SplitPlan":
@@ -32,7 +36,13 @@ class SplitPlan:
         return self.folds == 0
 
 
-def assign_splits(patients: np.ndarray, labels: np.ndarray, plan: SplitPlan) -> tuple[np.ndarray, np.ndarray]:
+def assign_splits(
+    patients: np.ndarray,
+    labels: np.ndarray,
+    plan: SplitPlan,
+    given: np.ndarray | None = None,
+    sources: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Return each slice's split (`train` or `test`) and fold (0-based, -1 in the test set).
 
     Split by patient: neighbouring slices of one head leak. For rows in a fixed order, the result depends only
@@ -42,21 +52,23 @@ def assign_splits(patients: np.ndarray, labels: np.ndarray, plan: SplitPlan) -> 
         patients: patient of each slice, [N].
         labels: [N, 6], NaN where unknown.
         plan: test fraction (0 for no test set), folds and seed.
+        given: the split in the source (`train`, `test` or empty), [N], if the plan keeps it.
+        sources: the number of each slice's source (int [N]), if each fold is to hold out a source.
 
     Raises:
-        InputError: there are fewer patients than the folds and the test set need.
+        InputError: there are fewer patients than the folds and the test set need, the given split has a patient on
+            both sides or no test slices, or a source has no slices outside the test set.
     """
     fold = np.full(len(patients), -1)
     if plan.is_all_test:
         return np.full(len(patients), TEST, dtype=object), fold
     check_patients(len(np.unique(patients)), plan)
     combination = _combinations(labels)
-    split = np.full(len(patients), TRAIN, dtype=object)
-    parts = _test_parts(plan)
-    if parts > 0:
-        groups = _grouped_folds(patients, combination, parts.denominator, plan.seed)
-        split[groups < parts.numerator] = TEST
+    split = _given_split(patients, given) if given is not None else _drawn_split(patients, combination, plan)
     train = split == TRAIN
+    if sources is not None:
+        fold[train] = _source_folds(patients[train], sources[train], plan.folds)
+        return split, fold
     if (left := len(np.unique(patients[train]))) < plan.folds:
         raise InputError(
             f"--folds {plan.folds} needs {plan.folds} patients, but only {left} of {len(np.unique(patients))} are "
@@ -64,6 +76,41 @@ def assign_splits(patients: np.ndarray, labels: np.ndarray, plan: SplitPlan) -> 
         )
     fold[train] = _grouped_folds(patients[train], combination[train], plan.folds, plan.seed)
     return split, fold
+
+
+def _drawn_split(patients: np.ndarray, combination: np.ndarray, plan: SplitPlan) -> np.ndarray:
+    split = np.full(len(patients), TRAIN, dtype=object)
+    parts = _test_parts(plan)
+    if parts > 0:
+        groups = _grouped_folds(patients, combination, parts.denominator, plan.seed)
+        split[groups < parts.numerator] = TEST
+    return split
+
+
+def _given_split(patients: np.ndarray, given: np.ndarray) -> np.ndarray:
+    """Return the source's own split, in which slices without one are for training."""
+    test = given == TEST
+    if not test.any():
+        raise InputError("--keep-split: no slice lies in a folder named test; omit it to draw a test set")
+    if not (~test).any():
+        raise InputError("--keep-split: all slices lie in a test folder; use --all-test instead")
+    if len(both := np.intersect1d(patients[test], patients[~test])):
+        raise InputError(
+            f"--keep-split: {len(both):,} patients are in the test folder and outside it, such as {both[0]!r}, so the "
+            "test set would leak; omit --keep-split to draw one by patient"
+        )
+    return np.where(test, TEST, TRAIN).astype(object)
+
+
+def _source_folds(patients: np.ndarray, sources: np.ndarray, count: int) -> np.ndarray:
+    """Return each slice's source as its fold; a patient of several sources is held out with the first of them."""
+    first = pd.Series(sources).groupby(patients).transform("min").to_numpy()
+    if missing := sorted(set(range(count)) - set(first.tolist())):
+        raise InputError(
+            f"--folds by-source: source {missing[0] + 1} has no patient of its own outside the test set; use a number "
+            "of folds, or a smaller --test-fraction"
+        )
+    return first
 
 
 def check_patients(count: int, plan: SplitPlan) -> None:
@@ -75,14 +122,18 @@ def check_patients(count: int, plan: SplitPlan) -> None:
             "there is only one patient, and folds need at least two; make a store of only test slices with --all-test"
         )
     needed = {
-        f"--folds {plan.folds}": plan.folds,
-        f"--test-fraction {plan.test_fraction:g}": _test_parts(plan).denominator if plan.test_fraction else 0,
+        f"--folds {plan.folds}": 0 if plan.by_source else plan.folds,
+        f"--test-fraction {plan.test_fraction:g}": _test_parts(plan).denominator if _draws_test(plan) else 0,
     }
     for option, patients in needed.items():
         if count < patients:
             raise InputError(
                 f"{option} needs {patients} patients, but there are only {count} patients; {_fewer(count, plan)}"
             )
+
+
+def _draws_test(plan: SplitPlan) -> bool:
+    return plan.test_fraction > 0 and not plan.keeps_given
 
 
 def _test_parts(plan: SplitPlan) -> Fraction:

@@ -40,6 +40,7 @@ class Staging:
         self.store = path / "store"
         self.incoming = path / "chunks"
         self.size = size
+        self.entries = 0
         self.slices = 0
         self.chunks = 0
 
@@ -71,8 +72,10 @@ class Staging:
                 if not line.endswith(b"\n"):
                     break
                 whole += len(line)
+                reads = json.loads(line)
                 self.chunks += 1
-                self.slices += sum(not read["reason"] for read in json.loads(line))
+                self.entries += len(reads)
+                self.slices += sum(not read["reason"] for read in reads)
         os.truncate(self.path / "journal.jsonl", whole)
         os.truncate(self.store / "hu.npy", HEADER_BYTES + self.slices * self.size**2 * 2)
 
@@ -83,6 +86,7 @@ class Staging:
         with open(self.path / "journal.jsonl", "ab") as file:
             file.write(json.dumps([vars(read) for read in reads]).encode() + b"\n")
         chunk.unlink()
+        self.entries += len(reads)
         self.slices += sum(not read.reason for read in reads)
         self.chunks += 1
 

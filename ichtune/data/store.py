@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 
 from ichtune.arrays import map_array
-from ichtune.data.slice_table import COLUMNS, StoreError, count_slices, read_slices
+from ichtune.data.scans import Scans
+from ichtune.data.slice_table import REQUIRED, SCAN_LABELS, StoreError, count_slices, read_slices
 from ichtune.data.splits import TEST
 from ichtune.files import refuse_ways_out
 from ichtune.json_text import read_json
 from ichtune.labels import LABELS
 
-VERSION: Final = 1
+VERSION: Final = 2
+READABLE: Final = (1, VERSION)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,12 @@ class StoreInfo:
     hashed_ids: bool
     patients_known: bool
     fingerprint: str
+    sources: tuple[str, ...] = ()
+    """Names of the sources, if there are several; version 1 had only one."""
+    folds_by_source: bool = False
+    """Whether each fold holds out a whole source, in the order of `sources`."""
+    keeps_given_split: bool = False
+    """Whether the test set is the one that the source has, instead of one that was drawn."""
 
 
 class SliceStore:
@@ -112,6 +120,11 @@ class SliceStore:
         return self.table[list(LABELS)].to_numpy(np.float32, na_value=np.nan)
 
     @cached_property
+    def scans(self) -> Scans:
+        """The store's scans: their slices in order, and each slice's neighbours."""
+        return Scans.of(self.table)
+
+    @cached_property
     def patients(self) -> np.ndarray:
         """The patient of each slice, [N]."""
         return self.table["patient_id"].to_numpy()
@@ -136,9 +149,14 @@ class SliceStore:
 
 
 def fingerprint(table: pd.DataFrame, digests: np.ndarray) -> str:
-    """Return a short hash of a store's table and its slices' digests (uint64 [N])."""
+    """Return a short hash of a store's table and its slices' digests (uint64 [N]).
+
+    Columns that version 1 didn't have count only where they say something, so that the same data keep their hash.
+    """
     content = hashlib.sha256(digests.astype("<u8").tobytes())
-    for column in COLUMNS:
+    known = [name for name in SCAN_LABELS.values() if name in table.columns and table[name].notna().any()]
+    several = ["source"] if "source" in table.columns and table["source"].nunique() > 1 else []
+    for column in (*REQUIRED, *several, *known):
         content.update(table[column].to_csv(index=False, float_format="%.6g").encode())
     return content.hexdigest()[:16]
 
@@ -163,12 +181,14 @@ def _read_info(path: Path) -> StoreInfo:
         raise StoreError(
             f"{file}: damaged, not a store's description ({error}); prepare the store again"
         ) from None
-    if version != VERSION:
+    if version not in READABLE:
         raise StoreError(
-            f"{path}: a store of version {version}, but this ichtune reads version {VERSION}; prepare the store again"
+            f"{path}: a store of version {version}, but this ichtune reads versions up to {VERSION}; "
+            "prepare the store again"
         )
     try:
-        return StoreInfo(**content)
+        info = StoreInfo(**content)
+        return replace(info, sources=tuple(info.sources))  # JSON has no tuples
     except TypeError as error:
         raise StoreError(f"{file}: damaged, {error}; prepare the store again") from None
 

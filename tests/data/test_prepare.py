@@ -14,7 +14,8 @@ from PIL import Image
 
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import NotPrepared, TooManyRejected, prepare
-from ichtune.data.store import COLUMNS, SliceStore
+from ichtune.data.slice_table import COLUMNS
+from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
 from tests.made_up.dicom import head, long_table, write_dicom

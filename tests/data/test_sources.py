@@ -6,15 +6,15 @@ import pydicom
 import pytest
 from PIL import Image
 
+from ichtune.data.options import PrepareOptions
 from ichtune.data.sources import open_source
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
-from ichtune.windows import WINDOWS
 from tests.made_up.dicom import head, long_table, write_dicom
 
 
 def opened(root: Path, labels: Path | None = None, kind: str = "auto"):
-    return open_source(root, labels=labels, kind=kind, window=WINDOWS["brain"])
+    return open_source(root, labels, PrepareOptions(format=kind))
 
 
 def reasons(source) -> dict[str, str]:

@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ichtune.data.store import COLUMNS, SliceStore, StoreError, StoreInfo, write_info
+from ichtune.data.slice_table import COLUMNS
+from ichtune.data.store import SliceStore, StoreError, StoreInfo, write_info
 from ichtune.labels import LABELS
 
 
@@ -37,7 +38,7 @@ def change_info(store: SliceStore, **changes: object) -> None:
     [
         (lambda s: (s.path / "store.json").unlink(), "not a finished slice store"),
         (lambda s: (s.path / "store.json").write_text("{"), "damaged"),
-        (lambda s: change_info(s, version=99), "a store of version 99, but this ichtune reads version 1"),
+        (lambda s: change_info(s, version=99), "a store of version 99, but this ichtune reads versions up to 2"),
         (
             lambda s: change_info(s, slices=31),
             r"holds int16 \(30, 32, 32\), store.json says int16 \(31, 32, 32\)",

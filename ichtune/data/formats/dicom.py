@@ -1,5 +1,6 @@
 """Reading one CT slice from a DICOM file: its Hounsfield units and the identifiers needed for splits."""
 
+import math
 import warnings
 import zlib
 from io import BytesIO
@@ -21,6 +22,7 @@ from ichtune.data.formats.stored_values import stored_values
 
 NO_DICOM = "not a DICOM file (no DICM prefix, and not readable as an image without it)"
 _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
+LONGEST_TEXT = 64  # characters of a description (PS3.5 6.2, VR LO)
 _META_BYTES = 1 << 16  # larger than any file meta information, which names the transfer syntax
 
 # The identifiers of RSNA 2019 (ID_...) aren't valid UIDs: pydicom would warn about each file.
@@ -73,6 +75,9 @@ def _ct_slice(ds: Dataset) -> CTSlice:
         study_id=text(ds, "StudyInstanceUID"),
         series_id=text(ds, "SeriesInstanceUID"),
         z_mm=_z_mm(ds),
+        series_description=text(ds, "SeriesDescription")[:LONGEST_TEXT],
+        thickness_mm=_millimetres(text(ds, "SliceThickness")),
+        pixel_mm=_pixel_mm(ds),
     )
 
 
@@ -143,4 +148,15 @@ def _refuse_deflate_bomb(content: bytes) -> None:
 def _z_mm(ds: Dataset) -> float:
     position = text(ds, "ImagePositionPatient").split("\\")
     z = finite(position[2]) if len(position) == 3 else None
-    return float("nan") if z is None else z
+    return math.nan if z is None else z
+
+
+def _pixel_mm(ds: Dataset) -> float:
+    """Return the side of a pixel (PS3.3 10.7.1.1: between rows, between columns); NaN if unknown or not square."""
+    sides = [_millimetres(side) for side in text(ds, "PixelSpacing").split("\\")]
+    return sides[0] if len(sides) == 2 and math.isclose(*sides, rel_tol=0.01) else math.nan
+
+
+def _millimetres(written: str) -> float:
+    length = finite(written)
+    return length if length is not None and length > 0 else math.nan

@@ -1,5 +1,6 @@
 """The result of reading any format: one CT slice with its identifiers, or the reason for rejecting it."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +12,18 @@ class Rejected(Exception):
 
 @dataclass(frozen=True)
 class CTSlice:
-    """Hounsfield units (int16 [H, W]) with identifiers; missing ones are empty, a missing `z_mm` is NaN."""
+    """Hounsfield units (int16 [H, W]) with identifiers and geometry; missing texts are empty, numbers NaN."""
 
     hu: np.ndarray
     patient_id: str = ""
     study_id: str = ""
     series_id: str = ""
-    z_mm: float = float("nan")
+    z_mm: float = math.nan
+    """Position along the body's axis, increasing towards the head."""
+    series_description: str = ""
+    thickness_mm: float = math.nan
+    pixel_mm: float = math.nan
+    """Side of a pixel; NaN if pixels aren't square."""
 
 
 def first_line(error: Exception) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ichtune.data.label_tables import read_csv, read_header
+from ichtune.data.options import PrepareOptions
 from ichtune.data.sources.ct_ich import open_ct_ich
 from ichtune.data.sources.folder import only_csv
 from ichtune.data.sources.image_folder import open_images
@@ -12,20 +13,21 @@ from ichtune.data.sources.rsna import open_rsna
 from ichtune.data.sources.source import NothingUsable, Source
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
-from ichtune.windows import Window
 
 __all__ = ["SOURCES", "NothingUsable", "Source", "open_source"]
 
 
-SOURCES: dict[str, Callable[[Path, Path | None, Window], Source]] = {
+SOURCES: dict[str, Callable[[Path, Path | None, PrepareOptions], Source]] = {
     "rsna": open_rsna,
     "ct-ich": open_ct_ich,
     "images": open_images,
 }
 
 
-def open_source(root: Path, *, labels: Path | None, kind: str, window: Window) -> Source:
-    """Open the source at `root`, of the given kind or (`auto`) detected by its layout.
+def open_source(root: Path, labels: Path | None, options: PrepareOptions) -> Source:
+    """Open the source at `root`, in the given format or (`auto`) the one that its layout shows.
+
+    `labels` is its table, if not the one in the folder (`options.labels` holds those of all sources).
 
     Raises:
         InputError: the folder doesn't exist or has no source, or the labels file is missing, empty or lacks columns.
@@ -34,9 +36,8 @@ def open_source(root: Path, *, labels: Path | None, kind: str, window: Window) -
         raise InputError(f"{root}: no such folder to prepare from")
     if not os.access(root, os.R_OK | os.X_OK):
         raise InputError(f"{root}: this folder can't be read; check its permissions")
-    if kind == "auto":
-        kind = _kind_by_layout(root, labels)
-    return SOURCES[kind](root, labels, window)
+    kind = _kind_by_layout(root, labels) if options.format == "auto" else options.format
+    return SOURCES[kind](root, labels, options)
 
 
 def _kind_by_layout(root: Path, labels: Path | None) -> str:

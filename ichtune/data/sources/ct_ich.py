@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 
 from ichtune.data.label_tables import read_csv, require_columns
+from ichtune.data.options import PrepareOptions
 from ichtune.data.sources.folder import files_below
 from ichtune.data.sources.source import Source, match_files
 from ichtune.data.sources.wide import from_wide
 from ichtune.errors import InputError
-from ichtune.windows import Window
 
 CT_ICH_LABELS = "hemorrhage_diagnosis.csv"
 CT_ICH_SPACING_MM = 5.0  # Hssayeni et al., PhysioNet 2020: slices of 5 mm
 KEYS = ("patientnumber", "slicenumber")
 
 
-def open_ct_ich(root: Path, labels: Path | None, window: Window) -> Source:
+def open_ct_ich(root: Path, labels: Path | None, options: PrepareOptions) -> Source:
     """Open `Patients_CT/NNN/brain/K.jpg` with `hemorrhage_diagnosis.csv`, a row per slice."""
     table_path = labels or next(
         (path for path in (root / CT_ICH_LABELS, root / "Patients_CT" / CT_ICH_LABELS) if path.is_file()),
@@ -36,7 +36,7 @@ def open_ct_ich(root: Path, labels: Path | None, window: Window) -> Source:
     )
     found = [name for name in files_below(root) if re.fullmatch(r"Patients_CT/\d+/brain/\d+\.jpg", name)]
     matches = match_files(table["name"], root, found)
-    return from_wide("ct-ich", root, table, found, matches, table_path, window, KEYS)
+    return from_wide("ct-ich", root, table, found, matches, table_path, options.grey_window, KEYS)
 
 
 def _whole_numbers(text: pd.Series, path: Path) -> pd.Series:

@@ -9,16 +9,16 @@ from ichtune.data.formats.image import is_image
 from ichtune.data.label_tables import read_csv
 from ichtune.data.matching import Matches, tidy
 from ichtune.data.name_fits import Step, without_suffix
+from ichtune.data.options import PrepareOptions
 from ichtune.data.sources.folder import files_below, only_csv
 from ichtune.data.sources.source import Source, match_files
 from ichtune.data.sources.wide import from_wide
 from ichtune.errors import InputError
-from ichtune.windows import Window
 
 IDS = {"patient_id": PATIENT_COLUMNS, "study_id": STUDY_COLUMNS, "series_id": SERIES_COLUMNS}
 
 
-def open_images(root: Path, labels: Path | None, window: Window) -> Source:
+def open_images(root: Path, labels: Path | None, options: PrepareOptions) -> Source:
     """Open any folder of PNG, JPEG or DICOM files with a CSV: a file or id column, labels, optionally patients."""
     table_path = labels or only_csv(root)
     table = read_csv(table_path)
@@ -43,7 +43,7 @@ def open_images(root: Path, labels: Path | None, window: Window) -> Source:
         used.append(given)
         if (table[given].str.strip() != "").any():  # an empty column counts as missing
             table[column] = table[given].str.strip()
-    return from_wide("images", root, table, found, matches, table_path, window, used)
+    return from_wide("images", root, table, found, matches, table_path, options.grey_window, used)
 
 
 def _match_by_first_key(

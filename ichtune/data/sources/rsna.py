@@ -9,6 +9,7 @@ from ichtune.data.formats.dicom import looks_like_dicom
 from ichtune.data.label_tables import original_names, read_long
 from ichtune.data.matching import Matches
 from ichtune.data.name_fits import Step
+from ichtune.data.options import PrepareOptions
 from ichtune.data.sources.folder import files_below, only_csv
 from ichtune.data.sources.source import (
     NO_FILE,
@@ -19,10 +20,9 @@ from ichtune.data.sources.source import (
     reasons_without_labels,
 )
 from ichtune.errors import InputError
-from ichtune.windows import Window
 
 
-def open_rsna(root: Path, labels: Path | None, window: Window) -> Source:
+def open_rsna(root: Path, labels: Path | None, options: PrepareOptions) -> Source:
     """Open `ID_*.dcm` beside or below a long CSV of `ID,Label`."""
     table = labels or only_csv(root)
     values, wrong = read_long(table)
@@ -43,7 +43,7 @@ def open_rsna(root: Path, labels: Path | None, window: Window) -> Source:
         *describe_columns(original_names(table), (), ("id", "label")),
         *matches.note(table.name, usual=(Step.SUFFIX, Step.FOLDER)),
     ]
-    return make_source("rsna", folder, entries, reasons, window, notes)
+    return make_source("rsna", folder, entries, reasons, options.grey_window, notes)
 
 
 def _reasons_of_files(matches: Matches, folder: Path, files: list[str], wrong: pd.Series) -> dict[str, str]:

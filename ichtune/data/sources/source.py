@@ -11,6 +11,7 @@ import pandas as pd
 from ichtune.data.formats.image import is_image
 from ichtune.data.matching import Matches, match
 from ichtune.data.name_fits import without_suffix
+from ichtune.data.slice_table import SCAN_LABELS
 from ichtune.data.sources.headers import same_bytes, uids
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
@@ -19,13 +20,23 @@ from ichtune.windows import Window
 NO_FILE = "labels without a file: it is in the CSV but not in the folder"
 NO_LABELS = "a file without labels: the CSV has no row for it"
 
+_BLANK = {
+    "plane": -1,
+    **dict.fromkeys(("patient_id", "study_id", "series_id", "series_description", "given_split"), ""),
+    "z_mm": np.nan,
+    **dict.fromkeys((*LABELS, *SCAN_LABELS.values()), np.nan),
+}
+
 
 @dataclass(frozen=True)
 class Source:
     """The slices to read, determined before any image is opened.
 
-    `entries` has a row per slice, sorted by `file` (relative to `root`): `file, slice_id, patient_id, study_id,
-    series_id, z_mm` (empty or NaN if left to the image's header) and the six labels (float32).
+    `entries` has a row per slice, sorted by `file` (relative to `root`) and `plane`:
+    `file`; `plane`, the slice's number in a volume from the feet up, -1 if the file is a single slice;
+    `slice_id, patient_id, study_id, series_id, series_description, z_mm` (empty or NaN if left to the header);
+    `given_split`, `train` or `test` if the source has such folders, else empty;
+    the six labels of the slice, and the six of its scan (`SCAN_LABELS`), float32, NaN if unknown.
     `rejected` has `file, reason` for slices that the labels alone rule out.
     """
 
@@ -35,6 +46,11 @@ class Source:
     rejected: pd.DataFrame
     window: Window
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def needs_patient(self) -> bool:
+        """Whether each file must name its patient, study or series: as in RSNA's set, where all do."""
+        return self.format == "rsna"
 
     @property
     def has_images(self) -> bool:
@@ -92,10 +108,9 @@ def make_source(
     rejected = pd.DataFrame(sorted(reasons.items()), columns=["file", "reason"], dtype=str)
     if entries.empty:
         raise NothingUsable(f"{root}: no image here has usable labels{_example(reasons)}", rejected)
-    blank = {"patient_id": "", "study_id": "", "series_id": "", "z_mm": np.nan}
-    missing = {name: value for name, value in blank.items() if name not in entries.columns}
-    columns = ["file", "slice_id", *blank, *LABELS]
-    ordered = entries.assign(**missing)[columns].sort_values("file", ignore_index=True)
+    missing = {name: value for name, value in _BLANK.items() if name not in entries.columns}
+    columns = ["file", "slice_id", *_BLANK]
+    ordered = entries.assign(**missing)[columns].sort_values(["file", "plane"], ignore_index=True)
     return Source(kind, root, ordered, rejected, window, tuple(notes))
 
 

@@ -1,0 +1,143 @@
+"""The sources of a store: one, or several whose identifiers are kept apart."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from ichtune.data.options import PrepareOptions
+from ichtune.data.patients import Patients, join_shared_studies, settle_patients
+from ichtune.data.sources import NothingUsable, Source, open_source
+from ichtune.errors import InputError
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Opened sources; with several, each has a name that its identifiers begin with. A single one has none."""
+
+    sources: tuple[Source, ...]
+    names: tuple[str, ...]
+
+    @property
+    def is_several(self) -> bool:
+        """Whether slices come from more than one source."""
+        return len(self.sources) > 1
+
+    @property
+    def has_images(self) -> bool:
+        """Whether any entry is a windowed 8-bit image."""
+        return any(source.has_images for source in self.sources)
+
+    @property
+    def format(self) -> str:
+        """The layouts of the sources, such as `ct-ich+rsna`."""
+        return "+".join(sorted({source.format for source in self.sources}))
+
+    @property
+    def files(self) -> list[str]:
+        """The file of each entry, in the order of the sources."""
+        return [
+            f"{self.prefix(k)}{file}" for k, one in enumerate(self.sources) for file in one.entries["file"]
+        ]
+
+    @cached_property
+    def entries(self) -> pd.DataFrame:
+        """The entries of all sources, in their order, with a column `source`."""
+        return pd.concat(
+            [
+                one.entries.assign(source=name, slice_id=self.prefix(k) + one.entries["slice_id"])
+                for k, (name, one) in enumerate(self._named())
+            ],
+            ignore_index=True,
+        )
+
+    @cached_property
+    def rejected(self) -> pd.DataFrame:
+        """What the labels alone rule out (`file, reason`)."""
+        return pd.concat(
+            [
+                one.rejected.assign(file=self.prefix(k) + one.rejected["file"])
+                for k, one in enumerate(self.sources)
+            ],
+            ignore_index=True,
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know, with the source's name if there are several."""
+        return tuple(self._said(name, note) for name, one in self._named() for note in one.notes)
+
+    def prefix(self, number: int) -> str:
+        """Return what begins the names of a source's files and slices."""
+        return f"{self.names[number]}/" if self.is_several else ""
+
+    def settle_patients(self, slices: pd.DataFrame) -> Patients:
+        """Determine the patients of slices (see `settle_patients`); those of two sources share only a study.
+
+        Args:
+            slices: `source, slice_id, patient_id, study_id, series_id`.
+        """
+        if not self.is_several:
+            return settle_patients(slices)
+        parts = {name: settle_patients(slices[slices["source"] == name]) for name in self.names}
+        ids = pd.concat([f"{name}/" + part.ids for name, part in parts.items()]).reindex(slices.index)
+        ids, shared = join_shared_studies(ids, slices["study_id"])
+        notes = [self._said(name, note) for name, part in parts.items() for note in part.notes]
+        return Patients(ids, all(part.known for part in parts.values()), (*notes, *shared))
+
+    def _named(self) -> Sequence[tuple[str, Source]]:
+        return list(zip(self.names, self.sources, strict=True))
+
+    def _said(self, name: str, note: str) -> str:
+        return f"{name}: {note}" if self.is_several else note
+
+
+def open_collection(roots: Sequence[Path], options: PrepareOptions) -> Collection:
+    """Open one or several sources.
+
+    Raises:
+        InputError: a source can't be used, is given twice, or `--labels` are neither one nor one for each.
+        NothingUsable: an InputError after rejecting slices.
+    """
+    resolved = [root.resolve() for root in roots]
+    if twice := [root for root, count in Counter(resolved).items() if count > 1]:
+        raise InputError(f"{twice[0]}: this source is given twice; give each source once")
+    tables = _tables(roots, options)
+    names = _names(resolved, options.hash_ids) if len(roots) > 1 else ("",)
+    opened, rejected = [], []
+    for root, table in zip(roots, tables, strict=True):
+        try:
+            opened.append(open_source(root, table, options))
+        except NothingUsable as error:
+            rejected.append(error)
+    if rejected:
+        raise NothingUsable(
+            "; ".join(map(str, rejected)),
+            pd.concat([error.rejected for error in rejected], ignore_index=True),
+        )
+    return Collection(tuple(opened), names)
+
+
+def _tables(roots: Sequence[Path], options: PrepareOptions) -> list[Path | None]:
+    given = list(options.labels or ())
+    if not given:
+        return [None] * len(roots)
+    if len(given) != len(roots):
+        raise InputError(
+            f"--labels is given {len(given)} times for {len(roots)} sources; give it once for each, in their order, or "
+            "not at all"
+        )
+    return [*given]
+
+
+def _names(roots: Sequence[Path], hashed: bool) -> tuple[str, ...]:
+    """Return distinct names: those of the folders, or numbers if names of patients might be among them."""
+    if hashed:
+        return tuple(f"source{number}" for number in range(1, len(roots) + 1))
+    bare = [root.name or "source" for root in roots]
+    if len(set(bare)) == len(bare):
+        return tuple(bare)
+    return tuple(f"{name}-{number}" for number, name in enumerate(bare, 1))
