@@ -35,7 +35,12 @@ class PrepareOptions:
     labels: list[Path] | None = option(
         None, "CSV with the labels (default: the one in SOURCE); with several sources, once for each."
     )
-    format: Literal["auto", "rsna", "ct-ich", "images"] = option("auto", "Layout of SOURCE.")
+    format: Literal["auto", "rsna", "ct-ich", "images", "folders"] = option("auto", "Layout of SOURCE.")
+    patient: str | None = option(
+        None,
+        "Take the patient from each file's path: the group (or match) of this regular expression.",
+        metavar="REGEX",
+    )
     size: int = option(256, "Pixels along a side of a stored slice.", min=32, max=1024)
     window: str = option("40/80", "Window that 8-bit images were made with.", metavar="C/W")
     test_fraction: float = option(0.2, "Share of the slices to test on.", min=0, max=0.5)

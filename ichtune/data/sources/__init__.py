@@ -1,4 +1,4 @@
-"""Sources of slices, a module per layout: RSNA's DICOM folder, CT-ICH's images, any images with a CSV."""
+"""Sources of slices, a module per layout, such as RSNA's DICOM folder or any images with a CSV."""
 
 import os
 from collections.abc import Callable
@@ -6,9 +6,11 @@ from pathlib import Path
 
 from ichtune.data.label_tables import read_csv, read_header
 from ichtune.data.options import PrepareOptions
+from ichtune.data.sources.class_folders import has_class_folders, open_class_folders
 from ichtune.data.sources.ct_ich import open_ct_ich
 from ichtune.data.sources.folder import only_csv
 from ichtune.data.sources.image_folder import open_images
+from ichtune.data.sources.path_patients import with_patients
 from ichtune.data.sources.rsna import open_rsna
 from ichtune.data.sources.source import NothingUsable, Source
 from ichtune.errors import InputError
@@ -21,6 +23,7 @@ SOURCES: dict[str, Callable[[Path, Path | None, PrepareOptions], Source]] = {
     "rsna": open_rsna,
     "ct-ich": open_ct_ich,
     "images": open_images,
+    "folders": open_class_folders,
 }
 
 
@@ -37,7 +40,7 @@ def open_source(root: Path, labels: Path | None, options: PrepareOptions) -> Sou
     if not os.access(root, os.R_OK | os.X_OK):
         raise InputError(f"{root}: this folder can't be read; check its permissions")
     kind = _kind_by_layout(root, labels) if options.format == "auto" else options.format
-    return SOURCES[kind](root, labels, options)
+    return with_patients(SOURCES[kind](root, labels, options), options.patient)
 
 
 def _kind_by_layout(root: Path, labels: Path | None) -> str:
@@ -46,7 +49,7 @@ def _kind_by_layout(root: Path, labels: Path | None) -> str:
     try:
         table = labels or only_csv(root)
     except InputError:
-        return "images"
+        return "folders" if has_class_folders(root) else "images"
     return "rsna" if {"id", "label"} <= set(read_header(table)) and _ends_in_label(table) else "images"
 
 

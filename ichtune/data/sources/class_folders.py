@@ -1,0 +1,138 @@
+"""Images in a folder per class, as `torchvision.datasets.ImageFolder` wants them; the folder's name is the label."""
+
+import os
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from ichtune.data.columns import label_of, plain
+from ichtune.data.formats.image import is_image
+from ichtune.data.name_fits import without_suffix
+from ichtune.data.options import PrepareOptions
+from ichtune.data.sources.folder import files_below
+from ichtune.data.sources.source import Source, make_source
+from ichtune.data.splits import TEST, TRAIN
+from ichtune.errors import InputError
+from ichtune.labels import ANY, LABELS, SUBTYPES
+
+_SPLITS: Final = {
+    **dict.fromkeys(("train", "training", "val", "valid", "validation"), TRAIN),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
+_SEVERAL: Final = ("multi", "multiple", "mixed")  # some bleeding, of more than one subtype
+_DEEPEST: Final = 2  # levels below the source at which class folders are looked for
+_NUMBER_FIRST: Final = re.compile(r"\d+(?=[_\-. ])")
+
+
+def open_class_folders(root: Path, labels: Path | None, options: PrepareOptions) -> Source:
+    """Open images below folders such as `normal/` and `epidural/`, which may be below `train/` and `test/`.
+
+    In a set with folders for subtypes, an image of one subtype has no other that has a folder of its own; a subtype
+    without a folder stays unknown.
+
+    Raises:
+        InputError: a table is given as well, or there are not two classes.
+    """
+    if labels is not None:
+        raise InputError(f"{labels}: in the format folders the labels are the folders' names; omit --labels")
+    files = sorted(file for file in files_below(root) if is_image(file) or file.lower().endswith(".dcm"))
+    classes = {file: _class_of(file) for file in files}
+    known = {file: name for file, name in classes.items() if name}
+    distinct = sorted({plain(name) for name in known.values()})
+    if len(distinct) < 2:
+        raise InputError(
+            f"{root}: needs folders of at least two classes, such as normal and epidural; found "
+            f"{', '.join(distinct) or 'none'}. If a CSV has the labels, pass it with --labels"
+        )
+    values = {name: _labels(name, distinct) for name in distinct}
+    entries = pd.DataFrame(
+        [values[plain(name)] for name in known.values()], columns=list(LABELS), dtype=np.float32
+    ).assign(
+        file=list(known), slice_id=list(map(without_suffix, known)), given_split=list(map(_split_of, known))
+    )
+    notes = [
+        _described(known),
+        *_unused(classes),
+        *_about_splits(entries, options),
+        *_about_patients(known, options),
+    ]
+    return make_source("folders", root, entries, {}, options.grey_window, notes)
+
+
+def has_class_folders(root: Path) -> bool:
+    """Whether a folder, or one a little below it, such as `train/`, has folders of at least two classes."""
+    for at, folders, _ in os.walk(root):
+        if len({plain(name) for name in folders if _means(name)}) > 1:
+            return True
+        if len(Path(at).relative_to(root).parts) >= _DEEPEST:
+            folders.clear()
+    return False
+
+
+def _class_of(file: str) -> str:
+    """Return the innermost folder that names a class; empty if none does."""
+    return next((part for part in reversed(file.split("/")[:-1]) if _means(part)), "")
+
+
+def _means(folder: str) -> bool:
+    return plain(folder) in _SEVERAL or label_of(plain(folder)) is not None
+
+
+def _split_of(file: str) -> str:
+    return next((_SPLITS[plain(part)] for part in file.split("/")[:-1] if plain(part) in _SPLITS), "")
+
+
+def _labels(name: str, classes: list[str]) -> list[float]:
+    """Return the six labels of a class, NaN if unknown."""
+    meant = label_of(name)
+    if meant is not None and meant.negated and meant.label == ANY:
+        return [0.0] * len(LABELS)
+    exclusive = {column.label for other in classes if (column := label_of(other)) and not column.negated}
+    label = meant.label if meant is not None else ANY
+    if label == ANY:
+        return [1.0 if column == ANY else np.nan for column in LABELS]
+    values = {subtype: 0.0 if subtype in exclusive else np.nan for subtype in SUBTYPES}
+    return [(values | {label: 1.0, ANY: 1.0})[column] for column in LABELS]
+
+
+def _described(known: dict[str, str]) -> str:
+    counts = Counter(known.values())
+    return (
+        "The folders' names are the labels: "
+        + ", ".join(f"{name} ({count:,})" for name, count in sorted(counts.items()))
+        + ". An image in a subtype's folder counts as free of the other subtypes that have a folder; subtypes are "
+        "unknown where no folder names them."
+    )
+
+
+def _unused(classes: dict[str, str]) -> list[str]:
+    without = Counter(
+        file.rpartition("/")[0] or "the top folder" for file, name in classes.items() if not name
+    )
+    if not without:
+        return []
+    shown = ", ".join(f"{folder} ({count:,})" for folder, count in without.most_common(5))
+    return [f"{without.total():,} images in folders that name no class were not used: {shown}."]
+
+
+def _about_splits(entries: pd.DataFrame, options: PrepareOptions) -> list[str]:
+    given = int((entries["given_split"] == TEST).sum())
+    if not given or options.keep_split or options.all_test:
+        return []
+    return [
+        f"{given:,} images are in a test folder, which was not kept as the test set; --keep-split keeps it."
+    ]
+
+
+def _about_patients(known: dict[str, str], options: PrepareOptions) -> list[str]:
+    numbered = [file for file in known if _NUMBER_FIRST.match(file.rpartition("/")[2])]
+    if options.patient or len(numbered) < len(known) / 2:
+        return []
+    return [
+        f"File names begin with a number, as in {numbered[0]}; if that is the patient, say so with "
+        r"--patient '(\d+)[^/]*$'."
+    ]
