@@ -33,7 +33,7 @@ class Dimension:
 
 def named(name: str, part: Scalar) -> str:
     """Return the name of the child of node `name` under `part`, a key or an option's label."""
-    below = plain(part).replace("/", "|")
+    below = (part if isinstance(part, str) else plain(part)).replace("/", "|")
     return f"{name}.{below}" if name else below
 
 
