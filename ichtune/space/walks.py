@@ -6,6 +6,7 @@ option's label: `optimizer.sgd.lr` and `optimizer.adam.lr` can have different ra
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, product
 from math import prod
 from typing import Any
@@ -31,6 +32,7 @@ class Dimension:
         return " and ".join(f"{name} is {plain(label)}" for name, label in self.condition)
 
 
+@lru_cache(maxsize=None, typed=True)  # true and 1 are different labels
 def named(name: str, part: Scalar) -> str:
     """Return the name of the child of node `name` under `part`, a key or an option's label."""
     below = (part if isinstance(part, str) else plain(part)).replace("/", "|")
