@@ -39,6 +39,8 @@ def _settle(node: Node, name: str, place: Place, change: object) -> Params:
         return _settle_mapping(node, name, place, change)
     if isinstance(node, Choice):
         return _settle_choice(node, name, place, change)
+    if change == node and type(change) is type(node):  # nothing to convert: true isn't 1
+        return {}
     value = place.accept(change)
     if isinstance(node, Range):
         if not node.holds(value):

@@ -158,14 +158,12 @@ class Space:
 
         def pick(name: str, distribution: Range | Choice) -> Any:
             if name not in params:
-                raise SpaceError(f"{self.name}: parameter {name!r} is missing; got {', '.join(params)}")
+                raise SpaceError(f"parameter {name!r} is missing; got {', '.join(params)}")
             used[name] = None
-            if isinstance(distribution, Choice):
-                with _problems_at(f"{self.name}: {name}"):
-                    distribution.option(params[name])
             return params[name]
 
-        data = walks.resolve(self.sections, "", pick)
+        with _problems_at(self.name):
+            data = walks.resolve(self.sections, "", pick)
         if unused := params.keys() - used.keys():
             raise SpaceError(
                 f"{self.name}: {min(unused)!r} is not a parameter here; the parameters are {', '.join(used)}"
