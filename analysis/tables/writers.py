@@ -78,7 +78,7 @@ def _json(table: Table) -> str:
 
 def _markdown(table: Table) -> str:
     def grid(frame: pd.DataFrame) -> str:
-        heading, *rows = one_lines([frame.columns, *frame.to_numpy().tolist()])
+        heading, *rows = one_lines([list(frame.columns), *frame.to_numpy().tolist()])
         cells = [map(_md, heading), ["---"] * len(heading), *(map(_md, row) for row in rows)]
         return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
@@ -116,7 +116,7 @@ def _latex(table: Table) -> str:
 
 
 def _latex_grid(frame: pd.DataFrame, ranked: int, width: str) -> list[str]:
-    cells = one_lines([frame.columns, *frame.to_numpy().tolist()])
+    cells = one_lines([list(frame.columns), *frame.to_numpy().tolist()])
     heading, *rows = [" & ".join(map(_tex, row)) + r" \\" for row in cells]
     columns = (_PARAGRAPH if frame[name].str.len().max() > LONG else "l" for name in frame.columns)
     return [
@@ -203,7 +203,7 @@ def _workbook(table: Table) -> Workbook:
 
 
 def _fill(sheet: Worksheet, frame: pd.DataFrame) -> None:
-    rows = printable_rows([frame.columns, *frame.astype(object).to_numpy().tolist()])
+    rows = printable_rows([list(frame.columns), *frame.astype(object).to_numpy().tolist()])
     for row, values in enumerate(rows, 1):
         for column, value in enumerate(values, 1):
             _write(sheet.cell(row, column), value)
