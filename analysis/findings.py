@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.hyperparameters.branches import notes
+from analysis.hyperparameters.branches import Rung
 from analysis.hyperparameters.effects import effects
 from analysis.hyperparameters.importance import importance
 from analysis.pictures.gallery import draw
@@ -27,17 +27,21 @@ class Findings:
     """How many trials the table by label has."""
 
     @cached_property
+    def rung(self) -> Rung:
+        return Rung.of(self.results.ranking)
+
+    @cached_property
     def importance(self) -> pd.DataFrame:
-        return importance(self.results.ranking)
+        return importance(self.rung)
 
     @cached_property
     def effects(self) -> pd.DataFrame:
-        return effects(self.results.ranking)
+        return effects(self.rung)
 
     @cached_property
     def remarks(self) -> list[str]:
         """Notes on how to read importance and effects, or why there are none."""
-        return notes(self.results.ranking)
+        return self.rung.notes
 
     @cached_property
     def tables(self) -> list[Table]:

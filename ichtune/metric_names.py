@@ -1,6 +1,7 @@
 """The metrics that a search records: their names, which direction is better, and how to read them."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, Literal
 
 from ichtune.labels import LABELS
@@ -87,6 +88,7 @@ METRICS: Final = {metric.name: metric for metric in _ALL}
 """By name, in the order in which tables list them."""
 
 
+@cache
 def named(metric: str) -> tuple[Metric, str]:
     """Return the metric and its label: `auc_subdural` is AUC of subdural. The label is empty for all of them."""
     label = next((label for label in LABELS if metric.endswith(f"_{label}")), "")

@@ -1,7 +1,7 @@
 """A console for untrusted text: characters that control a terminal or hide text are shown as their codes."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from rich.console import Console
@@ -19,9 +19,16 @@ def printable(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+def printable_rows(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Return a table's rows with their texts printable, and cells that aren't text unchanged."""
+    return [[printable(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+
+
 class SafeConsole(Console):
     """A console that obeys its own styles and cursor moves, but none that come with the text."""
 
-    def render(self, *args: Any, **kwargs: Any) -> Iterable[Segment]:
-        for text, style, control in super().render(*args, **kwargs):
-            yield Segment(text if control else printable(text), style, control)
+    def render(self, *args: Any, **kwargs: Any) -> list[Segment]:
+        return [
+            Segment(text if control else printable(text), style, control)
+            for text, style, control in super().render(*args, **kwargs)
+        ]

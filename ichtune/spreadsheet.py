@@ -16,20 +16,20 @@ def csv_text(frame: pd.DataFrame) -> str:
     Text that a spreadsheet would take for a formula gets a leading apostrophe, and control characters become codes.
     Numbers stay as they are, including those stored as text.
     """
-    safe = frame.rename(columns=as_text)
+    safe = frame.rename(columns=_no_formula)
     for place, kind in enumerate(safe.dtypes):
         if not pd.api.types.is_numeric_dtype(kind):
-            texts = [as_text(value) for value in safe.iloc[:, place]]
+            texts = [_no_formula(value) for value in safe.iloc[:, place]]
             safe.isetitem(place, pd.Series(texts, index=safe.index, dtype=object))
-    return safe.to_csv(index=False)
+    return printable(safe.to_csv(index=False))
 
 
-def as_text(value: Any) -> Any:
-    """Return text made safe for a spreadsheet; other values unchanged."""
+def _no_formula(value: Any) -> Any:
+    """Return a text with an apostrophe if it would be a formula; other values unchanged."""
     if not isinstance(value, str):
         return value
     formula = value.lstrip().startswith(_FORMULA) or value[:1] in ("\t", "\r", "\n")
-    return printable(f"'{value}" if formula and not _is_number(value) else value)
+    return f"'{value}" if formula and not _is_number(value) else value
 
 
 def _is_number(text: str) -> bool:

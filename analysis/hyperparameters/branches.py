@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,6 +70,7 @@ class Rung:
     """A run's trials at the first epoch at which ASHA compares them, where all are scored alike."""
 
     epoch: int
+    space: Space
     trials: list[RankedTrial]
     scores: np.ndarray
     left_out: int
@@ -86,17 +88,25 @@ class Rung:
         scored = [(trial, score) for trial, score in zip(trials, scores, strict=True) if score is not None]
         return cls(
             epoch,
+            run.request.space,
             [trial for trial, _ in scored],
             np.array([score for _, score in scored]),
             len(trials) - len(scored),
         )
 
+    @cached_property
+    def branches(self) -> list[Branch]:
+        """All trials together, then those of each option that has hyperparameters of its own."""
+        return branches_of(self.space, [trial.record.params for trial in self.trials], self.scores)
 
-def branches(ranking: Ranking) -> list[Branch]:
-    """All trials of the run together, then those of each option that has hyperparameters of its own."""
-    rung = Rung.of(ranking)
-    space = ranking.run.request.space
-    return branches_of(space, [trial.record.params for trial in rung.trials], rung.scores)
+    @property
+    def notes(self) -> list[str]:
+        """Notes on how to read importance and effects: the epoch, and the trials and branches left out."""
+        found = [f"scores at epoch {self.epoch}, which all trials have in common"]
+        if self.left_out:
+            count = self.left_out + len(self.trials)
+            found.append(f"{self.left_out} of {count} trials have no score at that epoch and are left out")
+        return found + [branch.refusal for branch in self.branches if branch.refusal]
 
 
 def branches_of(space: Space, params: list[Params], scores: np.ndarray) -> list[Branch]:
@@ -127,16 +137,6 @@ def branches_of(space: Space, params: list[Params], scores: np.ndarray) -> list[
             )
         )
     return found
-
-
-def notes(ranking: Ranking) -> list[str]:
-    """Notes on how to read importance and effects: the epoch, and the trials and branches left out."""
-    rung = Rung.of(ranking)
-    found = [f"scores at epoch {rung.epoch}, which all trials have in common"]
-    if rung.left_out:
-        count = rung.left_out + len(rung.trials)
-        found.append(f"{rung.left_out} of {count} trials have no score at that epoch and are left out")
-    return found + [branch.refusal for branch in branches(ranking) if branch.refusal]
 
 
 def place(distribution: Range | Choice, value: Any) -> float:

@@ -8,9 +8,8 @@ import pandas as pd
 from scipy.stats import t
 from sklearn.ensemble import RandomForestRegressor
 
-from analysis.hyperparameters.branches import Branch, branches
+from analysis.hyperparameters.branches import Branch, Rung
 from analysis.hyperparameters.marginals import Leaves
-from analysis.ranking.order import Ranking
 from ichtune.space.distributions import Choice, Range
 from ichtune.wording import plain
 
@@ -20,7 +19,7 @@ MOST_CELLS, TRIALS_A_CELL = 8, 10
 """A range is split into up to this many cells of equal count, or into fewer if a cell would have fewer trials."""
 
 
-def effects(ranking: Ranking, *, seed: int = 0) -> pd.DataFrame:
+def effects(rung: Rung, *, seed: int = 0) -> pd.DataFrame:
     """The mean score of each value of each hyperparameter with 95 % intervals, one row per value.
 
     `value` is an option as text, or the median of a cell of a range; `trials` is how many have it. `effect` is a
@@ -33,7 +32,7 @@ def effects(ranking: Ranking, *, seed: int = 0) -> pd.DataFrame:
     An adaptive sampler concentrates trials where scores are good. Other values have few trials, so wide intervals, and
     their other parameters are not evenly sampled.
     """
-    rows = [row for branch in branches(ranking) if not branch.refusal for row in _rows(branch, seed)]
+    rows = [row for branch in rung.branches if not branch.refusal for row in _rows(branch, seed)]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype({"value": object})
 

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestRegressor
 
-from analysis.hyperparameters.branches import Branch, branches
+from analysis.hyperparameters.branches import Branch, Rung
 from analysis.hyperparameters.marginals import Leaves
-from analysis.ranking.order import Ranking
 from ichtune.space.distributions import Choice, Range
 
 COLUMNS = ("parameter", "branch", "trials", "importance", "deviation", "chance")
@@ -14,20 +13,20 @@ FORESTS, TREES = 20, 8
 CELLS = 12
 
 
-def importance(ranking: Ranking, *, seed: int = 0) -> pd.DataFrame:
+def importance(rung: Rung, *, seed: int = 0) -> pd.DataFrame:
     """The share of the score's variance over the space that each hyperparameter explains by itself, one row each.
 
     `importance` is the mean share over forests (Hutter, Hoos and Leyton-Brown, ICML 2014), `deviation` its standard
     deviation over forests that differ in seed and shuffling. `chance` is the largest share that any forest gave to a
     copy of the hyperparameter shuffled among the trials: an importance that is not above it means nothing. All trials
-    are scored at the same epoch, and a branch's hyperparameters are analysed within its trials; `branches.notes` lists
+    are scored at the same epoch, and a branch's hyperparameters are analysed within its trials; `Rung.notes` lists
     the branches that are refused. The remainder to 1 in a branch is due to interactions, to the hyperparameters of its
     options, and to noise.
 
     This is the same fANOVA as Optuna's, except that a logarithmic range is even in ratios rather than differences,
     impossible combinations of options are not averaged over, and a thousand trials take seconds.
     """
-    rows = [row for branch in branches(ranking) if not branch.refusal for row in _rows(branch, seed)]
+    rows = [row for branch in rung.branches if not branch.refusal for row in _rows(branch, seed)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

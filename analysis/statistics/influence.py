@@ -46,16 +46,16 @@ class Truth:
         return int(self.codes.max()) + 1
 
     @cached_property
-    def parts(self) -> list["Part"]:
+    def parts(self) -> list["FoldTruth"]:
         """The validation part of each fold."""
         labels = [self.labels[fold.valid] for fold in self.folds]
         return [
-            Part(fold.valid, self.codes[fold.valid], known > 0.5, known <= 0.5)
+            FoldTruth(fold.valid, self.codes[fold.valid], known > 0.5, known <= 0.5)
             for fold, known in zip(self.folds, labels, strict=True)
         ]
 
 
-class Part(NamedTuple):
+class FoldTruth(NamedTuple):
     """The truth about n slices: their rows and patients, and which labels are known present or absent, `[n, 6]`."""
 
     rows: np.ndarray
@@ -128,7 +128,7 @@ class Measure:
         values, shares = zip(*map(self.of, logits), strict=True)
         return np.array(values), np.stack(shares)
 
-    def _cells(self, fold: int, part: Part, logits: np.ndarray) -> Iterator["Cell"]:
+    def _cells(self, fold: int, part: FoldTruth, logits: np.ndarray) -> Iterator["Cell"]:
         halves = logits[part.rows].astype(np.float16)
         if self.metric in _OVERALL:
             sums = _OVERALL[self.metric](halves, part.positive, part.negative)
@@ -167,7 +167,7 @@ class Cell(NamedTuple):
     """Which slices the score is about, as weights that sum to 1."""
 
 
-def _defined(part: Part, label: int) -> bool:
+def _defined(part: FoldTruth, label: int) -> bool:
     return bool(part.positive[:, label].any() and part.negative[:, label].any())
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from analysis.tables.rounding import rounded
 from analysis.tables.table import Table
 from ichtune.files import replacing
-from ichtune.safe_console import printable
+from ichtune.safe_console import printable_rows
 from ichtune.spreadsheet import csv_text
 
 _LATEX = (
@@ -77,20 +78,17 @@ def _json(table: Table) -> str:
 
 def _markdown(table: Table) -> str:
     def grid(frame: pd.DataFrame) -> str:
-        def row(cells: list[str]) -> str:
-            return "| " + " | ".join(map(_md, cells)) + " |"
+        heading, *rows = one_lines([list(frame.columns), *frame.to_numpy().tolist()])
+        cells = [map(_md, heading), ["---"] * len(heading), *(map(_md, row) for row in rows)]
+        return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
-        lines = [row(list(frame.columns)), row(["---"] * len(frame.columns))]
-        return "\n".join(lines + [row(cells) for cells in frame.to_numpy().tolist()])
-
-    notes = map(_md, table.notes)
-    parts = [_md(table.caption), grid(table.human), *notes, grid(rounded(table.population))]
-    return "\n\n".join(parts) + "\n"
+    caption, *notes = map(_md, *one_lines([[table.caption, *table.notes]]))
+    return "\n\n".join([caption, grid(table.human), *notes, grid(rounded(table.population))]) + "\n"
 
 
 def _md(text: str) -> str:
     """The text with characters escaped that Markdown would take for HTML, links, code, or the end of a cell."""
-    return re.sub(r"([\\`*<\[\]|])", r"\\\1", one_line(text))
+    return re.sub(r"([\\`*<\[\]|])", r"\\\1", text)
 
 
 def _latex(table: Table) -> str:
@@ -100,13 +98,14 @@ def _latex(table: Table) -> str:
     count = len(table.rows)
     printed = table.human.drop(index=range(most, count))
     cut = [f"the first {most} of {count} rows; {table.name}.csv has all"] if count > most else []
+    caption, *notes = map(_tex, *one_lines([[table.caption, *cut, *table.notes]]))
     lines = [
         r"% needs \usepackage{array,booktabs,graphicx,rotating}",
         rf"\begin{{{kind}}}",
-        rf"\caption{{{_tex(table.caption)}}}",
+        rf"\caption{{{caption}}}",
         *_latex_grid(printed.loc[:, (printed != "").any()], min(most, count), r"\linewidth"),
         r"\par\medskip\footnotesize",
-        *(rf"{_tex(note)}\par" for note in [*cut, *table.notes]),
+        *(rf"{note}\par" for note in notes),
         r"\medskip",
         *_latex_grid(
             rounded(table.population), len(table.population), r"0.6\linewidth" if wide else r"\linewidth"
@@ -117,13 +116,14 @@ def _latex(table: Table) -> str:
 
 
 def _latex_grid(frame: pd.DataFrame, ranked: int, width: str) -> list[str]:
-    rows = [" & ".join(map(_tex, cells)) + r" \\" for cells in frame.to_numpy().tolist()]
+    cells = one_lines([list(frame.columns), *frame.to_numpy().tolist()])
+    heading, *rows = [" & ".join(map(_tex, row)) + r" \\" for row in cells]
     columns = (_PARAGRAPH if frame[name].str.len().max() > LONG else "l" for name in frame.columns)
     return [
         rf"\resizebox{{{width}}}{{!}}{{%",
         rf"\begin{{tabular}}{{{''.join(columns)}}}",
         r"\toprule",
-        " & ".join(map(_tex, frame.columns)) + r" \\",
+        heading,
         r"\midrule",
         *rows[:ranked],
         *([r"\midrule"] if len(rows) > ranked else []),
@@ -134,7 +134,7 @@ def _latex_grid(frame: pd.DataFrame, ranked: int, width: str) -> list[str]:
 
 
 def _tex(text: str) -> str:
-    return "".join(map(_tex_character, unicodedata.normalize("NFC", one_line(text))))
+    return "".join(map(_tex_character, unicodedata.normalize("NFC", text)))
 
 
 def _tex_character(character: str) -> str:
@@ -145,9 +145,9 @@ def _tex_character(character: str) -> str:
     return _LATEX.get(character, character if known else f"U+{ord(character):04X}")
 
 
-def one_line(text: str) -> str:
-    """The text on one line, with control and invisible characters shown as codes."""
-    return printable(" ".join(text.split()))
+def one_lines(rows: Iterable[Sequence[str]]) -> list[list[str]]:
+    """Rows of texts, each text on one line, with control and invisible characters shown as codes."""
+    return printable_rows([[" ".join(text.split()) for text in row] for row in rows])
 
 
 def html_grid(frame: pd.DataFrame, caption: str = "", *, ranked: int | None = None) -> str:
@@ -203,19 +203,19 @@ def _workbook(table: Table) -> Workbook:
 
 
 def _fill(sheet: Worksheet, frame: pd.DataFrame) -> None:
-    for column, name in enumerate(frame.columns, 1):
-        _write(sheet.cell(1, column), name)
-        sheet.cell(1, column).font = Font(bold=True)
-    sheet.freeze_panes = "A2"
-    for row, values in enumerate(frame.astype(object).to_numpy().tolist(), 2):
+    rows = printable_rows([list(frame.columns), *frame.astype(object).to_numpy().tolist()])
+    for row, values in enumerate(rows, 1):
         for column, value in enumerate(values, 1):
             _write(sheet.cell(row, column), value)
+    for heading in sheet[1]:
+        heading.font = Font(bold=True)
+    sheet.freeze_panes = "A2"
 
 
 def _write(cell: Any, value: Any) -> None:
     """Set a cell to a number, a boolean, or a text, which never becomes a formula."""
     if isinstance(value, str):
-        cell.value, cell.data_type, cell.quotePrefix = printable(value), "s", True
+        cell.value, cell.data_type, cell.quotePrefix = value, "s", True
     elif (
         value is not None
         and value is not pd.NA

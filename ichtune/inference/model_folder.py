@@ -3,11 +3,11 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError, model_validator
 from scipy.special import expit
 from torch import nn
 
@@ -20,8 +20,7 @@ from ichtune.models.backbones import Backbone, build_backbone
 from ichtune.models.heads import make_heads
 from ichtune.models.network import Network
 from ichtune.models.weights_files import WeightsError, load_classifier, write_classifier
-from ichtune.recipe import Count, Fraction, Model, Recipe, Section, WholeOrZero
-from ichtune.windows import Window
+from ichtune.recipe import Count, Fraction, Model, Recipe, Section, WholeOrZero, Windows
 from ichtune.yaml_text import read_yaml, write_yaml
 
 FORMAT: Final = 1
@@ -36,17 +35,10 @@ class ModelError(InputError):
 class Preprocessing(Section):
     """How Hounsfield units become the network's input, grey values in 0..1."""
 
-    windows: Annotated[tuple[str, ...], Field(min_length=1, max_length=3)]
+    windows: Windows
     """`C/W` in HU, one per channel: 0 at and below the lower edge, 1 at and above the upper, in steps of 1/255."""
     size: Count
     """Side length in pixels; slices are resized by area when shrinking and linearly when growing."""
-
-    @field_validator("windows")
-    @classmethod
-    def _windows_parse(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            Window.parse(text)
-        return value
 
     @classmethod
     def of(cls, model: Model) -> "Preprocessing":

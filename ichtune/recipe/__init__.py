@@ -36,6 +36,7 @@ from ichtune.recipe.sections import (
     Trained,
     Training,
     WholeOrZero,
+    Windows,
 )
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "Trained",
     "Training",
     "WholeOrZero",
+    "Windows",
     "effective",
     "recipe_hash",
 ]

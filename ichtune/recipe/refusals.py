@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -32,6 +33,7 @@ RULES = {
 }
 
 
+@cache
 def variants(recipe: type[BaseModel], section: str) -> dict[str, type[BaseModel]]:
     """Return the types that a section selects by `name`; empty if it has no variants."""
     field = recipe.model_fields[section]

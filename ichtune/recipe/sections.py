@@ -29,6 +29,12 @@ def _not_all_zero(weights: tuple[float, ...]) -> tuple[float, ...]:
     return weights
 
 
+def _all_parse(windows: tuple[str, ...]) -> tuple[str, ...]:
+    for text in windows:
+        Window.parse(text)
+    return windows
+
+
 Number = Annotated[float, BeforeValidator(_no_truth_value)]
 Whole = Annotated[int, BeforeValidator(_no_truth_value)]
 Positive = Annotated[Number, Field(gt=0)]
@@ -43,6 +49,8 @@ Trained = Literal["frozen", "last", "all"]
 """How much of a backbone is trained besides the head: nothing, the last stage, everything."""
 Precision = Literal["bfloat16", "float32"]
 PerLabel = Annotated[tuple[NonNegative, ...], Field(min_length=len(LABELS), max_length=len(LABELS))]
+Windows = Annotated[tuple[str, ...], Field(min_length=1, max_length=3), AfterValidator(_all_parse)]
+"""Names or `C/W` in HU, one per channel."""
 LabelWeights = Annotated[PerLabel, AfterValidator(_not_all_zero)]
 
 
@@ -58,7 +66,7 @@ class Model(Section):
     weights: str = "imagenet"
     """`imagenet`, `random`, or the path of a weights file."""
     dropout: Fraction = 0.0
-    windows: Annotated[tuple[str, ...], Field(min_length=1, max_length=3)] = ("brain",)
+    windows: Windows = ("brain",)
     """Names or `C/W`, one per channel; a single one is repeated for the network's three channels."""
     size: Annotated[Whole, Field(ge=32, le=1024)] = 224
     train: Trained = "frozen"
@@ -68,13 +76,6 @@ class Model(Section):
     @classmethod
     def _one_window_is_a_list(cls, value: object) -> object:
         return (value,) if isinstance(value, str) else value
-
-    @field_validator("windows")
-    @classmethod
-    def _windows_parse(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            Window.parse(text)
-        return value
 
 
 class BCE(Section):

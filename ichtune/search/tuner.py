@@ -68,7 +68,7 @@ def run_trials(
         run_config=tune.RunConfig(
             name="ray",
             storage_path=str(run),
-            callbacks=[Failures(run, halt), RunUploader(run), *callbacks],
+            callbacks=[Failures(run, halt), *([RunUploader(run)] if run.remote else []), *callbacks],
             stop=halt,
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=settings.max_failures),

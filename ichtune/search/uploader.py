@@ -12,13 +12,13 @@ EVERY_S = 5.0
 
 
 class RunUploader(Callback):
-    """Uploads what the driver writes every few seconds; does nothing for a run in a local folder."""
+    """Uploads what the driver writes, every few seconds."""
 
     def __init__(self, run: RunFolder) -> None:
         self.run = run
         self.sent = time.monotonic()
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        if self.run.remote and time.monotonic() - self.sent >= EVERY_S:
+        if time.monotonic() - self.sent >= EVERY_S:
             self.run.push()
             self.sent = time.monotonic()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ichtune.space.distributions import Choice, Node, SpaceError, as_data
-from ichtune.space.grammar import check_mapping, parse_section, parse_value
+from ichtune.space.grammar import parse_section, parse_value
 from ichtune.space.places import SECTIONS, Place
 from ichtune.wording import plain, shown, unknown_key
 
@@ -71,7 +71,7 @@ def _with_key(node: Node, place: Place, key: str, raw: object) -> Node | None:
     if not all(key in each.model_fields for each in here.types):
         return None
     branch[key] = parse_value(here.at(key), raw)
-    check_mapping(here, branch)
+    here.check(branch)
     return branch
 
 

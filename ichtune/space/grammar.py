@@ -5,8 +5,7 @@ from typing import Any
 
 from ichtune.recipe import Recipe
 from ichtune.space.distributions import DISTRIBUTIONS, Choice, Node, Range, SpaceError
-from ichtune.space.places import SECTIONS, Place, checked
-from ichtune.space.walks import corners
+from ichtune.space.places import SECTIONS, Place
 from ichtune.wording import not_one_of, plain, shown, unknown_key
 
 Parse = Callable[[Place, object], Node]
@@ -66,18 +65,8 @@ def _mapping(place: Place, raw: Mapping[str, object]) -> Node:
     if len(place.types) == 1:
         raw = {key: field.default for key, field in place.types[0].model_fields.items()} | dict(raw)
     node |= collect({key: lambda key=key: _entry(place, key, raw[key]) for key in raw if key != "name"})
-    check_mapping(place, node)
+    place.check(node)
     return node
-
-
-def check_mapping(place: Place, node: dict[str, Node]) -> None:
-    """Refuse combinations of keys that the recipe types refuse.
-
-    Raises:
-        SpaceError: with the recipe type's message.
-    """
-    for corner in corners(node):
-        checked({place.section: corner})
 
 
 def _variant(place: Place, raw: Mapping[str, object]) -> Any:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from ichtune.recipe import Recipe, Section
 from ichtune.recipe.refusals import refusals, variants
 from ichtune.space.distributions import Choice, Node, SpaceError
+from ichtune.space.walks import corners
 
 SECTIONS = tuple(Recipe.model_fields)
 
@@ -66,6 +67,15 @@ class Place:
             getattr(checked({self.section: {**name, self.key: value}}), self.section) for name in names
         ]
         return getattr(sections[0], self.key)
+
+    def check(self, node: dict[str, Node]) -> None:
+        """Refuse combinations of a mapping's keys that the recipe types refuse.
+
+        Raises:
+            SpaceError: with the recipe type's message.
+        """
+        for corner in corners(node):
+            checked({self.section: corner})
 
     @property
     def own_default(self) -> Any:

@@ -39,6 +39,8 @@ def _settle(node: Node, name: str, place: Place, change: object) -> Params:
         return _settle_mapping(node, name, place, change)
     if isinstance(node, Choice):
         return _settle_choice(node, name, place, change)
+    if change == node and type(change) is type(node):  # nothing to convert: true isn't 1
+        return {}
     value = place.accept(change)
     if isinstance(node, Range):
         if not node.holds(value):
@@ -75,9 +77,10 @@ def _settle_choice(node: Choice, name: str, place: Place, change: object) -> Par
         )
     closest = None
     for label, option in zip(node.labels, node.options, strict=True):
-        below = named(name, label)
+        if _is_other(option, change):
+            continue
         try:
-            return {name: label, **_settle(option, below, place, change)}
+            return {name: label, **_settle(option, named(name, label), place, change)}
         except SpaceError as error:
             if _is_named(option, change):
                 closest = closest or error
@@ -85,6 +88,13 @@ def _settle_choice(node: Choice, name: str, place: Place, change: object) -> Par
     raise closest or SpaceError(
         f"{place}: no option in this space fits {shown(change)}; the options are {known}"
     )
+
+
+def _is_other(option: Node, change: object) -> bool:
+    """Whether `change` names another variant than this option, which has a single one."""
+    if not isinstance(option, dict) or not isinstance(change, Mapping) or "name" not in change:
+        return False
+    return isinstance(option.get("name"), str) and option["name"] != change["name"]
 
 
 def _is_named(option: Node, change: object) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -111,24 +111,25 @@ class Space:
         return replace(self, sections=set_key(self.sections, key, raw), written_points=points)
 
     def _with_sound_points(self) -> "Space":
-        collect({name: lambda name=name: self._point(name) for name in self.written_points or {}})
+        _ = self.points
         return self
 
-    def _point(self, name: str) -> Params:
-        assert self.written_points is not None
+    def _point(self, name: str, changes: object) -> Params:
         with _problems_at(f"points.{name}"):
-            return point_params(self.sections, self.written_points[name])
+            return point_params(self.sections, changes)
 
     @property
     def direction(self) -> Literal["max", "min"]:
         return METRICS[self.metric].direction
 
-    @property
+    @cached_property
     def points(self) -> dict[str, Params]:
         """What to try first: Optuna's parameters of each named point, or the space's defaults if there are none."""
         if self.written_points is None:
             return {"default": walks.default_params(self.sections, "")}
-        return {name: self._point(name) for name in self.written_points}
+        return collect(
+            {name: partial(self._point, name, changes) for name, changes in self.written_points.items()}
+        )
 
     @cached_property
     def dimensions(self) -> list[Dimension]:
@@ -157,14 +158,12 @@ class Space:
 
         def pick(name: str, distribution: Range | Choice) -> Any:
             if name not in params:
-                raise SpaceError(f"{self.name}: parameter {name!r} is missing; got {', '.join(params)}")
+                raise SpaceError(f"parameter {name!r} is missing; got {', '.join(params)}")
             used[name] = None
-            if isinstance(distribution, Choice):
-                with _problems_at(f"{self.name}: {name}"):
-                    distribution.option(params[name])
             return params[name]
 
-        data = walks.resolve(self.sections, "", pick)
+        with _problems_at(self.name):
+            data = walks.resolve(self.sections, "", pick)
         if unused := params.keys() - used.keys():
             raise SpaceError(
                 f"{self.name}: {min(unused)!r} is not a parameter here; the parameters are {', '.join(used)}"

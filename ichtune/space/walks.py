@@ -6,6 +6,7 @@ option's label: `optimizer.sgd.lr` and `optimizer.adam.lr` can have different ra
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations, product
 from math import prod
 from typing import Any
@@ -31,19 +32,28 @@ class Dimension:
         return " and ".join(f"{name} is {plain(label)}" for name, label in self.condition)
 
 
+@lru_cache(maxsize=None, typed=True)  # true and 1 are different labels
 def named(name: str, part: Scalar) -> str:
     """Return the name of the child of node `name` under `part`, a key or an option's label."""
-    below = plain(part).replace("/", "|")
+    below = (part if isinstance(part, str) else plain(part)).replace("/", "|")
     return f"{name}.{below}" if name else below
 
 
 def resolve(node: Node, name: str, pick: Pick) -> Any:
-    """Return the plain value of `node`, with `pick` choosing the value of every distribution that applies."""
+    """Return the plain value of `node`, with `pick` choosing the value of every distribution that applies.
+
+    Raises:
+        SpaceError: `pick` chose an option that a choice doesn't have.
+    """
     if isinstance(node, dict):
         return {key: resolve(child, named(name, key), pick) for key, child in node.items()}
     if isinstance(node, Choice):
         label = pick(name, node)
-        return resolve(node.option(label), named(name, label), pick)
+        try:
+            option = node.option(label)
+        except SpaceError as error:
+            raise SpaceError(f"{name}: {error}") from None
+        return resolve(option, named(name, label), pick)
     return pick(name, node) if isinstance(node, Range) else node
 
 
@@ -127,25 +137,25 @@ def reachable(node: Node) -> Iterator[Any]:
             yield value
 
 
-def corners(node: Node) -> Iterator[Any]:
-    """Yield plain values of `node` that cover every option and both ends of every range, for every pair of keys.
+def corners(node: Node) -> list[Any]:
+    """Return plain values of `node` that cover every option and both ends of every range, for every pair of keys.
 
     Rules of the recipe types involve at most two keys (nesterov and momentum), so pairs are enough.
     """
     if isinstance(node, Range):
-        yield from (node.low, node.high)
-    elif isinstance(node, Choice):
-        for option in node.options:
-            yield from corners(option)
-    elif isinstance(node, dict):
-        defaults = resolve(node, "", lambda _, distribution: distribution.default)
-        searched = {key: list(corners(child)) for key, child in node.items() if _is_searched(child)}
-        yield defaults
-        for pair in combinations(searched, min(2, len(searched)) or 1):
-            for values in product(*(searched[key] for key in pair)):
-                yield {**defaults, **dict(zip(pair, values, strict=True))}
-    else:
-        yield node
+        return [node.low, node.high]
+    if isinstance(node, Choice):
+        return [corner for option in node.options for corner in corners(option)]
+    if not isinstance(node, dict):
+        return [node]
+    defaults = resolve(node, "", lambda _, distribution: distribution.default)
+    searched = {key: corners(child) for key, child in node.items() if _is_searched(child)}
+    others = [
+        {**defaults, **dict(zip(pair, values, strict=True))}
+        for pair in combinations(searched, min(2, len(searched)) or 1)
+        for values in product(*(searched[key] for key in pair))
+    ]
+    return [defaults, *others]
 
 
 def _is_searched(node: Node) -> bool:

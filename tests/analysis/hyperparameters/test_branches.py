@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.hyperparameters.branches import Rung, branches, branches_of, notes, place
+from analysis.hyperparameters.branches import Rung, branches_of, place
 from analysis.hyperparameters.effects import effects
 from analysis.hyperparameters.importance import importance
 from analysis.results import RankedResults
@@ -42,7 +42,7 @@ def test_trials_without_a_score_at_the_rung_are_left_out_and_told(tmp_path: Path
     ]
     results = run_by_hand(tmp_path / "run", RATES, [({"optimizer.lr": 1e-3}, scored) for scored in scores])
     assert Rung.of(results).scores.tolist() == [0.6, 0.7, 0.4, 0.8]
-    assert "3 of 7 trials have no score at that epoch and are left out" in notes(results)
+    assert "3 of 7 trials have no score at that epoch and are left out" in Rung.of(results).notes
 
 
 @pytest.mark.parametrize(
@@ -79,13 +79,13 @@ def test_a_branch_is_the_trials_that_took_its_option():
 
 def test_a_branch_with_too_few_trials_is_refused_in_words(tmp_path: Path):
     results = searched(tmp_path / "run", DEFAULT, 30)
-    small = [branch for branch in branches(results) if len(branch.scores) < 20]
+    small = [branch for branch in Rung.of(results).branches if len(branch.scores) < 20]
     assert small
     for branch in small:
         count = f"{branch.when}: {len(branch.scores)} trials with a score"
-        assert f"{count}; importance and effects are unreliable below 20" in notes(results)
+        assert f"{count}; importance and effects are unreliable below 20" in Rung.of(results).notes
     refused = {branch.when for branch in small}
-    assert not refused & {*importance(results)["branch"], *effects(results)["branch"]}
+    assert not refused & {*importance(Rung.of(results))["branch"], *effects(Rung.of(results))["branch"]}
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,12 @@ def test_a_branch_with_too_few_trials_is_refused_in_words(tmp_path: Path):
 def test_where_nothing_varies_nothing_is_told(tmp_path: Path, rates: list, scores: list, message: str):
     trials = [({"optimizer.lr": rate}, [score, score]) for rate, score in zip(rates, scores, strict=True)]
     results = run_by_hand(tmp_path / "run", RATES, trials)
-    assert message in notes(results)
-    assert importance(results).empty
-    assert effects(results).empty
+    assert message in Rung.of(results).notes
+    assert importance(Rung.of(results)).empty
+    assert effects(Rung.of(results)).empty
 
 
 def test_a_space_that_varies_nothing_has_no_branches(tmp_path: Path):
     results = run_by_hand(tmp_path / "run", Space.parse({}, "fixed"), [({}, [0.5, 0.5])] * 30)
-    assert importance(results).empty
-    assert effects(results).empty
+    assert importance(Rung.of(results)).empty
+    assert effects(Rung.of(results)).empty

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.hyperparameters.branches import Rung
 from analysis.hyperparameters.effects import effects
 from ichtune.space import Space
 from tests.made_up.rankings import ADAM, run_by_hand, searched
@@ -26,13 +27,13 @@ def test_a_choice_that_adds_a_tenth_has_effects_a_tenth_apart(tmp_path: Path):
         ({"sampler": sampler, "optimizer.lr": rate}, [0.5 + 0.1 * (sampler == "oversample") + 20 * rate] * 2)
         for sampler, rate in product(("shuffle", "oversample"), np.geomspace(1e-5, 1e-2, 40).tolist())
     ]
-    told = of(effects(run_by_hand(tmp_path / "run", space, trials)), "sampler")
+    told = of(effects(Rung.of(run_by_hand(tmp_path / "run", space, trials))), "sampler")
     assert told["effect"]["oversample"] - told["effect"]["shuffle"] == pytest.approx(0.1, abs=0.005)
     assert told["trials"].tolist() == [40, 40]
 
 
 def test_a_rates_curve_is_highest_near_the_best_rate(tmp_path: Path):
-    curve = of(effects(searched(tmp_path / "run", ADAM, 100)), "optimizer.lr")
+    curve = of(effects(Rung.of(searched(tmp_path / "run", ADAM, 100))), "optimizer.lr")
     assert curve["trials"].tolist() == [13, 13, 13, 13, 12, 12, 12, 12]
     assert 3e-4 < curve["effect"].idxmax() < 3e-3
     assert (curve["low"] < curve["effect"]).all()
@@ -53,7 +54,7 @@ def test_intervals_hold_the_truth_in_most_searches(tmp_path: Path):
     }
     held = []
     for seed in range(4):
-        table = effects(searched(tmp_path / f"{seed}", ADAM, 60, seed=seed))
+        table = effects(Rung.of(searched(tmp_path / f"{seed}", ADAM, 60, seed=seed)))
         for parameter, values in truth.items():
             told = of(table, parameter)
             scores = pd.Series({value: 1 + quality / 5 for value, quality in values.items()})
@@ -63,7 +64,7 @@ def test_intervals_hold_the_truth_in_most_searches(tmp_path: Path):
 
 def test_a_table_comes_out_the_same_again(tmp_path: Path):
     results = searched(tmp_path / "run", ADAM, 30)
-    pd.testing.assert_frame_equal(effects(results), effects(results))
+    pd.testing.assert_frame_equal(effects(Rung.of(results)), effects(Rung.of(results)))
 
 
 def test_every_kind_of_value_has_its_own_rows(tmp_path: Path):
@@ -82,7 +83,7 @@ def test_every_kind_of_value_has_its_own_rows(tmp_path: Path):
     results = searched(tmp_path / "run", space, 60)
     for trial in results.trials:
         trial.record.params["forgotten"] = 1  # what the space does not have is passed over
-    table = effects(results)
+    table = effects(Rung.of(results))
     assert of(table, "loss.alpha").index.tolist() == ["0.25", "null"]
     assert of(table, "optimizer.nesterov").index.tolist() == ["false", "true"]
     assert of(table, "optimizer.momentum").index.tolist() == [0.5, 0.6, 0.7, 0.8, 0.9]

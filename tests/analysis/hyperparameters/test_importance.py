@@ -11,6 +11,7 @@ from optuna.distributions import FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator
 from sklearn.ensemble import RandomForestRegressor
 
+from analysis.hyperparameters.branches import Rung
 from analysis.hyperparameters.importance import importance
 from analysis.hyperparameters.marginals import Leaves
 from ichtune.space import Space
@@ -23,7 +24,7 @@ DEFAULT = Space.load("default")
 def table(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Of a search of 150 trials."""
     results = searched(tmp_path_factory.mktemp("runs") / "run", DEFAULT, 150)
-    return importance(results).set_index("parameter")
+    return importance(Rung.of(results)).set_index("parameter")
 
 
 def test_what_matters_is_above_chance_and_what_does_nothing_is_not(table: pd.DataFrame):
@@ -52,9 +53,9 @@ def test_forests_differ_by_less_than_what_they_find(table: pd.DataFrame):
 
 def test_a_table_comes_out_the_same_again_and_otherwise_for_another_seed(tmp_path: Path):
     results = searched(tmp_path / "run", ADAM, 30)
-    again = importance(results)
-    pd.testing.assert_frame_equal(importance(results), again)
-    assert not importance(results, seed=1).equals(again)
+    again = importance(Rung.of(results))
+    pd.testing.assert_frame_equal(importance(Rung.of(results)), again)
+    assert not importance(Rung.of(results), seed=1).equals(again)
 
 
 def test_shares_are_those_of_the_variance(tmp_path: Path):
@@ -72,7 +73,9 @@ def test_shares_are_those_of_the_variance(tmp_path: Path):
         )
         for sampler, level in product(("shuffle", "oversample"), ("normal", "moderate"))
     ]
-    told = importance(run_by_hand(tmp_path / "run", space, trials * 20)).set_index("parameter")["importance"]
+    told = importance(Rung.of(run_by_hand(tmp_path / "run", space, trials * 20))).set_index("parameter")[
+        "importance"
+    ]
     # Variances of 0.1 and of 0.2 to and fro are as 1 to 4.
     assert told["sampler"] == pytest.approx(0.2, abs=0.02)
     assert told["augmentation"] == pytest.approx(0.8, abs=0.02)
@@ -80,8 +83,8 @@ def test_shares_are_those_of_the_variance(tmp_path: Path):
 
 def test_a_minimised_metric_has_the_same_importances(tmp_path: Path):
     space = ADAM.changed({"metric": "weighted_log_loss"})
-    up = importance(searched(tmp_path / "up", ADAM, 40))
-    down = importance(searched(tmp_path / "down", space, 40, sign=-1))
+    up = importance(Rung.of(searched(tmp_path / "up", ADAM, 40)))
+    down = importance(Rung.of(searched(tmp_path / "down", space, 40, sign=-1)))
     both = up.merge(down, on="parameter")
     assert both["importance_x"].to_numpy() == pytest.approx(both["importance_y"].to_numpy(), abs=0.01)
 
