@@ -13,6 +13,7 @@ from ichtune.metrics import higher_is_better
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import EpochRecord, TrialRecord
+from ichtune.runs.trial_folder import OUT_OF_FOLD, kept_file
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,16 @@ class RankedTrial:
         Raises:
             InputError: the file is damaged, or has other contents.
         """
-        file = self.record.folder / "out_of_fold.npy"
-        if self.diverged or not file.is_file():
+        mend = "remove it to rank without it"
+        file = None if self.diverged else kept_file(self.record.folder, OUT_OF_FOLD, mend)
+        if file is None:
             return None
         try:
             logits = map_array(file)
         except (ValueError, EOFError) as error:
-            raise InputError(f"{file}: damaged ({error}); remove it to rank without it") from None
+            raise InputError(f"{file}: damaged ({error}); {mend}") from None
         if logits.dtype != np.float16 or logits.ndim != 2:
-            raise InputError(
-                f"{file}: holds {logits.dtype} {logits.shape}, not float16 logits; remove it to rank without it"
-            )
+            raise InputError(f"{file}: holds {logits.dtype} {logits.shape}, not float16 logits; {mend}")
         return logits
 
 

@@ -15,6 +15,7 @@ from ichtune.models.heads import HeadState, make_heads
 from ichtune.models.heads.saved import unpack
 from ichtune.models.network import Network
 from ichtune.progress import Report
+from ichtune.runs.trial_folder import HEADS, kept_file
 from ichtune.training.batches import Fold, Source
 from ichtune.training.experiment import Experiment
 from ichtune.training.predict import predict
@@ -66,10 +67,11 @@ def kept_head(trial: RankedTrial, fold: Fold) -> HeadState:
     Raises:
         InputError: the trial kept no head, or its file is damaged.
     """
-    file = trial.record.folder / "best.safetensors"
-    if not file.is_file():
+    folder = trial.record.folder
+    file = kept_file(folder, HEADS, "choose another --rank")
+    if file is None:
         raise InputError(
-            f"{file.parent}: the trial kept no head, because its score was never defined; choose another --rank"
+            f"{folder}: the trial kept no head, because its score was never defined; choose another --rank"
         )
     try:
         return unpack(load_file(file), fold.index)

@@ -12,6 +12,7 @@ from analysis.scoring.searched import searched_experiment
 from analysis.test_set.held_out import HeldOut
 from ichtune.errors import InputError
 from ichtune.progress import Report
+from ichtune.runs.trial_folder import HEADS
 from ichtune.training.experiment import folds_of, open_store
 
 # Mean probabilities of exactly 0 or 1 would have no logit that half precision holds.
@@ -39,7 +40,7 @@ def score_on_test(held_out: HeldOut, trials: Sequence[RankedTrial], report: Repo
 def is_scorable(trial: RankedTrial) -> bool:
     """Whether the search kept the trial's whole model; trained backbones are not kept."""
     frozen = trial.record.recipe.model.train == "frozen"
-    return frozen and (trial.record.folder / "best.safetensors").is_file()
+    return frozen and (trial.record.folder / HEADS).is_file()
 
 
 def _predicted(trial: RankedTrial, report: Report) -> np.ndarray:

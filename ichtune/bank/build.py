@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from ichtune.arrays import map_array
-from ichtune.bank.check import checksum_line, verify
+from ichtune.bank.check import verify
 from ichtune.bank.part import (
     BankError,
     BankPart,
@@ -23,6 +23,7 @@ from ichtune.bank.part import (
     part_rows,
 )
 from ichtune.bank.plan import library_versions
+from ichtune.checksums import checksum_line
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.files import replacing
@@ -174,7 +175,7 @@ def _write_features(part: BankPart, features: np.ndarray) -> None:
             file.flush()
             os.fsync(file.fileno())
         with replacing(part.checksum) as checksum:
-            checksum.write_text(checksum_line(hashed.hash.hexdigest(), part))
+            checksum.write_text(checksum_line(hashed.hash.hexdigest(), part.file))
 
 
 def _write(path: Path, features: np.ndarray) -> None:

@@ -1,13 +1,11 @@
 """Verification of finished features against the checksums written with them."""
 
-import hashlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-from pathlib import Path
 
 from ichtune.bank.part import MEND, BankError, BankPart
+from ichtune.checksums import agrees
 from ichtune.progress import Report
 
 
@@ -30,20 +28,5 @@ def verify(parts: Sequence[BankPart], report: Report = lambda *_: None) -> None:
             report(done, total, "")
 
 
-def checksum_line(digest: str, part: BankPart) -> str:
-    """Return the content of a part's checksum file, in the format of `sha256sum -c`."""
-    return f"{digest}  {part.file.name}\n"
-
-
 def _is_sound(part: BankPart) -> bool:
-    if not part.checksum.is_file():
-        return True
-    found = os.stat(part.file)
-    digest = _sha256(part.file, found.st_ino, found.st_size, found.st_mtime_ns)
-    return part.checksum.read_text() == checksum_line(digest, part)
-
-
-@cache
-def _sha256(file: Path, *_version: int) -> str:
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return agrees(part.file, part.checksum)

@@ -1,6 +1,5 @@
 """A trained model in a folder: its weights, and everything needed to turn slices into probabilities."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,6 +11,7 @@ from scipy.special import expit
 from torch import nn
 
 from ichtune.bank.part import bank_model
+from ichtune.checksums import sha256_of
 from ichtune.errors import InputError
 from ichtune.files import refuse_ways_out, replacing
 from ichtune.inputs.images import ImageSource
@@ -172,7 +172,7 @@ class TrainedModel:
 def write_model(folder: Path, network: Classifier, **about: Any) -> About:
     """Write a network and its `About` fields (except hash and format) to an existing folder."""
     write_classifier(folder / WEIGHTS, network)
-    written = About(weights_sha256=_sha256(folder / WEIGHTS), **about)
+    written = About(weights_sha256=sha256_of(folder / WEIGHTS), **about)
     with replacing(folder / ABOUT) as file:
         file.write_text(write_yaml(written.model_dump(mode="json")))
     return written
@@ -199,7 +199,7 @@ def _network(folder: Path, about: About) -> Classifier:
     file = folder / WEIGHTS
     if not file.is_file():
         raise ModelError(f"{folder}: {WEIGHTS} is missing; copy the whole folder, or retrain the model")
-    if _sha256(file) != about.weights_sha256:
+    if sha256_of(file) != about.weights_sha256:
         raise ModelError(f"{file}: damaged, or not the weights of {folder / ABOUT}; retrain the model")
     # This only gives the network its shape: all its values come from the file.
     shape = about.recipe.model.model_copy(update={"weights": "random", "train": "frozen"})
@@ -212,8 +212,3 @@ def _network(folder: Path, about: About) -> Classifier:
             f"{file}: not the weights of a {shape.backbone} ({error}); retrain the model"
         ) from None
     return network
-
-
-def _sha256(file: Path) -> str:
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ichtune.checksums import agrees, checksum_line, sha256_of
+from ichtune.errors import InputError
 from ichtune.files import read_bounded, replacing
 from ichtune.json_text import MOST_BYTES
 from ichtune.recipe import Recipe, recipe_hash
@@ -15,6 +17,7 @@ from ichtune.runs.records import ABOUT, EPOCHS, EpochRecord
 from ichtune.runs.remote import FileStates, Remote
 
 CHECKPOINT, ERRORS, MICRO_BATCHES = "checkpoint.pt", "errors.txt", "batch_parts"
+HEADS, OUT_OF_FOLD, SUMS = "best.safetensors", "out_of_fold.npy", "sha256sums"
 
 
 class TrialFolder:
@@ -61,6 +64,7 @@ class TrialFolder:
             "point": point,
         }
         self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / SUMS).unlink(missing_ok=True)
         with replacing(self.path / ABOUT) as file:
             file.write_text(json.dumps(about, indent=2))
         kept = (self.path / EPOCHS).read_text().splitlines(keepends=True)[:done] if done else []
@@ -110,11 +114,31 @@ class TrialFolder:
 
         The logits are float16 `[N, 6]`, NaN for slices that no fold validates on.
         """
-        with replacing(self.path / "best.safetensors") as file:
+        with replacing(self.path / HEADS) as file:
             file.write_bytes(heads)
-        with replacing(self.path / "out_of_fold.npy") as file, open(file, "wb") as stream:
+        with replacing(self.path / OUT_OF_FOLD) as file, open(file, "wb") as stream:
             # Beyond float16's range a probability is 0 or 1 anyway.
             np.save(stream, np.clip(logits, -6e4, 6e4).astype(np.float16))
+
+    def seal(self) -> None:
+        """Write checksums of what the trial kept, once nothing more is to come."""
+        kept = [file for file in (self.path / HEADS, self.path / OUT_OF_FOLD) if file.is_file()]
+        with replacing(self.path / SUMS) as file:
+            file.write_text("".join(checksum_line(sha256_of(one), one) for one in kept))
+
+
+def kept_file(folder: Path, name: str, mend: str) -> Path | None:
+    """Return a file that a trial kept, after comparing it with its checksum; None if it kept none.
+
+    Raises:
+        InputError: it has changed; `mend` completes the message.
+    """
+    file = folder / name
+    if not file.is_file():
+        return None
+    if not agrees(file, folder / SUMS):
+        raise InputError(f"{file}: damaged (its checksum differs); {mend}")
+    return file
 
 
 def slug(number: int, words: list[str]) -> str:

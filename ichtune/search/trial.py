@@ -175,6 +175,7 @@ class _TrialRun:
                 self.last.epoch, {f"outcome/{name}": value for name, value in outcome.items()}
             )
         self.tensorboard.close()
+        self.folder.seal()
         self.folder.push()
 
 

@@ -141,12 +141,24 @@ def test_trials_without_predictions_are_ranked_without_an_interval(made_up_copy)
     assert table["score_low"].iloc[1:].notna().all()
 
 
+def test_predictions_with_a_flipped_bit_are_named(made_up_copy):
+    file = RankedResults.of(made_up_copy).best.record.folder / "out_of_fold.npy"
+    content = bytearray(file.read_bytes())
+    content[-100] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"out_of_fold.npy: damaged \(its checksum differs\); remove it to rank"
+    ):
+        _ = RankedResults.of(made_up_copy).table
+
+
 def test_code_in_a_run_from_somebody_else_is_not_run_but_told(made_up_copy, tmp_path):
     class Trap:
         def __reduce__(self):
             return (tmp_path.joinpath("sprung").touch, ())
 
     file = RankedResults.of(made_up_copy).best.record.folder / "out_of_fold.npy"
+    (file.parent / "sha256sums").unlink()  # whoever writes the trap would
     np.save(file, np.array([Trap()], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match=r"out_of_fold.npy: damaged"):
         _ = RankedResults.of(made_up_copy).table

@@ -86,7 +86,8 @@ def test_patients_are_taken_from_names_only_where_asked(tmp_path):
     assert made.store.info.patients == 16
     assert not made.store.info.patients_known
     assert any("--patient" in note and "edh/000_0.png" in note for note in made.notes)
-    named = prepare(root, tmp_path / "named", PrepareOptions(**{**vars(SMALL), "patient": r"/(\d+)_", "test_fraction": 0.25}))
+    options = PrepareOptions(**{**vars(SMALL), "patient": r"/(\d+)_", "test_fraction": 0.25})
+    named = prepare(root, tmp_path / "named", options)
     assert sorted(named.store.table["patient_id"].unique()) == ["000", "001", "002", "003"]
     assert named.store.info.patients_known
 

@@ -124,6 +124,8 @@ class _World:
             folder.add_epoch(
                 record_of(result, 0.01, micro_batches=1, objective=best.value, scored=True, ended=ended)
             )
+            if ended:
+                folder.seal()
             yield {"epoch": epoch, OBJECTIVE: best.value} | ({ENDED: ended} if ended else {})
 
     def _result(self, epoch: int, recipe: Recipe, logits: np.ndarray) -> EpochResult:

@@ -1,5 +1,6 @@
 import errno
 import pickle
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,12 @@ def test_the_kept_predictions_are_those_of_the_best_epoch_and_of_no_test_slice(s
 def test_the_kept_heads_are_one_a_fold(record):
     heads = load_file(record.folder / "best.safetensors")
     assert {name: head.shape for name, head in heads.items()} == {f"fold{k}": (513, 6) for k in range(3)}
+
+
+def test_sha256sum_confirms_what_a_trial_kept(record):
+    check = ["sha256sum", "--check", "--strict", "sha256sums"]
+    told = subprocess.run(check, cwd=record.folder, capture_output=True, text=True, check=True).stdout
+    assert told.splitlines() == ["best.safetensors: OK", "out_of_fold.npy: OK"]
 
 
 def test_a_trial_says_what_proves_that_its_knobs_acted(record):
