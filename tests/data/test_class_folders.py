@@ -28,8 +28,8 @@ def test_the_folder_of_an_image_is_its_label(tmp_path):
     source = open_source(write_images(tmp_path / "set", files), None, PrepareOptions())
     assert source.format == "folders"
     assert labels_of(source) == {
-        "Normal/a.png": [0, 0, 0, 0, 0, 0],
         # Of the subtypes only epidural and subdural have folders.
+        "Normal/a.png": [0, UNKNOWN, UNKNOWN, UNKNOWN, 0, 0],
         "epidural/b.png": [1, UNKNOWN, UNKNOWN, UNKNOWN, 0, 1],
         "SDH/c.jpg": [0, UNKNOWN, UNKNOWN, UNKNOWN, 1, 1],
         "multi/d.png": [UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, 1],
@@ -41,6 +41,7 @@ def test_binary_class_folders_below_splits_are_found(tmp_path):
     files = ["data/train/Hemorrhagic/1.png", "data/train/Normal/2.png", "data/test/Normal/3.png"]
     source = open_source(write_images(tmp_path / "set", files), None, PrepareOptions())
     assert source.entries["any"].tolist() == [0, 1, 0]
+    assert source.entries["subdural"].isna().all()
     assert source.entries["given_split"].tolist() == ["test", "train", "train"]
     assert any("--keep-split" in note for note in source.notes)
 

@@ -34,6 +34,9 @@ def print_splits(store: SliceStore, console: Console) -> None:
     for label in LABELS:
         table.add_row(label, *(_cell(row, label) for _, row in parts.iterrows()))
     console.print(table)
+    if store.info.folds_by_source:
+        held_out = (f"fold {number} {escape(name)}" for number, name in enumerate(store.info.sources))
+        console.print(f"held out: {', '.join(held_out)}")
 
 
 def _cell(row: pd.Series, label: str) -> str:

@@ -31,8 +31,8 @@ _NUMBER_FIRST: Final = re.compile(r"\d+(?=[_\-. ])")
 def open_class_folders(root: Path, labels: Path | None, options: PrepareOptions) -> Source:
     """Open images below folders such as `normal/` and `epidural/`, which may be below `train/` and `test/`.
 
-    In a set with folders for subtypes, an image of one subtype has no other that has a folder of its own; a subtype
-    without a folder stays unknown.
+    An image is positive for its own class, and negative for the other subtypes that have a folder; a subtype without
+    a folder stays unknown.
 
     Raises:
         InputError: a table is given as well, or there are not two classes.
@@ -88,15 +88,16 @@ def _split_of(file: str) -> str:
 
 def _labels(name: str, classes: list[str]) -> list[float]:
     """Return the six labels of a class, NaN if unknown."""
+    exclusive = {column.label for other in classes if (column := label_of(other)) and not column.negated}
+    values = {subtype: 0.0 if subtype in exclusive else np.nan for subtype in SUBTYPES}
     meant = label_of(name)
     if meant is not None and meant.negated and meant.label == ANY:
-        return [0.0] * len(LABELS)
-    exclusive = {column.label for other in classes if (column := label_of(other)) and not column.negated}
-    label = meant.label if meant is not None else ANY
-    if label == ANY:
-        return [1.0 if column == ANY else np.nan for column in LABELS]
-    values = {subtype: 0.0 if subtype in exclusive else np.nan for subtype in SUBTYPES}
-    return [(values | {label: 1.0, ANY: 1.0})[column] for column in LABELS]
+        values[ANY] = 0.0
+    elif meant is None or meant.label == ANY:
+        values = {ANY: 1.0}
+    else:
+        values |= {meant.label: 1.0, ANY: 1.0}
+    return [values.get(label, np.nan) for label in LABELS]
 
 
 def _described(known: dict[str, str]) -> str:
@@ -104,8 +105,8 @@ def _described(known: dict[str, str]) -> str:
     return (
         "The folders' names are the labels: "
         + ", ".join(f"{name} ({count:,})" for name, count in sorted(counts.items()))
-        + ". An image in a subtype's folder counts as free of the other subtypes that have a folder; subtypes are "
-        "unknown where no folder names them."
+        + ". An image counts as free of the subtypes that have a folder of their own, unless its class leaves that "
+        "open; subtypes without a folder are unknown."
     )
 
 
