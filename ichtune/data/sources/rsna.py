@@ -5,8 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from ichtune.data.columns import describe_columns
+from ichtune.data.csv_files import csv_format
 from ichtune.data.formats.dicom import looks_like_dicom
-from ichtune.data.label_tables import original_names, read_long
+from ichtune.data.label_tables import original_names
+from ichtune.data.long_tables import read_long
 from ichtune.data.matching import Matches
 from ichtune.data.name_fits import Step
 from ichtune.data.sources.folder import files_below, only_csv
@@ -40,6 +42,7 @@ def open_rsna(root: Path, labels: Path | None, window: Window) -> Source:
         **{f"{name}.dcm": f"{NO_FILE}; {why}" for name, why in wrong.items() if _is_lost(name, matches)},
     }
     notes = [
+        *csv_format(table).notes,
         *describe_columns(original_names(table), (), ("id", "label")),
         *matches.note(table.name, usual=(Step.SUFFIX, Step.FOLDER)),
     ]

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ichtune.data.columns import describe_columns, label_columns
-from ichtune.data.label_tables import original_names, read_wide
+from ichtune.data.label_tables import describe_labels, read_wide
 from ichtune.data.matching import Matches
 from ichtune.data.sources.source import NO_FILE, Source, make_source, reasons_without_labels
 from ichtune.labels import SUBTYPES
@@ -44,8 +43,7 @@ def from_wide(
     reasons |= dict.fromkeys(twice, "contradictory labels: it is in the CSV with different values")
     reasons |= _without_files(table, matches, reasons)
     reasons |= reasons_without_labels(matches, set(found) - set(reasons))
-    labels = label_columns(table.columns)
-    notes = describe_columns(original_names(table_path), labels, used)
+    notes = describe_labels(table, table_path, used)
     if values[list(SUBTYPES)].isna().all(axis=None):
         notes.append("The labels are binary: only 'any' is known, the five subtypes are missing values.")
     notes += matches.note(table_path.name)
@@ -59,4 +57,4 @@ def _without_files(table: pd.DataFrame, matches: Matches, reasons: dict[str, str
         name: f"{NO_FILE}; {reasons[name]}" if name in reasons else NO_FILE for name in lost if name != ""
     }
     nameless = table.index[table["name"] == ""]
-    return without | {f"line {row + 2}": NO_NAME for row in nameless} | matches.unclear
+    return without | {f"line {row}": NO_NAME for row in nameless} | matches.unclear
