@@ -169,7 +169,7 @@ def _read_all(source: Source, staging: Staging, workers: int, progress: Progress
     rejected += done - staging.slices
     if progress:
         progress(done, len(files), rejected)
-    needs_patient = source.format == "rsna"
+    needs_patient = source.format == "rsna" and not source.has_images
     reader = Reader(source.root, source.window, staging.size, needs_patient, staging.incoming)
     for reads, chunk in read_in_order(reader, files, starts, workers):
         staging.append(reads, chunk)
