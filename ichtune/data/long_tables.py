@@ -67,11 +67,11 @@ class _Rows:
     @classmethod
     def of(cls, ids: pd.Series, value: np.ndarray) -> "_Rows":
         """Return the rows of these IDs (`ID_0a1b2c3d4_epidural`) and values."""
-        text = pc.utf8_trim_whitespace(_array(ids))
-        bare = pc.invert(pc.match_substring(text, "_"))
-        if pc.any(bare).as_py():
-            text = pc.if_else(bare, pc.binary_join_element_wise("", text, "_"), text)
-        parts = pc.split_pattern(text, "_", max_splits=1, reverse=True)
+        ids = ids.str.strip()
+        bare = ~ids.str.contains("_", regex=False)
+        if bare.any():
+            ids = ids.where(~bare, "_" + ids)
+        parts = pc.split_pattern(_array(ids), "_", max_splits=1, reverse=True)
         slices, words = (pc.list_element(parts, k).dictionary_encode() for k in (0, 1))
         names = words.dictionary.to_pylist()
         kinds = np.array([_kind(name) for name in names], np.int8)

@@ -173,3 +173,11 @@ def test_a_bad_value_of_the_long_table_is_shown_with_its_line(tmp_path):
     rows = "".join(f"ID_a_{label};0\n" for label in LABELS)
     path = written(tmp_path, "sep=;\nID;Label\n" + rows.replace("any;0", "any;0,5"))
     assert read_long(path)[1].to_dict() == {"ID_a": "a label that is neither 0 nor 1: any is '0,5' (line 8)"}
+
+
+def test_ids_of_the_long_table_that_end_in_no_label_are_rejected_by_name(tmp_path):
+    six = "".join(f" ID_a_{label} ,0\n" for label in LABELS)
+    labels, wrong = read_long(written(tmp_path, f"ID,Label\n{six}total,1\n{six.replace('any', 'all')}"))
+    assert wrong["ID_a"] == "unknown label 'all' in the CSV"
+    assert wrong[""] == "incomplete labels: 1 of 6 rows in the CSV"
+    assert labels.empty

@@ -120,6 +120,12 @@ def test_a_labeled_png_that_is_lost_is_named_with_its_suffix(tmp_path):
     assert list(of(opened(tmp_path))[1]) == ["ID_b.png"]
 
 
+def test_a_lost_label_beside_files_named_by_uids_is_that_of_a_dcm_file(tmp_path):
+    write(tmp_path, "1.2.840.113619.2.5")
+    write_table(tmp_path, labels={"1.2.840.113619.2.5": (0,) * 6, "1.2.840.113619.2.6": (0,) * 6})
+    assert list(of(opened(tmp_path))[1]) == ["1.2.840.113619.2.6.dcm"]
+
+
 def test_previews_beside_the_dicom_files_are_neither_slices_nor_rejected(tmp_path):
     write(tmp_path, "ID_a.dcm", "ID_b\n.dcm", "previews/ID_a.png", "previews/ID_b.png", "overview.png")
     write_table(tmp_path)

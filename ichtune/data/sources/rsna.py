@@ -40,7 +40,7 @@ def open_rsna(root: Path, labels: Path | None, window: Window) -> Source:
     entries = values.loc[usable].reset_index(names="slice_id")
     entries = entries.assign(file=pd.Series([matches.files[name] for name in usable], dtype=str))
     without, notes = _without_labels(matches, folder, files)
-    suffix = Path(files.slices[0].strip()).suffix
+    suffix = ".dcm" if files.has_dicom else Path(files.slices[0].strip()).suffix
     reasons = {
         **{file: wrong[name] for name, file in matches.files.items() if name in wrong.index},
         **without,
