@@ -177,15 +177,23 @@ def _opened(path: Path, encoding: str) -> TextIO:
 
 def _parsed(path: Path, form: CSVFormat, width: int, nrows: int | None) -> pd.DataFrame:
     """Return the header and the rows, each filled up to `width` cells; a wider row is a ParserError."""
+    if form.header_line == 1:
+        return _read(path, form, width, nrows)
+    with _opened(path, form.encoding) as file:  # pandas' own skiprows loses a line that ends in a bare \r
+        for _ in range(form.header_line - 1):
+            file.readline()
+        return _read(file, form, width, nrows)
+
+
+def _read(file: Path | TextIO, form: CSVFormat, width: int, nrows: int | None) -> pd.DataFrame:
     return pd.read_csv(
-        path,
+        file,
         dtype=str,
         encoding=form.encoding,
         sep=form.delimiter,
         header=None,
         names=range(width),
         index_col=False,
-        skiprows=form.header_line - 1,
         nrows=None if nrows is None else nrows + 1,
         na_filter=False,
         skip_blank_lines=False,  # else line numbers in messages would be wrong
