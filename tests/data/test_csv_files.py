@@ -130,6 +130,7 @@ def test_yes_and_no_have_many_words_and_a_blank_is_unknown(tmp_path, yes, no):
         ('file,any,note\na,1,"two\nlines"\nb,maybe,\n', 4),
         ('file,any,"long\r\nname"\r\na,1,"x\r\n\r\ny"\r\nb,maybe,\r\n', 6),
         ("file,any\ra,1\rb,maybe\r", 3),
+        ("sep=,\rfile,any\ra,1\rb,maybe\r", 4),
     ],
 )
 def test_a_bad_value_is_shown_with_its_line_in_the_file(tmp_path, text, line):
