@@ -27,7 +27,12 @@ _SUBTYPE_NAMES: Final = {
 _ANY_NAMES: Final = ("any", "anytype", "ich", "intracranial", "hemorrhagic", "haemorrhagic")
 _NONE_NAMES: Final = ("normal", "control", "healthy", "none")
 # Ambiguous names: the label of whatever the table is about, if no other column has it.
-_GENERIC: Final = ("label", "target", "class")
+GENERIC: Final = ("label", "target", "class")
+# Columns whose cells may be the names of classes; the generic ones first.
+CLASS_COLUMNS: Final = (
+    *(*GENERIC, "labels", "targets", "classes", "classname", "labelname", "diagnosis", "type", "category"),
+    *("subtype", "hemorrhagetype", "haemorrhagetype", "bleedtype", "bleedingtype"),
+)
 _BLEEDING: Final = "hemorrhages?|haemorrhages?|hematomas?|haematomas?|bleeding|bleeds?"
 _BLEEDING_AT_AN_END: Final = re.compile(rf"^(?:{_BLEEDING})|(?:{_BLEEDING})$")
 
@@ -57,8 +62,9 @@ def label_of(name: str) -> LabelColumn | None:
         return LabelColumn(name, ANY, negated=True)
     if label := _meaning(name):
         return LabelColumn(name, label)
-    if name.startswith("no") and (label := _meaning(name.removeprefix("no"))):
-        return LabelColumn(name, label, negated=True)
+    for prefix in ("non", "no"):
+        if name.startswith(prefix) and (label := _meaning(name.removeprefix(prefix))):
+            return LabelColumn(name, label, negated=True)
     return None
 
 
@@ -68,12 +74,12 @@ def label_columns(names: Iterable[str]) -> list[LabelColumn]:
     found = [column for name in names if (column := label_of(name))]
     if any(column.label == ANY for column in found):
         return found
-    generic = next((name for name in _GENERIC if name in names), None)
+    generic = next((name for name in GENERIC if name in names), None)
     return [*found, LabelColumn(generic, ANY)] if generic else found
 
 
 def describe_columns(
-    original: dict[str, str], labels: Iterable[LabelColumn], used: Iterable[str]
+    original: dict[str, str], labels: Iterable[LabelColumn], used: Iterable[str], *, complete: bool = False
 ) -> list[str]:
     """Return notes on columns that were read under another name, and on those that weren't understood.
 
@@ -81,6 +87,7 @@ def describe_columns(
         original: the table's own names by `plain` name.
         labels: the columns that hold labels.
         used: the `plain` names of other columns that were read.
+        complete: whether these have all labels, so that none is missing.
     """
     labels = list(labels)
     absent = set(SUBTYPES) - {column.label for column in labels}
@@ -93,7 +100,7 @@ def describe_columns(
     notes = []
     if other:
         notes.append(f"Columns read under another name: {', '.join(other)}.")
-    if 0 < len(absent) < len(SUBTYPES):
+    if 0 < len(absent) < len(SUBTYPES) and not complete:
         notes.append(
             f"No column for {', '.join(label for label in SUBTYPES if label in absent)}: missing values, not zeros."
         )

@@ -1,57 +1,51 @@
 """Label tables in their many forms: found, read and checked before any image is opened."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ichtune.data.columns import LabelColumn, label_columns, label_of, plain
+from ichtune.data.columns import (
+    CLASS_COLUMNS,
+    GENERIC,
+    LabelColumn,
+    describe_columns,
+    label_columns,
+    plain,
+)
+from ichtune.data.csv_files import csv_format, read_cells
+from ichtune.data.label_cells import (
+    NOT_UNDERSTOOD,
+    class_values,
+    describe_class_names,
+    label_values,
+    names_classes,
+    only_yes_or_no,
+)
 from ichtune.errors import InputError
 from ichtune.labels import ANY, LABELS, SUBTYPES
 
-_TRUE = {"true", "yes"}
-_FALSE = {"false", "no"}
-_UNKNOWN = {"", "nan", "na", "n/a", "null"}
-_NO_LABEL = -1  # a cell that means neither yes nor no
+_ENOUGH = 1000  # rows that show whether a column without a name is empty
 
 
 def read_csv(path: Path, *, nrows: int | None = None) -> pd.DataFrame:
-    """Return the table in a CSV file, with string values and `plain` column names; row `i` is line `i + 2`.
+    """Return the table in a CSV file, with string values, `plain` column names, and an index of line numbers.
 
     Raises:
         InputError: the file is missing, empty or not text, or two columns have the same name.
     """
-    table = _parsed(path, nrows)
-    if (table.iloc[:, 0] == "").any():
+    table = read_cells(path, nrows=nrows)
+    if table.shape[1] and (table.iloc[:, 0] == "").any():
         table = table[(table != "").any(axis=1)]
     if table.empty:
         raise InputError(f"{path}: the labels file has a header but no rows")
-    names = pd.Index([plain(str(column)) for column in table.columns])
+    names = pd.Index([plain(column) for column in table.columns])
     if not names.is_unique:
         twice = names[names.duplicated()][0]
         raise InputError(f"{path}: two columns are named {twice!r} (ignoring case, spaces and underscores)")
     return table.set_axis(names, axis=1)
-
-
-def _parsed(path: Path, nrows: int | None) -> pd.DataFrame:
-    if not path.is_file():
-        raise InputError(f"{path}: no such labels file; pass it with --labels")
-    try:
-        table = pd.read_csv(
-            path,
-            dtype=str,
-            encoding="utf-8-sig",
-            keep_default_na=False,
-            sep=_separator(path),
-            nrows=nrows,
-            skip_blank_lines=False,  # else line numbers in messages would be wrong
-        )
-    except pd.errors.EmptyDataError:
-        raise InputError(f"{path}: the labels file is empty") from None
-    except (UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise InputError(f"{path}: not a readable CSV file: {error}") from None
-    return table.fillna("")
 
 
 def read_header(path: Path) -> list[str]:
@@ -64,7 +58,7 @@ def read_header(path: Path) -> list[str]:
 
 def original_names(path: Path) -> dict[str, str]:
     """Return a CSV file's own column names by `plain` name."""
-    return {plain(str(name)): str(name).strip() for name in _parsed(path, nrows=0).columns}
+    return {plain(name): name.strip() for name in read_cells(path, nrows=_ENOUGH).columns}
 
 
 def require_columns(table: pd.DataFrame, needed: Iterable[str], path: Path) -> None:
@@ -76,75 +70,60 @@ def require_columns(table: pd.DataFrame, needed: Iterable[str], path: Path) -> N
         )
 
 
-def label_values(text: pd.Series) -> pd.Series:
-    """Return 0 and 1 as float32, NaN for an empty cell, -1 for anything else."""
-    meaning = {word: _label_value(word) for word in text.unique()}
-    return text.map(meaning).astype(np.float32)
+@dataclass(frozen=True)
+class LabelSources:
+    """The columns that labels are read from: one for each label, or with names of classes."""
+
+    by_label: tuple[LabelColumn, ...]
+    of_names: tuple[str, ...]
 
 
-def _label_value(word: str) -> float:
-    word = word.strip().lower()
-    if word in _UNKNOWN:
-        return np.nan
-    if word in _TRUE or word in _FALSE:
-        return float(word in _TRUE)
-    try:
-        number = float(word)
-    except ValueError:
-        return _NO_LABEL
-    return number if number in (0, 1) else _NO_LABEL
+def label_sources(table: pd.DataFrame) -> LabelSources:
+    """Return the columns of a table that have labels, by their names and, for columns such as `type`, their cells.
 
-
-def read_long(path: Path) -> tuple[pd.DataFrame, pd.Series]:
-    """Return RSNA's long table (`ID,Label`, six rows per slice) as one row per slice, and what is wrong with others.
-
-    Returns:
-        labels indexed by slice id (float32 columns in LABELS' order), and reasons indexed by slice id.
-
-    Raises:
-        InputError: the CSV is missing, empty or of another kind.
+    Names of classes count where no column has a label's own name; beside an `any` they would be a second opinion.
     """
-    table = read_csv(path)
-    require_columns(table, ("id", "label"), path)
-    parts = table["id"].str.strip().str.rpartition("_")
-    rows = pd.DataFrame(
-        {"slice_id": parts[0], "kind": _kinds(parts[2]), "value": label_values(table["label"])}
-    )
-    if not rows["kind"].isin(LABELS).any():
-        raise InputError(
-            f"{path}: no ID ends in a label such as ID_..._{ANY}; is it RSNA's long label table?"
-        )
-    # Exact duplicates of a row count once.
-    rows = rows.drop_duplicates()
-    wrong = _wrong_rows(rows, table["label"])
-    wide = rows[~rows["slice_id"].isin(wrong.index)].pivot(index="slice_id", columns="kind", values="value")
-    return wide.reindex(columns=list(LABELS)).astype(np.float32), wrong
+    own = label_columns(name for name in table.columns if name not in GENERIC)
+    if any(column.label == ANY for column in own):
+        return LabelSources(tuple(own), ())
+    of_names: list[str] = []
+    for name in GENERIC if own else CLASS_COLUMNS:
+        if name in table.columns and names_classes(table[name], throughout=bool(of_names)):
+            of_names.append(name)
+    others = [name for name in table.columns if name not in of_names]
+    if of_names:
+        others = [name for name in others if name not in GENERIC or only_yes_or_no(table[name])]
+    return LabelSources(tuple(label_columns(others)), tuple(of_names))
 
 
-def _kinds(words: pd.Series) -> pd.Series:
-    """Return the labels of a long table's rows; a word that isn't a label stays as it is."""
-    found = {word: label_of(plain(word)) for word in words.unique()}
-    return words.map(
-        {word: column.label if column and not column.negated else word for word, column in found.items()}
-    )
+def describe_labels(table: pd.DataFrame, path: Path, used: Iterable[str]) -> list[str]:
+    """Return notes on how a table with a row per slice was read; `used` are its other columns that were read."""
+    found, original = label_sources(table), original_names(path)
+    return [
+        *csv_format(path).notes,
+        *describe_columns(original, found.by_label, (*used, *found.of_names), complete=bool(found.of_names)),
+        *(describe_class_names(original.get(name, name), table[name]) for name in found.of_names),
+    ]
 
 
 def read_wide(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.Series]:
-    """Return a table with a column per label (or only a binary one) as LABELS' columns, and what is wrong with rows.
+    """Return a table with a row per slice as LABELS' columns, and what is wrong with rows.
+
+    It has a column per label, or only a binary one, or one with the names of classes.
 
     Raises:
         InputError: there is no label column.
     """
-    columns = label_columns(table.columns)
-    if not columns:
+    sources = label_sources(table)
+    if not (sources.by_label or sources.of_names):
         raise InputError(
-            f"{path}: no label column; it needs {', '.join(SUBTYPES)} or a binary one named any, "
-            f"hemorrhage or label; it has {', '.join(table.columns)}"
+            f"{path}: no label column; it needs {', '.join(SUBTYPES)}, a binary one named any, hemorrhage or "
+            f"label, or one named class, type or diagnosis with their names; it has {', '.join(table.columns)}"
         )
-    values = {column: _column_values(table, column) for column in columns}
+    values = _values(table, sources, decimal_comma=csv_format(path).decimal_comma)
     labels, reasons = _merged(values, table.index)
     known = labels[list(SUBTYPES)]
-    if all(column.label != ANY for column in columns):
+    if all(column.label != ANY for column in values):
         # A slice without a positive subtype is negative only if all subtypes are known.
         labels[ANY] = known.max(axis=1).where((known.max(axis=1) == 1) | known.notna().all(axis=1))
     reasons[labels.isna().all(axis=1) & (reasons == "")] = "no label: all its label cells are empty"
@@ -152,13 +131,36 @@ def read_wide(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.Series]
         "contradictory labels: a subtype is 1 but any is 0"
     )
     for column, found in values.items():
-        for row in found.index[found == _NO_LABEL]:
-            reasons[row] = _not_a_label(column.name, table[column.name][row], row)
+        wrong = not_a_name if column.name in sources.of_names else not_a_label
+        for line in found.index[found == NOT_UNDERSTOOD]:
+            reasons[line] = wrong(column.name, table[column.name][line], line)
     return labels, reasons[reasons != ""]
 
 
-def _column_values(table: pd.DataFrame, column: LabelColumn) -> pd.Series:
-    values = label_values(table[column.name])
+def not_a_label(column: str, value: str, line: int) -> str:
+    """Return the reason for rejecting a row whose label is neither 0 nor 1."""
+    return f"a label that is neither 0 nor 1: {column} is {value!r} (line {line:,})"
+
+
+def not_a_name(column: str, value: str, line: int) -> str:
+    """Return the reason for rejecting a row whose class isn't understood."""
+    return f"a label that is not understood: {column} is {value!r} (line {line:,})"
+
+
+def _values(
+    table: pd.DataFrame, sources: LabelSources, *, decimal_comma: bool
+) -> dict[LabelColumn, pd.Series]:
+    values = {
+        column: _column_values(table[column.name], column, decimal_comma) for column in sources.by_label
+    }
+    for name in sources.of_names:
+        six = class_values(table[name])
+        values |= {LabelColumn(name, label): six[label] for label in LABELS}
+    return values
+
+
+def _column_values(text: pd.Series, column: LabelColumn, decimal_comma: bool) -> pd.Series:
+    values = label_values(text, decimal_comma=decimal_comma)
     return values.where(values < 0, 1 - values) if column.negated else values
 
 
@@ -176,35 +178,3 @@ def _merged(values: dict[LabelColumn, pd.Series], index: pd.Index) -> tuple[pd.D
             reasons[differ] = f"contradictory labels: {other} and {column.name} disagree"
         first.setdefault(column.label, column)
     return labels, reasons
-
-
-def _not_a_label(column: str, value: str, row: int) -> str:
-    return f"a label that is neither 0 nor 1: {column} is {value!r} (line {row + 2:,})"
-
-
-def _wrong_rows(rows: pd.DataFrame, text: pd.Series) -> pd.Series:
-    """Return why slices in the long table can't be used, by slice id; `text` has the labels as written."""
-    reasons: dict[str, str] = {}
-    foreign = rows[~rows["kind"].isin(LABELS)]
-    for slice_id, kind in zip(foreign["slice_id"], foreign["kind"], strict=True):
-        reasons[slice_id] = f"unknown label {kind!r} in the CSV"
-    complete = rows.groupby("slice_id")["kind"].nunique()
-    for slice_id, count in complete[complete < len(LABELS)].items():
-        reasons[str(slice_id)] = f"incomplete labels: {count} of {len(LABELS)} rows in the CSV"
-    twice = rows[rows.duplicated(["slice_id", "kind"])]
-    for slice_id, kind in zip(twice["slice_id"], twice["kind"], strict=True):
-        reasons[slice_id] = f"contradictory labels: {kind} is in the CSV with different values"
-    bad = rows[~rows["value"].isin((0, 1))]
-    for row, slice_id, kind in zip(bad.index, bad["slice_id"], bad["kind"], strict=True):
-        reasons[slice_id] = _not_a_label(kind, text[row], row)
-    subtype = rows[rows["kind"].isin(SUBTYPES) & (rows["value"] == 1)]["slice_id"]
-    none = rows[(rows["kind"] == ANY) & (rows["value"] == 0)]["slice_id"]
-    for slice_id in set(subtype) & set(none) - set(reasons):
-        reasons[slice_id] = "contradictory labels: a subtype is 1 but any is 0"
-    return pd.Series(reasons, dtype=str)
-
-
-def _separator(path: Path) -> str:
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        header = file.readline()
-    return max(",;\t", key=header.count)

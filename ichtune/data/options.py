@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from ichtune.errors import InputError
 from ichtune.options import option
 from ichtune.windows import Window
 
@@ -15,13 +16,15 @@ def parse_folds(written: str | int) -> int | str:
     """Return a number of folds, or BY_SOURCE.
 
     Raises:
-        ValueError: it is neither.
+        InputError: it is neither.
     """
     text = str(written).strip().lower()
     if text == BY_SOURCE:
         return text
     if not text.isdecimal() or not 2 <= int(text) <= MOST_FOLDS:
-        raise ValueError(f"must be a whole number from 2 to {MOST_FOLDS}, or {BY_SOURCE}; got {written!r}")
+        raise InputError(
+            f"--folds must be a whole number from 2 to {MOST_FOLDS}, or {BY_SOURCE}; got {written!r}"
+        )
     return int(text)
 
 
@@ -48,7 +51,6 @@ class PrepareOptions:
         5,
         f"Folds of the slices outside the test set, 2 to {MOST_FOLDS}; or {BY_SOURCE}, to hold out each source whole.",
         metavar=f"INTEGER|{BY_SOURCE}",
-        parser=parse_folds,
     )
     keep_split: bool = option(
         False, "Test on the slices that SOURCE has in its test folder, instead of drawing a test set."
@@ -61,6 +63,11 @@ class PrepareOptions:
     hash_ids: bool = option(False, "Replace identifiers with salted hashes.")
     max_rejected: float = option(0.05, "Largest share of slices that may be rejected.", min=0, max=1)
     overwrite: bool = option(False, "Replace a finished store.")
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be used before any source is opened."""
+        Window.parse(self.window)
+        parse_folds(self.folds)
 
     @property
     def grey_window(self) -> Window:

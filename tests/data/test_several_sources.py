@@ -119,5 +119,5 @@ def test_a_stopped_run_of_two_sources_goes_on(hospitals, tmp_path):
 
 @pytest.mark.parametrize("written", ["1", "21", "x", "-2"])
 def test_a_number_of_folds_out_of_range_is_refused(written):
-    with pytest.raises(ValueError, match="must be a whole number from 2 to 20, or by-source"):
+    with pytest.raises(InputError, match="--folds must be a whole number from 2 to 20, or by-source"):
         parse_folds(written)

@@ -75,6 +75,7 @@ def test_a_store_with_such_an_array_is_refused(
 @pytest.mark.parametrize(("make", "message"), HOSTILE_ARRAYS)
 def test_logits_of_a_run_that_are_such_an_array_are_refused(made_up_copy: RunFolder, tmp_path, make, message):
     for file in made_up_copy.trials.glob("*/out_of_fold.npy"):
+        (file.parent / "sha256sums").unlink(missing_ok=True)
         file.write_bytes(make(tmp_path / "mark"))
     with pytest.raises(InputError, match=message):
         _ = RankedResults.of(made_up_copy).best.logits

@@ -13,8 +13,8 @@ from ichtune.windows import Window, undo_window
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's name is that of a PNG or JPEG."""
-    return name.lower().endswith((".png", ".jpg", ".jpeg"))
+    """Whether a file's name is that of a PNG or JPEG; a newline may follow."""
+    return name.strip().lower().endswith((".png", ".jpg", ".jpeg"))
 
 
 def read_image(path: Path, window: Window) -> CTSlice:

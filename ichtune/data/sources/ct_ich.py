@@ -43,6 +43,6 @@ def _whole_numbers(text: pd.Series, path: Path) -> pd.Series:
     numbers = pd.to_numeric(text, errors="coerce")
     if len(rows := numbers.index[~(np.isfinite(numbers) & (numbers % 1 == 0))]):
         raise InputError(
-            f"{path}: line {rows[0] + 2}: patient and slice must be whole numbers, got {text[rows[0]]!r}"
+            f"{path}: line {rows[0]}: patient and slice must be whole numbers, got {text[rows[0]]!r}"
         )
     return numbers.astype(int)

@@ -4,14 +4,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ichtune.data.label_tables import read_header
+from ichtune.data.label_tables import read_csv, read_header
 from ichtune.errors import InputError
 
 
 def only_csv(root: Path) -> Path:
     """Return the labels file in a source's folder: its only CSV, apart from sample submissions."""
-    found = sorted(path for path in root.glob("*.csv") if "sample_submission" not in path.name)
-    long = [path for path in found if {"id", "label"} <= set(read_header(path))]
+    found = sorted(
+        path for path in root.iterdir() if path.suffix.lower() == ".csv" and not _is_submission(path)
+    )
+    long = [path for path in found if _is_long(path)]
     for candidates in (found, long):
         if len(candidates) == 1:
             return candidates[0]
@@ -21,6 +23,17 @@ def only_csv(root: Path) -> Path:
     raise InputError(
         f"{root}: {len(found)} CSV files here ({names}); pass the one with the labels with --labels"
     )
+
+
+def _is_long(path: Path) -> bool:
+    return {"id", "label"} <= set(read_header(path))
+
+
+def _is_submission(path: Path) -> bool:
+    """Whether a CSV is a challenge's sample submission, which has 0.5 for every label."""
+    if "sample_submission" in path.name.lower():
+        return True
+    return _is_long(path) and set(read_csv(path, nrows=12)["label"].str.strip()) == {"0.5"}
 
 
 def files_below(folder: Path) -> Iterator[str]:

@@ -5,12 +5,13 @@ from pathlib import Path
 import pandas as pd
 
 from ichtune.data.columns import FILE_COLUMNS, ID_COLUMNS, PATIENT_COLUMNS, SERIES_COLUMNS, STUDY_COLUMNS
-from ichtune.data.formats.image import is_image
 from ichtune.data.label_tables import read_csv
 from ichtune.data.matching import Matches, tidy
 from ichtune.data.name_fits import Step, without_suffix
 from ichtune.data.options import PrepareOptions
 from ichtune.data.sources.folder import files_below, only_csv
+from ichtune.data.sources.positions import read_positions
+from ichtune.data.sources.slice_files import describe_others, may_be_slice
 from ichtune.data.sources.source import Source, match_files
 from ichtune.data.sources.wide import from_wide
 from ichtune.errors import InputError
@@ -28,14 +29,18 @@ def open_images(root: Path, labels: Path | None, options: PrepareOptions) -> Sou
             f"{table_path}: no column identifies the image of a row; name it file or id; "
             f"it has {', '.join(table.columns)}"
         )
-    found = [name for name in files_below(root) if is_image(name) or _may_be_dicom(name)]
+    files = list(files_below(root))
+    found = [name for name in files if may_be_slice(name)]
     if not found:
         raise InputError(f"{root}: no PNG, JPEG or DICOM files here")
     key, names, matches = _match_by_first_key(table, keys, root, found)
     # If the table's leading folders were dropped (such as a home folder), they stay out of the ids as well.
     ids = [matches.files[n] if matches.steps.get(n) is Step.PREFIX else n for n in names]
     table = table.assign(name=names, slice_id=list(map(without_suffix, ids)))
-    used = [key]
+    positions = read_positions(table)
+    if positions.z_mm is not None:
+        table["z_mm"] = positions.z_mm
+    used = [key, *positions.columns]
     for column, synonyms in IDS.items():
         given = next((name for name in synonyms if name in table.columns and name != key), None)
         if given is None:
@@ -43,7 +48,8 @@ def open_images(root: Path, labels: Path | None, options: PrepareOptions) -> Sou
         used.append(given)
         if (table[given].str.strip() != "").any():  # an empty column counts as missing
             table[column] = table[given].str.strip()
-    return from_wide("images", root, table, found, matches, table_path, options.grey_window, used)
+    notes = [*positions.notes, *describe_others(set(files) - set(found))]
+    return from_wide("images", root, table, found, matches, table_path, options.grey_window, used, notes)
 
 
 def _match_by_first_key(
@@ -58,7 +64,3 @@ def _match_by_first_key(
             return key, names, matches
         tried.append((key, names, matches))
     return tried[0]
-
-
-def _may_be_dicom(file: str) -> bool:
-    return file.lower().strip().endswith((".dcm", ".dicom", ".ima")) or "." not in file.rpartition("/")[2]

@@ -49,8 +49,8 @@ class Source:
 
     @property
     def needs_patient(self) -> bool:
-        """Whether each file must name its patient, study or series: as in RSNA's set, where all do."""
-        return self.format == "rsna"
+        """Whether each file must name its patient, study or series, as all DICOM files of RSNA's set do."""
+        return self.format == "rsna" and not self.has_images
 
     @property
     def has_images(self) -> bool:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ichtune.data.columns import describe_columns, label_columns
-from ichtune.data.label_tables import original_names, read_wide
+from ichtune.data.label_tables import describe_labels, read_wide
 from ichtune.data.matching import Matches
 from ichtune.data.sources.source import NO_FILE, Source, make_source, reasons_without_labels
+from ichtune.data.sources.unlabeled import set_aside
 from ichtune.labels import SUBTYPES
 from ichtune.windows import Window
 
@@ -25,10 +25,12 @@ def from_wide(
     table_path: Path,
     window: Window,
     used: Iterable[str],
+    notes: Iterable[str] = (),
 ) -> Source:
     """Return the slices of a table whose column `name` says which of the files `found` each row is about.
 
-    Columns of IDENTITY are used as they are; `used` are the table's columns that these and `name` come from.
+    Columns of IDENTITY are used as they are; `used` are the table's columns that these and `name` come from,
+    and `notes` are added to those on labels and names.
     """
     values, wrong = read_wide(table, table_path)
     entries = pd.concat([table[["name", *(c for c in IDENTITY if c in table.columns)]], values], axis=1)
@@ -43,9 +45,9 @@ def from_wide(
     twice = entries["file"][entries["file"].duplicated(keep=False)]
     reasons |= dict.fromkeys(twice, "contradictory labels: it is in the CSV with different values")
     reasons |= _without_files(table, matches, reasons)
-    reasons |= reasons_without_labels(matches, set(found) - set(reasons))
-    labels = label_columns(table.columns)
-    notes = describe_columns(original_names(table_path), labels, used)
+    without, aside = set_aside(reasons_without_labels(matches, set(found) - set(reasons)), matches)
+    reasons |= without
+    notes = [*describe_labels(table, table_path, used), *aside, *notes]
     if values[list(SUBTYPES)].isna().all(axis=None):
         notes.append("The labels are binary: only 'any' is known, the five subtypes are missing values.")
     notes += matches.note(table_path.name)
@@ -59,4 +61,4 @@ def _without_files(table: pd.DataFrame, matches: Matches, reasons: dict[str, str
         name: f"{NO_FILE}; {reasons[name]}" if name in reasons else NO_FILE for name in lost if name != ""
     }
     nameless = table.index[table["name"] == ""]
-    return without | {f"line {row + 2}": NO_NAME for row in nameless} | matches.unclear
+    return without | {f"line {row}": NO_NAME for row in nameless} | matches.unclear
