@@ -35,7 +35,21 @@ class PrepareOptions:
     labels: list[Path] | None = option(
         None, "CSV with the labels (default: the one in SOURCE); with several sources, once for each."
     )
-    format: Literal["auto", "rsna", "ct-ich", "images"] = option("auto", "Layout of SOURCE.")
+    format: Literal["auto", "rsna", "ct-ich", "cq500", "images"] = option("auto", "Layout of SOURCE.")
+    readers: Literal["any", "majority", "all"] = option(
+        "majority", "How many of a scan's readers must have seen a hemorrhage (CQ500)."
+    )
+    series: str = option(
+        "auto",
+        "Which series of a scan: one (auto, or the thinnest or thickest), all, or those whose description has REGEX "
+        "(CQ500).",
+        metavar="auto|all|thin|thick|REGEX",
+    )
+    boxes: list[Path] | None = option(
+        None,
+        "BHX's CSV of boxes around hemorrhages, which label slices of CQ500 (default: those beside the labels); may be "
+        "repeated.",
+    )
     size: int = option(256, "Pixels along a side of a stored slice.", min=32, max=1024)
     window: str = option("40/80", "Window that 8-bit images were made with.", metavar="C/W")
     test_fraction: float = option(0.2, "Share of the slices to test on.", min=0, max=0.5)

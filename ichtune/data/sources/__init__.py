@@ -1,4 +1,4 @@
-"""Sources of slices, a module per layout: RSNA's DICOM folder, CT-ICH's images, any images with a CSV."""
+"""Sources of slices, a module per layout: RSNA's DICOM folder, CT-ICH's images, CQ500, any images with a CSV."""
 
 import os
 from collections.abc import Callable
@@ -6,9 +6,11 @@ from pathlib import Path
 
 from ichtune.data.label_tables import read_csv, read_header
 from ichtune.data.options import PrepareOptions
+from ichtune.data.sources.cq500 import open_cq500
 from ichtune.data.sources.ct_ich import open_ct_ich
 from ichtune.data.sources.folder import only_csv
 from ichtune.data.sources.image_folder import open_images
+from ichtune.data.sources.reads import READS, is_reads
 from ichtune.data.sources.rsna import open_rsna
 from ichtune.data.sources.source import NothingUsable, Source
 from ichtune.errors import InputError
@@ -20,6 +22,7 @@ __all__ = ["SOURCES", "NothingUsable", "Source", "open_source"]
 SOURCES: dict[str, Callable[[Path, Path | None, PrepareOptions], Source]] = {
     "rsna": open_rsna,
     "ct-ich": open_ct_ich,
+    "cq500": open_cq500,
     "images": open_images,
 }
 
@@ -43,6 +46,8 @@ def open_source(root: Path, labels: Path | None, options: PrepareOptions) -> Sou
 def _kind_by_layout(root: Path, labels: Path | None) -> str:
     if (root / "Patients_CT").is_dir():
         return "ct-ich"
+    if is_reads(labels or root / READS):
+        return "cq500"
     try:
         table = labels or only_csv(root)
     except InputError:

@@ -1,0 +1,54 @@
+"""What the header of one file says about its series."""
+
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from ichtune.data.formats.ct_header import refuse_what_is_no_ct_slice
+from ichtune.data.formats.dicom import LONGEST_TEXT, dataset, millimetres
+from ichtune.data.formats.elements import text
+from ichtune.data.formats.size import read_bounded
+from ichtune.data.formats.slice import Rejected
+
+
+@dataclass(frozen=True)
+class SeriesHeader:
+    """A series as one of its files describes it; what the file doesn't say is empty or NaN."""
+
+    series_id: str = ""
+    description: str = ""
+    thickness_mm: float = math.nan
+    kernel: str = ""
+    contrast: str = ""
+    """The contrast agent."""
+    fault: str = ""
+    """Why it holds no axial CT slices, as a localizer; empty if it does."""
+
+
+def read_series_header(path: Path) -> SeriesHeader:
+    """Return the header of a file, with a `fault` if it isn't an axial CT slice or can't be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ds = dataset(read_bounded(path))
+            return SeriesHeader(
+                series_id=text(ds, "SeriesInstanceUID"),
+                description=text(ds, "SeriesDescription")[:LONGEST_TEXT],
+                thickness_mm=millimetres(text(ds, "SliceThickness")),
+                kernel=text(ds, "ConvolutionKernel").partition("\\")[0],
+                contrast=text(ds, "ContrastBolusAgent"),
+                fault=_fault(ds),
+            )
+    except Rejected as why:
+        return SeriesHeader(fault=str(why))
+    except OSError as error:
+        return SeriesHeader(fault=f"can't be read: {error.strerror or error}")
+
+
+def _fault(ds) -> str:
+    try:
+        refuse_what_is_no_ct_slice(ds)
+    except Rejected as why:
+        return str(why)
+    return ""
