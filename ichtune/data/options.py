@@ -10,7 +10,7 @@ from ichtune.wording import plain
 
 MOST_FOLDS: Final = 20
 BY_SOURCE: Final = "by-source"
-READING: Final[tuple[str, ...]] = ()
+READING: Final[tuple[str, ...]] = ("readers", "series")
 """Options that change how a source's files and labels are read; a store keeps those that aren't at their default."""
 
 

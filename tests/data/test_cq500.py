@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
+from pydicom.uid import JPEGLosslessSV1
 from rich.console import Console
 
+from ichtune.data.formats.dicom import read_dicom
 from ichtune.data.inspect.describe import print_scans
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import Prepared, prepare
@@ -15,6 +18,7 @@ from ichtune.data.sources import Source, open_source
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
 from tests.made_up.cq500 import CORONAL, THICK, THIN, write_boxes, write_reads, write_scan
+from tests.made_up.dicom import head
 
 NAN = math.nan
 
@@ -85,7 +89,10 @@ def test_a_label_that_missing_reads_could_turn_is_unknown_and_that_is_said(tmp_p
         write_scan(tmp_path, number, {"CT Plain": THICK})
     source = opened(tmp_path)
     np.testing.assert_array_equal(of_scan(source, 1), [0, 0, 0, NAN, 1, 1])
-    assert note(source, "lack reads").startswith("1 scans lack reads; 1 of them have labels that are unknown")
+    assert note(source, "lack reads").startswith(
+        "Scans that lack reads: 1; scans with labels that are unknown"
+    )
+    assert note(source, "lack reads").endswith(": 1.")
 
 
 def test_a_subtype_without_any_makes_the_scan_positive_with_a_note(tmp_path):
@@ -93,8 +100,8 @@ def test_a_subtype_without_any_makes_the_scan_positive_with_a_note(tmp_path):
     write_scan(tmp_path, 1, {"CT Plain": THICK})
     source = opened(tmp_path)
     assert of_scan(source, 1) == [0, 1, 0, 0, 0, 1]
-    assert "1 scans have a subtype by --readers majority but no hemorrhage, such as CQ500-CT-1" in note(
-        source, "but no hemorrhage"
+    assert note(source, "but no hemorrhage") == (
+        "Scans with a subtype by --readers majority but no hemorrhage, which count as positive: 1, such as CQ500-CT-1."
     )
 
 
@@ -127,7 +134,7 @@ def test_the_series_that_is_wished_for_is_chosen(tmp_path, wish, chosen):
     source = opened(tmp_path, series=wish)
     assert [folder.rpartition("/")[2] for folder in folders(source)] == chosen
     assert source.rejected.empty
-    assert f"of {len(ALL_SERIES) + 1 - len(chosen)} other series" in note(source, "are not used")
+    assert f" in {len(ALL_SERIES) + 1 - len(chosen)} series. series.csv" in note(source, "are not used")
 
 
 @pytest.mark.parametrize(
@@ -156,7 +163,10 @@ def test_of_two_series_the_better_is_chosen(tmp_path, worse, better):
 def test_a_scan_with_nothing_but_contrast_has_it_chosen_and_that_is_said(tmp_path):
     write_reads(tmp_path, {7: ("000000",) * 3})
     write_scan(tmp_path, 7, {"CT 4cc sec 150cc D3D on": THIN})
-    assert "1 chosen series have contrast" in note(opened(tmp_path), "nothing better fits")
+    assert note(opened(tmp_path), "for want of a better one") == (
+        "Chosen series with contrast, for want of a better one: 1 (CQ500CT7 CQ500CT7/Unknown Study/"
+        "CT 4cc sec 150cc D3D on)."
+    )
 
 
 def test_scans_are_found_without_suffixes_and_one_folder_deeper(tmp_path):
@@ -174,12 +184,11 @@ def test_scans_that_only_the_table_or_the_folder_has_are_counted(tmp_path):
     write_scan(tmp_path, 2, {"CT Plain": {**THICK, "Modality": "MR"}})
     source = opened(tmp_path)
     assert set(source.entries["patient_id"]) == {"CQ500-CT-1"}
-    assert note(source, "no folder here") == "1 scans of the table have no folder here: CQ500-CT-8."
-    assert (
-        note(source, "no row")
-        == "1 scans have folders here but no row in the table, and are not used: CQ500CT3."
+    assert note(source, "without a folder") == "Scans in the table without a folder here: 1 (CQ500-CT-8)."
+    assert note(source, "without a row").endswith(", which are not used: 1 (CQ500CT3).")
+    assert note(source, "without a series") == (
+        "Scans without a series to use, which are left out: 1 (CQ500-CT-2)."
     )
-    assert "and are left out (see series.csv): CQ500-CT-2." in note(source, "no series that can be used")
 
 
 @pytest.mark.parametrize(
@@ -247,12 +256,50 @@ def test_boxes_make_slices_positive_and_their_series_is_preferred(tmp_path):
 def test_what_the_boxes_do_and_do_not_is_said(tmp_path):
     source = opened(boxed(tmp_path))
     assert "Boxes named Chronic (1) make a slice positive for 'any' alone." in source.notes
-    assert note(source, "the readers didn't see").startswith("2 slices of 2 scans")
-    assert note(source, "no file here") == (
-        "1 slices with boxes have no file here (the first: SOPInstanceUID 1.1.1.99)."
-    )
+    assert note(source, "the readers didn't see").endswith("slices: 2 (CQ500-CT-1, CQ500-CT-3).")
+    assert note(source, "without a file") == "Slices with boxes without a file here: 1 (1.1.1.99)."
     chosen = opened(tmp_path, series="Plain$")
-    assert note(chosen, "not chosen") == "5 slices with boxes belong to series that were not chosen."
+    assert note(chosen, "not chosen") == "Slices with boxes in series that were not chosen: 5."
+
+
+def compress(path: Path) -> None:
+    """Make a file JPEG Lossless SV1, as CQ500's are."""
+    gdcm = pytest.importorskip("gdcm", reason="needs gdcm, of the extra dicom")
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGLosslessProcess14_1))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    writer.SetFileName(str(path))
+    assert writer.Write()
+
+
+TILTED = {**THICK, "ImageOrientationPatient": [1, 0, 0, 0, 0.98902, -0.14781], "RescaleType": "HU"}
+
+
+def test_jpeg_lossless_slices_of_a_tilted_gantry_keep_their_hu(tmp_path):
+    write_reads(tmp_path, {1: ("000000",) * 3})
+    write_scan(tmp_path, 1, {"CT Plain": TILTED})
+    (folder,) = folders(opened(tmp_path))
+    for path in (tmp_path / folder).iterdir():
+        compress(path)
+    source = opened(tmp_path)
+    for z, file in enumerate(source.entries["file"]):
+        ds = pydicom.dcmread(tmp_path / file)
+        assert ds.file_meta.TransferSyntaxUID == JPEGLosslessSV1
+        np.testing.assert_array_equal(read_dicom(tmp_path / file).hu, head((8, 8), 100 + z))
+
+
+def test_a_codec_that_is_missing_ends_it_before_anything_is_read(tmp_path, monkeypatch):
+    write_reads(tmp_path, {1: ("000000",) * 3})
+    write_scan(tmp_path, 1, {"CT Plain": THICK})
+    missing = "ichtune.data.formats.series_header.missing_codec"
+    monkeypatch.setattr(missing, lambda ds: "its codec (JPEG Lossless) is not installed")
+    with pytest.raises(InputError, match=r"CT Plain: its codec \(JPEG Lossless\) is not installed \(1 of 1"):
+        opened(tmp_path)
 
 
 def test_boxes_may_be_given_and_files_that_are_none_are_refused(tmp_path):
@@ -302,3 +349,9 @@ def test_names_of_scans_are_in_no_table_of_series_if_hashed(tmp_path):
 def test_boxes_for_a_source_that_is_no_cq500_are_refused(rsna_folder, tmp_path):
     with pytest.raises(InputError, match="boxes label the slices of CQ500, which is no source here"):
         prepare(rsna_folder(), tmp_path / "store", PrepareOptions(boxes=[tmp_path / "boxes.csv"]))
+
+
+def test_a_store_keeps_which_readers_and_series_were_asked_for(tmp_path):
+    options = PrepareOptions(size=32, all_test=True, workers=1, readers="any", series="thick")
+    store = prepare(three_scans(tmp_path / "set"), tmp_path / "store", options).store
+    assert store.info.reading == {"readers": "any", "series": "thick"}

@@ -56,13 +56,18 @@ def looks_like_dicom(path: Path) -> bool:
 
 def sop_instance_uid(path: Path) -> str:
     """Return a file's SOPInstanceUID; empty if there is none. Errors are left to `read_dicom`."""
+    return element(path, "SOPInstanceUID")
+
+
+def element(path: Path, keyword: str) -> str:
+    """Return the text of an element of a file's header; empty if there is none. Errors are left to `read_dicom`."""
     try:
         with warnings.catch_warnings(), open(path, "rb") as file:
             warnings.simplefilter("ignore")
             if _DEFLATED in file.read(_META_BYTES):
-                return text(dataset(read_bounded(path)), "SOPInstanceUID")
-            ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
-            return text(ds, "SOPInstanceUID")
+                return text(dataset(read_bounded(path)), keyword)
+            ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[keyword])
+            return text(ds, keyword)
     except Exception:
         return ""
 

@@ -5,17 +5,22 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.dataset import Dataset
+
 from ichtune.data.formats.ct_header import refuse_what_is_no_ct_slice
 from ichtune.data.formats.dicom import LONGEST_TEXT, dataset, millimetres
 from ichtune.data.formats.elements import text
 from ichtune.data.formats.size import read_bounded
 from ichtune.data.formats.slice import Rejected
+from ichtune.data.formats.stored_values import missing_codec
 
 
 @dataclass(frozen=True)
 class SeriesHeader:
     """A series as one of its files describes it; what the file doesn't say is empty or NaN."""
 
+    patient_id: str = ""
+    study_id: str = ""
     series_id: str = ""
     description: str = ""
     thickness_mm: float = math.nan
@@ -24,6 +29,8 @@ class SeriesHeader:
     """The contrast agent."""
     fault: str = ""
     """Why it holds no axial CT slices, as a localizer; empty if it does."""
+    missing_codec: str = ""
+    """Which codec its pixels need that isn't installed; empty if none."""
 
 
 def read_series_header(path: Path) -> SeriesHeader:
@@ -33,12 +40,15 @@ def read_series_header(path: Path) -> SeriesHeader:
             warnings.simplefilter("ignore")
             ds = dataset(read_bounded(path))
             return SeriesHeader(
+                patient_id=text(ds, "PatientID"),
+                study_id=text(ds, "StudyInstanceUID"),
                 series_id=text(ds, "SeriesInstanceUID"),
                 description=text(ds, "SeriesDescription")[:LONGEST_TEXT],
                 thickness_mm=millimetres(text(ds, "SliceThickness")),
                 kernel=text(ds, "ConvolutionKernel").partition("\\")[0],
                 contrast=text(ds, "ContrastBolusAgent"),
                 fault=_fault(ds),
+                missing_codec=missing_codec(ds) or "",
             )
     except Rejected as why:
         return SeriesHeader(fault=str(why))
@@ -46,7 +56,7 @@ def read_series_header(path: Path) -> SeriesHeader:
         return SeriesHeader(fault=f"can't be read: {error.strerror or error}")
 
 
-def _fault(ds) -> str:
+def _fault(ds: Dataset) -> str:
     try:
         refuse_what_is_no_ct_slice(ds)
     except Rejected as why:

@@ -1,73 +1,74 @@
 """CQ500: a folder of series per scan, and `reads.csv`, a row per scan; boxes of BHX label its slices."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from ichtune.data.formats.dicom import sop_instance_uid
 from ichtune.data.formats.series_header import read_series_header
-from ichtune.data.name_fits import without_suffix
 from ichtune.data.options import PrepareOptions
 from ichtune.data.slice_table import SCAN_LABELS
 from ichtune.data.sources.boxes import Boxes, find_boxes, read_boxes
-from ichtune.data.sources.folder import files_below
 from ichtune.data.sources.reads import READS, Reads, read_reads, scan_number
-from ichtune.data.sources.series import Series, choose, describe_choice, series_table
+from ichtune.data.sources.scan_entries import describe_absent, dicom_by_folder, first_fault, scan_entries
+from ichtune.data.sources.series import (
+    Series,
+    choose_per_scan,
+    describe_choice,
+    examples,
+    refuse_missing_codec,
+    series_table,
+)
 from ichtune.data.sources.source import Source, make_source
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
-
-_SUFFIXES: Final = {"dcm", "dicom", "ima"}
 
 
 def open_cq500(root: Path, labels: Path | None, options: PrepareOptions) -> Source:
     """Open folders `CQ500CT{n} CQ500CT{n}/Unknown Study/<series>/CT*.dcm` with `reads.csv`.
 
-    A scan without a label has no slice with it: its slices are negative. Which slices of a positive scan are positive
-    only boxes say; without them it is unknown.
+    Slices of a scan without a label are negative. Which slices of a positive scan are positive only boxes say.
     """
     table = labels or root / READS
     reads = read_reads(table, options.readers)
     boxes = read_boxes(find_boxes(options.boxes, table))
-    folders = _folders_by_scan(root)
+    folders = _folders(root)
     series = [
-        _series(root, scan, folder, files, boxes)
-        for scan, its_folders in folders.items()
+        _series(root, reads.names[scan], folder, files, boxes)
+        for (scan, folder), files in folders.items()
         if scan in reads.names
-        for folder, files in its_folders.items()
     ]
-    by_scan: dict[int, list[Series]] = defaultdict(list)
-    for one in series:
-        by_scan[one.scan].append(one)
-    chosen = [one for its_series in by_scan.values() for one in choose(its_series, options.series)]
+    chosen = choose_per_scan(series, options.series)
     if not chosen:
         raise InputError(
-            f"{root}: no scan of {table} has a series to use (--series {options.series}){_first_fault(series)}"
+            f"{root}: no scan of {table} has a series to use (--series {options.series}){first_fault(series)}"
         )
-    entries, told = _entries(root, chosen, series, reads, boxes)
+    refuse_missing_codec(root, chosen)
+    entries = scan_entries(chosen, reads.labels)
+    entries = entries.assign(patient_id=entries["scan"])  # a scan of each patient
+    uids = _uids(root, chosen)
+    entries, told = _with_boxes(entries, uids, boxes)
     notes = [
         *reads.notes,
-        *_absent(reads, folders, {one.scan for one in chosen}),
+        *_absent(reads, {scan for scan, _ in folders}, chosen),
         *describe_choice(series, chosen, options.series),
         *boxes.notes,
         *told,
+        *_unused(boxes, set(uids), series, chosen),
     ]
-    listing = series_table(series, chosen, reads.names)
+    listing = series_table(series, chosen)
     return make_source("cq500", root, entries, {}, options.grey_window, notes, listing)
 
 
-def _folders_by_scan(root: Path) -> dict[int, dict[str, list[str]]]:
-    """Return each scan's folders with their files, in an order that doesn't depend on the disk."""
-    found: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for file in sorted(files_below(root)):
-        folder, _, name = file.rpartition("/")
-        scan = scan_number(folder)
-        if scan is not None and _may_be_dicom(name):
-            found[scan][folder].append(file)
+def _folders(root: Path) -> dict[tuple[int, str], list[str]]:
+    """Return the files of each folder of a scan, by the scan's number and the folder."""
+    found = {
+        (scan, folder): files
+        for folder, files in dicom_by_folder(root).items()
+        if (scan := scan_number(folder)) is not None
+    }
     if not found:
         packed = "; unpack its zip archives first" if any(root.rglob("*.zip")) else ""
         raise InputError(
@@ -76,53 +77,35 @@ def _folders_by_scan(root: Path) -> dict[int, dict[str, list[str]]]:
     return dict(sorted(found.items()))
 
 
-def _may_be_dicom(name: str) -> bool:
-    _, dot, suffix = name.rpartition(".")
-    return name != "DICOMDIR" and (not dot or suffix.isdecimal() or suffix.strip().lower() in _SUFFIXES)
-
-
-def _series(root: Path, scan: int, folder: str, files: list[str], boxes: Boxes) -> Series:
+def _series(root: Path, scan: str, folder: str, files: list[str], boxes: Boxes) -> Series:
     # A scout may come first, but not in the middle.
     header = read_series_header(root / files[len(files) // 2])
     return Series(scan, folder, tuple(files), header, header.series_id in boxes.series)
 
 
-def _entries(
-    root: Path, chosen: Sequence[Series], series: Sequence[Series], reads: Reads, boxes: Boxes
-) -> tuple[pd.DataFrame, list[str]]:
-    """Return a row per file of the chosen series with its labels, and notes on the boxes."""
-    rows = [(one, file) for one in chosen for file in one.files]
-    scans = reads.labels.loc[[one.scan for one, _ in rows]].to_numpy(np.float32)
-    uids = [sop_instance_uid(root / file) if one.is_boxed else "" for one, file in rows]
+def _uids(root: Path, chosen: Sequence[Series]) -> list[str]:
+    """Return the SOPInstanceUID of each file of the chosen series; empty if its series has no boxes."""
+    return [sop_instance_uid(root / file) if one.is_boxed else "" for one in chosen for file in one.files]
+
+
+def _with_boxes(entries: pd.DataFrame, uids: list[str], boxes: Boxes) -> tuple[pd.DataFrame, list[str]]:
+    """Return the entries with slices positive where they have boxes, and notes on that.
+
+    A label with a box in a scan that the readers found negative for it is unknown for that slice.
+    """
     marks = boxes.marks(uids)
-    slices = np.where(scans == 0, scans, np.float32("nan"))
-    slices = np.where(marks, np.where(scans == 0, np.float32("nan"), np.float32(1)), slices)
-    entries = pd.DataFrame(
-        {
-            "file": [file for _, file in rows],
-            "slice_id": [without_suffix(file) for _, file in rows],
-            "patient_id": [reads.names[one.scan] for one, _ in rows],
-            "series_id": ["" if one.header.series_id else one.folder for one, _ in rows],
-            "series_description": [one.description for one, _ in rows],
-            **dict(zip(LABELS, slices.T, strict=True)),
-            **dict(zip(SCAN_LABELS.values(), scans.T, strict=True)),
-        }
-    )
-    against = (marks & (scans == 0)).any(axis=1)
-    notes = [
-        *_labelled(marks),
-        *_contradictions(entries["patient_id"][against]),
-        *_without_file(boxes, uids, series, chosen),
-    ]
-    return entries, notes
+    denied = marks & (entries[list(SCAN_LABELS.values())].to_numpy() == 0)
+    slices = entries[list(LABELS)].to_numpy()
+    slices = np.where(denied, np.float32("nan"), np.where(marks, np.float32(1), slices))
+    entries = entries.assign(**dict(zip(LABELS, slices.T, strict=True)))
+    return entries, [*_labelled(marks), *_denied(entries["scan"][denied.any(axis=1)])]
 
 
 def _labelled(marks: np.ndarray) -> list[str]:
-    """Return a note on which slices have labels."""
     if positive := int(marks.any(axis=1).sum()):
         return [
-            f"{positive:,} slices have boxes, which make them positive; other slices of a scan that is positive for a "
-            "label are unknown for it, those of a negative scan negative."
+            f"Slices with boxes, which make them positive: {positive:,}. Other slices of a scan that is positive for a "
+            "label are unknown for it; those of a negative scan are negative."
         ]
     return [
         "The labels are those of scans: slices of a scan that is negative for a label are negative for it, but which "
@@ -130,54 +113,42 @@ def _labelled(marks: np.ndarray) -> list[str]:
     ]
 
 
-def _contradictions(scans: pd.Series) -> list[str]:
+def _denied(scans: pd.Series) -> list[str]:
     if scans.empty:
         return []
     return [
-        f"{len(scans):,} slices of {scans.nunique():,} scans have a box with a label that the readers didn't see, such "
-        f"as {scans.iloc[0]}: the label of these slices is unknown."
+        "Slices with a box of a label that the readers didn't see, which is unknown for these slices: "
+        f"{len(scans):,} ({examples(scans.unique())})."
     ]
 
 
-def _without_file(
-    boxes: Boxes, uids: Iterable[str], series: Sequence[Series], chosen: Sequence[Series]
+def _unused(
+    boxes: Boxes, used: Collection[str], series: Sequence[Series], chosen: Sequence[Series]
 ) -> list[str]:
     """Return notes on boxes on slices of series that were left, and on slices that have no file."""
-    taken = {one.header.series_id for one in chosen}
-    left = {one.header.series_id for one in series} - taken
-    used = set(uids)
+    left = {one.header.series_id for one in series} - {one.header.series_id for one in chosen}
     unused = {uid: of for uid, of in boxes.slices.items() if uid not in used}
     lost = [uid for uid, of in unused.items() if of not in left]
-    notes = []
-    if elsewhere := len(unused) - len(lost):
-        notes.append(f"{elsewhere:,} slices with boxes belong to series that were not chosen.")
-    if lost:
-        notes.append(
-            f"{len(lost):,} slices with boxes have no file here (the first: SOPInstanceUID {min(lost)})."
-        )
-    return notes
-
-
-def _absent(reads: Reads, folders: dict[int, dict[str, list[str]]], chosen: set[int]) -> list[str]:
-    """Return notes on scans of which the table or the folder knows nothing, and on those without a usable series."""
-    without = {
-        "scans of the table have no folder here": [n for n in reads.names if n not in folders],
-        "scans have folders here but no row in the table, and are not used": [
-            n for n in folders if n not in reads.names
-        ],
-        "scans have no series that can be used, and are left out (see series.csv)": [
-            n for n in reads.names if n in folders and n not in chosen
-        ],
-    }
+    elsewhere = len(unused) - len(lost)
     return [
-        f"{len(numbers):,} {what}: {_shown(numbers, reads)}." for what, numbers in without.items() if numbers
+        *([f"Slices with boxes in series that were not chosen: {elsewhere:,}."] if elsewhere else []),
+        *([f"Slices with boxes without a file here: {len(lost):,} ({examples(lost)})."] if lost else []),
     ]
 
 
-def _shown(numbers: Iterable[int], reads: Reads) -> str:
-    names = [reads.names.get(number, f"CQ500CT{number}") for number in sorted(numbers)]
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-
-
-def _first_fault(series: Sequence[Series]) -> str:
-    return next((f"; the first: {one.folder}: {one.header.fault}" for one in series if one.header.fault), "")
+def _absent(reads: Reads, folders: Collection[int], chosen: Sequence[Series]) -> list[str]:
+    taken = {one.scan for one in chosen}
+    names = reads.names.items()
+    return describe_absent(
+        {
+            "Scans in the table without a folder here": [
+                name for number, name in names if number not in folders
+            ],
+            "Scans with a folder but without a row in the table, which are not used": [
+                f"CQ500CT{number}" for number in folders if number not in reads.names
+            ],
+            "Scans without a series to use, which are left out": [
+                name for number, name in names if number in folders and name not in taken
+            ],
+        }
+    )

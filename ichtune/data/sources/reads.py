@@ -20,7 +20,7 @@ _SCAN: Final = re.compile(r"CQ500[\W_]*CT[\W_]*(\d+)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Reads:
-    """The scans of the table: `labels` (float32, NaN if unknown) and `names` by the scan's number."""
+    """The scans of the table: `labels` by name (float32, NaN if unknown), and the names by number."""
 
     labels: pd.DataFrame
     names: dict[int, str]
@@ -57,14 +57,16 @@ def read_reads(path: Path, readers: str) -> Reads:
     votes = table[["name", *columns]].apply(lambda column: column.str.strip())
     votes = votes.drop_duplicates()
     numbers = _numbers(votes["name"], path)
-    reads = pd.DataFrame({column: _values(votes[column], path) for column in columns}).set_index(numbers)
-    labels = pd.DataFrame(index=numbers, columns=list(LABELS), dtype=np.float32)
+    reads = pd.DataFrame({column: _values(votes[column], path) for column in columns}).set_index(
+        votes["name"]
+    )
+    labels = pd.DataFrame(index=reads.index, columns=list(LABELS), dtype=np.float32)
     for label in LABELS:
         own = [column for column, of in columns.items() if of == label]
         labels[label] = _agreed(reads[own], readers)
     names = dict(zip(numbers, votes["name"], strict=True))
     conflicting = _settle_any(labels)
-    return Reads(labels, names, tuple(_notes(reads, labels, conflicting, readers, names)))
+    return Reads(labels, names, tuple(_notes(reads, labels, conflicting, readers)))
 
 
 def _columns(header: "list[str] | pd.Index") -> dict[str, str]:
@@ -78,7 +80,7 @@ def _columns(header: "list[str] | pd.Index") -> dict[str, str]:
     return found
 
 
-def _numbers(names: pd.Series, path: Path) -> pd.Index:
+def _numbers(names: pd.Series, path: Path) -> list[int]:
     numbers = names.map(scan_number)
     if (wrong := numbers.isna()).any():
         row = numbers.index[wrong][0]
@@ -86,7 +88,7 @@ def _numbers(names: pd.Series, path: Path) -> pd.Index:
     if (twice := numbers.duplicated()).any():
         row = numbers.index[twice][0]
         raise InputError(f"{path}: line {row + 2}: {names[row]} has another row with other reads; keep one")
-    return pd.Index(numbers.astype(int), name="scan")
+    return numbers.astype(int).tolist()
 
 
 def _values(text: pd.Series, path: Path) -> np.ndarray:
@@ -119,9 +121,7 @@ def _settle_any(labels: pd.DataFrame) -> pd.Index:
     return conflicting
 
 
-def _notes(
-    reads: pd.DataFrame, labels: pd.DataFrame, conflicting: pd.Index, readers: str, names: dict[int, str]
-) -> list[str]:
+def _notes(reads: pd.DataFrame, labels: pd.DataFrame, conflicting: pd.Index, readers: str) -> list[str]:
     counts = ", ".join(f"{label} {int((labels[label] == 1).sum()):,}" for label in reversed(LABELS))
     seen = {"any": "any reader", "majority": "most readers", "all": "all readers"}[readers]
     notes = [
@@ -130,12 +130,12 @@ def _notes(
     if missing := int(reads.isna().any(axis=1).sum()):
         unknown = int(labels.isna().any(axis=1).sum())
         notes.append(
-            f"{missing:,} scans lack reads; {unknown:,} of them have labels that are unknown, as the missing reads "
-            "could turn them."
+            f"Scans that lack reads: {missing:,}; scans with labels that are unknown, as missing reads could turn "
+            f"them: {unknown:,}."
         )
     if len(conflicting):
         notes.append(
-            f"{len(conflicting):,} scans have a subtype by --readers {readers} but no hemorrhage, such as "
-            f"{names[conflicting[0]]}: they count as positive."
+            f"Scans with a subtype by --readers {readers} but no hemorrhage, which count as positive: "
+            f"{len(conflicting):,}, such as {conflicting[0]}."
         )
     return notes

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 import pandas as pd
@@ -34,9 +35,9 @@ _SHARP_KERNEL: Final = re.compile(
 
 @dataclass(frozen=True)
 class Series:
-    """A folder with the files of one series of a scan."""
+    """The files of one series of a scan, which are in one folder."""
 
-    scan: int
+    scan: str
     folder: str
     files: tuple[str, ...]
     header: SeriesHeader
@@ -100,6 +101,14 @@ _ORDERS: Final[dict[str, Order]] = {
 }
 
 
+def choose_per_scan(series: Iterable[Series], wish: str) -> list[Series]:
+    """Return the series to take of all scans (see `choose`)."""
+    scans: dict[str, list[Series]] = {}
+    for one in series:
+        scans.setdefault(one.scan, []).append(one)
+    return [chosen for candidates in scans.values() for chosen in choose(candidates, wish)]
+
+
 def choose(candidates: Sequence[Series], wish: str) -> list[Series]:
     """Return the series to take of one scan: one of its axial ones, or (`all`) all of these; none if it has none.
 
@@ -141,14 +150,14 @@ def _pattern(wish: str) -> re.Pattern[str]:
         ) from None
 
 
-def series_table(series: Iterable[Series], chosen: Iterable[Series], names: dict[int, str]) -> pd.DataFrame:
+def series_table(series: Iterable[Series], chosen: Iterable[Series]) -> pd.DataFrame:
     """Return a row per series: its scan, whether it was chosen, and what that was decided from."""
-    taken = {one.folder for one in chosen}
+    taken = set(chosen)
     rows = [
         {
-            "scan": names.get(one.scan, ""),
+            "scan": one.scan,
             "folder": one.folder,
-            "chosen": int(one.folder in taken),
+            "chosen": int(one in taken),
             "description": one.description,
             "files": len(one.files),
             "thickness_mm": one.header.thickness_mm,
@@ -158,7 +167,7 @@ def series_table(series: Iterable[Series], chosen: Iterable[Series], names: dict
             "boxes": int(one.is_boxed),
             "fault": one.header.fault,
         }
-        for one in sorted(series, key=lambda one: (one.scan, one.folder))
+        for one in series
     ]
     return pd.DataFrame(rows)
 
@@ -169,20 +178,29 @@ def describe_choice(series: Sequence[Series], chosen: Sequence[Series], wish: st
     shown = ", ".join(f"{kind} ({count:,})" for kind, count in kinds[:8])
     more = f" and {len(kinds) - 8:,} more kinds" if len(kinds) > 8 else ""
     notes = [f"Series chosen (--series {wish}): {shown}{more}."]
-    taken = {one.folder for one in chosen}
-    left = [one for one in series if one.folder not in taken]
+    taken = set(chosen)
+    left = [one for one in series if one not in taken]
     if left:
         files = sum(len(one.files) for one in left)
         notes.append(
-            f"{files:,} files of {len(left):,} other series of these scans are not used; series.csv in the store lists "
-            "all series, unless identifiers are hashed."
+            f"Files of other series of these scans, which are not used: {files:,} in {len(left):,} series. series.csv "
+            "in the store lists all series (unless identifiers are hashed)."
         )
     if wish != "all" and (worse := [one for one in chosen if one.drawbacks]):
         notes.append(
-            f"{len(worse):,} chosen series have {' or '.join(sorted({one.drawbacks for one in worse}))}, as nothing "
-            f"better fits in their scans: {_examples(one.folder for one in worse)}."
+            f"Chosen series with {' or '.join(sorted({one.drawbacks for one in worse}))}, for want of a better one: "
+            f"{len(worse):,} ({examples(one.folder for one in worse)})."
         )
     return notes
+
+
+def refuse_missing_codec(root: Path, chosen: Sequence[Series]) -> None:
+    """Refuse series that can't be decoded here, rather than reject 100,000 files one by one."""
+    if lacking := [one for one in chosen if one.header.missing_codec]:
+        raise InputError(
+            f"{root / lacking[0].folder}: {lacking[0].header.missing_codec} ({len(lacking):,} of {len(chosen):,} "
+            "series need one)"
+        )
 
 
 def _kind(series: Series) -> str:
@@ -190,6 +208,7 @@ def _kind(series: Series) -> str:
     return series.description if math.isnan(thickness) else f"{series.description}, {thickness:g} mm"
 
 
-def _examples(names: Iterable[str]) -> str:
+def examples(names: Iterable[str]) -> str:
+    """Return the first three of these names."""
     names = sorted(names)
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
