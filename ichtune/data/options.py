@@ -38,14 +38,16 @@ class PrepareOptions:
     labels: list[Path] | None = option(
         None, "CSV with the labels (default: the one in SOURCE); with several sources, once for each."
     )
-    format: Literal["auto", "rsna", "ct-ich", "cq500", "images"] = option("auto", "Layout of SOURCE.")
+    format: Literal["auto", "rsna", "ct-ich", "cq500", "images", "scans"] = option(
+        "auto", "Layout of SOURCE."
+    )
     readers: Literal["any", "majority", "all"] = option(
         "majority", "How many of a scan's readers must have seen a hemorrhage (CQ500)."
     )
     series: str = option(
         "auto",
-        "Which series of a scan: one (auto, or the thinnest or thickest), all, or those whose description has REGEX "
-        "(CQ500).",
+        "Which series of a scan: one (auto, or the thinnest or thickest), all, or one whose description has REGEX "
+        "(CQ500 and scans).",
         metavar="auto|all|thin|thick|REGEX",
     )
     boxes: list[Path] | None = option(

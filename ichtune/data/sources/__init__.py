@@ -1,4 +1,4 @@
-"""Sources of slices, a module per layout: RSNA's DICOM folder, CT-ICH's images, CQ500, any images with a CSV."""
+"""Sources of slices, a module per layout: RSNA's DICOM folder, CT-ICH's images, CQ500, any images or scans."""
 
 import os
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from ichtune.data.sources.folder import only_csv
 from ichtune.data.sources.image_folder import open_images
 from ichtune.data.sources.reads import READS, is_reads
 from ichtune.data.sources.rsna import open_rsna
+from ichtune.data.sources.scan_table import is_scan_table, open_scans
 from ichtune.data.sources.source import NothingUsable, Source
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
@@ -24,6 +25,7 @@ SOURCES: dict[str, Callable[[Path, Path | None, PrepareOptions], Source]] = {
     "ct-ich": open_ct_ich,
     "cq500": open_cq500,
     "images": open_images,
+    "scans": open_scans,
 }
 
 
@@ -52,7 +54,10 @@ def _kind_by_layout(root: Path, labels: Path | None) -> str:
         table = labels or only_csv(root)
     except InputError:
         return "images"
-    return "rsna" if {"id", "label"} <= set(read_header(table)) and _ends_in_label(table) else "images"
+    header = read_header(table)
+    if {"id", "label"} <= set(header) and _ends_in_label(table):
+        return "rsna"
+    return "scans" if is_scan_table(header) else "images"
 
 
 def _ends_in_label(table: Path) -> bool:

@@ -12,7 +12,13 @@ from ichtune.data.options import PrepareOptions
 from ichtune.data.slice_table import SCAN_LABELS
 from ichtune.data.sources.boxes import Boxes, find_boxes, read_boxes
 from ichtune.data.sources.reads import READS, Reads, read_reads, scan_number
-from ichtune.data.sources.scan_entries import describe_absent, dicom_by_folder, first_fault, scan_entries
+from ichtune.data.sources.scan_entries import (
+    LABELS_OF_SCANS,
+    describe_absent,
+    dicom_by_folder,
+    first_fault,
+    scan_entries,
+)
 from ichtune.data.sources.series import (
     Series,
     choose_per_scan,
@@ -107,10 +113,7 @@ def _labelled(marks: np.ndarray) -> list[str]:
             f"Slices with boxes, which make them positive: {positive:,}. Other slices of a scan that is positive for a "
             "label are unknown for it; those of a negative scan are negative."
         ]
-    return [
-        "The labels are those of scans: slices of a scan that is negative for a label are negative for it, but which "
-        "slices of a positive scan are positive is unknown. A search needs that: give BHX's boxes with --boxes."
-    ]
+    return [f"{LABELS_OF_SCANS} A search needs that: give BHX's boxes with --boxes."]
 
 
 def _denied(scans: pd.Series) -> list[str]:

@@ -13,6 +13,10 @@ from ichtune.data.sources.folder import files_below
 from ichtune.data.sources.series import Series, examples
 from ichtune.labels import LABELS
 
+LABELS_OF_SCANS: Final = (
+    "The labels are those of scans: slices of a scan that is negative for a label are negative for it, but which "
+    "slices of a positive scan are positive is unknown."
+)
 _SUFFIXES: Final = {"dcm", "dicom", "ima"}
 
 
