@@ -20,7 +20,7 @@ def prepare(
 ) -> None:
     """Turn DICOM files or images with labels into a slice store with patient-grouped folds."""
     from ichtune.data import prepare as preparation
-    from ichtune.data.inspect.describe import print_rejected, print_splits
+    from ichtune.data.inspect.describe import print_rejected, print_scans, print_splits
     from ichtune.progress import progress
 
     if settings.all_test and (divided := given(context) & {"test_fraction", "folds"}):
@@ -41,6 +41,7 @@ def prepare(
         end_interrupted()
     print_rejected(made.rejected, console)
     print_splits(made.store, console)
+    print_scans(made.store, console)
     for remark in made.notes:
         note(remark)
     say(f"store: {made.store.path}  ({len(made.store):,} slices, fingerprint {made.store.fingerprint})")
@@ -54,7 +55,7 @@ def inspect(
 ) -> None:
     """Show a store's splits, audit it for leaks and shifts, verify its pixels against their digests, draw examples."""
     from ichtune.data.inspect.audit import audit
-    from ichtune.data.inspect.describe import print_audit, print_splits
+    from ichtune.data.inspect.describe import print_audit, print_scans, print_splits
     from ichtune.data.inspect.examples import draw_examples, picture_place
     from ichtune.data.inspect.integrity import damage
     from ichtune.data.store import SliceStore
@@ -62,6 +63,7 @@ def inspect(
 
     opened = SliceStore.open(store)
     print_splits(opened, console)
+    print_scans(opened, console)
     print_audit(audit(opened), console)
     with progress("comparing", "slices", console) as report:
         damaged = damage(opened, report)

@@ -65,6 +65,19 @@ class Collection:
             ignore_index=True,
         )
 
+    @cached_property
+    def series(self) -> pd.DataFrame:
+        """The series of all scans and which were chosen (see `Source`); empty if no source had a choice."""
+        return pd.concat(
+            [
+                one.series.assign(folder=self.prefix(k) + one.series["folder"])
+                for k, one in enumerate(self.sources)
+                if len(one.series)
+            ]
+            or [pd.DataFrame()],
+            ignore_index=True,
+        )
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know, with the source's name if there are several."""
@@ -117,6 +130,10 @@ def open_collection(roots: Sequence[Path], options: PrepareOptions) -> Collectio
         raise NothingUsable(
             "; ".join(map(str, rejected)),
             pd.concat([error.rejected for error in rejected], ignore_index=True),
+        )
+    if options.boxes and all(source.format != "cq500" for source in opened):
+        raise InputError(
+            f"--boxes {options.boxes[0]}: boxes label the slices of CQ500, which is no source here; omit it"
         )
     return Collection(tuple(opened), names)
 

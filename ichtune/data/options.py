@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Final, Literal
 
 from ichtune.errors import InputError
-from ichtune.options import option
+from ichtune.options import option, options_of
 from ichtune.windows import Window
+from ichtune.wording import plain
 
 MOST_FOLDS: Final = 20
 BY_SOURCE: Final = "by-source"
+READING: Final[tuple[str, ...]] = ("readers", "series", "patient")
+"""Options that change how a source's files and labels are read; a store keeps those that aren't at their default."""
 
 
 def parse_folds(written: str | int) -> int | str:
@@ -38,7 +41,23 @@ class PrepareOptions:
     labels: list[Path] | None = option(
         None, "CSV with the labels (default: the one in SOURCE); with several sources, once for each."
     )
-    format: Literal["auto", "rsna", "ct-ich", "images", "folders"] = option("auto", "Layout of SOURCE.")
+    format: Literal["auto", "rsna", "ct-ich", "cq500", "images", "folders", "scans"] = option(
+        "auto", "Layout of SOURCE."
+    )
+    readers: Literal["any", "majority", "all"] = option(
+        "majority", "How many of a scan's readers must have seen a hemorrhage (CQ500)."
+    )
+    series: str = option(
+        "auto",
+        "Which series of a scan: one (auto, or the thinnest or thickest), all, or one whose description has REGEX "
+        "(CQ500 and scans).",
+        metavar="auto|all|thin|thick|REGEX",
+    )
+    boxes: list[Path] | None = option(
+        None,
+        "BHX's CSV of boxes around hemorrhages, which label slices of CQ500 (default: those beside the labels); may be "
+        "repeated.",
+    )
     patient: str | None = option(
         None,
         "Take the patient from each file's path: the group (or match) of this regular expression.",
@@ -73,3 +92,12 @@ class PrepareOptions:
     def grey_window(self) -> Window:
         """The window that 8-bit images were made with."""
         return Window.parse(self.window)
+
+    @property
+    def reading(self) -> dict[str, str]:
+        """The options of READING that aren't at their default, as written on the command line."""
+        return {
+            option.name: plain(getattr(self, option.name))
+            for option in options_of(PrepareOptions)
+            if option.name in READING and getattr(self, option.name) != option.default
+        }

@@ -167,6 +167,7 @@ def _plan(collection: Collection, options: PrepareOptions) -> dict[str, object]:
         "entries": hashlib.sha256(collection.entries.to_csv(index=False).encode()).hexdigest(),
         "size": options.size,
         "window": list(options.grey_window),
+        "reading": options.reading,
         "chunk": CHUNK,
     }
 
@@ -215,6 +216,8 @@ def _write_tables(
     slices = with_all_columns(slices)
     slices.to_parquet(staging.store / "slices.parquet", index=False, write_page_checksum=True)
     _write_rejected(rejected, staging.store)
+    if len(collection.series) and not options.hash_ids:
+        (staging.store / "series.csv").write_text(csv_text(collection.series), encoding="utf-8")
     np.save(staging.store / "digests.npy", digests)
     write_info(
         staging.store,
@@ -235,6 +238,7 @@ def _write_tables(
             sources=collection.names if collection.is_several else (),
             folds_by_source=plan.by_source,
             keeps_given_split=plan.keeps_given,
+            reading=options.reading,
         ),
     )
     return patients.notes
@@ -262,12 +266,18 @@ def _stable_splits(slices: pd.DataFrame, plan: SplitPlan, collection: Collection
     split, fold = np.empty(len(slices), object), np.empty(len(slices), np.int16)
     split[order], fold[order] = assign_splits(
         ordered["patient_id"].to_numpy(),
-        ordered[list(LABELS)].to_numpy(float),
+        _labels_to_stratify(ordered),
         plan,
         ordered["given_split"].to_numpy() if plan.keeps_given else None,
         ordered["source"].map(numbers).to_numpy() if plan.by_source else None,
     )
     return {"split": split, "fold": fold}
+
+
+def _labels_to_stratify(slices: pd.DataFrame) -> np.ndarray:
+    """Return the labels of slices, or where these are unknown those of their scan, [N, 6]."""
+    labels, of_scan = (slices[list(names)].to_numpy(float) for names in (LABELS, SCAN_LABELS.values()))
+    return np.where(np.isnan(labels), of_scan, labels)
 
 
 def _hashed(slices: pd.DataFrame, rejected: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -67,6 +67,7 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
     """
     store = SliceStore.open(Path(data).absolute())
     folds = store.info.folds if settings.folds is None else settings.folds
+    _refuse_labels_of_scans(store)
     _refuse_undefined(space.metric, store, folds_of(store, folds))
     name = settings.name or f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}"
     if Path(name).name != name or name in (".", ".."):
@@ -82,6 +83,21 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
     make_sampler(settings.sampler, settings.seed, space)
     RunFolder.at(below(settings.runs, name)).refuse_if_taken()
     return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)))
+
+
+def _refuse_labels_of_scans(store: SliceStore) -> None:
+    """Refuse a store that knows positive scans but no positive slice."""
+    rows = store.train
+    if (store.labels[rows] == 1).any():
+        return
+    scans = np.unique(store.scans.of_row[rows])
+    positive = (store.scans.labels[scans] == 1).any(axis=1)
+    if positive.any():
+        raise InputError(
+            f"{store.path}: this store has labels of scans only ({len(scans):,} scans outside the test set, "
+            f"{positive.sum():,} of them positive), but a search needs to know which slices are positive; prepare it "
+            "with a table that labels slices (for CQ500: with --boxes and the CSVs of BHX)"
+        )
 
 
 def _refuse_undefined(metric: str, store: SliceStore, folds: Sequence[Fold]) -> None:

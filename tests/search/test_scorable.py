@@ -16,6 +16,7 @@ from ichtune.metrics import evaluate, is_defined
 from ichtune.runs.settings import SearchSettings
 from ichtune.search.live_panel import SearchProgress
 from ichtune.search.plan import plan
+from tests.made_up.cq500 import THICK, write_reads, write_scan
 from tests.made_up.dicom import write_rsna
 
 
@@ -39,6 +40,21 @@ def test_a_metric_that_no_fold_defines_is_refused_with_what_to_do(one_sided, sma
 @pytest.mark.parametrize("metric", ["weighted_log_loss", "loss", "hamming_score", "subset_accuracy"])
 def test_a_metric_that_takes_one_sided_labels_is_not(one_sided, small_space, metric):
     plan(one_sided.path, small_space.changed({"metric": metric}), SearchSettings(name="new"))
+
+
+def test_a_store_with_labels_of_scans_alone_is_refused_whatever_the_metric(tmp_path, small_space):
+    scans = {number: (str(number % 2) * 6,) * 3 for number in range(1, 7)}
+    write_reads(tmp_path / "cq500", scans)
+    for number in scans:
+        write_scan(tmp_path / "cq500", number, {"CT Plain": THICK})
+    options = PrepareOptions(size=32, folds=2, test_fraction=1 / 3, workers=1)
+    store = prepare(tmp_path / "cq500", tmp_path / "store", options).store
+    for metric in ("weighted_log_loss", "auc"):
+        with pytest.raises(
+            InputError,
+            match=r"labels of scans only \(4 scans outside the test set, 2 of them positive\).*--boxes",
+        ):
+            plan(store.path, small_space.changed({"metric": metric}), SearchSettings(name="new"))
 
 
 def test_whether_a_metric_is_defined_does_not_hang_on_the_predictions():

@@ -39,7 +39,7 @@ def read_dicom(path: Path) -> CTSlice:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings about harmless faults would flood the screen
-        ds = _dataset(read_bounded(path))
+        ds = dataset(read_bounded(path))
         try:
             return _ct_slice(ds)
         except Rejected:
@@ -56,13 +56,18 @@ def looks_like_dicom(path: Path) -> bool:
 
 def sop_instance_uid(path: Path) -> str:
     """Return a file's SOPInstanceUID; empty if there is none. Errors are left to `read_dicom`."""
+    return element(path, "SOPInstanceUID")
+
+
+def element(path: Path, keyword: str) -> str:
+    """Return the text of an element of a file's header; empty if there is none. Errors are left to `read_dicom`."""
     try:
         with warnings.catch_warnings(), open(path, "rb") as file:
             warnings.simplefilter("ignore")
             if _DEFLATED in file.read(_META_BYTES):
-                return text(_dataset(read_bounded(path)), "SOPInstanceUID")
-            ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["SOPInstanceUID"])
-            return text(ds, "SOPInstanceUID")
+                return text(dataset(read_bounded(path)), keyword)
+            ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[keyword])
+            return text(ds, keyword)
     except Exception:
         return ""
 
@@ -76,12 +81,17 @@ def _ct_slice(ds: Dataset) -> CTSlice:
         series_id=text(ds, "SeriesInstanceUID"),
         z_mm=_z_mm(ds),
         series_description=text(ds, "SeriesDescription")[:LONGEST_TEXT],
-        thickness_mm=_millimetres(text(ds, "SliceThickness")),
+        thickness_mm=millimetres(text(ds, "SliceThickness")),
         pixel_mm=_pixel_mm(ds),
     )
 
 
-def _dataset(content: bytes) -> Dataset:
+def dataset(content: bytes) -> Dataset:
+    """Return what a DICOM file's bytes hold, its pixels still encoded.
+
+    Raises:
+        Rejected: they aren't DICOM, or a deflate bomb.
+    """
     try:
         if _DEFLATED in content[: _meta_end(content)]:
             _refuse_deflate_bomb(content)
@@ -153,10 +163,11 @@ def _z_mm(ds: Dataset) -> float:
 
 def _pixel_mm(ds: Dataset) -> float:
     """Return the side of a pixel (PS3.3 10.7.1.1: between rows, between columns); NaN if unknown or not square."""
-    sides = [_millimetres(side) for side in text(ds, "PixelSpacing").split("\\")]
+    sides = [millimetres(side) for side in text(ds, "PixelSpacing").split("\\")]
     return sides[0] if len(sides) == 2 and math.isclose(*sides, rel_tol=0.01) else math.nan
 
 
-def _millimetres(written: str) -> float:
+def millimetres(written: str) -> float:
+    """Return a length above 0 that an element states; NaN if it doesn't."""
     length = finite(written)
     return length if length is not None and length > 0 else math.nan

@@ -20,7 +20,7 @@ def stored_values(ds: Dataset) -> np.ndarray:
     """
     if (plain := _plain_values(ds)) is not None:
         return plain
-    if (lacking := _no_codec(ds) or _cut_short(ds)) is not None:
+    if (lacking := missing_codec(ds) or _cut_short(ds)) is not None:
         raise Rejected(lacking)
     try:
         refuse_other_size(ds)
@@ -65,7 +65,7 @@ def _cut_short(ds: Dataset) -> str | None:
     )
 
 
-def _no_codec(ds: Dataset) -> str | None:
+def missing_codec(ds: Dataset) -> str | None:
     """Return which codec is missing, if the pixel data needs one that isn't installed; else None."""
     syntax = ds.file_meta.get("TransferSyntaxUID")
     if syntax is None or not syntax.is_encapsulated:

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ichtune.data.inspect.audit import LEAK, NOTE, OK, Finding
+from ichtune.data.slice_table import SCAN_LABELS
 from ichtune.data.splits import split_table
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
@@ -37,6 +38,33 @@ def print_splits(store: SliceStore, console: Console) -> None:
     if store.info.folds_by_source:
         held_out = (f"fold {number} {escape(name)}" for number, name in enumerate(store.info.sources))
         console.print(f"held out: {', '.join(held_out)}")
+
+
+def print_scans(store: SliceStore, console: Console) -> None:
+    """Print how many scans there are, their spacing and their labels; nothing if slices have no series."""
+    known = store.table[list(SCAN_LABELS.values())].notna().any(axis=None)
+    if not known and (store.table["series_id"].fillna("") == "").all():
+        return
+    scans = store.scans.table
+    measures = [
+        f"{name} {_range(scans[column])} mm"
+        for name, column in (("spacing", "spacing_mm"), ("thickness", "thickness_mm"))
+        if scans[column].notna().any()
+    ]
+    slices = f"{_range(scans['slices'])} slices each"
+    console.print(f"{len(scans):,} scans: {', '.join([slices, *measures])}", soft_wrap=True)
+    positive = ", ".join(
+        f"{label} {(scans[label] == 1).sum():,} of {scans[label].notna().sum():,}"
+        for label in reversed(LABELS)
+        if scans[label].notna().any()
+    )
+    if positive:
+        console.print(f"positive scans: {positive}", soft_wrap=True)
+
+
+def _range(numbers: pd.Series) -> str:
+    low, high = (f"{edge:.3g}" for edge in (numbers.min(), numbers.max()))
+    return low if low == high else f"{low} to {high}"
 
 
 def _cell(row: pd.Series, label: str) -> str:

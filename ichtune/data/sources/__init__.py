@@ -7,11 +7,14 @@ from pathlib import Path
 from ichtune.data.label_tables import read_csv, read_header
 from ichtune.data.options import PrepareOptions
 from ichtune.data.sources.class_folders import has_class_folders, open_class_folders
+from ichtune.data.sources.cq500 import open_cq500
 from ichtune.data.sources.ct_ich import open_ct_ich
 from ichtune.data.sources.folder import only_csv
 from ichtune.data.sources.image_folder import open_images
 from ichtune.data.sources.path_patients import with_patients
+from ichtune.data.sources.reads import READS, is_reads
 from ichtune.data.sources.rsna import open_rsna
+from ichtune.data.sources.scan_table import is_scan_table, open_scans
 from ichtune.data.sources.source import NothingUsable, Source
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
@@ -22,8 +25,10 @@ __all__ = ["SOURCES", "NothingUsable", "Source", "open_source"]
 SOURCES: dict[str, Callable[[Path, Path | None, PrepareOptions], Source]] = {
     "rsna": open_rsna,
     "ct-ich": open_ct_ich,
+    "cq500": open_cq500,
     "images": open_images,
     "folders": open_class_folders,
+    "scans": open_scans,
 }
 
 
@@ -46,11 +51,16 @@ def open_source(root: Path, labels: Path | None, options: PrepareOptions) -> Sou
 def _kind_by_layout(root: Path, labels: Path | None) -> str:
     if (root / "Patients_CT").is_dir():
         return "ct-ich"
+    if is_reads(labels or root / READS):
+        return "cq500"
     try:
         table = labels or only_csv(root)
     except InputError:
         return "folders" if has_class_folders(root) else "images"
-    return "rsna" if {"id", "label"} <= set(read_header(table)) and _ends_in_label(table) else "images"
+    header = read_header(table)
+    if {"id", "label"} <= set(header) and _ends_in_label(table):
+        return "rsna"
+    return "scans" if is_scan_table(header) else "images"
 
 
 def _ends_in_label(table: Path) -> bool:

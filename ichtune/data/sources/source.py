@@ -46,6 +46,8 @@ class Source:
     rejected: pd.DataFrame
     window: Window
     notes: tuple[str, ...] = field(default=())
+    series: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """The series of the source's scans and which were chosen, a row per series; empty if there was no choice."""
 
     @property
     def needs_patient(self) -> bool:
@@ -94,6 +96,7 @@ def make_source(
     reasons: dict[str, str],
     window: Window,
     notes: Iterable[str] = (),
+    series: pd.DataFrame | None = None,
 ) -> Source:
     """Return a source of these entries, without those whose slice id is in several files.
 
@@ -111,7 +114,8 @@ def make_source(
     missing = {name: value for name, value in _BLANK.items() if name not in entries.columns}
     columns = ["file", "slice_id", *_BLANK]
     ordered = entries.assign(**missing)[columns].sort_values(["file", "plane"], ignore_index=True)
-    return Source(kind, root, ordered, rejected, window, tuple(notes))
+    table = pd.DataFrame() if series is None else series
+    return Source(kind, root, ordered, rejected, window, tuple(notes), table)
 
 
 def _example(reasons: dict[str, str]) -> str:
