@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ichtune.data.columns import label_of, plain
-from ichtune.labels import ANY, LABELS
+from ichtune.labels import ANY, LABELS, SUBTYPES
 
 NOT_UNDERSTOOD: Final = -1
 """The value of a cell that means neither yes nor no."""
@@ -46,10 +46,14 @@ def _label_value(word: str, decimal_comma: bool) -> float:
 def class_values(text: pd.Series) -> pd.DataFrame:
     """Return the six labels of cells with names of classes, such as `Normal` or `SDH + SAH`; -1 if not understood.
 
-    A named subtype is 1 and the others 0; a bleeding of no named subtype leaves the subtypes unknown.
+    A named subtype is 1 and the others 0; a bleeding of no named subtype leaves the subtypes unknown. If no cell names a
+    subtype, the labels are binary, and the subtypes are unknown throughout.
     """
     codes, words = pd.factorize(text)
     six = np.array([_six(word) for word in words], np.float32).reshape(-1, len(LABELS))
+    subtypes = [LABELS.index(label) for label in SUBTYPES]
+    if not (six[:, subtypes] == 1).any():
+        six[:, subtypes] = np.where(six[:, subtypes] == NOT_UNDERSTOOD, NOT_UNDERSTOOD, np.nan)
     return pd.DataFrame(six[codes], index=text.index, columns=list(LABELS))
 
 

@@ -45,6 +45,12 @@ def test_named_labels_are_1_and_the_other_subtypes_0(tmp_path, column, cell, six
     assert not wrong
 
 
+def test_classes_without_a_subtype_are_a_binary_label(tmp_path):
+    labels, _, _ = read(tmp_path, "file,class\na,Hemorrhage\nb,Normal\n")
+    assert labels["any"].tolist() == [1, 0]
+    assert labels[list(SUBTYPES)].isna().all(axis=None)
+
+
 def test_a_blank_class_is_unknown_and_a_strange_one_rejects_its_row(tmp_path):
     _, wrong, _ = read(tmp_path, "file,class\na,SDH\nb,\nc,stroke\nd,Normal+SDH\ne,SDH+?\n")
     assert wrong == {
