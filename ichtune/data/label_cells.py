@@ -46,8 +46,8 @@ def _label_value(word: str, decimal_comma: bool) -> float:
 def class_values(text: pd.Series) -> pd.DataFrame:
     """Return the six labels of cells with names of classes, such as `Normal` or `SDH + SAH`; -1 if not understood.
 
-    A named subtype is 1 and the others 0; a bleeding of no named subtype leaves the subtypes unknown. If no cell names a
-    subtype, the labels are binary, and the subtypes are unknown throughout.
+    A named subtype is 1 and the others 0; a bleeding of no named subtype leaves the subtypes unknown. If no cell names
+    a subtype, the labels are binary, and the subtypes are unknown throughout.
     """
     codes, words = pd.factorize(text)
     six = np.array([_six(word) for word in words], np.float32).reshape(-1, len(LABELS))

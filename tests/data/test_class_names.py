@@ -7,6 +7,7 @@ import pytest
 
 from ichtune.data.label_tables import describe_labels, read_csv, read_wide
 from ichtune.errors import InputError
+from ichtune.labels import SUBTYPES
 
 U = np.nan
 
