@@ -155,7 +155,7 @@ def cut(folder) -> tuple[int, str, str]:
         return end(search, signal.SIGTERM)
 
 
-def test_the_same_seed_gives_the_same_recipes_and_scores_one_trial_at_a_time(folder, cut):
+def test_one_trial_at_a_time_the_same_seed_gives_the_same_scores(folder, cut):
     one, other = (told(RunFolder.open(folder / "runs" / name))[:5] for name in ("try", "cut"))
     assert one == other
 
@@ -215,7 +215,7 @@ def test_a_time_budget_says_that_it_ended_the_search_and_how_to_go_on(folder):
     assert "what varies" in told
 
 
-def test_a_dry_run_shows_the_plan_of_options_and_variables_and_writes_nothing(folder, monkeypatch):
+def test_a_dry_run_shows_its_plan_and_writes_nothing(folder, monkeypatch):
     monkeypatch.setenv("ICHTUNE_TRIALS", "11")
     assert "up to 11 by tpe" in search(options(folder, "--name", "plan", "--dry-run"))
     assert not (folder / "runs" / "plan").exists()

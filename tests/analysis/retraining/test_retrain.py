@@ -256,7 +256,7 @@ def test_a_training_with_other_settings_that_broke_off_is_not_gone_on_with(run: 
         retrain(run, RetrainOptions(rank=rank, label="again", lr=0.5))
 
 
-def test_a_recipe_that_was_searched_unfrozen_has_its_record_and_no_test_values(run: RunFolder):
+def test_a_recipe_searched_unfrozen_has_its_record_and_no_test_values(run: RunFolder):
     made = retrain(run, RetrainOptions(rank=rank_of(run, LAST), train="last", epochs=1))
     searched, retrained = made.comparison.to_dict("records")
     assert searched["model"] == "searched"
