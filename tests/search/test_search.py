@@ -148,11 +148,27 @@ def test_a_run_holds_all_that_was_asked_for(folder):
 
 
 @pytest.fixture(scope="module")
-def cut(folder) -> tuple[int, str, str]:
-    """How a run named `cut` ended that a batch system stopped after its sixth trial, and what it printed."""
+def cutting(folder) -> Generator[subprocess.Popen[str]]:
+    """A search of a run named `cut` that is at its sixth trial."""
     with launched(options(folder, "--trials", 500, "--name", "cut", "--grace", 1)) as search:
         wait_for_trials(search, folder / "runs" / "cut", 6)
-        return end(search, signal.SIGTERM)
+        yield search
+
+
+@pytest.fixture(scope="module")
+def cut(cutting) -> tuple[int, str, str]:
+    """How it ended when a batch system stopped it, and what it printed."""
+    return end(cutting, signal.SIGTERM)
+
+
+def test_a_run_is_not_resumed_while_another_process_searches_in_it(folder, cutting, ichtune):
+    code, _, errors = ichtune("search", "--runs", folder / "runs", "--resume", "cut")
+    assert cutting.poll() is None
+    assert code == 2
+    run = folder / "runs" / "cut"
+    assert (
+        errors == f"error: {run}: another process is searching in this run; wait for it, or stop it first\n"
+    )
 
 
 def test_one_trial_at_a_time_the_same_seed_gives_the_same_scores(folder, cut):

@@ -2,20 +2,23 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
 from analysis.results import RankedResults
 from analysis.retraining.options import RetrainOptions
 from analysis.retraining.plan import plan
-from analysis.retraining.train import Retrained, retrain, train
+from analysis.retraining.train import Retrained, retrain
 from analysis.scoring.comparison import scored_parts
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
@@ -284,15 +287,21 @@ def test_a_model_is_not_overwritten(made: Retrained, searched: RunFolder):
         plan(searched, RetrainOptions(label="made"))
 
 
-def test_two_processes_do_not_train_one_model(run: RunFolder):
-    planned = plan(run, RetrainOptions(label="busy"))
-    folder = run.path / "retrain" / ".busy.partial"
-    folder.mkdir(parents=True)
-    with (
-        FileLock(folder / "lock"),
-        pytest.raises(InputError, match="another process is training this model now"),
-    ):
-        train(planned)
+def test_of_two_processes_that_retrain_one_model_one_is_refused(run: RunFolder, ichtune):
+    model = run.path / "retrain" / "both"
+    command = ["retrain", str(run.path), "--label", "both"]
+    with subprocess.Popen([sys.executable, "-m", "ichtune.cli", *command]) as first:
+        while not (model.with_name(".both.partial") / "checkpoint.pt").exists():
+            assert first.poll() is None
+            time.sleep(0.01)
+        first.send_signal(signal.SIGSTOP)
+        code, _, errors = ichtune(*command)
+        first.send_signal(signal.SIGCONT)
+    assert code == 2
+    assert errors == f"error: {model}: another process is training this model now; choose another --label\n"
+    assert first.returncode == 0
+    assert TrainedModel.open(model)
+    assert list(model.parent.iterdir()) == [model]
 
 
 def test_another_store_than_the_searchs_is_refused(run: RunFolder, store: SliceStore):
