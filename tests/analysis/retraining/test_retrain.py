@@ -288,20 +288,22 @@ def test_a_model_is_not_overwritten(made: Retrained, searched: RunFolder):
 
 
 def test_of_two_processes_that_retrain_one_model_one_is_refused(run: RunFolder, ichtune):
-    model = run.path / "retrain" / "both"
+    model, work = run.path / "retrain" / "both", run.path / "retrain" / ".both.partial"
     command = ["retrain", str(run.path), "--label", "both"]
     with subprocess.Popen([sys.executable, "-m", "ichtune.cli", *command]) as first:
-        while not (model.with_name(".both.partial") / "checkpoint.pt").exists():
+        while not (work / "checkpoint.pt").exists():
             assert first.poll() is None
             time.sleep(0.01)
         first.send_signal(signal.SIGSTOP)
-        code, _, errors = ichtune(*command)
-        first.send_signal(signal.SIGCONT)
+        try:
+            code, _, errors = ichtune(*command)
+        finally:
+            first.send_signal(signal.SIGCONT)
     assert code == 2
     assert errors == f"error: {model}: another process is training this model now; choose another --label\n"
     assert first.returncode == 0
     assert TrainedModel.open(model)
-    assert list(model.parent.iterdir()) == [model]
+    assert not work.exists()
 
 
 def test_another_store_than_the_searchs_is_refused(run: RunFolder, store: SliceStore):
