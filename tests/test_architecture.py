@@ -167,7 +167,7 @@ def test_few_modules_know_the_statistics_of_a_ranking():
     }
 
 
-def test_albumentations_which_has_seen_its_last_release_is_behind_one_module():
+def test_albumentations_is_imported_by_one_module_only():
     assert importers("albumentations") & OURS.keys() == {"ichtune.inputs.augment"}
 
 

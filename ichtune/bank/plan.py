@@ -2,17 +2,19 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 import cv2
+import numpy as np
 
 from ichtune.bank.part import FORMAT, BankKey, BankPart, bank_model, part_rows
 from ichtune.bank.place import bank_place
 from ichtune.data.store import SliceStore
 from ichtune.inputs.augment import describe
-from ichtune.models.backbones import Backbone, build_backbone
+from ichtune.models.backbones import build_backbone
 from ichtune.recipe import Level, Model, Precision
 
 
@@ -37,39 +39,42 @@ def plan_parts(
     parts = {}
     for model in dict.fromkeys(map(bank_model, models)):
         backbone = build_backbone(model, seed=seed, precision=precision)
+        weights = backbone.weights_hash()
         for level in dict.fromkeys(("normal", *levels)):
+            rows = part_rows(store, level)
+            first = _key_of_first_view(store, rows, model, weights, backbone.precision, level, seed)
             for view in range(1 if level == "normal" else views):
-                part = _part(store, backbone, model, level, view, seed, bank)
+                key = replace(first, view=view)
+                place = bank_place(store, key, bank)
+                part = BankPart(store.path, place, key, model, seed, len(rows), backbone.width)
                 parts[part.folder] = part
     return list(parts.values())
 
 
-def _part(
+def _key_of_first_view(
     store: SliceStore,
-    backbone: Backbone,
+    rows: np.ndarray,
     model: Model,
+    weights: str,
+    precision: Precision,
     level: Level,
-    view: int,
     seed: int,
-    bank: str | Path | None,
-) -> BankPart:
-    rows = part_rows(store, level)
-    key = BankKey(
+) -> BankKey:
+    return BankKey(
         format=FORMAT,
         store=store.fingerprint,
         rows=hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest()[:16],
         backbone=model.backbone,
-        weights=backbone.weights_hash(),
+        weights=weights,
         windows=model.windows,
         size=model.size,
-        precision=backbone.precision,
+        precision=precision,
         level=level,
         augmentation=tuple(describe(level, model.size)),
         seed=None if level == "normal" else seed,
-        view=view,
+        view=0,
         versions=library_versions(level),
     )
-    return BankPart(store.path, bank_place(store, key, bank), key, model, seed, len(rows), backbone.width)
 
 
 def library_versions(level: Level) -> tuple[str, ...]:

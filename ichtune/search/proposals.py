@@ -75,10 +75,10 @@ def _cmaes(seed: int, space: Space) -> BaseSampler:
         )
     if find_spec("cmaes") is None:
         raise InputError("sampler cmaes needs the package cmaes: pip install cmaes")
-    return _OwnCmaEs(seed=seed, warn_independent_sampling=False)
+    return OwnCmaEs(seed=seed, warn_independent_sampling=False)
 
 
-class _OwnCmaEs(CmaEsSampler):
+class OwnCmaEs(CmaEsSampler):
     """CMA-ES that uses only states created by this process.
 
     Optuna pickles the state into the journal, and unpickling would run whatever code a foreign run holds there. A

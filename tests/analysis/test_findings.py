@@ -2,6 +2,8 @@
 
 import io
 import shutil
+from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -9,19 +11,25 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from analysis.findings import Findings
+from analysis.pictures.tensorboard_images import add_to_tensorboard
 from analysis.results import RankedResults
 from ichtune.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="module")
-def written(made_up, tmp_path_factory) -> tuple[RunFolder, list]:
-    """A copy of the run, written into twice, and its pictures."""
+def findings(made_up, tmp_path_factory) -> Findings:
+    """Those of a copy of the run."""
     folder = tmp_path_factory.mktemp("findings") / "made-up"
     shutil.copytree(made_up[1].path, folder)
-    findings = Findings(RankedResults.of(folder))
-    for _ in range(2):
-        pictures = findings.write()
-    return RunFolder(folder), pictures
+    return Findings(RankedResults.of(folder))
+
+
+@pytest.fixture(scope="module")
+def written(findings) -> tuple[RunFolder, Sequence[Path]]:
+    """The run with its findings, whose pictures went to TensorBoard twice, and the pictures."""
+    run, pictures = findings.results.run, findings.write()
+    add_to_tensorboard(run, pictures)
+    return run, pictures
 
 
 def test_every_table_is_written_in_six_formats(written):
@@ -33,11 +41,9 @@ def test_every_table_is_written_in_six_formats(written):
     assert names >= {f"{table}.{suffix}" for table in tables for suffix in formats}
 
 
-def test_importance_is_the_same_from_the_file_as_from_python(written):
-    run, _ = written
-    table = pd.read_csv(run.results / "importance.csv").fillna("")
-    again = Findings(RankedResults.of(run)).importance
-    pd.testing.assert_frame_equal(table, again, check_dtype=False)
+def test_importance_is_the_same_from_the_file_as_from_python(written, findings):
+    table = pd.read_csv(written[0].results / "importance.csv").fillna("")
+    pd.testing.assert_frame_equal(table, findings.importance, check_dtype=False)
 
 
 def test_tensorboard_reads_every_picture_back_once(written):

@@ -98,7 +98,7 @@ def test_epochs_read_one_view_after_another_and_then_the_first_again(store):
     assert not torch.equal(epochs[0], epochs[3])
 
 
-def test_features_are_had_by_slice_of_the_test_set_too_but_only_unaugmented(store):
+def test_test_slices_have_features_but_only_unaugmented_ones(store):
     parts = plan(store, views=1)
     build(parts)
     bank = FeatureBank(store, parts)

@@ -33,7 +33,7 @@ def test_prepare_and_inspect_show_the_splits(ichtune, rsna_folder, tmp_path):
     assert (tmp_path / "store" / "inspect.png").is_file()
 
 
-def test_a_store_of_test_slices_alone_is_inspected_and_no_search_runs_on_it(ichtune, rsna_folder, tmp_path):
+def test_a_store_with_only_test_slices_is_inspected_but_not_searched(ichtune, rsna_folder, tmp_path):
     store = tmp_path / "store"
     code, output, errors = ichtune("prepare", rsna_folder(patients=1), store, "--size", 32, "--all-test")
     assert code == 0, errors

@@ -135,7 +135,7 @@ def test_no_bundled_file_of_pydicom_breaks_the_reader():
             assert found.hu.dtype == np.int16
 
 
-def test_a_codec_that_is_not_installed_is_named_with_the_extra_that_brings_it(tmp_path):
+def test_a_missing_codec_is_named_with_the_extra_that_installs_it(tmp_path):
     ds = dcmread(write_dicom(tmp_path / "a.dcm", VALUES))
     ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.80"  # JPEG-LS lossless
     ds.PixelData = b"\xfe\xff\x00\xe0\x00\x00\x00\x00\xfe\xff\x00\xe0\x04\x00\x00\x00\xff\xd8\xff\xd9"

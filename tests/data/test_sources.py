@@ -43,7 +43,7 @@ def test_a_folder_with_the_long_csv_is_told_to_be_rsna(tmp_path):
     ]
 
 
-def test_duplicate_rsna_rows_count_once_and_conflicting_ones_reject_the_slice(tmp_path):
+def test_duplicate_rsna_rows_count_once_and_conflicts_reject_the_slice(tmp_path):
     write_rsna(tmp_path, {"ID_a": (0,) * 6, "ID_b": (0,) * 6, "ID_c": (0,) * 6}, ["ID_a", "ID_b", "ID_c"])
     table = long_table({"ID_a": (0,) * 6, "ID_b": (0,) * 6, "ID_c": (0,) * 6})
     other = table.assign(Label=lambda t: t["Label"].where(t["ID"] != "ID_b_any", 1))
@@ -81,7 +81,7 @@ def test_rsna_labels_that_cannot_be_used_reject_their_slice_alone(tmp_path, chan
     assert reason in reasons(source)["ID_b.dcm"]
 
 
-def test_columns_are_matched_whatever_their_case_spaces_and_byte_order_mark(tmp_path):
+def test_columns_match_despite_case_spaces_and_byte_order_mark(tmp_path):
     write_images(tmp_path, ["a.png", "b.png"])
     text = "\ufeffImage_ID, Patient ID ,EPIDURAL,Intra-Parenchymal,intra ventricular,Subarachnoid,sub_dural,ANY\n"
     (tmp_path / "labels.csv").write_text(text + "a,p1,1,0,0,0,0,1\nb,p2,0,0,0,0,0,0\n", encoding="utf-8")
@@ -117,7 +117,7 @@ def test_images_are_found_by_path_name_or_stem(tmp_path):
     assert opened(tmp_path).entries["file"].tolist() == ["x/a.png", "x/b.png", "y/c.png"]
 
 
-def test_ct_ich_is_told_by_its_folder_and_any_is_the_opposite_of_no_hemorrhage(tmp_path):
+def test_ct_ich_is_known_by_its_folder_and_any_is_not_no_hemorrhage(tmp_path):
     write_images(tmp_path, [f"Patients_CT/049/brain/{k}.jpg" for k in (1, 2, 3)])
     (tmp_path / "hemorrhage_diagnosis.csv").write_text(
         "PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,"
@@ -168,7 +168,7 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path):
         opened(tmp_path / "gone")
 
 
-def test_with_copies_in_old_the_labels_go_to_the_files_that_the_table_names(tmp_path):
+def test_labels_go_to_the_files_in_the_table_and_not_to_copies_in_old(tmp_path):
     write_images(tmp_path, ["im3.png", "im4.png", "old/im3.png"])
     (tmp_path / "labels.csv").write_text("file,any\nim3.png,1\nim4.png,0\n")
     source = opened(tmp_path)
@@ -210,7 +210,7 @@ def test_slices_are_found_by_their_sop_instance_uid(tmp_path):
     ]
 
 
-def test_one_slice_id_in_two_folders_is_one_slice_if_it_is_a_copy_and_else_none(tmp_path):
+def test_a_slice_id_in_two_folders_is_one_slice_only_if_the_files_match(tmp_path):
     for folder in "ab":
         (tmp_path / folder).mkdir()
         write_dicom(tmp_path / folder / "ID_same.dcm", head((8, 8), 0), SOPInstanceUID="1.2")
@@ -230,7 +230,7 @@ def test_two_formats_of_one_slice_are_never_two_slices_of_one_id(tmp_path):
     assert reasons(source)["a.png"] == "two files with the slice id 'a': 'a.jpg', 'a.png'"
 
 
-def test_abbreviations_and_hematomas_are_labels_and_other_columns_are_listed(tmp_path):
+def test_abbreviations_and_hematomas_are_labels_and_the_rest_is_listed(tmp_path):
     write_images(tmp_path, ["a.png", "b.png"])
     (tmp_path / "labels.csv").write_text(
         "file,patient,ICH,epidural_hematoma,IPH,IVH,SAH,SDH,Midline Shift\n"

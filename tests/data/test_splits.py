@@ -71,7 +71,7 @@ def test_labels_of_a_single_kind_can_still_be_split():
     assert np.bincount(fold).tolist() == [2, 2, 2]
 
 
-def test_a_store_of_test_slices_alone_has_no_folds_and_may_be_of_one_patient():
+def test_only_test_slices_make_no_folds_and_may_be_of_one_patient():
     split, fold = assign_splits(np.array(["p"] * 4), np.zeros((4, 6)), SplitPlan.all_test(0))
     assert set(split) == {TEST}
     assert set(fold) == {-1}

@@ -58,7 +58,7 @@ def test_a_damaged_store_or_one_of_another_version_is_refused(small_store, damag
         SliceStore.open(small_store.path)
 
 
-def test_a_folder_that_is_not_there_is_refused_with_the_command_that_makes_one(tmp_path):
+def test_a_missing_folder_is_refused_with_the_command_that_makes_one(tmp_path):
     with pytest.raises(StoreError, match="no such store; create one with `ichtune prepare SOURCE"):
         SliceStore.open(tmp_path / "gone")
 

@@ -36,7 +36,7 @@ def by_hand(raw: int, bits: int, signed: bool) -> int:
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(file=pixel_files())
-def test_values_are_those_of_pydicom_and_of_the_standard_or_the_file_is_refused(tmp_path, file):
+def test_values_are_those_of_pydicom_and_the_standard_or_refused(tmp_path, file):
     allocated, bits, high, signed, raw, syntax, trailing = file
     order = ">" if syntax == ExplicitVRBigEndian else "<"
     pixels = raw.astype(f"{order}u{allocated // 8}").tobytes()

@@ -86,7 +86,7 @@ def test_half_of_the_slices_are_rotated_and_half_flipped_independently(level):
     ("level", "size", "smallest", "largest"),
     [("moderate", 224, 7, 7), ("moderate", 448, 14, 14), ("moderate", 32, 1, 1), ("aggressive", 224, 17, 26)],
 )
-def test_half_of_the_slices_lose_three_to_six_holes_that_scale_with_the_image(level, size, smallest, largest):
+def test_half_of_the_slices_lose_holes_that_scale_with_the_image(level, size, smallest, largest):
     bright = np.full((32, 32), 60, np.int16)
     pictures = [picture for picture in views(bright, level, size) if is_upright(picture)]
     counts, sides = [], []

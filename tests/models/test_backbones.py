@@ -165,7 +165,7 @@ def test_features_follow_a_backbone_that_moves():
 
 
 @torch.no_grad()
-def test_a_frozen_backbone_does_not_look_through_its_tensors_at_every_forward(monkeypatch):
+def test_a_frozen_backbone_is_not_checked_at_every_forward(monkeypatch):
     built = backbone().eval()
     first = built(images())
     monkeypatch.setattr(built, "network", None)

@@ -70,7 +70,7 @@ def test_the_head_runs_no_trials_and_the_workers_come_with_the_load(complete):
     assert complete["max_workers"] == sum(node["max_workers"] for node in nodes.values()) > 1
 
 
-def test_the_head_starts_the_autoscaler_and_shows_its_dashboard_to_itself_alone(complete):
+def test_the_head_starts_the_autoscaler_and_keeps_its_dashboard_local(complete):
     words = ray_start(complete, "head")
     assert "--head" in words
     assert "--autoscaling-config=~/ray_bootstrap_config.yaml" in words

@@ -111,7 +111,7 @@ def callback(tmp_path) -> Iterator[Failures]:
         yield Failures(RunFolder(tmp_path), halt)
 
 
-def test_a_search_in_which_every_trial_fails_alike_ends_early_with_that_error(callback, tmp_path):
+def test_a_search_whose_trials_all_fail_alike_ends_early_with_the_error(callback, tmp_path):
     for name in ("0000-a", "0001-b", "0002-c"):
         assert callback.halt.reason is None
         failing(callback, name, f"ValueError: no slice {name[3]} in 0x7f{name[3]}", tmp_path)

@@ -1,7 +1,9 @@
 """What a source's paths say of patients goes no further than `prepare` where ids are hashed."""
 
-import shutil
+import tempfile
 import zipfile
+from collections.abc import Generator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,6 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ichtune.cli import app
-from ichtune.cluster import private_folder
 from ichtune.labels import LABELS
 from tests.made_up.spaces import SMALL
 
@@ -50,20 +51,20 @@ def contents(file: Path) -> list[bytes]:
     return found
 
 
-def test_no_file_of_a_store_a_run_a_report_or_rays_own_has_a_name(one_core, tmp_path, monkeypatch):
+@pytest.fixture
+def rays() -> Generator[Path]:
+    """A folder for Ray's files whose path is short enough for its sockets."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def test_no_file_of_a_store_a_run_a_report_or_rays_own_has_a_name(one_core, rays, tmp_path, monkeypatch):
     source, home = tmp_path / "DOE_JOHN_1950", tmp_path / "kept"
     write_images(source)
     home.mkdir()
     labels = ("--labels", source / "labels.csv", "--format", "images", "--size", 32, "--folds", 2)
     run("prepare", source, home / "store", *labels, "--hash-ids", "--max-rejected", 0.2, "--workers", 1)
-    remove = private_folder._remove
-
-    def keep(folder: Path) -> None:
-        ignored = [file.name for file in folder.rglob("*") if file.is_socket()]
-        shutil.copytree(folder, home / "ray", symlinks=True, ignore=lambda *_: ignored)
-        remove(folder)
-
-    monkeypatch.setattr(private_folder, "_remove", keep)
+    monkeypatch.setattr("ichtune.cluster.local_ray.private_folder", lambda: nullcontext(rays))  # which stays
     (home / "small.yaml").write_text(yaml.safe_dump(SMALL))
     given = (
         "--data",
@@ -78,7 +79,7 @@ def test_no_file_of_a_store_a_run_a_report_or_rays_own_has_a_name(one_core, tmp_
     run("search", *given, "--trials", 2, "--views", 2, "--max-concurrent", 1)
     run("inspect", home / "store")
     run("report", home / "runs" / "run")
-    files = [file for file in home.rglob("*") if file.is_file()]
+    files = [file for folder in (home, rays) for file in folder.rglob("*") if file.is_file()]
     kinds = {file.name for file in files}
     assert {"rejected.csv", "search.yaml", "report.html", "raylet.out", "inspect.png"} <= kinds
     assert any("tfevents" in kind for kind in kinds)

@@ -33,7 +33,7 @@ def uri(tmp_path) -> str:
     return f"file://{tmp_path}/place"
 
 
-def test_what_is_pushed_is_pulled_elsewhere_and_only_what_changed_is_sent_again(uri, tmp_path):
+def test_what_is_pushed_is_pulled_elsewhere_and_only_changes_are_sent(uri, tmp_path):
     here, there = tmp_path / "here", tmp_path / "there"
     (here / "a").mkdir(parents=True)
     (here / "a" / "one.txt").write_text("1")

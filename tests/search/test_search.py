@@ -148,14 +148,30 @@ def test_a_run_holds_all_that_was_asked_for(folder):
 
 
 @pytest.fixture(scope="module")
-def cut(folder) -> tuple[int, str, str]:
-    """How a run named `cut` ended that a batch system stopped after its sixth trial, and what it printed."""
+def cutting(folder) -> Generator[subprocess.Popen[str]]:
+    """A search of a run named `cut` that is at its sixth trial."""
     with launched(options(folder, "--trials", 500, "--name", "cut", "--grace", 1)) as search:
         wait_for_trials(search, folder / "runs" / "cut", 6)
-        return end(search, signal.SIGTERM)
+        yield search
 
 
-def test_the_same_seed_gives_the_same_recipes_and_scores_one_trial_at_a_time(folder, cut):
+@pytest.fixture(scope="module")
+def cut(cutting) -> tuple[int, str, str]:
+    """How it ended when a batch system stopped it, and what it printed."""
+    return end(cutting, signal.SIGTERM)
+
+
+def test_a_run_is_not_resumed_while_another_process_searches_in_it(folder, cutting, ichtune):
+    code, _, errors = ichtune("search", "--runs", folder / "runs", "--resume", "cut")
+    assert cutting.poll() is None
+    assert code == 2
+    run = folder / "runs" / "cut"
+    assert (
+        errors == f"error: {run}: another process is searching in this run; wait for it, or stop it first\n"
+    )
+
+
+def test_one_trial_at_a_time_the_same_seed_gives_the_same_scores(folder, cut):
     one, other = (told(RunFolder.open(folder / "runs" / name))[:5] for name in ("try", "cut"))
     assert one == other
 
@@ -215,7 +231,7 @@ def test_a_time_budget_says_that_it_ended_the_search_and_how_to_go_on(folder):
     assert "what varies" in told
 
 
-def test_a_dry_run_shows_the_plan_of_options_and_variables_and_writes_nothing(folder, monkeypatch):
+def test_a_dry_run_shows_its_plan_and_writes_nothing(folder, monkeypatch):
     monkeypatch.setenv("ICHTUNE_TRIALS", "11")
     assert "up to 11 by tpe" in search(options(folder, "--name", "plan", "--dry-run"))
     assert not (folder / "runs" / "plan").exists()

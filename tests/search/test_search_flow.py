@@ -2,7 +2,9 @@
 
 import pickle
 import signal
+from dataclasses import replace
 from pathlib import Path
+from typing import Never
 
 import pytest
 from rich.console import Console
@@ -19,11 +21,13 @@ def search_for(plan: Plan, console: Console) -> int:
     return search_flow.run(plan.store.path, plan.space, plan.settings, console, dry_run=False)
 
 
-def test_an_interrupt_before_the_first_trial_says_how_to_go_on(small_plan, monkeypatch):
-    def interrupted(plan, console):
-        new_run(plan.run, plan.request)
-        raise KeyboardInterrupt
+def interrupted(plan: Plan, console: Console) -> Never:
+    """A search that is interrupted when its run is there."""
+    new_run(plan.run, plan.request)
+    raise KeyboardInterrupt
 
+
+def test_an_interrupt_before_the_first_trial_says_how_to_go_on(small_plan, monkeypatch):
     monkeypatch.setattr(search_flow, "search", interrupted)
     console = Console(record=True, width=200)
     assert search_for(small_plan, console) == 130
@@ -33,10 +37,6 @@ def test_an_interrupt_before_the_first_trial_says_how_to_go_on(small_plan, monke
 
 
 def test_an_interrupt_at_once_says_how_many_trials_are_done(small_plan, monkeypatch):
-    def interrupted(plan, console):
-        new_run(plan.run, plan.request)
-        raise KeyboardInterrupt
-
     monkeypatch.setattr(search_flow, "search", interrupted)
     monkeypatch.setattr(search_flow, "settled_trials", lambda run: 2)
     console = Console(record=True, width=200)
@@ -56,13 +56,13 @@ def test_an_interrupt_of_the_ranking_says_that_the_trials_are_kept(small_job, mo
     assert f"ichtune rank {small_job[1]}" in text
 
 
-def test_a_second_signal_within_one_press_of_a_key_is_the_same_one():
+def test_a_second_signal_within_one_press_of_a_key_is_the_same_one(monkeypatch):
     halt = Halt()
     with halt.listening():
         for _ in range(2):  # as from a launcher that sends it on
             signal.raise_signal(signal.SIGINT)
         assert halt.reason == TrialEnd.INTERRUPTED
-        halt._signalled -= 2
+        monkeypatch.setattr("ichtune.search.halt.ONE_PRESS_S", 0)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
@@ -73,10 +73,12 @@ def test_commands_can_be_pasted(monkeypatch, uv, before):
     assert pasteable("ichtune", "rank", Path("runs/a [b] *")) == f"{before}ichtune rank 'runs/a [b] *'"
 
 
-def test_brackets_in_a_name_are_printed(small_job):
+def test_brackets_in_a_name_are_printed(small_plan, monkeypatch):
+    monkeypatch.setattr(search_flow, "search", interrupted)
     console = Console(record=True, width=200)
-    search_flow._hint("rank them:", "runs/[red]", console)
-    assert "runs/[red]" in console.export_text()
+    plan = replace(small_plan, settings=replace(small_plan.settings, name="[red]"))
+    assert search_for(plan, console) == 130
+    assert "--resume '[red]'" in console.export_text()
 
 
 def test_a_request_to_stop_stays_with_its_own_search():

@@ -143,7 +143,7 @@ def test_an_epoch_that_comes_again_after_a_retry_counts_once(searcher):
     assert trial_of(searcher).intermediate_values == {1: 0.6, 2: 0.7, 3: 0.8}
 
 
-def test_a_full_disk_interrupts_a_trial_whose_placeholder_score_is_not_kept(searcher):
+def test_the_placeholder_score_of_a_trial_on_a_full_disk_is_not_kept(searcher):
     searcher.suggest("a")
     searcher.on_trial_result("a", {"epoch": 1, "objective": 0.6})
     searcher.on_trial_complete(

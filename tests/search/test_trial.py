@@ -37,7 +37,7 @@ def test_a_trial_reports_the_best_mean_over_folds_so_far(small_job):
     assert results[-1]["ended"] == "last epoch"
 
 
-def test_the_kept_predictions_are_those_of_the_best_epoch_and_of_no_test_slice(small_job, record):
+def test_kept_predictions_are_of_the_best_epoch_and_of_no_test_slice(small_job, record):
     job, _ = small_job
     store = open_store(job.experiment.store)
     logits = np.load(record.folder / "out_of_fold.npy").astype(float)
@@ -86,7 +86,7 @@ def test_tensorboard_reads_the_curves_and_the_hyperparameters_back(record):
     assert diverged == 0
 
 
-def test_the_same_trial_gives_the_same_numbers_whatever_was_trained_before_it(small_job):
+def test_a_trial_gives_the_same_numbers_whatever_was_trained_before(small_job):
     job, run = small_job
     trial = begin_trial(job, CONFIG)
     trial.step()
@@ -109,7 +109,7 @@ def test_a_trial_trains_a_backbone_on_images_where_its_recipe_says_so(small_job,
     assert record.epochs[0].trained_parameters > 8_000_000  # layer4 of a resnet18 has 8.4 million
 
 
-def test_a_broken_off_trial_resumes_from_its_checkpoint_to_the_same_numbers(small_job, monkeypatch):
+def test_an_interrupted_trial_resumes_to_the_same_numbers(small_job, monkeypatch):
     job, run = small_job
     whole = run_trial(job, CONFIG)
     monkeypatch.setattr("ichtune.search.trial.CHECKPOINT_EVERY_S", 0.0)
@@ -163,7 +163,7 @@ def test_code_in_a_foreign_checkpoint_is_not_run_and_the_trial_starts_over(small
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_disk_without_room_ends_the_trial_as_interrupted_and_not_as_failed(small_job, monkeypatch):
+def test_a_full_disk_interrupts_a_trial_and_does_not_fail_it(small_job, monkeypatch):
     job, _ = small_job
 
     def full(*_: object) -> None:

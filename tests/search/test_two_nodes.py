@@ -167,9 +167,7 @@ def options(store: Path, folder: Path, *more: object) -> list[str]:
     return list(map(str, [*given, "--address", "auto", "--folds", 1, *more]))
 
 
-def test_trials_of_a_node_that_dies_go_on_elsewhere_and_no_epoch_counts_twice(
-    cluster, banked_store, tmp_path
-):
+def test_trials_of_a_dead_node_go_on_elsewhere_without_repeating_an_epoch(cluster, banked_store, tmp_path):
     environment, nodes = cluster
     waiting = [sys.executable, "-c", WAITING, "search"]
     driver = subprocess.Popen(

@@ -66,7 +66,7 @@ def test_a_name_keeps_the_branches_of_that_name():
     assert changed(loss__name="bce").sections["loss"].labels == ("bce", "bce pos_weight=balanced")
 
 
-def test_a_name_turns_a_lone_section_into_that_variant_with_what_it_was_given():
+def test_a_name_turns_a_section_into_that_variant_with_its_values():
     space = changed(schedule__name="cosine")
     assert space.sections["schedule"] == {"name": "cosine", "warmup_epochs": 0}
     lone = Space.parse({"optimizer": {"name": "adam", "weight_decay": 0.3, "lr": 1e-3}}, "lone")

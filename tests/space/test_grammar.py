@@ -228,7 +228,7 @@ def default_of(text: str) -> object:
          "bce pos_weight=balanced"),
     ],
 )  # fmt: skip
-def test_the_default_is_the_given_one_or_the_recipes_or_the_middle_or_the_first(text: str, default: object):
+def test_the_default_is_given_or_the_recipes_or_the_middle_or_the_first(text: str, default: object):
     assert default_of(text) == default
 
 

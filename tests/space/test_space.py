@@ -302,7 +302,7 @@ finite_space = sections(
 
 @settings(max_examples=50, deadline=None)
 @given(any_space, st.integers(0, 999))
-def test_every_proposal_of_any_space_is_a_recipe_and_every_default_lies_within(data: dict, seed: int):
+def test_every_proposal_is_a_recipe_and_every_default_lies_within(data: dict, seed: int):
     drawn = Space.parse(data, "drawn")
     assert isinstance(drawn.recipe(drawn.suggest(study(seed).ask())), Recipe)
     for dimension in drawn.dimensions:

@@ -14,7 +14,7 @@ from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.study import open_study, trial_ends
-from ichtune.search.proposals import _OwnCmaEs
+from ichtune.search.proposals import OwnCmaEs
 from tests.made_up.bomb import Bomb
 from tests.made_up.models import write_model_folder
 
@@ -79,7 +79,7 @@ def test_a_pickle_in_the_journal_is_not_the_state_of_cmaes(made_up_copy: RunFold
     study._storage.set_trial_system_attr(trial._trial_id, "cma:optimizer:0", bomb)
     study.tell(trial, 0.5)
     trials = study.get_trials()
-    assert _OwnCmaEs(seed=0)._restore_optimizer(trials) is None
+    assert OwnCmaEs(seed=0)._restore_optimizer(trials) is None
     assert not (tmp_path / "mark").exists()
     CmaEsSampler(seed=0)._restore_optimizer(trials)  # Optuna's own would have run it
     assert (tmp_path / "mark").exists()

@@ -368,7 +368,7 @@ def test_an_effect_is_drawn_with_its_band_where_it_is_known():
     assert "effect at a common epoch" not in texts(slices(trials, varying(SPACE.dimensions, trials)))
 
 
-def test_a_trial_without_a_hyperparameter_crosses_its_axis_at_a_mark_of_its_own():
+def test_a_trial_without_a_hyperparameter_has_a_mark_on_its_axis():
     trials = searched(8)
     knobs = varying(SPACE.dimensions, trials)
     figure = parallel(trials, knobs)
@@ -400,7 +400,7 @@ def test_an_undefined_label_is_said_to_be():
     assert "any\n1 patient" in said
 
 
-def test_importance_has_bars_by_branch_the_longest_first_and_what_chance_gives():
+def test_importance_has_sorted_bars_by_branch_and_the_level_of_chance():
     rows = [
         ("a", "", 30, 0.1, 0.05, 0.2),
         ("b", "", 30, 0.6, 0.1, 0.2),

@@ -169,7 +169,7 @@ def test_a_minimised_score_is_drawn_with_the_better_above(made_up: tuple[SliceSt
     assert (last[0], last[-1]) == (1.0, 0.0)
 
 
-def test_diverged_trials_are_told_of_and_have_no_place_on_the_axis_of_scores(made_up_copy: RunFolder):
+def test_diverged_trials_are_mentioned_and_not_on_the_axis_of_scores(made_up_copy: RunFolder):
     journal = made_up_copy.journal.read_text().replace('"ended":"asha"', '"ended":"diverged"')
     made_up_copy.journal.write_text(journal)
     results = RankedResults.of(made_up_copy)

@@ -2,20 +2,23 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 from safetensors.torch import load_file
 from sklearn.metrics import roc_auc_score
 
 from analysis.results import RankedResults
 from analysis.retraining.options import RetrainOptions
 from analysis.retraining.plan import plan
-from analysis.retraining.train import Retrained, retrain, train
+from analysis.retraining.train import Retrained, retrain
 from analysis.scoring.comparison import scored_parts
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
@@ -256,7 +259,7 @@ def test_a_training_with_other_settings_that_broke_off_is_not_gone_on_with(run: 
         retrain(run, RetrainOptions(rank=rank, label="again", lr=0.5))
 
 
-def test_a_recipe_that_was_searched_unfrozen_has_its_record_and_no_test_values(run: RunFolder):
+def test_a_recipe_searched_unfrozen_has_its_record_and_no_test_values(run: RunFolder):
     made = retrain(run, RetrainOptions(rank=rank_of(run, LAST), train="last", epochs=1))
     searched, retrained = made.comparison.to_dict("records")
     assert searched["model"] == "searched"
@@ -284,15 +287,23 @@ def test_a_model_is_not_overwritten(made: Retrained, searched: RunFolder):
         plan(searched, RetrainOptions(label="made"))
 
 
-def test_two_processes_do_not_train_one_model(run: RunFolder):
-    planned = plan(run, RetrainOptions(label="busy"))
-    folder = run.path / "retrain" / ".busy.partial"
-    folder.mkdir(parents=True)
-    with (
-        FileLock(folder / "lock"),
-        pytest.raises(InputError, match="another process is training this model now"),
-    ):
-        train(planned)
+def test_of_two_processes_that_retrain_one_model_one_is_refused(run: RunFolder, ichtune):
+    model, work = run.path / "retrain" / "both", run.path / "retrain" / ".both.partial"
+    command = ["retrain", str(run.path), "--label", "both"]
+    with subprocess.Popen([sys.executable, "-m", "ichtune.cli", *command]) as first:
+        while not (work / "checkpoint.pt").exists():
+            assert first.poll() is None
+            time.sleep(0.01)
+        first.send_signal(signal.SIGSTOP)
+        try:
+            code, _, errors = ichtune(*command)
+        finally:
+            first.send_signal(signal.SIGCONT)
+    assert code == 2
+    assert errors == f"error: {model}: another process is training this model now; choose another --label\n"
+    assert first.returncode == 0
+    assert TrainedModel.open(model)
+    assert not work.exists()
 
 
 def test_another_store_than_the_searchs_is_refused(run: RunFolder, store: SliceStore):

@@ -80,7 +80,7 @@ def test_the_error_is_that_of_a_bootstrap_over_patients(metric):
     assert scores.errors[0] == pytest.approx(np.std(draws), rel=0.3)
 
 
-def test_the_loss_depends_on_the_recipe_so_predictions_alone_do_not_measure_it():
+def test_the_loss_depends_on_more_than_the_predictions():
     assert not is_measurable("loss")
     assert is_measurable("auc_epidural")
     assert not is_measurable("subset_accuracy_any")

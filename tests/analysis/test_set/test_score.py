@@ -93,7 +93,7 @@ def test_one_change_to_the_baseline_is_told_from_two(searched):
     }
 
 
-def test_before_the_test_set_was_looked_at_the_ablation_has_validation_alone(searched):
+def test_until_the_test_set_is_scored_the_ablation_has_validation_only(searched):
     table = RankedResults.of(searched).ablation_table
     assert table.rows["change"].iloc[0] == "baseline"
     assert not [name for name in table.rows.columns if name.startswith("test_")]
