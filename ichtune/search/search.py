@@ -40,12 +40,14 @@ def search(plan: Plan, console: Console) -> Finished:
     """
     begun = time.monotonic()
     with ExitStack() as stack:
+        run = RunFolder.at(plan.run)
+        if plan.resumed:  # its folder exists, so a rival is refused before Ray starts
+            stack.enter_context(run.locked())
         capacity = usable_capacity(stack.enter_context(connected(plan.settings.address)), plan.settings)
         started = time.monotonic()
-        run = RunFolder.at(plan.run)
         run.make()
-        stack.enter_context(run.locked())
         if not plan.resumed:
+            stack.enter_context(run.locked())
             run.refuse_other_run()  # one that another process made since this one was planned
         run.write(plan.request)
         check_storage(run, plan.store, plan.parts)
