@@ -29,6 +29,7 @@ def prepare_command(info: StoreInfo, store: str) -> str:
     """The command that makes this store from its source."""
     all_test = info.folds == 0
     values = {
+        **info.reading,
         "format": None if info.sources else info.format,
         "size": info.size,
         "window": "/".join(f"{edge:g}" for edge in info.window) if info.window else None,

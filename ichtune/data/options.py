@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from ichtune.options import option
+from ichtune.options import option, options_of
 from ichtune.windows import Window
+from ichtune.wording import plain
 
 MOST_FOLDS: Final = 20
 BY_SOURCE: Final = "by-source"
+READING: Final[tuple[str, ...]] = ()
+"""Options that change how a source's files and labels are read; a store keeps those that aren't at their default."""
 
 
 def parse_folds(written: str | int) -> int | str:
@@ -61,3 +64,12 @@ class PrepareOptions:
     def grey_window(self) -> Window:
         """The window that 8-bit images were made with."""
         return Window.parse(self.window)
+
+    @property
+    def reading(self) -> dict[str, str]:
+        """The options of READING that aren't at their default, as written on the command line."""
+        return {
+            option.name: plain(getattr(self, option.name))
+            for option in options_of(PrepareOptions)
+            if option.name in READING and getattr(self, option.name) != option.default
+        }

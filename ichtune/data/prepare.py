@@ -167,6 +167,7 @@ def _plan(collection: Collection, options: PrepareOptions) -> dict[str, object]:
         "entries": hashlib.sha256(collection.entries.to_csv(index=False).encode()).hexdigest(),
         "size": options.size,
         "window": list(options.grey_window),
+        "reading": options.reading,
         "chunk": CHUNK,
     }
 
@@ -235,6 +236,7 @@ def _write_tables(
             sources=collection.names if collection.is_several else (),
             folds_by_source=plan.by_source,
             keeps_given_split=plan.keeps_given,
+            reading=options.reading,
         ),
     )
     return patients.notes

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -45,6 +45,8 @@ class StoreInfo:
     """Whether each fold holds out a whole source, in the order of `sources`."""
     keeps_given_split: bool = False
     """Whether the test set is the one that the source has, instead of one that was drawn."""
+    reading: dict[str, str] = field(default_factory=dict)
+    """Options that the source was read with, apart from their defaults, by name (see `PrepareOptions.reading`)."""
 
 
 class SliceStore:
@@ -188,8 +190,9 @@ def _read_info(path: Path) -> StoreInfo:
         )
     try:
         info = StoreInfo(**content)
-        return replace(info, sources=tuple(info.sources))  # JSON has no tuples
-    except TypeError as error:
+        reading = {str(name): str(value) for name, value in dict(info.reading).items()}
+        return replace(info, sources=tuple(info.sources), reading=reading)  # JSON has no tuples
+    except (TypeError, ValueError) as error:
         raise StoreError(f"{file}: damaged, {error}; prepare the store again") from None
 
 

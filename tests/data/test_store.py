@@ -38,7 +38,10 @@ def change_info(store: SliceStore, **changes: object) -> None:
     [
         (lambda s: (s.path / "store.json").unlink(), "not a finished slice store"),
         (lambda s: (s.path / "store.json").write_text("{"), "damaged"),
-        (lambda s: change_info(s, version=99), "a store of version 99, but this ichtune reads versions up to 2"),
+        (
+            lambda s: change_info(s, version=99),
+            "a store of version 99, but this ichtune reads versions up to 2",
+        ),
         (
             lambda s: change_info(s, slices=31),
             r"holds int16 \(30, 32, 32\), store.json says int16 \(31, 32, 32\)",
