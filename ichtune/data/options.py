@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from ichtune.data.mask_classes import checked_mask_classes
 from ichtune.options import option, options_of
 from ichtune.windows import Window
 from ichtune.wording import plain
 
 MOST_FOLDS: Final = 20
 BY_SOURCE: Final = "by-source"
-READING: Final[tuple[str, ...]] = ()
+READING: Final = ("mask_classes",)
 """Options that change how a source's files and labels are read; a store keeps those that aren't at their default."""
 
 
@@ -38,7 +39,13 @@ class PrepareOptions:
     labels: list[Path] | None = option(
         None, "CSV with the labels (default: the one in SOURCE); with several sources, once for each."
     )
-    format: Literal["auto", "rsna", "ct-ich", "images"] = option("auto", "Layout of SOURCE.")
+    format: Literal["auto", "rsna", "ct-ich", "images", "nifti"] = option("auto", "Layout of SOURCE.")
+    mask_classes: str = option(
+        "",
+        "Labels of the values in voxel masks, such as 1=epidural,2=subdural (0/1 masks need none).",
+        metavar="N=LABEL,...",
+        parser=checked_mask_classes,
+    )
     size: int = option(256, "Pixels along a side of a stored slice.", min=32, max=1024)
     window: str = option("40/80", "Window that 8-bit images were made with.", metavar="C/W")
     test_fraction: float = option(0.2, "Share of the slices to test on.", min=0, max=0.5)

@@ -1,4 +1,4 @@
-"""Sources of slices, a module per layout: RSNA's DICOM folder, CT-ICH's images, any images with a CSV."""
+"""Sources of slices, a module per layout: RSNA's DICOM folder, CT-ICH, labelled volumes, any images with a CSV."""
 
 import os
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from ichtune.data.options import PrepareOptions
 from ichtune.data.sources.ct_ich import open_ct_ich
 from ichtune.data.sources.folder import only_csv
 from ichtune.data.sources.image_folder import open_images
+from ichtune.data.sources.nifti import has_volumes, open_nifti
 from ichtune.data.sources.rsna import open_rsna
 from ichtune.data.sources.source import NothingUsable, Source
 from ichtune.errors import InputError
@@ -21,6 +22,7 @@ SOURCES: dict[str, Callable[[Path, Path | None, PrepareOptions], Source]] = {
     "rsna": open_rsna,
     "ct-ich": open_ct_ich,
     "images": open_images,
+    "nifti": open_nifti,
 }
 
 
@@ -41,13 +43,15 @@ def open_source(root: Path, labels: Path | None, options: PrepareOptions) -> Sou
 
 
 def _kind_by_layout(root: Path, labels: Path | None) -> str:
-    if (root / "Patients_CT").is_dir():
+    if (root / "Patients_CT").is_dir() or (root / "ct_scans").is_dir():
         return "ct-ich"
     try:
         table = labels or only_csv(root)
     except InputError:
-        return "images"
-    return "rsna" if {"id", "label"} <= set(read_header(table)) and _ends_in_label(table) else "images"
+        return "nifti" if has_volumes(root) else "images"
+    if {"id", "label"} <= set(read_header(table)) and _ends_in_label(table):
+        return "rsna"
+    return "nifti" if has_volumes(root) else "images"
 
 
 def _ends_in_label(table: Path) -> bool:
