@@ -40,5 +40,5 @@ def checked_mask_classes(written: str) -> str:
 def _label(name: str) -> str | None:
     if plain(name) == NOTHING:
         return NOTHING
-    column = label_of(plain(name))
+    column = label_of(plain(name)) if name else None
     return column.label if column and not column.negated else None
