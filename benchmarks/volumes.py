@@ -68,12 +68,12 @@ def _heads(folder: Path, planes: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def stored(path: Path) -> float:
     """Read the stored values with bare nibabel."""
-    return float(np.asanyarray(nib.load(path).dataobj)[0, 0, 0])
+    return float(np.asanyarray(nib.Nifti1Image.from_filename(path).dataobj)[0, 0, 0])
 
 
 def floats(path: Path) -> float:
     """Read float64 with bare nibabel."""
-    return float(nib.load(path).get_fdata()[0, 0, 0])
+    return float(nib.Nifti1Image.from_filename(path).get_fdata()[0, 0, 0])
 
 
 def read_all(way: Callable[[Path], float], files: list[Path], workers: int) -> None:

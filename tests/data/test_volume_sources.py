@@ -248,6 +248,20 @@ def test_a_table_of_slices_counts_from_the_number_that_it_begins_with(tmp_path):
     assert source.notes[1].startswith("Slices are taken to be counted from the feet up")
 
 
+@pytest.mark.parametrize(
+    ("number", "note"),
+    [
+        (0, "Slices are numbered from 0"),
+        (3, "Slices are numbered from 1"),
+        (2, "Slices are taken to be numbered from 1"),
+    ],
+)
+def test_it_is_noted_how_the_first_number_is_known(tmp_path, number, note):
+    write_volume(tmp_path / "a.nii", head_volume(3))
+    (tmp_path / "labels.csv").write_text(f"scan,slice,any\na,{number},1\n")
+    assert opened(tmp_path).notes[0].startswith(note)
+
+
 def test_a_table_of_slices_is_turned_as_the_masks_show(tmp_path):
     write_volume(tmp_path / "scans" / "a.nii", head_volume(3))
     write_volume(tmp_path / "masks" / "a.nii", mask(3, {0: 1}))

@@ -112,9 +112,22 @@ def open_table(root: Path, table_path: Path, paired: Paired, options: PrepareOpt
     if table.numbers is None:
         return _of_scans(root, table, volumes, options)
     numbers = whole_numbers(table.table[table.numbers], table.path).tolist()
-    rows = SliceRows(volumes, table.files, table.names, numbers, 0 if 0 in numbers else 1)
+    first, how = _first_number(numbers, table, volumes)
+    rows = SliceRows(volumes, table.files, table.names, numbers, first)
     order, notes = _order(root, table, rows, paired)
-    return _of_slices(root, table, rows, order, notes, options)
+    return _of_slices(root, table, rows, order, [how, *notes], options)
+
+
+def _first_number(numbers: list[int], table: VolumeTable, volumes: Volumes) -> tuple[int, str]:
+    """Return from which number the table counts, 0 or 1, and a note on how that is known."""
+    if 0 in numbers:
+        return 0, f"Slices are numbered from 0 in {table.path.name}."
+    planes = {file: header.shape[0] for file, header in volumes.headers.items()}
+    if any(file and planes.get(file) == number for file, number in zip(table.files, numbers, strict=True)):
+        return 1, f"Slices are numbered from 1 in {table.path.name}."
+    return 1, (
+        f"Slices are taken to be numbered from 1 in {table.path.name}, which has neither a slice 0 nor a volume's last."
+    )
 
 
 def _of_slices(
@@ -125,7 +138,6 @@ def _of_slices(
     labelled = table.table.assign(**pd.DataFrame([ids_of(place) if place else blank for place in places]))
     if any(table.patients):
         labelled["patient_id"] = table.patients
-    how = f"Slices are numbered from {rows.first} in {table.path.name}."
     return rows.source(
         "nifti",
         root,
@@ -134,7 +146,7 @@ def _of_slices(
         table.path,
         options.grey_window,
         table.used,
-        [how, *notes, *table.matches.note(table.path.name)],
+        [*notes, *table.matches.note(table.path.name)],
     )
 
 

@@ -1,5 +1,6 @@
 """The volumes of a source: their headers, and the place of every slice in them."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +30,8 @@ class Volumes:
                 rejected[file] = str(why)
             except OSError as error:
                 rejected[file] = f"can't be read: {error.strerror or error}"
-        names = [without_volume_suffix(file) for file in headers]
-        for file in [file for file in headers if names.count(without_volume_suffix(file)) > 1]:
+        names = Counter(map(without_volume_suffix, headers))
+        for file in [file for file in headers if names[without_volume_suffix(file)] > 1]:
             del headers[file]
             rejected[file] = "two files with this name, .nii and .nii.gz"
         return cls(headers, rejected)
