@@ -68,7 +68,7 @@ def _heads(folder: Path, planes: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def stored(path: Path) -> float:
     """Read the stored values with bare nibabel."""
-    return float(np.asanyarray(nib.Nifti1Image.from_filename(path).dataobj)[0, 0, 0])
+    return float(np.array(nib.Nifti1Image.from_filename(path).dataobj)[0, 0, 0])  # else only mapped
 
 
 def floats(path: Path) -> float:

@@ -1,5 +1,6 @@
 """Labelled volumes in every layout become the slices with the labels that they should have."""
 
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ichtune.data.formats.image import read_image
 from ichtune.data.mask_classes import parse_mask_classes
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
@@ -14,6 +16,7 @@ from ichtune.data.sources import NothingUsable, open_source
 from ichtune.data.sources.mask_files import pair_masks
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
+from ichtune.windows import WINDOWS
 from tests.made_up.nifti import change_header, head_volume, write_volume
 
 CLASSES = "1=epidural,2=intraparenchymal,3=intraventricular,4=subarachnoid,5=subdural"
@@ -314,3 +317,31 @@ def test_a_store_of_volumes_has_their_scans_in_order_and_can_be_repeated(tmp_pat
         name = store.table["series_id"].iloc[rows[0]].removeprefix("images/")
         np.testing.assert_array_equal(store.hu[rows], axial[name])
     assert store.labels[:, 5].sum() == 4  # a's mask is empty
+
+
+def test_real_slices_as_images_and_as_volumes_make_the_same_store(ct_ich, tmp_path):
+    table = pd.read_csv(ct_ich / "hemorrhage_diagnosis.csv")
+    positive = table.loc[table["No_Hemorrhage"] == 0, "PatientNumber"].unique()
+    chosen = [number for number in positive if (ct_ich / "Patients_CT" / f"{number:03d}").is_dir()][:2]
+    table = table[table["PatientNumber"].isin(chosen)].sort_values(["PatientNumber", "SliceNumber"])
+    images, volumes = tmp_path / "images", tmp_path / "volumes"
+    for number, codes in zip(chosen, ("LAS", "SRP"), strict=True):
+        folder = images / "Patients_CT" / f"{number:03d}"
+        shutil.copytree(ct_ich / "Patients_CT" / f"{number:03d}", folder)
+        own = table["PatientNumber"] == number
+        files = [folder / "brain" / f"{k}.jpg" for k in table.loc[own, "SliceNumber"]]
+        hu = np.stack([read_image(file, WINDOWS["brain"]).hu for file in files])
+        marked = np.zeros(hu.shape, np.uint8)
+        marked[table.loc[own, "No_Hemorrhage"] == 0, 300, 300] = 255
+        hu[:, 0, 0] = -1000  # without air it would be refused as a windowed image
+        for file, values in (("ct_scans", hu), ("masks", marked)):
+            write_volume(volumes / file / f"{number:03d}.nii", values, codes)
+    table.to_csv(images / "hemorrhage_diagnosis.csv", index=False)
+    table.to_csv(volumes / "hemorrhage_diagnosis_raw_ct.csv", index=False)
+    options = PrepareOptions(size=64, all_test=True, workers=1)
+    one, other = (
+        prepare(tmp_path / kind, tmp_path / f"{kind}-store", options).store for kind in ("images", "volumes")
+    )
+    order = [store.table["slice_id"].argsort().to_numpy() for store in (one, other)]
+    np.testing.assert_array_equal(one.labels[order[0]], other.labels[order[1]])
+    np.testing.assert_array_equal(one.hu[order[0]][:, 2:], other.hu[order[1]][:, 2:])
