@@ -265,6 +265,24 @@ def test_it_is_noted_how_the_first_number_is_known(tmp_path, number, note):
     assert opened(tmp_path).notes[0].startswith(note)
 
 
+def test_a_damaged_volume_that_no_row_is_about_is_listed_too(tmp_path):
+    write_volume(tmp_path / "a.nii", head_volume(1))
+    (tmp_path / "b.nii").write_bytes(b"not a volume")
+    (tmp_path / "labels.csv").write_text("scan,slice,any\na,1,1\n")
+    assert reasons(opened(tmp_path)) == {"b.nii": "not a NIfTI file"}
+
+
+def test_a_volume_with_two_masks_still_has_its_rows_of_the_table(tmp_path):
+    for name in ("a.nii", "a_seg.nii", "masks/a.nii"):
+        write_volume(tmp_path / name, head_volume(1) if name == "a.nii" else mask(1, {0: 1}))
+    (tmp_path / "labels.csv").write_text("scan,slice,any\na,1,1\n")
+    assert opened(tmp_path, tmp_path / "labels.csv").entries["any"].tolist() == [1]
+    write_volume(tmp_path / "b.nii", head_volume(1))
+    write_volume(tmp_path / "masks" / "b.nii", mask(1, {0: 1}))
+    found = reasons(opened(tmp_path))
+    assert found == {"a.nii (slice 1 from the feet)": "two masks fit it: 'a_seg.nii', 'masks/a.nii'"}
+
+
 def test_a_table_of_slices_is_turned_as_the_masks_show(tmp_path):
     write_volume(tmp_path / "scans" / "a.nii", head_volume(3))
     write_volume(tmp_path / "masks" / "a.nii", mask(3, {0: 1}))

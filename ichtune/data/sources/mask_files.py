@@ -19,7 +19,7 @@ _CHANNEL: Final = re.compile(r"_0000$")  # nnU-Net names the first channel of an
 
 @dataclass(frozen=True)
 class Paired:
-    """CT volumes with the file of their mask (None without one), and why masks or volumes have none."""
+    """CT volumes with the file of their mask (None without one), and why masks or volumes aren't matched."""
 
     masks: dict[str, str | None]
     rejected: dict[str, str]
@@ -47,8 +47,7 @@ def pair_masks(files: list[str]) -> Paired:
     for volume, own in paired.items():
         if len(own) > 1:
             rejected[volume] = f"two masks fit it: {', '.join(map(repr, sorted(own)[:2]))}"
-    kept = {v: next(iter(own), None) for v, own in paired.items() if v not in rejected}
-    return Paired(kept, rejected)
+    return Paired({v: own[0] if len(own) == 1 else None for v, own in paired.items()}, rejected)
 
 
 def _is_mask(file: str) -> bool:

@@ -60,8 +60,8 @@ def _open_masks(root: Path, paired: Paired, options: PrepareOptions) -> Source:
         for place, six in zip(volumes.places(file), labels_of(mask, classes).tolist(), strict=True):
             entries.append({**place._asdict(), **ids_of(place), **dict(zip(LABELS, six, strict=True))})
     reasons = paired.rejected | volumes.rejected
-    for file in set(paired.masks) - set(found) - set(reasons):
-        reasons |= volumes.reasons(file, unusable.get(file, NO_MASK))
+    for file in set(volumes.headers) - set(found):
+        reasons |= volumes.reasons(file, reasons.pop(file, "") or unusable.get(file, NO_MASK))
     columns = None if entries else ["file", "slice_id"]
     return make_source(
         "nifti",

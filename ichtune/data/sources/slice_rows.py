@@ -66,9 +66,10 @@ class SliceRows:
         """Return the source of a table with the columns of `IDENTITY`, and the place of each row."""
         names = [place.name if place else self._title(row) for row, place in enumerate(places)]
         lost = {names[row]: why for row, place in enumerate(places) if not place and (why := self._why(row))}
+        unread = {file: why for file, why in self.volumes.rejected.items() if file not in self.files}
         matches = Matches(
             files={place.name: place.name for place in places if place},
-            unclear=dict(lost),
+            unclear=lost | unread,
             undecided=set(lost),
         )
         all_places = {
