@@ -303,8 +303,8 @@ def _affine(header: Nifti1Header) -> np.ndarray:
         raise Rejected(f"its qform can't be read: {first_line(error)}") from error
     if affine is None:
         raise Rejected("neither sform nor qform: which side is left, and where the head is, is unknown")
-    if not np.isfinite(affine).all():
-        raise Rejected("its affine has values that are not finite")
+    if not (np.abs(affine) < 1e6).all():
+        raise Rejected("its affine has values that are not finite, or beyond a kilometre")
     affine = np.asarray(affine, float).copy()
     affine[:3] *= _MILLIMETRES.get(int(header["xyzt_units"]) & 7, 1.0)
     voxels = np.linalg.norm(affine[:3, :3], axis=0)
