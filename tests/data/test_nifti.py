@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ichtune.data.formats.dicom import read_dicom
-from ichtune.data.formats.nifti import read_header, read_plane
+from ichtune.data.formats.nifti import read_plane
+from ichtune.data.formats.nifti_header import read_header
 from ichtune.data.formats.slice import Rejected
 from tests.made_up.dicom import write_dicom
 from tests.made_up.nifti import axial_image, change_header, head_volume, write_volume, write_with_header

@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from ichtune.data.formats.nifti import VolumeHeader, read_header, read_values
+from ichtune.data.formats.nifti import read_values
+from ichtune.data.formats.nifti_header import VolumeHeader, read_header
 from ichtune.data.formats.slice import Rejected
 from ichtune.data.mask_classes import EXAMPLE, NOTHING
 from ichtune.errors import InputError

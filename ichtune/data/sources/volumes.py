@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ichtune.data.formats.nifti import VolumeHeader, read_header, refuse_no_ct, without_volume_suffix
+from ichtune.data.formats.nifti import refuse_no_ct, without_volume_suffix
+from ichtune.data.formats.nifti_header import VolumeHeader, read_header
 from ichtune.data.formats.slice import Rejected
 from ichtune.data.reading import Place
 
