@@ -38,10 +38,8 @@ class Collection:
 
     @property
     def files(self) -> list[str]:
-        """The file of each entry, in the order of the sources."""
-        return [
-            f"{self.prefix(k)}{file}" for k, one in enumerate(self.sources) for file in one.entries["file"]
-        ]
+        """The file of each entry, with the slice's number in a volume, in the order of the sources."""
+        return [f"{self.prefix(k)}{place.name}" for k, one in enumerate(self.sources) for place in one.places]
 
     @cached_property
     def entries(self) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from ichtune.data.mask_classes import checked_mask_classes
 from ichtune.errors import InputError
 from ichtune.options import option, options_of
 from ichtune.windows import Window
@@ -11,7 +12,7 @@ from ichtune.wording import plain
 
 MOST_FOLDS: Final = 20
 BY_SOURCE: Final = "by-source"
-READING: Final[tuple[str, ...]] = ("readers", "series", "patient")
+READING: Final[tuple[str, ...]] = ("readers", "series", "patient", "mask_classes")
 """Options that change how a source's files and labels are read; a store keeps those that aren't at their default."""
 
 
@@ -41,7 +42,7 @@ class PrepareOptions:
     labels: list[Path] | None = option(
         None, "CSV with the labels (default: the one in SOURCE); with several sources, once for each."
     )
-    format: Literal["auto", "rsna", "ct-ich", "cq500", "images", "folders", "scans"] = option(
+    format: Literal["auto", "rsna", "ct-ich", "cq500", "nifti", "images", "folders", "scans"] = option(
         "auto", "Layout of SOURCE."
     )
     readers: Literal["any", "majority", "all"] = option(
@@ -62,6 +63,12 @@ class PrepareOptions:
         None,
         "Take the patient from each file's path: the group (or match) of this regular expression.",
         metavar="REGEX",
+    )
+    mask_classes: str = option(
+        "",
+        "Labels of the values in voxel masks, such as 1=epidural,2=subdural (0/1 masks need none).",
+        metavar="N=LABEL,...",
+        parser=checked_mask_classes,
     )
     size: int = option(256, "Pixels along a side of a stored slice.", min=32, max=1024)
     window: str = option("40/80", "Window that 8-bit images were made with.", metavar="C/W")

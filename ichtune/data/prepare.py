@@ -13,7 +13,7 @@ import pandas as pd
 
 from ichtune.data.collection import Collection, open_collection
 from ichtune.data.options import PrepareOptions, parse_folds
-from ichtune.data.reading import CHUNK, Place, Reader, chunks_of, read_in_order
+from ichtune.data.reading import CHUNK, Reader, chunks_of, read_in_order
 from ichtune.data.slice_table import SCAN_LABELS, with_all_columns
 from ichtune.data.sources import NothingUsable
 from ichtune.data.splits import SplitPlan, assign_splits, check_patients
@@ -181,7 +181,7 @@ def _read_all(collection: Collection, staging: Staging, workers: int, progress: 
         progress(done, total, rejected)
     first = 0
     for source in collection.sources:
-        places = list(map(Place, source.entries["file"], source.entries["plane"]))
+        places = source.places
         chunks = chunks_of(places)
         left, finished = chunks[finished:], max(0, finished - len(chunks))
         reader = Reader(source.root, source.window, staging.size, source.needs_patient, staging.incoming)

@@ -50,6 +50,11 @@ class Place(NamedTuple):
     file: str
     plane: int = -1
 
+    @property
+    def name(self) -> str:
+        """The file, and for a volume the slice's number, counted from 1 at the feet."""
+        return self.file if self.plane < 0 else f"{self.file} (slice {self.plane + 1} from the feet)"
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -102,8 +107,13 @@ class Reader:
 
 
 def read_place(root: Path, place: Place, window: Window) -> CTSlice:
-    """Return the slice at a place below `root`: in a DICOM file, or in an image made with `window`."""
+    """Return the slice at a place below `root`: in a volume, a DICOM file, or an image made with `window`."""
     path = root / place.file
+    if place.plane >= 0:
+        # Imported here, because most workers don't need nibabel, which takes as long to import as all the rest.
+        from ichtune.data.formats.nifti import read_plane
+
+        return read_plane(path, place.plane)
     return read_image(path, window) if is_image(path.name) else read_dicom(path)
 
 

@@ -31,19 +31,34 @@ def hounsfield(stored: np.ndarray, ds: Dataset) -> np.ndarray:
     bits, unsigned = count(ds, "BitsStored"), count(ds, "PixelRepresentation") == 0
     if bits == 12 and unsigned and intercept > -100:
         stored = unwrap_12_bits(stored.astype(np.int32))
-    lowest, highest = (int(end) * slope + intercept for end in (stored.min(), stored.max()))
-    if lowest < LOWEST_HU or highest > HIGHEST_HU:
-        hu = _unusual(stored, padding, slope, intercept, full_width=bits == 16 == stored.itemsize * 8)
-    elif slope == 1 and abs(intercept) < 2**15 and intercept == int(intercept):
-        # The usual case, in one pass over the pixels: values that wrap around here wrap back in the sum.
-        native = stored.dtype in (np.int16, np.uint16)
-        values = stored.view(np.int16) if native else stored.astype(np.int16)
-        hu = values + np.int16(intercept)
-    else:
-        hu = np.rint(stored * slope + intercept).astype(np.int16)
+    hu = to_hounsfield(stored, slope, intercept, padding, full_width=bits == 16 == stored.itemsize * 8)
     if padding is not None:
         hu[padding] = AIR_HU
     return hu
+
+
+def to_hounsfield(
+    stored: np.ndarray,
+    slope: float,
+    intercept: float,
+    padding: np.ndarray | None = None,
+    *,
+    full_width: bool = False,
+) -> np.ndarray:
+    """Return stored value x slope + intercept, rounded (int16); `full_width` means that all 16 bits are stored.
+
+    Raises:
+        Rejected: the values can't come from CT.
+    """
+    lowest, highest = (end.item() * slope + intercept for end in (stored.min(), stored.max()))
+    if lowest < LOWEST_HU or highest > HIGHEST_HU:
+        return _unusual(stored, padding, slope, intercept, full_width=full_width)
+    if slope == 1 and abs(intercept) < 2**15 and intercept == int(intercept) and stored.dtype.kind in "iu":
+        # The usual case, in one pass over the pixels: values that wrap around here wrap back in the sum.
+        native = stored.dtype in (np.int16, np.uint16)
+        values = stored.view(np.int16) if native else stored.astype(np.int16)
+        return values + np.int16(intercept)
+    return np.rint(stored * slope + intercept).astype(np.int16)
 
 
 def unwrap_12_bits(values: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from ichtune.data.sources.cq500 import open_cq500
 from ichtune.data.sources.ct_ich import open_ct_ich
 from ichtune.data.sources.folder import only_csv
 from ichtune.data.sources.image_folder import open_images
+from ichtune.data.sources.nifti import has_volumes, open_nifti
 from ichtune.data.sources.path_patients import with_patients
 from ichtune.data.sources.reads import READS, is_reads
 from ichtune.data.sources.rsna import open_rsna
@@ -29,6 +30,7 @@ SOURCES: dict[str, Callable[[Path, Path | None, PrepareOptions], Source]] = {
     "images": open_images,
     "folders": open_class_folders,
     "scans": open_scans,
+    "nifti": open_nifti,
 }
 
 
@@ -49,17 +51,21 @@ def open_source(root: Path, labels: Path | None, options: PrepareOptions) -> Sou
 
 
 def _kind_by_layout(root: Path, labels: Path | None) -> str:
-    if (root / "Patients_CT").is_dir():
+    if (root / "Patients_CT").is_dir() or (root / "ct_scans").is_dir():
         return "ct-ich"
     if is_reads(labels or root / READS):
         return "cq500"
     try:
         table = labels or only_csv(root)
     except InputError:
+        if has_volumes(root):
+            return "nifti"
         return "folders" if has_class_folders(root) else "images"
     header = read_header(table)
     if {"id", "label"} <= set(header) and _ends_in_label(table):
         return "rsna"
+    if has_volumes(root):
+        return "nifti"
     return "scans" if is_scan_table(header) else "images"
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from ichtune.data.formats.image import is_image
 from ichtune.data.matching import Matches, match
 from ichtune.data.name_fits import without_suffix
+from ichtune.data.reading import Place
 from ichtune.data.slice_table import SCAN_LABELS
 from ichtune.data.sources.headers import same_bytes, uids
 from ichtune.errors import InputError
@@ -53,6 +54,11 @@ class Source:
     def needs_patient(self) -> bool:
         """Whether each file must name its patient, study or series, as all DICOM files of RSNA's set do."""
         return self.format == "rsna" and not self.has_images
+
+    @property
+    def places(self) -> list[Place]:
+        """Where the slice of each entry is."""
+        return list(map(Place, self.entries["file"], self.entries["plane"]))
 
     @property
     def has_images(self) -> bool:

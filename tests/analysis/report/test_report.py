@@ -196,8 +196,8 @@ def test_the_commands_name_what_differs_from_the_defaults(made_up: tuple[SliceSt
     assert prepare_command(store.info, "my store") == (
         "ichtune prepare SOURCE 'my store' --format images --size 32 --test-fraction 0.166667"
     )
-    read = replace(store.info, reading={"labels": "truth.csv"})
-    assert "--labels truth.csv" in prepare_command(read, "store")
+    read = replace(store.info, reading={"mask_classes": "1=epidural,2=subdural"})
+    assert "--mask-classes 1=epidural,2=subdural" in prepare_command(read, "store")
     assert search_command(run, "store", "default") == (
         "ichtune search --data store --space default --trials 60 --name made-up --folds 5 --sampler random --seed 0"
     )

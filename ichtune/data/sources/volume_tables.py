@@ -1,0 +1,196 @@
+"""NIfTI volumes with a table of their slices, or of whole volumes."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ichtune.data.columns import (
+    FILE_COLUMNS,
+    PATIENT_COLUMNS,
+    SERIES_COLUMNS,
+    STUDY_COLUMNS,
+    describe_columns,
+    label_columns,
+)
+from ichtune.data.formats.nifti import without_volume_suffix
+from ichtune.data.label_tables import original_names, read_csv, read_wide
+from ichtune.data.matching import Matches, match, tidy
+from ichtune.data.options import PrepareOptions
+from ichtune.data.slice_table import SCAN_LABELS
+from ichtune.data.sources.mask_files import Paired
+from ichtune.data.sources.masks import BINARY, read_masks
+from ichtune.data.sources.slice_order import UP, settle_order
+from ichtune.data.sources.slice_rows import SliceRows
+from ichtune.data.sources.source import NO_FILE, NO_LABELS, Source, make_source
+from ichtune.data.sources.volumes import Volumes, ids_of
+from ichtune.data.sources.whole_numbers import whole_numbers
+from ichtune.errors import InputError
+from ichtune.labels import ANY, SUBTYPES
+
+VOLUME_COLUMNS = (
+    *FILE_COLUMNS,
+    *("volume", "volumeid", "volumename", "scan", "scanid", "scanname", "nifti", "ct", "id", "name"),
+    *SERIES_COLUMNS,
+    *STUDY_COLUMNS,
+    *PATIENT_COLUMNS,
+)
+SLICE_COLUMNS = ("slicenumber", "sliceindex", "sliceno", "slicenr", "slicenum", "slice", "sliceid")
+UNCHECKED = (
+    "Slices are taken to be counted from the feet up, as there are no masks to compare with: see whether "
+    "`ichtune inspect` shows the hemorrhages where the table has them."
+)
+
+
+@dataclass(frozen=True)
+class VolumeTable:
+    """A label table and the volume that each row is about."""
+
+    path: Path
+    table: pd.DataFrame
+    key: str
+    """The column that names the volumes."""
+    names: list[str]
+    matches: Matches
+    """From those names to the volumes' files."""
+
+    @classmethod
+    def read(cls, path: Path, files: list[str]) -> "VolumeTable":
+        """Read a table and match it by the first column whose names fit any volume."""
+        table = read_csv(path)
+        keys = [name for name in VOLUME_COLUMNS if name in table.columns]
+        if not keys:
+            raise InputError(
+                f"{path}: no column names the volume of a row; name it volume, file or id; "
+                f"it has {', '.join(table.columns)}"
+            )
+        tried = [cls._matched_by(key, path, table, files) for key in keys]
+        return next((found for found in tried if found.matches.files), tried[0])
+
+    @classmethod
+    def _matched_by(cls, key: str, path: Path, table: pd.DataFrame, files: list[str]) -> "VolumeTable":
+        by_name = {without_volume_suffix(file): file for file in files}
+        names = [without_volume_suffix(tidy(name)) for name in table[key]]
+        matches = match(
+            dict.fromkeys(names), sorted(by_name), same_bytes=lambda _files: False, uids=lambda _files: {}
+        )
+        matches.files = {name: by_name[found] for name, found in matches.files.items()}
+        return cls(path, table, key, names, matches)
+
+    @property
+    def files(self) -> list[str | None]:
+        """The volume of each row; None if it is missing."""
+        return [self.matches.files.get(name) for name in self.names]
+
+    @property
+    def numbers(self) -> str | None:
+        """The column of the slices' numbers, if there is one."""
+        return next((name for name in SLICE_COLUMNS if name in self.table.columns and name != self.key), None)
+
+    @property
+    def patients(self) -> list[str]:
+        """The patient of each row; empty if there is no column of patients."""
+        column = self._patients
+        return [name.strip() for name in self.table[column]] if column else [""] * len(self.table)
+
+    @property
+    def used(self) -> list[str]:
+        """The columns that were read, apart from labels."""
+        return [name for name in (self.key, self.numbers, self._patients) if name]
+
+    @property
+    def _patients(self) -> str | None:
+        found = next((name for name in PATIENT_COLUMNS if name in self.table.columns), None)
+        return found if found and (self.table[found].str.strip() != "").any() else None
+
+
+def open_table(root: Path, table_path: Path, paired: Paired, options: PrepareOptions) -> Source:
+    """Open volumes with a table of slices, if it has a column of their numbers, or else of whole volumes."""
+    table = VolumeTable.read(table_path, list(paired.masks))
+    volumes = Volumes.read(root, paired.masks)
+    if table.numbers is None:
+        return _of_scans(root, table, volumes, options)
+    numbers = whole_numbers(table.table[table.numbers], table.path).tolist()
+    first, how = _first_number(numbers, table, volumes)
+    rows = SliceRows(volumes, table.files, table.names, numbers, first)
+    order, notes = _order(root, table, rows, paired)
+    return _of_slices(root, table, rows, order, [how, *notes], options)
+
+
+def _first_number(numbers: list[int], table: VolumeTable, volumes: Volumes) -> tuple[int, str]:
+    """Return from which number the table counts, 0 or 1, and a note on how that is known."""
+    if 0 in numbers:
+        return 0, f"Slices are numbered from 0 in {table.path.name}."
+    planes = {file: header.shape[0] for file, header in volumes.headers.items()}
+    if any(file and planes.get(file) == number for file, number in zip(table.files, numbers, strict=True)):
+        return 1, f"Slices are numbered from 1 in {table.path.name}."
+    return 1, (
+        f"Slices are taken to be numbered from 1 in {table.path.name}, which has neither a slice 0 nor a volume's last."
+    )
+
+
+def _of_slices(
+    root: Path, table: VolumeTable, rows: SliceRows, order: str, notes: list[str], options: PrepareOptions
+) -> Source:
+    places = rows.places(order)
+    blank = {"slice_id": "", "study_id": "", "series_id": ""}
+    ids = pd.DataFrame([ids_of(place) if place else blank for place in places], index=table.table.index)
+    labelled = table.table.assign(**ids)
+    if any(table.patients):
+        labelled["patient_id"] = table.patients
+    return rows.source(
+        "nifti",
+        root,
+        labelled,
+        places,
+        table.path,
+        options.grey_window,
+        table.used,
+        [*notes, *table.matches.note(table.path.name)],
+    )
+
+
+def _order(root: Path, table: VolumeTable, rows: SliceRows, paired: Paired) -> tuple[str, list[str]]:
+    """Return the direction in which the table counts, as its masks show, else from the feet up; and notes on it."""
+    headers = rows.volumes.headers
+    masks = {file: mask for file, mask in paired.masks.items() if mask and file in headers}
+    found, _unusable = read_masks(root, masks, headers)
+    if not found:
+        return UP, [UNCHECKED]
+    labels, _wrong = read_wide(table.table, table.path)
+    settled = settle_order(rows.scans(labels[ANY].to_numpy() == 1, found), str(table.path))
+    return settled.order, list(settled.notes)
+
+
+def _of_scans(root: Path, table: VolumeTable, volumes: Volumes, options: PrepareOptions) -> Source:
+    """Return slices whose scan's labels are known, and their own aren't."""
+    labels, wrong = read_wide(table.table, table.path)
+    scan_labels = labels.rename(columns=SCAN_LABELS).to_dict("records")
+    several = {file for file, count in Counter(filter(None, table.files)).items() if count > 1}
+    entries: list[dict[str, object]] = []
+    reasons: dict[str, str] = dict(volumes.rejected)
+    for row, (file, name) in enumerate(zip(table.files, table.names, strict=True)):
+        line = table.table.index[row]
+        if file is None:
+            reasons[name or f"line {line}"] = table.matches.unclear.get(name, NO_FILE)
+        elif file in several:
+            reasons |= volumes.reasons(file, "two rows of the table are about its volume")
+        elif line in wrong.index:
+            reasons |= volumes.reasons(file, str(wrong[line]))
+        elif file in volumes.headers:
+            common = {"patient_id": table.patients[row], **scan_labels[row]}
+            entries += [{**place._asdict(), **ids_of(place), **common} for place in volumes.places(file)]
+    for file in set(volumes.headers) - set(table.files):
+        reasons |= volumes.reasons(file, NO_LABELS)
+    notes = [
+        f"{table.path.name} has labels of whole scans; those of their slices are unknown.",
+        *describe_columns(original_names(table.path), label_columns(table.table.columns), table.used),
+        *table.matches.note(table.path.name),
+    ]
+    if labels[list(SUBTYPES)].isna().all(axis=None):
+        notes.append(BINARY)
+    columns = None if entries else ["file", "slice_id"]
+    return make_source(
+        "nifti", root, pd.DataFrame(entries, columns=columns), reasons, options.grey_window, notes
+    )
