@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.core.util.hashing import hash_pandas_object
 
 from ichtune.data.collection import Collection, open_collection
 from ichtune.data.options import PrepareOptions, parse_folds
@@ -164,7 +165,9 @@ def _plan(collection: Collection, options: PrepareOptions) -> dict[str, object]:
     return {
         "version": VERSION,
         "roots": [str(source.root.resolve()) for source in collection.sources],
-        "entries": hashlib.sha256(collection.entries.to_csv(index=False).encode()).hexdigest(),
+        "entries": hashlib.sha256(
+            hash_pandas_object(collection.entries, index=False).to_numpy().tobytes()
+        ).hexdigest(),
         "size": options.size,
         "window": list(options.grey_window),
         "reading": options.reading,
