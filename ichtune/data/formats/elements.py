@@ -17,7 +17,10 @@ _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 def text(ds: Dataset, keyword: str) -> str:
     """Return an element's text, with several values separated by backslashes as in the file; empty if missing."""
-    raw = _bytes(ds, keyword)
+    element = ds.get_item(_tag(keyword))
+    if element is None:
+        return ""
+    raw = _bytes(element)
     if raw is not None and raw.isascii():
         return raw.decode().strip("\0 ")
     value = ds.get(keyword)
@@ -32,8 +35,9 @@ def count(ds: Dataset, keyword: str, missing: int | None = None) -> int:
     Raises:
         Rejected: it isn't a single whole number, or it is absent and `missing` is None.
     """
-    value = _bytes(ds, keyword)
-    if value is None:
+    element = ds.get_item(_tag(keyword))
+    value = None if element is None else _bytes(element)
+    if element is not None and value is None:
         value = ds.get(keyword)
     if isinstance(value, bytes) and len(value) == 2:
         return int.from_bytes(value, "little")
@@ -73,14 +77,10 @@ def finite(decimal_string: str) -> float | None:
 _tag = cache(Tag)  # a keyword's tag, looked up once
 
 
-def _bytes(ds: Dataset, keyword: str) -> bytes | None:
+def _bytes(element: object) -> bytes | None:
     """Return an element's raw value from the file; None if pydicom must convert it.
 
     Having pydicom convert all the elements that a slice needs takes nearly as long as reading the file.
     """
-    try:
-        element = ds.get_item(_tag(keyword))
-    except KeyError:
-        return None
     plain = isinstance(element, RawDataElement) and element.is_little_endian
     return element.value if plain and isinstance(element.value, bytes) else None
