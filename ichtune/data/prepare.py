@@ -1,28 +1,23 @@
 """Making a slice store from a source: read in parallel, check, resize, split; a killed run resumes where it stopped."""
 
 import hashlib
-import hmac
 import os
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from pandas.core.util.hashing import hash_pandas_object
 
 from ichtune.data.collection import Collection, open_collection
 from ichtune.data.options import PrepareOptions, parse_folds
 from ichtune.data.reading import CHUNK, Reader, chunks_of, read_in_order
-from ichtune.data.slice_table import SCAN_LABELS, with_all_columns
 from ichtune.data.sources import NothingUsable
-from ichtune.data.splits import SplitPlan, assign_splits, check_patients
+from ichtune.data.splits import SplitPlan, check_patients
 from ichtune.data.staging import Staging, preparing
-from ichtune.data.store import VERSION, SliceStore, StoreInfo, fingerprint, write_info
+from ichtune.data.store import VERSION, SliceStore
+from ichtune.data.store_tables import write_rejected, write_tables
 from ichtune.errors import InputError
-from ichtune.labels import LABELS
-from ichtune.spreadsheet import csv_text
 
 Progress = Callable[[int, int, int], None]
 """Called with the number of finished entries, their total, and the number rejected so far."""
@@ -93,10 +88,11 @@ def _prepare(
     _check_named_patients(collection, plan, work)
     staging = Staging.begin(work, options.size, _plan(collection, options))
     _read_all(collection, staging, options.workers or os.cpu_count() or 1, progress)
-    rejected = _all_rejected(collection, staging)
+    reads = list(staging.reads())
+    rejected = _all_rejected(collection, reads)
     _check_rejected(rejected, total, options.max_rejected, work)
     try:
-        notes = _write_tables(collection, staging, rejected, plan, options)
+        notes = write_tables(collection, reads, staging.store, rejected, plan, options)
     except InputError as error:
         raise _not_prepared(error, rejected, work) from None
     staging.finish()
@@ -138,13 +134,7 @@ def _not_prepared(error: InputError, rejected: pd.DataFrame, work: Path) -> NotP
 
 def _keep_rejected(rejected: pd.DataFrame, work: Path) -> Path:
     work.mkdir(parents=True, exist_ok=True)
-    return _write_rejected(rejected, work)
-
-
-def _write_rejected(rejected: pd.DataFrame, folder: Path) -> Path:
-    file = folder / "rejected.csv"
-    file.write_text(csv_text(rejected), encoding="utf-8")
-    return file
+    return write_rejected(rejected, work)
 
 
 def _split_plan(options: PrepareOptions, collection: Collection) -> SplitPlan:
@@ -196,103 +186,9 @@ def _read_all(collection: Collection, staging: Staging, workers: int, progress: 
         first += len(places)
 
 
-def _all_rejected(collection: Collection, staging: Staging) -> pd.DataFrame:
+def _all_rejected(collection: Collection, reads: list[Read]) -> pd.DataFrame:
     files = collection.files
-    unread = [(files[read.entry], read.reason) for read in staging.reads() if read.reason]
+    unread = [(files[read.entry], read.reason) for read in reads if read.reason]
     return pd.concat(
         [collection.rejected, pd.DataFrame(unread, columns=["file", "reason"], dtype=str)]
     ).sort_values("file", ignore_index=True)
-
-
-def _write_tables(
-    collection: Collection, staging: Staging, rejected: pd.DataFrame, plan: SplitPlan, options: PrepareOptions
-) -> tuple[str, ...]:
-    """Write everything but the pixels; return notes on the patients."""
-    slices, digests = _slices(collection, staging)
-    patients = collection.settle_patients(slices)
-    slices = slices.assign(patient_id=patients.ids)
-    slices = slices.assign(**_stable_splits(slices, plan, collection))
-    for label in (*LABELS, *SCAN_LABELS.values()):
-        slices[label] = slices[label].astype("Int8")
-    if options.hash_ids:
-        slices, rejected = _hashed(slices, rejected)
-    slices = with_all_columns(slices)
-    slices.to_parquet(staging.store / "slices.parquet", index=False, write_page_checksum=True)
-    _write_rejected(rejected, staging.store)
-    if len(collection.series) and not options.hash_ids:
-        (staging.store / "series.csv").write_text(csv_text(collection.series), encoding="utf-8")
-    np.save(staging.store / "digests.npy", digests)
-    write_info(
-        staging.store,
-        StoreInfo(
-            version=VERSION,
-            slices=len(slices),
-            patients=patients.ids.nunique(),
-            rejected=len(rejected),
-            size=options.size,
-            format=collection.format,
-            window=tuple(options.grey_window) if collection.has_images else None,
-            test_fraction=plan.test_fraction,
-            folds=plan.folds,
-            seed=plan.seed,
-            hashed_ids=options.hash_ids,
-            patients_known=patients.known,
-            fingerprint=fingerprint(slices, digests),
-            sources=collection.names if collection.is_several else (),
-            folds_by_source=plan.by_source,
-            keeps_given_split=plan.keeps_given,
-            reading=options.reading,
-        ),
-    )
-    return patients.notes
-
-
-def _slices(collection: Collection, staging: Staging) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return a row per slice with what the labels file and the images' headers say, and the pixels' digests."""
-    reads = pd.DataFrame([vars(read) for read in staging.reads() if not read.reason])
-    if reads.empty:
-        raise InputError(f"{', '.join(str(one.root) for one in collection.sources)}: no slice could be read")
-    slices = collection.entries.iloc[reads["entry"]].reset_index(drop=True)
-    for column in ("patient_id", "study_id", "series_id", "series_description"):
-        slices[column] = slices[column].where(slices[column] != "", reads[column])
-    slices["z_mm"] = slices["z_mm"].fillna(reads["z_mm"].astype(float))
-    for column in ("thickness_mm", "pixel_mm"):
-        slices[column] = reads[column].astype(float)
-    return slices, reads["digest"].to_numpy(np.uint64)
-
-
-def _stable_splits(slices: pd.DataFrame, plan: SplitPlan, collection: Collection) -> dict[str, np.ndarray]:
-    """Assign `split` and `fold` to rows sorted by identifier, so that file names and their order don't matter."""
-    order = slices.sort_values(["patient_id", "slice_id"]).index.to_numpy()
-    ordered = slices.iloc[order]
-    numbers = {name: number for number, name in enumerate(collection.names)}
-    split, fold = np.empty(len(slices), object), np.empty(len(slices), np.int16)
-    split[order], fold[order] = assign_splits(
-        ordered["patient_id"].to_numpy(),
-        _labels_to_stratify(ordered),
-        plan,
-        ordered["given_split"].to_numpy() if plan.keeps_given else None,
-        ordered["source"].map(numbers).to_numpy() if plan.by_source else None,
-    )
-    return {"split": split, "fold": fold}
-
-
-def _labels_to_stratify(slices: pd.DataFrame) -> np.ndarray:
-    """Return the labels of slices, or where these are unknown those of their scan, [N, 6]."""
-    labels, of_scan = (slices[list(names)].to_numpy(float) for names in (LABELS, SCAN_LABELS.values()))
-    return np.where(np.isnan(labels), of_scan, labels)
-
-
-def _hashed(slices: pd.DataFrame, rejected: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Replace identifiers by keyed hashes; the key is discarded unless ICHTUNE_HASH_SALT sets it.
-
-    Descriptions, which are free text, are left out.
-    """
-    salt = os.environ.get("ICHTUNE_HASH_SALT", "").encode() or secrets.token_bytes(32)
-
-    def hashed(value: str) -> str:
-        return hmac.new(salt, value.encode(), "sha256").hexdigest()[:16] if value else ""
-
-    ids = ("slice_id", "patient_id", "study_id", "series_id")
-    anonymous = slices.assign(**{name: slices[name].map(hashed) for name in ids}, series_description="")
-    return anonymous, rejected.assign(file=rejected["file"].map(hashed))
