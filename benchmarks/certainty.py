@@ -24,17 +24,18 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import norm
 
+from analysis.statistics.comparisons import LEVEL, Comparisons
 from analysis.statistics.influence import Measure, Truth
+from analysis.statistics.selection import Winner
 from analysis.statistics.significance import Scores
 from benchmarks.simulated_searches import AUC, CT_ICH, FOLDS, RSNA, Population, Search, search
 from ichtune.training.batches import Fold
-
-LEVEL = 0.05
 
 
 class Cell(NamedTuple):
@@ -89,27 +90,28 @@ def scored(made: Search, metric: str = "auc") -> Scores:
 
 def _ranked(scores: Scores, truths: np.ndarray, kept: slice) -> tuple[Scores, np.ndarray]:
     """Some of the trials, best score first as in a ranking."""
-    values, influence, truths = scores.values[kept], scores.influence[kept], truths[kept]
-    order = np.argsort(-values)
-    return Scores(values[order], influence[order], scores.degrees_of_freedom), truths[order]
+    order = np.arange(len(truths))[kept]
+    order = order[np.argsort(-scores.values[order])]
+    return replace(scores, values=scores.values[order], influence=scores.influence[order]), truths[order]
 
 
 def judged(scores: Scores, truths: np.ndarray) -> dict[str, float]:
     """What the statistics of one ranking got right; NaN where a question doesn't arise."""
     best, worse = truths == truths.max(), truths < truths.max()
-    tied, ranks, ends = scores.tied_with(0), scores.rank_intervals(), scores.intervals()
+    compared, winner, ends = Comparisons(scores), Winner(scores), scores.intervals()
+    tied = compared.tied_with_best
     same = np.flatnonzero(truths == truths[0])[1:]
-    low, high = ends[0]
+    low, high = winner.interval
     return {
         "coverage": float(np.mean((ends[:, 0] <= truths) & (truths <= ends[:, 1]))),
         "excluded": float(np.mean(~tied[best])),
-        "family-wise": float((scores.adjusted[0, same] < LEVEL).any()) if len(same) else np.nan,
+        "family-wise": float((compared.p_values[same] < LEVEL).any()) if len(same) else np.nan,
         "power": float(not tied[worse].any() and tied[best].all()) if best.sum() == 1 else np.nan,
         "cut": float(np.mean(~tied[worse])) if worse.any() else np.nan,
         "raw": scores.values[0] - truths[0],
-        "corrected": scores.corrected_best() - truths[0],
+        "corrected": winner.corrected - truths[0],
         "winner": float(low <= truths[0] <= high),
-        **_rank_figures(ranks, truths),
+        **_rank_figures(compared.rank_intervals, truths),
     }
 
 
