@@ -81,6 +81,28 @@ def _searched(cell: Cell, rng: np.random.Generator) -> Iterator[tuple[str, Score
     yield "spread", *_ranked(scored(search(rng, cell.population, cell.patients, truths)), truths, slice(None))
 
 
+def high_scores(population: Population, patients: int, searches: int, seed: int) -> list[dict[str, Any]]:
+    """How often intervals of one label's high AUCs have their truth, and on which side they miss it."""
+    truths = np.array([0.90, 0.97])
+    ends = []
+    for number in range(searches):
+        made = search(np.random.default_rng([seed, patients, number]), population, patients, truths)
+        ends.append(scored(made, "auc_any").intervals())
+    low, high = np.moveaxis(np.array(ends), 2, 0)
+    about = {"data": population.name, "patients": patients, "kind": "one label", "searches": searches}
+    sides = zip(truths, (low > truths).mean(axis=0), (high < truths).mean(axis=0), strict=True)
+    return [
+        about
+        | {
+            "auc": float(truth),
+            "coverage": round(1 - float(above) - float(below), 4),
+            "interval too high": round(float(above), 4),
+            "interval too low": round(float(below), 4),
+        }
+        for truth, above, below in sides
+    ]
+
+
 def scored(made: Search, metric: str = "auc") -> Scores:
     """The trials' scores with patients' contributions, as a ranking computes them."""
     rows = np.arange(len(made.patients))
@@ -150,6 +172,9 @@ def main() -> None:
         seconds = round(time.perf_counter() - begun)
         for record in found:
             print(json.dumps(record | {"seconds": seconds}), flush=True)
+    for population, patients in ((CT_ICH, 50), (RSNA, 200)):
+        for record in high_scores(population, patients, 5 * searches, arguments.seed):
+            print(json.dumps(record), flush=True)
 
 
 if __name__ == "__main__":

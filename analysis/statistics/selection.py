@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from analysis.statistics.significance import CONFIDENCE, Scores, clipped
+from analysis.statistics.significance import CONFIDENCE, Scores, ends_around
 
 DRAWS: Final = 2000
 _GRID: Final = np.concatenate([[1e-9], np.geomspace(1e-3, 2, 60)])
@@ -41,8 +41,10 @@ class Winner:
         centre = self._excess.mean()
         spread = (self._excess - centre) / np.sqrt(rng.chisquare(degrees, DRAWS) / degrees)
         tails = (1 - CONFIDENCE) / 2
-        low, high = np.quantile(self._sign * (self._best - centre - spread), (tails, 1 - tails))
-        return clipped(low, self.scores.maximised), clipped(high, self.scores.maximised)
+        above, below = np.quantile(self._sign * (centre + spread), (tails, 1 - tails))
+        value = np.array([self._sign * self._best])
+        low, high = ends_around(value, below, -above, maximised=self.scores.maximised)[0]
+        return float(low), float(high)
 
     @property
     def _sign(self) -> int:
@@ -63,9 +65,10 @@ class Winner:
 
 
 def shrunken(scores: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Scores `[T]` shrunk towards their mean: the posterior means of truths that scatter normally around it.
+    """Scores `[T]` shrunk towards their mean: estimates of truths that scatter normally around it.
 
-    The variance of the truths is the most likely one given the scores, among a grid of values.
+    The variance of the truths is the most likely one given the scores, among a grid of values. Posterior means scatter
+    less than truths do, so they are spread to have that variance (Louis, JASA 1984, 79:393).
     """
     count = len(scores)
     if count < 2 or np.ptp(scores) == 0:
@@ -77,7 +80,8 @@ def shrunken(scores: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     variances, axes = np.maximum(variances[kept], 0), axes[:, kept]
     along = axes.T @ (scores - scores.mean())
     truth = max(_GRID * scores.var(ddof=1), key=lambda of: _likelihood(along, variances + of))
-    return scores.mean() + axes @ (along * truth / (variances + truth))
+    posterior = axes @ (along * truth / (variances + truth))
+    return scores.mean() + posterior * max(np.sqrt(truth / posterior.var(ddof=1)), 1)
 
 
 def _likelihood(values: np.ndarray, variances: np.ndarray) -> float:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.special import expit, logit
 from scipy.stats import t
 
 from analysis.statistics.influence import Measure
@@ -60,10 +61,9 @@ class Scores:
         return np.sqrt(np.diag(self.covariance))
 
     def intervals(self, confidence: float = CONFIDENCE) -> np.ndarray:
-        """The lower and upper end of each score's interval, `[T, 2]`, by Student's t, clipped to the metric's range."""
+        """The lower and upper end of each score's interval, `[T, 2]`, by Student's t, on the scale of `ends_around`."""
         half = self._half_width(confidence) * self.errors
-        ends = np.stack([self.values - half, self.values + half], axis=1)
-        return np.clip(ends, 0, 1 if self.maximised else None)
+        return ends_around(self.values, half, half, maximised=self.maximised)
 
     def differences(self, best: int, confidence: float = CONFIDENCE) -> np.ndarray:
         """Each score minus that of trial `best`, with the ends of its interval, `[T, 3]`; paired by patient."""
@@ -97,6 +97,19 @@ def each_alone(measure: Measure, logits: Iterable[np.ndarray]) -> np.ndarray:
     return np.column_stack([scores.values, np.concatenate([one.intervals() for one in alone])])
 
 
-def clipped(value: float, maximised: bool) -> float:
-    """A value within the range of the metric: 0 to 1, or at least 0 if it is minimized."""
-    return float(np.clip(value, 0, 1 if maximised else None))
+def ends_around(
+    values: np.ndarray, below: np.ndarray | float, above: np.ndarray | float, *, maximised: bool
+) -> np.ndarray:
+    """The ends `[T, 2]` of intervals that reach so far below and above values `[T]`, within the metric's range.
+
+    For metrics between 0 and 1, the distances apply to the logits of the values, as the distribution of a score near 1
+    is skewed (for the AUC: Pepe 2003, The Statistical Evaluation of Medical Tests, section 5.2). A logit moves by
+    1 / (value (1 - value)) times as much as its value. Losses are at least 0.
+    """
+    if not maximised:
+        return np.maximum(np.stack([values - below, values + above], axis=1), 0)
+    inside = (values > 0) & (values < 1)
+    middle = np.where(inside, values, 0.5)
+    slope = 1 / (middle * (1 - middle))
+    ends = expit(np.stack([logit(middle) - slope * below, logit(middle) + slope * above], axis=1))
+    return np.where(inside[:, None], ends, np.clip(np.stack([values - below, values + above], axis=1), 0, 1))

@@ -7,9 +7,10 @@ from analysis.statistics.selection import Winner, shrunken
 from analysis.statistics.significance import Scores
 
 
-def found(rng: np.random.Generator, truths: np.ndarray, patients: int = 100) -> Scores:
-    """Scores of trials with these truths and equal errors of 0.1."""
-    influence = rng.normal(0, 0.01, (len(truths), patients))
+def found(rng: np.random.Generator, truths: np.ndarray, error: float = 0.1) -> Scores:
+    """Scores of trials on 100 patients, with these truths and equal errors."""
+    patients = 100
+    influence = rng.normal(0, error / 10, (len(truths), patients))
     seen = (influence * rng.normal(0, 1, patients)).sum(axis=1)
     return Scores(truths + seen, influence, degrees_of_freedom=patients - 1)
 
@@ -28,8 +29,8 @@ def test_the_winners_interval_has_its_truth_though_it_was_selected():
     rng = np.random.default_rng(2)
     held, naive = [], []
     for _ in range(60):
-        truths = rng.normal(0.5, 0.05, 30)
-        scores = found(rng, truths)
+        truths = rng.normal(0.5, 0.01, 30)
+        scores = found(rng, truths, error=0.02)
         best = scores.values.argmax()
         low, high = Winner(scores).interval
         held.append(low <= truths[best] <= high)
@@ -47,10 +48,11 @@ def test_a_winner_far_ahead_is_left_nearly_as_it_is():
     assert abs(np.mean(left)) < 0.08
 
 
-def test_scores_that_scatter_twice_as_much_as_errors_are_shrunk_by_half():
+def test_shrunk_scores_scatter_as_the_truths_must():
     scores = np.array([-1.0, 1.0, -1.0, 1.0, 0.0]) / np.sqrt(2)  # the sum of squares is 2, over 4 degrees 1/2
     shrunk = shrunken(scores, 0.25 * np.eye(5))
-    assert shrunk == pytest.approx(scores / 2, abs=0.05)
+    assert shrunk.var(ddof=1) == pytest.approx(0.5 - 0.25, rel=0.15)
+    assert shrunk == pytest.approx(scores / np.sqrt(2), abs=0.05)
 
 
 def test_scores_that_scatter_as_their_errors_do_are_shrunk_to_their_mean():

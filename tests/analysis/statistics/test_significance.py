@@ -80,6 +80,19 @@ def test_a_label_without_a_positive_in_a_fold_leaves_its_mean():
     assert found == pytest.approx((first + second) / 2)
 
 
+def test_an_interval_is_symmetric_on_the_logit_scale_as_worked_by_hand():
+    # An error of 0.01 at 0.9 is one of 0.01 / (0.9 * 0.1) = 1 / 9 on the logit scale; odds of 9 times exp(-1.96 / 9).
+    low, high = Scores(np.array([0.9]), np.array([[0.01]]), degrees_of_freedom=1e9).intervals()[0]
+    odds = 9 * np.exp(np.array([-1.96, 1.96]) / 9)
+    assert [low, high] == pytest.approx(odds / (1 + odds), abs=1e-5)
+
+
+def test_a_losss_interval_is_symmetric_and_not_below_zero():
+    losses = Scores(np.array([0.5, 0.01]), np.full((2, 1), 0.1), degrees_of_freedom=1e9, maximised=False)
+    assert losses.intervals()[0] == pytest.approx([0.304, 0.696], abs=1e-3)
+    assert losses.intervals()[1][0] == 0
+
+
 def test_where_nobody_can_tell_there_is_no_interval_and_no_difference():
     scores = Scores(np.array([0.9, 0.5]), np.zeros((2, 4)), degrees_of_freedom=0)
     assert np.isnan(scores.intervals()).all()
