@@ -162,6 +162,8 @@ def test_few_modules_know_the_statistics_of_a_ranking():
         "analysis.ranking.certainty",
         "analysis.ranking.seed_noise",
         "analysis.results",
+        "analysis.statistics.comparisons",
+        "analysis.statistics.selection",
         "analysis.tables.ablation",
         "analysis.tables.by_label",
     }

@@ -9,17 +9,25 @@ import numpy as np
 import pandas as pd
 
 from analysis.ranking.order import Ranking
+from analysis.ranking.simplest import Simplest, simplest
+from analysis.statistics.comparisons import Comparisons
 from analysis.statistics.influence import EVERY, Measure, Truth, is_measurable
+from analysis.statistics.selection import Winner
 from analysis.statistics.significance import Scores
 from ichtune.labels import LABELS
 
+DIFFERENCE: Final = 0.02
+"""A difference in score that would matter to many readers."""
 COLUMNS: Final = (
     "score_low",
     "score_high",
     "difference",
     "difference_low",
     "difference_high",
+    "simultaneous_low",
+    "simultaneous_high",
     "p_value",
+    "p_best",
     "tied_with_best",
     "rank_low",
     "rank_high",
@@ -67,25 +75,58 @@ class Certainty:
             yield logits
 
     @cached_property
+    def comparisons(self) -> Comparisons | None:
+        """The measured trials compared with one another; None if there are none."""
+        return None if self.scores is None else Comparisons(self.scores)
+
+    @cached_property
+    def winner(self) -> Winner | None:
+        """What the best score is worth, corrected for its selection; None if it can't be computed."""
+        return None if self.scores is None else Winner(self.scores)
+
+    @cached_property
     def table(self) -> pd.DataFrame:
         """The certainty of the ranking, one row per trial; empty for trials without predictions.
 
         `score_low` and `score_high` are the 95 % interval by patient, `difference` the difference to the first trial,
-        with its paired interval `difference_low`, `difference_high`. `p_value` is Holm-corrected over all pairs, and
-        `tied_with_best` follows from it. `rank_low` and `rank_high` are the range of ranks that the trial may have.
+        with its paired interval `difference_low`, `difference_high`. `simultaneous_low` and `simultaneous_high` are
+        that interval corrected for all pairs, to which `p_value` belongs. `p_best` is the p-value of being the best,
+        from which `tied_with_best` follows. `rank_low` and `rank_high` are the range of ranks that the trial may have.
         """
         table = pd.DataFrame(index=range(len(self.ranking.trials)), columns=list(COLUMNS), dtype=object)
-        if self.scores is not None:
-            numbers = np.hstack([self.scores.intervals(), self.scores.differences(0)])
-            table.iloc[self.measured, :5] = numbers.astype(object)
-            table.iloc[self.measured, 5] = self.scores.adjusted[0].astype(object)
-            table.iloc[self.measured, 6] = self._tied_with_best.astype(object)
-            table.iloc[self.measured, 7:] = self.scores.rank_intervals().astype(object)
+        if self.scores is not None and self.comparisons is not None:
+            scores, compared = self.scores, self.comparisons
+            columns = [
+                *scores.intervals().T,
+                *scores.differences(0).T,
+                *compared.simultaneous.T,
+                compared.p_values,
+                compared.p_best,
+                compared.tied_with_best,
+                *compared.rank_intervals.T,
+            ]
+            for name, values in zip(COLUMNS, columns, strict=True):
+                table.loc[self.measured, name] = values.astype(object)
         return table
 
     @cached_property
-    def _tied_with_best(self) -> np.ndarray:
-        return np.empty(0, bool) if self.scores is None else self.scores.tied_with(0)
+    def best_set(self) -> list[int]:
+        """The places of the trials that hold the truly best one with 95 % confidence."""
+        if self.comparisons is None:
+            return []
+        return [
+            place for place, tied in zip(self.measured, self.comparisons.tied_with_best, strict=True) if tied
+        ]
+
+    @cached_property
+    def simplest(self) -> Simplest | None:
+        """The recipe in that set with the fewest changes to the baseline; None without a baseline."""
+        return simplest(self.ranking.trials, self.best_set)
+
+    @cached_property
+    def patients_needed(self) -> float:
+        """How many patients would exclude a recipe worse by `DIFFERENCE` from that set; NaN if that is unknown."""
+        return float("nan") if self.comparisons is None else self.comparisons.patients_for(DIFFERENCE)
 
     @property
     def others(self) -> int:
@@ -94,8 +135,8 @@ class Certainty:
 
     @property
     def tied(self) -> int:
-        """How many of the others are indistinguishable from the best."""
-        return max(int(self._tied_with_best.sum()) - 1, 0)
+        """How many of the others may be the best."""
+        return max(len(self.best_set) - 1, 0)
 
     @cached_property
     def typical_error(self) -> float:
@@ -105,7 +146,7 @@ class Certainty:
     @cached_property
     def corrected_best(self) -> float | None:
         """The best score, corrected for selecting the best of all trials; None if it can't be computed."""
-        return None if self.scores is None else self.scores.corrected_best()
+        return None if self.winner is None else self.winner.corrected
 
     @cached_property
     def carriers(self) -> dict[str, int]:

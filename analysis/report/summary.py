@@ -8,10 +8,11 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
+from analysis.ranking.certainty import DIFFERENCE
 from analysis.ranking.trial import recipe_text
 from analysis.report.retrained import RetrainedModel
 from analysis.results import RankedResults
-from analysis.tables.rounding import interval, shown
+from analysis.tables.rounding import interval, rough, shown
 from ichtune.labels import LABELS
 from ichtune.metric_names import in_words, meaning
 from ichtune.runs.ends import TrialEnd
@@ -101,6 +102,7 @@ class Summary:
         limits = [
             "For research only. Nothing here is a medical device, and no number here may guide the care of a patient.",
             self._ties_left(),
+            self._about_intervals(),
             f"All scores are from one collection of {self.results.truth.count:,} patients. Other scanners, hospitals "
             "and patients, or another prevalence of hemorrhages, may give other scores and another order.",
             self._test_set(),
@@ -192,13 +194,18 @@ class Summary:
         if not self._compared:
             return "Whether the others are really worse is unknown, as their predictions can't be compared."
         others, tied = self._count - 1, self._tied
-        how = "paired by patient and corrected for all pairs that were compared"
+        how = "paired by patient; multiple comparisons with the best"
         if tied == 0:
-            return f"It differs significantly from {_all(others)} ({how})."
+            return (
+                f"With 95 % confidence, it is truly the best of these recipes: {_all(others)} "
+                f"{'is' if others == 1 else 'are'} worse ({how})."
+            )
         verb = "is" if tied == 1 else "are"
+        simplest = self.results.certainty.simplest
+        order = f" The simplest of them is {simplest}." if simplest else ""
         return (
-            f"{_of(tied, others)} {verb} indistinguishable from it on these patients ({how}): which of them is best "
-            "remains open."
+            f"{_of(tied, others)} {verb} indistinguishable from it on these patients: together they are the set that "
+            f"holds the truly best recipe with 95 % confidence ({how}).{order}"
         )
 
     def _luck(self) -> str:
@@ -206,8 +213,13 @@ class Summary:
             return ""
         return (
             f"The best of {self._count} scores is partly a lucky one. Corrected for this selection, it is "
-            f"{self._score(self.results.corrected_best)}."
+            f"{self._score(self.results.corrected_best)}{self._corrected_ends()}."
         )
+
+    def _corrected_ends(self) -> str:
+        winner = self.results.certainty.winner
+        ends = interval(*winner.interval, self.results.digits.score) if winner else ""
+        return f" (95 % interval {ends})" if ends else ""
 
     def _baseline(self) -> str:
         row = next((row for row in self._rows if row["point"] == BASELINE), None)
@@ -220,10 +232,10 @@ class Summary:
             return f"{score}."
         digits = self.results.digits.difference
         ends = interval(*sorted((-row["difference_low"], -row["difference_high"])), digits)
-        verdict = "within chance" if row["tied_with_best"] else "beyond chance"
+        verdict = "may be the best, too" if row["tied_with_best"] else "is not the best"
         return (
-            f"{score}; the best differs from it by {-row['difference']:+.{digits}f} (95 % {ends}), which is {verdict} "
-            "after the correction."
+            f"{score}; the best differs from it by {-row['difference']:+.{digits}f} (95 % {ends}). Corrected for all "
+            f"comparisons, the baseline {verdict}."
         )
 
     @property
@@ -276,9 +288,24 @@ class Summary:
         if self._tied:
             return (
                 "It does not show that the first rank is the best recipe. The order of indistinguishable recipes is "
-                "as much chance as merit; more patients, not more trials, would settle it."
+                f"as much chance as merit; more patients, not more trials, would settle it{self._patients_needed()}."
             )
         return "It does not show that no better recipe exists, because only what was tried is ranked."
+
+    def _patients_needed(self) -> str:
+        needed = self.results.certainty.patients_needed
+        if not math.isfinite(needed):
+            return ""
+        often = "in four of five searches"
+        return f": about {rough(needed)} to exclude a recipe that is truly worse by {DIFFERENCE} {often}"
+
+    def _about_intervals(self) -> str:
+        if not self.results.measured:
+            return ""
+        return (
+            "Intervals and comparisons are about new patients for these models as trained. They do not say how much "
+            "the scores would change if the models were trained anew on other patients."
+        )
 
     def _test_set(self) -> str:
         store = self.results.store

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.special import expit, logit
 from scipy.stats import t
 
 from analysis.statistics.influence import Measure
 from ichtune.metrics import higher_is_better
 
 CONFIDENCE = 0.95
-DRAWS_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,28 @@ class Scores:
     influence: np.ndarray
     """Each patient's contribution to each score, `[T, P]`."""
     degrees_of_freedom: float
-    """Degrees of freedom of the errors; below 1 there are no intervals or tests."""
+    """Degrees of freedom of a single error; below 1 there are no intervals or tests."""
     maximised: bool = True
     """Whether higher is better, as for all metrics between 0 and 1; minimized metrics are losses of 0 or more."""
+    labels: int = 1
+    """How many labels the score is the mean of."""
 
     @classmethod
     def of(cls, measure: Measure, logits: Iterable[np.ndarray]) -> "Scores":
         """The scores of trials' logits, each `[N, 6]` and read one at a time."""
         values, shares = measure.of_each(logits)
-        return cls(values, shares, measure.degrees_of_freedom, higher_is_better(measure.metric))
+        return cls(
+            values,
+            shares,
+            measure.degrees_of_freedom,
+            higher_is_better(measure.metric),
+            len(measure.carriers),
+        )
+
+    @property
+    def pooled_degrees(self) -> float:
+        """Degrees of freedom of the errors of many trials together: each label's carriers minus one, summed."""
+        return self.degrees_of_freedom * self.labels
 
     @cached_property
     def covariance(self) -> np.ndarray:
@@ -48,14 +61,13 @@ class Scores:
         return np.sqrt(np.diag(self.covariance))
 
     def intervals(self, confidence: float = CONFIDENCE) -> np.ndarray:
-        """The lower and upper end of each score's interval, `[T, 2]`, by Student's t, clipped to the metric's range."""
+        """The lower and upper end of each score's interval, `[T, 2]`, by Student's t, on the scale of `ends_around`."""
         half = self._half_width(confidence) * self.errors
-        ends = np.stack([self.values - half, self.values + half], axis=1)
-        return np.clip(ends, 0, 1 if self.maximised else None)
+        return ends_around(self.values, half, half, maximised=self.maximised)
 
     def differences(self, best: int, confidence: float = CONFIDENCE) -> np.ndarray:
         """Each score minus that of trial `best`, with the ends of its interval, `[T, 3]`; paired by patient."""
-        half = self._half_width(confidence) * self._pair_errors[best]
+        half = self._half_width(confidence) * self.pair_errors[best]
         difference = self.values - self.values[best]
         return np.stack([difference, difference - half, difference + half], axis=1)
 
@@ -65,7 +77,7 @@ class Scores:
         return float(t.ppf(0.5 + confidence / 2, degrees)) if degrees >= 1 else float("nan")
 
     @cached_property
-    def _pair_errors(self) -> np.ndarray:
+    def pair_errors(self) -> np.ndarray:
         """The standard error of each pair's difference, `[T, T]`."""
         variance = np.diag(self.covariance)
         squared = variance[:, None] + variance[None, :] - 2 * self.covariance
@@ -73,59 +85,6 @@ class Scores:
         return np.where(
             squared > 1e-12 * np.maximum(variance[:, None], 1e-12), np.sqrt(np.maximum(squared, 0)), 0.0
         )
-
-    @cached_property
-    def p_values(self) -> np.ndarray:
-        """The two-sided p-value of each pair's difference, paired by patient, `[T, T]`; 1 if there is no difference."""
-        if self.degrees_of_freedom < 1:
-            return np.ones_like(self.covariance)
-        error = self._pair_errors
-        difference = np.abs(self.values[:, None] - self.values[None, :])
-        known = error > 0
-        statistic = np.divide(difference, error, out=np.zeros_like(error), where=known)
-        return np.where(
-            known, 2 * t.sf(statistic, self.degrees_of_freedom), np.where(difference > 1e-12, 0.0, 1.0)
-        )
-
-    @cached_property
-    def adjusted(self) -> np.ndarray:
-        """The p-values `[T, T]` after Holm's correction over all pairs of trials.
-
-        All pairs, because the best trial was chosen by its score: if it were only compared with each other trial,
-        copies of one recipe would differ significantly far more often than in one of twenty tables.
-        """
-        count = len(self.values)
-        first, second = np.triu_indices(count, 1)
-        adjusted = np.ones((count, count))
-        adjusted[first, second] = adjusted[second, first] = holm(self.p_values[first, second])
-        return adjusted
-
-    def tied_with(self, best: int, level: float = 1 - CONFIDENCE) -> np.ndarray:
-        """Which trials are indistinguishable from trial `best`, `[T]`."""
-        return self.adjusted[best] >= level
-
-    def rank_intervals(self, level: float = 1 - CONFIDENCE) -> np.ndarray:
-        """The best and worst rank that each trial may have, `[T, 2]`, counted from 1."""
-        better = self.values if self.maximised else -self.values
-        beats = (self.adjusted < level) & (better[:, None] > better[None, :])  # row beats column
-        return np.stack([1 + beats.sum(axis=0), len(better) - beats.sum(axis=1)], axis=1)
-
-    def corrected_best(self, draws: int = 2000, seed: int = 0) -> float:
-        """The best score, corrected for selecting it, by a bootstrap over patients.
-
-        Each draw looks up the winner on the drawn patients in the scores on all patients; the mean difference is how
-        optimistic a selected winner is (Efron and Tibshirani 1993, chapter 17).
-        """
-        sign = 1 if self.maximised else -1
-        count = self.influence.shape[1]
-        rng = np.random.default_rng(seed)
-        optimism = []
-        for first in range(0, draws, DRAWS_AT_ONCE):
-            size = min(DRAWS_AT_ONCE, draws - first)
-            weights = rng.multinomial(count, np.full(count, 1 / count), size)
-            drawn = sign * (self.values + (weights - 1.0) @ self.influence.T)
-            optimism.append(drawn.max(axis=1) - sign * self.values[drawn.argmax(axis=1)])
-        return float(sign * ((sign * self.values).max() - np.concatenate(optimism).mean()))
 
 
 def each_alone(measure: Measure, logits: Iterable[np.ndarray]) -> np.ndarray:
@@ -138,10 +97,19 @@ def each_alone(measure: Measure, logits: Iterable[np.ndarray]) -> np.ndarray:
     return np.column_stack([scores.values, np.concatenate([one.intervals() for one in alone])])
 
 
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """Holm's step-down correction (Scandinavian Journal of Statistics 1979, 6:65) of p-values `[n]`."""
-    order = np.argsort(p_values)
-    stepped = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
-    adjusted = np.empty_like(stepped)
-    adjusted[order] = np.minimum(stepped, 1.0)
-    return adjusted
+def ends_around(
+    values: np.ndarray, below: np.ndarray | float, above: np.ndarray | float, *, maximised: bool
+) -> np.ndarray:
+    """The ends `[T, 2]` of intervals that reach so far below and above values `[T]`, within the metric's range.
+
+    For metrics between 0 and 1, the distances apply to the logits of the values, as the distribution of a score near 1
+    is skewed (for the AUC: Pepe 2003, The Statistical Evaluation of Medical Tests, section 5.2). A logit moves by
+    1 / (value (1 - value)) times as much as its value. Losses are at least 0.
+    """
+    if not maximised:
+        return np.maximum(np.stack([values - below, values + above], axis=1), 0)
+    inside = (values > 0) & (values < 1)
+    middle = np.where(inside, values, 0.5)
+    slope = 1 / (middle * (1 - middle))
+    ends = expit(np.stack([logit(middle) - slope * below, logit(middle) + slope * above], axis=1))
+    return np.where(inside[:, None], ends, np.clip(np.stack([values - below, values + above], axis=1), 0, 1))

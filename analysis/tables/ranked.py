@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.ranking.certainty import Certainty
+from analysis.ranking.certainty import DIFFERENCE, Certainty
 from analysis.ranking.idle import idle_knobs
 from analysis.ranking.metric_columns import column
 from analysis.ranking.order import Ranking
@@ -14,13 +14,17 @@ from analysis.ranking.seed_noise import SeedNoise
 from analysis.ranking.trial import RankedTrial, recipe_texts
 from analysis.statistics.cohort import Cohort
 from analysis.tables.digits import Digits
-from analysis.tables.rounding import all_shown, intervals, shown
+from analysis.tables.rounding import all_shown, interval, intervals, rough, shown
 from analysis.tables.table import Table
 from ichtune.metric_names import METRICS
 from ichtune.runs.folder import RunFolder
 
 FEW = 5
 """Labels with fewer positive patients than this get a warning note."""
+ABOUT_INTERVALS = (
+    "intervals are about new patients for these models as trained, not about models trained anew on other "
+    "patients"
+)
 MOST_RERUNS = 5
 """How many recipes' reruns with other seeds are spelled out in a note."""
 
@@ -114,19 +118,41 @@ def _notes(ranking: Ranking, certainty: Certainty, decimals: int) -> list[str]:
     notes = []
     if certainty.others:
         notes.append(
-            f"{certainty.tied} of the other {certainty.others} trials are indistinguishable from the best (paired by "
-            "patient, Holm's correction over all pairs; a single interval that excludes 0 is not enough)"
+            f"{certainty.tied} of the other {certainty.others} trials are indistinguishable from the best: with it, "
+            "they are the set that holds the truly best recipe with 95 % confidence (paired by patient; multiple "
+            "comparisons with the best)"
         )
+        notes += _further(certainty)
         notes.append(
             f"best score {shown(ranking.best.score, decimals)}; corrected for selecting the best of "
-            f"{len(certainty.measured)}: {shown(certainty.corrected_best, decimals)}"
+            f"{len(certainty.measured)}: {_corrected(certainty, decimals)}"
         )
+        notes.append(ABOUT_INTERVALS)
     few = ", ".join(f"{label} ({count})" for label, count in certainty.carriers.items() if count < FEW)
     if few:
         notes.append(
             f"these labels have few positive patients, so their part of the score is largely luck: {few}"
         )
     return notes
+
+
+def _further(certainty: Certainty) -> list[str]:
+    """The simplest recipe that may be the best, and how many patients would tell more."""
+    notes = [f"the simplest recipe in that set: {certainty.simplest}"] if certainty.simplest else []
+    if np.isfinite(certainty.patients_needed):
+        notes.append(
+            f"to exclude a recipe that is truly worse than the best by {DIFFERENCE} in four of five searches, about "
+            f"{rough(certainty.patients_needed)} patients are needed"
+        )
+    return notes
+
+
+def _corrected(certainty: Certainty, decimals: int) -> str:
+    """`0.71 (95 % interval 0.65 to 0.76)`, without an interval if there is none."""
+    if certainty.winner is None:
+        return ""
+    value, ends = shown(certainty.corrected_best, decimals), interval(*certainty.winner.interval, decimals)
+    return f"{value} (95 % interval {ends})" if ends else value
 
 
 def _seed_notes(ranking: Ranking, rows: pd.DataFrame, decimals: int) -> list[str]:

@@ -49,6 +49,12 @@ def interval(low: Any, high: Any, decimals: int) -> str:
     return ends[0] if ends[0] == ends[1] else " to ".join(ends)
 
 
+def rough(count: float) -> str:
+    """A count with two digits, e.g. `1,300`."""
+    places = 1 - math.floor(math.log10(max(count, 1)))
+    return f"{round(count, places):,.0f}"
+
+
 def all_shown(values: pd.Series, decimals: int = 4) -> list[str]:
     """A column's values as texts for people."""
     return [shown(value, decimals) for value in values.tolist()]

@@ -11,7 +11,7 @@ from pandas.core.util.hashing import hash_pandas_object
 
 from ichtune.data.collection import Collection, open_collection
 from ichtune.data.options import PrepareOptions, parse_folds
-from ichtune.data.reading import CHUNK, Reader, chunks_of, read_in_order
+from ichtune.data.reading import CHUNK, Read, Reader, chunks_of, read_in_order
 from ichtune.data.sources import NothingUsable
 from ichtune.data.splits import SplitPlan, check_patients
 from ichtune.data.staging import Staging, preparing

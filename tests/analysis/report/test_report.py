@@ -122,10 +122,13 @@ def test_the_summary_says_what_the_ranking_says(made_up: tuple[SliceStore, RunFo
     best = results.table.iloc[0]
     assert f"with AUC {best['score']:.3f} (95 % interval by patient {best['score_low']:.3f} to" in said
     tied = int(results.table["tied_with_best"].sum()) - 1
-    assert f"{tied} of the 59 others are indistinguishable from it" in said
+    assert re.search(rf"{tied} of the 59 others (is|are) indistinguishable from it", said)
+    assert "the set that holds the truly best recipe with 95 % confidence" in said
+    assert re.search(r"The simplest of them is .* to the baseline", said)
+    assert re.search(r"more patients, .* about [\d,]+ to exclude a recipe that is truly worse by 0.02", said)
     assert f"Corrected for this selection, it is {results.corrected_best:.3f}" in said
     assert "The baseline (rank 10 of 60) scores" in said
-    assert "beyond chance" in said
+    assert "Corrected for all comparisons, the baseline is not the best" in said
     assert "by calling every slice negative, the score is 0.500, outside the interval of the best" in said
     assert "The test set (420 slices of 12 patients) has not been used" in said
     assert "epidural (3)" in said  # of the 60 patients outside the test set: few
