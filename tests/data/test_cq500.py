@@ -334,8 +334,8 @@ def test_inspect_shows_the_scans(tmp_path):
     print_scans(store, Console(width=200, file=shown))
     assert shown.getvalue().splitlines() == [
         "3 scans: 3 slices each, spacing 5 mm, thickness 5 mm",
-        "positive scans: any 2 of 3, subdural 0 of 3, subarachnoid 0 of 3, intraventricular 0 of 3, "
-        "intraparenchymal 1 of 3, epidural 0 of 3",
+        "positive scans: epidural 0 of 3, intraparenchymal 1 of 3, intraventricular 0 of 3, subarachnoid 0 of 3, "
+        "subdural 0 of 3, any 2 of 3",
     ]
 
 

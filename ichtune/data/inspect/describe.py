@@ -55,7 +55,7 @@ def print_scans(store: SliceStore, console: Console) -> None:
     console.print(f"{len(scans):,} scans: {', '.join([slices, *measures])}", soft_wrap=True)
     positive = ", ".join(
         f"{label} {(scans[label] == 1).sum():,} of {scans[label].notna().sum():,}"
-        for label in reversed(LABELS)
+        for label in LABELS
         if scans[label].notna().any()
     )
     if positive:
