@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
@@ -16,6 +17,10 @@ from tests.made_up.dicom import write_rsna
 
 # What is tested is too small for threads, which cost each step more than they save. Read when torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The same examples in every run.
+settings.register_profile("seeded", derandomize=True)
+settings.load_profile("seeded")
 
 SHARED = Path(os.environ.get("ICHTUNE_TEST_DATA", Path(__file__).parents[2] / "shared"))
 
