@@ -30,6 +30,11 @@ def plain(value: object) -> str:
     return str(value)
 
 
+def plural(count: int, one: str, many: str) -> str:
+    """Return a count with its noun: `1 trial`, `1,200 trials`."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """Return `; did you mean 'adam'?`, or nothing if no known word is close."""
     close = get_close_matches(str(word).lower(), list(known), n=1)

@@ -1,22 +1,21 @@
-"""What a search found, in plain sentences derived from its numbers, and what it does not show."""
+"""What a search found, in plain sentences derived from its numbers."""
 
 import math
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from analysis.ranking.certainty import DIFFERENCE
 from analysis.ranking.trial import recipe_text
+from analysis.report.limits import limits
 from analysis.report.retrained import RetrainedModel
 from analysis.results import RankedResults
-from analysis.tables.rounding import interval, rough, shown
-from ichtune.labels import LABELS
+from analysis.tables.rounding import interval, shown
 from ichtune.metric_names import in_words, meaning
 from ichtune.runs.ends import TrialEnd
 from ichtune.space.points import BASELINE
+from ichtune.wording import plural
 
 SAMPLERS: Final = {
     "tpe": "Optuna's TPE sampler, which learns from earlier trials",
@@ -25,8 +24,6 @@ SAMPLERS: Final = {
     "gp": "Optuna's Gaussian process, which learns from earlier trials",
     "cmaes": "CMA-ES, which learns from earlier trials",
 }
-FEW_PATIENTS: Final = 10
-"""Labels with fewer positive patients have unreliable scores, whatever their intervals."""
 
 
 class KeyFigure(NamedTuple):
@@ -99,20 +96,7 @@ class Summary:
     @property
     def not_shown(self) -> list[str]:
         """What must not be read into the numbers."""
-        limits = [
-            "For research only. Nothing here is a medical device, and no number here may guide the care of a patient.",
-            self._ties_left(),
-            self._about_intervals(),
-            f"All scores are from one collection of {self.results.truth.count:,} patients. Other scanners, hospitals "
-            "and patients, or another prevalence of hemorrhages, may give other scores and another order.",
-            self._test_set(),
-            self._rare(),
-            self._undefined(),
-            self._unnamed(),
-            self._losses(),
-            self._lost(),
-        ]
-        return [sentence for sentence in limits if sentence]
+        return limits(self.results, self.models, compared=self._compared)
 
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:
@@ -155,11 +139,11 @@ class Summary:
             for other in self.results.runs[1:]
         )
         how_open = (
-            f"which leaves {_plural(open_settings, 'setting', 'settings')} open; the recipes were proposed by {sampler}"
+            f"which leaves {plural(open_settings, 'setting', 'settings')} open; the recipes were proposed by {sampler}"
             if open_settings
             else "which leaves nothing open"
         )
-        tried = _plural(count, "training recipe was", "training recipes were")
+        tried = plural(count, "training recipe was", "training recipes were")
         return f"{tried} tried from the space {space.name}{about}, {how_open}.{stopped}{compared}"
 
     def _scored(self) -> str:
@@ -280,111 +264,7 @@ class Summary:
         if not self.models:
             return ""
         names = ", ".join(model.label for model in self.models)
-        return f"{_plural(len(self.models), 'model was', 'models were')} retrained from the ranking: {names}."
-
-    def _ties_left(self) -> str:
-        if not self._compared:
-            return ""
-        if self._tied:
-            return (
-                "It does not show that the first rank is the best recipe. The order of indistinguishable recipes is "
-                f"as much chance as merit; more patients, not more trials, would settle it{self._patients_needed()}."
-            )
-        return "It does not show that no better recipe exists, because only what was tried is ranked."
-
-    def _patients_needed(self) -> str:
-        needed = self.results.certainty.patients_needed
-        if not math.isfinite(needed):
-            return ""
-        often = "in four of five searches"
-        return f": about {rough(needed)} to exclude a recipe that is truly worse by {DIFFERENCE} {often}"
-
-    def _about_intervals(self) -> str:
-        if not self.results.measured:
-            return ""
-        return (
-            "Intervals and comparisons are about new patients for these models as trained. They do not say how much "
-            "the scores would change if the models were trained anew on other patients."
-        )
-
-    def _test_set(self) -> str:
-        store = self.results.store
-        if not len(store.test):
-            return "The store has no test set, so performance on patients without a part in model selection is unknown."
-        patients = len(set(store.patients[store.test]))
-        looks = len(self.results.held_out.looks)
-        scored = sum(model.scored_on_test for model in self.models)
-        size = f"The test set ({len(store.test):,} slices of {patients:,} patients)"
-        if not looks and not scored:
-            return f"{size} has not been used: how well the best recipe does on it remains to be seen."
-        by = [
-            f"{_plural(looks, 'time', 'times')} for ranked trials" if looks else "",
-            f"for {_plural(scored, 'retrained model', 'retrained models')}" if scored else "",
-        ]
-        return (
-            f"{size} was not part of the search and was scored {' and '.join(filter(None, by))}. Once a choice is "
-            "based on these scores, it no longer counts as a held-out test set."
-        )
-
-    def _rare(self) -> str:
-        behind = self.results.cohort.population.set_index("label")
-        rare = [
-            f"{label} ({behind.at[label, 'train_patients']:.0f})"
-            for label in LABELS
-            if pd.notna(behind.at[label, "train_patients"])
-            and behind.at[label, "train_patients"] < FEW_PATIENTS
-        ]
-        return (
-            f"Little can be said about labels with few positive patients outside the test set: {', '.join(rare)}. "
-            "Their scores, and their part of the mean, depend on single heads."
-            if rare
-            else ""
-        )
-
-    def _undefined(self) -> str:
-        folds = self.results.run.request.folds
-        behind = self.results.cohort.population
-        missing = [
-            f"{label} ({defined} of {folds})"
-            for label, defined in zip(behind["label"], behind["defined_folds"], strict=True)
-            if defined < folds
-        ]
-        return (
-            f"Not every fold has a positive and a negative of every label; these are scored in some folds only: "
-            f"{', '.join(missing)}."
-            if missing
-            else ""
-        )
-
-    def _unnamed(self) -> str:
-        if self.results.store.info.patients_known:
-            return ""
-        return (
-            "The source doesn't identify every patient, so slices of one head may be in both training and validation: "
-            "scores and intervals may be too optimistic."
-        )
-
-    def _losses(self) -> str:
-        if self.results.metric != "loss":
-            return ""
-        return "The order means little between recipes with different losses, as each loss function has its own scale."
-
-    def _lost(self) -> str:
-        ends = Counter(trial.ended for trial in self.results.trials)
-        lost = [
-            f"{ends[kind]} {kind}"
-            for kind in (TrialEnd.DIVERGED, TrialEnd.FAILED, TrialEnd.INTERRUPTED)
-            if ends[kind]
-        ]
-        return (
-            f"Not every trial ran to its end; of the ranked trials, these did not: {', '.join(lost)}."
-            if lost
-            else ""
-        )
-
-
-def _plural(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
+        return f"{plural(len(self.models), 'model was', 'models were')} retrained from the ranking: {names}."
 
 
 def _all(others: int) -> str:
