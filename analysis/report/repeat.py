@@ -34,14 +34,8 @@ def prepare_command(info: StoreInfo, store: str) -> str:
         "size": info.size,
         "window": "/".join(f"{edge:g}" for edge in info.window) if info.window else None,
         "seed": info.seed,
-        **(
-            {}
-            if all_test
-            else {
-                "test_fraction": round(info.test_fraction, 6),
-                "folds": BY_SOURCE if info.folds_by_source else info.folds,
-            }
-        ),
+        "test_fraction": None if all_test or info.keeps_given_split else round(info.test_fraction, 6),
+        "folds": None if all_test else BY_SOURCE if info.folds_by_source else info.folds,
     }
     switches = {
         "--keep-split": info.keeps_given_split,

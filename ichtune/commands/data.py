@@ -23,9 +23,7 @@ def prepare(
     from ichtune.data.inspect.describe import print_rejected, print_scans, print_splits
     from ichtune.progress import progress
 
-    if settings.all_test and (divided := given(context) & {"test_fraction", "folds"}):
-        flags = " and ".join(f"--{name.replace('_', '-')}" for name in sorted(divided, reverse=True))
-        raise InputError(f"--all-test makes a store without folds, so omit {flags}")
+    _refuse_idle_options(settings, given(context))
     try:
         with progress("reading", "slices", console) as report:
             made = preparation.prepare(
@@ -45,6 +43,19 @@ def prepare(
     for remark in made.notes:
         note(remark)
     say(f"store: {made.store.path}  ({len(made.store):,} slices, fingerprint {made.store.fingerprint})")
+
+
+def _refuse_idle_options(settings: PrepareOptions, given: set[str]) -> None:
+    """Refuse options that another one leaves without effect."""
+    splits = ("test_fraction", "folds", "keep_split")
+    idle = splits if settings.all_test else splits[:1] if settings.keep_split else ()
+    if named := [f"--{name.replace('_', '-')}" for name in idle if name in given]:
+        why = (
+            "--all-test makes a store without folds"
+            if settings.all_test
+            else "--keep-split draws no test set"
+        )
+        raise InputError(f"{why}, so omit {' and '.join(named)}")
 
 
 def inspect(

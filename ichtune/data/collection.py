@@ -110,12 +110,18 @@ def open_collection(roots: Sequence[Path], options: PrepareOptions) -> Collectio
     """Open one or several sources.
 
     Raises:
-        InputError: a source can't be used, is given twice, or `--labels` are neither one nor one for each.
+        InputError: a source can't be used, is given twice or lies inside another, or tables are given for only some of
+            the sources.
         NothingUsable: an InputError after rejecting slices.
     """
     resolved = [root.resolve() for root in roots]
     if twice := [root for root, count in Counter(resolved).items() if count > 1]:
         raise InputError(f"{twice[0]}: this source is given twice; give each source once")
+    for root in resolved:
+        if inner := next((other for other in resolved if root in other.parents), None):
+            raise InputError(
+                f"{inner}: this source lies inside another, {root}, so its slices would count twice; give one of them"
+            )
     tables = _tables(roots, options)
     names = _names(resolved, options.hash_ids) if len(roots) > 1 else ("",)
     opened, rejected = [], []

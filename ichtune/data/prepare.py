@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from pandas.core.util.hashing import hash_pandas_object
 
 from ichtune.data.collection import Collection, open_collection
 from ichtune.data.options import PrepareOptions, parse_folds
@@ -156,7 +155,7 @@ def _plan(collection: Collection, options: PrepareOptions) -> dict[str, object]:
         "version": VERSION,
         "roots": [str(source.root.resolve()) for source in collection.sources],
         "entries": hashlib.sha256(
-            hash_pandas_object(collection.entries, index=False).to_numpy().tobytes()
+            pd.util.hash_pandas_object(collection.entries, index=False).to_numpy().tobytes()  # ty: ignore
         ).hexdigest(),
         "size": options.size,
         "window": list(options.grey_window),

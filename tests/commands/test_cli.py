@@ -73,6 +73,11 @@ def test_inspect_finds_a_flipped_bit_and_ends_with_exit_code_1(ichtune, small_st
     ("arguments", "message"),
     [
         (["prepare", "{tmp}", "{tmp}/store", "--all-test", "--folds", "3"], "so omit --folds"),
+        (["prepare", "{tmp}", "{tmp}/store", "--all-test", "--keep-split"], "so omit --keep-split"),
+        (
+            ["prepare", "{tmp}", "{tmp}/store", "--keep-split", "--test-fraction", "0.1"],
+            "so omit --test-fraction",
+        ),
         (["prepare", "{tmp}/gone", "{tmp}/store"], "gone: no such folder to prepare from"),
         (["prepare", "{tmp}", "{tmp}/store"], "no CSV with labels here; pass it with --labels"),
         (["prepare", "{tmp}", "{tmp}/store", "--window", "foggy"], "window 'foggy' is neither C/W"),

@@ -83,6 +83,13 @@ def test_a_source_given_twice_is_refused(hospitals, tmp_path):
         prepare([hospitals[0], hospitals[0]], tmp_path / "store", SMALL)
 
 
+def test_a_source_inside_another_is_refused(tmp_path):
+    outer = write_hospital(tmp_path / "outer", 1)
+    inner = write_hospital(outer / "inner", 2)
+    with pytest.raises(InputError, match=r"inner: this source lies inside another, .*outer, so its slices"):
+        prepare([outer, inner], tmp_path / "store", SMALL)
+
+
 def test_folds_by_source_need_two_sources(hospitals, tmp_path):
     with pytest.raises(InputError, match="give at least two sources"):
         prepare(hospitals[0], tmp_path / "store", options(folds="by-source"))

@@ -201,6 +201,10 @@ def test_the_commands_name_what_differs_from_the_defaults(made_up: tuple[SliceSt
     )
     read = replace(store.info, reading={"mask_classes": "1=epidural,2=subdural"})
     assert "--mask-classes 1=epidural,2=subdural" in prepare_command(read, "store")
+    several = replace(store.info, sources=("a", "b"), folds_by_source=True, keeps_given_split=True)
+    assert prepare_command(several, "store") == (
+        "ichtune prepare SOURCE1 SOURCE2 store --size 32 --folds by-source --keep-split"
+    )
     assert search_command(run, "store", "default") == (
         "ichtune search --data store --space default --trials 60 --name made-up --folds 5 --sampler random --seed 0"
     )
