@@ -77,6 +77,7 @@ import os, sys, time
 from pathlib import Path
 from ray import cloudpickle
 import ichtune.search.search as searching
+import ichtune.search.trial as trial
 from ichtune.cli import main
 from ichtune.training.experiment import Experiment
 
@@ -84,6 +85,7 @@ class Waiting(Experiment):
     signal = Path(os.environ["GO_ON"])
 
     def epochs(self, recipe, **more):
+        trial.CHECKPOINT_EVERY_S = 0  # else an epoch of under a second is not kept
         for result in super().epochs(recipe, **more):
             yield result
             while recipe.model.train == "all" and not self.signal.exists():
@@ -170,21 +172,21 @@ def options(store: Path, folder: Path, *more: object) -> list[str]:
 def test_trials_of_a_dead_node_go_on_elsewhere_without_repeating_an_epoch(cluster, banked_store, tmp_path):
     environment, nodes = cluster
     waiting = [sys.executable, "-c", WAITING, "search"]
-    driver = subprocess.Popen(
+    with subprocess.Popen(
         [*waiting, *options(banked_store, tmp_path, "--trials", 3, "--grace", 8)],
         env=environment | {"GO_ON": str(tmp_path / "go-on")},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
-    )
-    try:
-        wait_for_checkpoints(tmp_path / "runs" / "run" / "trials")
-        tell(nodes, "kill", "killed")
-        (tmp_path / "go-on").touch()
-        output, errors = driver.communicate(timeout=200)
-    finally:
-        driver.kill()
-    assert driver.returncode == 0, errors
+    ) as driver:
+        try:
+            wait_for_checkpoints(tmp_path / "runs" / "run" / "trials")
+            tell(nodes, "kill", "killed")
+            (tmp_path / "go-on").touch()
+            output, _ = driver.communicate(timeout=200)
+        finally:
+            driver.kill()
+    assert driver.returncode == 0, output
     assert "its machine was lost" in output
     ended = RunFolder.open(tmp_path / "runs" / "run")
     once = list(range(1, 9))
