@@ -138,3 +138,16 @@ def _at_last_end(counts: np.ndarray, ends: np.ndarray) -> np.ndarray:
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else np.nan
+
+
+def nan_mean(values: np.ndarray) -> float:
+    """Return the mean over the folds where a value is defined; NaN if there are none."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+def nan_std(values: np.ndarray) -> float:
+    """Return the standard deviation over the folds where a value is defined; NaN if there are fewer than two."""
+    defined = values[~np.isnan(values)].astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # in a trial that diverges
+        return float(defined.std(ddof=1)) if len(defined) > 1 else float("nan")

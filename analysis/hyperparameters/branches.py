@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.ranking.order import Ranking
 from analysis.ranking.trial import RankedTrial
-from ichtune.runs.records import best_of
+from ichtune.runs.fold_scores import FoldScores
 from ichtune.space import Space
 from ichtune.space.distributions import Choice, Range, Scalar
 from ichtune.space.walks import Dimension, Params, named
@@ -150,11 +150,11 @@ def place(distribution: Range | Choice, value: Any) -> float:
 
 
 def _score_at(epoch: int, trial: RankedTrial) -> float | None:
-    """The trial's score at its best epoch up to this one; None if there is none."""
+    """The trial's score at its best epochs up to this one; None if there is none."""
     until = [record for record in trial.record.epochs if record.epoch <= epoch]
     if until[-1].epoch < epoch or any(record.diverged for record in until):
         return None
-    best = best_of(until, trial.searched).mean
+    best = FoldScores.of(until, trial.searched).mean
     return None if math.isnan(best[trial.searched]) or math.isnan(best[trial.metric]) else best[trial.metric]
 
 

@@ -70,7 +70,7 @@ def _title(top: int, count: int, trials: int, known: bool) -> str:
 
 def _values(trial: "RankedTrial", metric: Metric) -> np.ndarray:
     """A trial's score on each fold; NaN if undefined."""
-    return np.array(trial.best_epoch.folds[metric.name])
+    return trial.scores.folds[metric.name]
 
 
 def _draw_folds(axes: Axes, values: np.ndarray) -> None:

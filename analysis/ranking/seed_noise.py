@@ -23,7 +23,7 @@ class SeedNoise:
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
-        """One record per training, diverged ones included: `trial`, `seed`, and the best epoch's `mean` metrics."""
+        """One record per training, diverged ones included: `trial`, `seed`, and the `mean` metrics."""
         file = self.run.path / FILE
         return read_json_lines(file) if file.is_file() else []
 

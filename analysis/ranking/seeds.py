@@ -11,7 +11,8 @@ from analysis.ranking.seed_noise import FILE, SeedNoise
 from analysis.ranking.trial import RankedTrial
 from ichtune.bank.build import build
 from ichtune.progress import Report
-from ichtune.runs.records import best_of, without_nan
+from ichtune.runs.fold_scores import FoldScores
+from ichtune.runs.records import without_nan
 from ichtune.search.resume import resume
 from ichtune.training.experiment import Experiment
 from ichtune.training.session import TrainingSession
@@ -64,5 +65,10 @@ def _train(experiment: Experiment, trial: RankedTrial, seed: int) -> dict[str, A
         trial.searched, epochs=trial.record.last.epoch, patience=recipe.training.patience
     )
     results = experiment.epochs(recipe, device=device, threads=torch.get_num_threads())
-    kept = best_of([epoch.record for epoch in session.run(results)], trial.searched)
-    return {"trial": trial.name, "seed": seed, "epoch": kept.epoch, "mean": without_nan(kept.mean)}
+    scores = FoldScores.of([epoch.record for epoch in session.run(results)], trial.searched)
+    return {
+        "trial": trial.name,
+        "seed": seed,
+        "epochs": [epoch.epoch for epoch in scores.epochs],
+        "mean": without_nan(scores.mean),
+    }

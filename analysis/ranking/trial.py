@@ -1,4 +1,4 @@
-"""A trial as a ranking sees it: the metrics of the epoch that the search kept."""
+"""A trial as a ranking sees it: the metrics of each fold at the epoch that the other folds chose."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from ichtune.arrays import map_array
 from ichtune.errors import InputError
 from ichtune.metrics import higher_is_better
 from ichtune.runs.ends import TrialEnd
+from ichtune.runs.fold_scores import FoldScores
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import EpochRecord, TrialRecord
 from ichtune.runs.trial_folder import OUT_OF_FOLD, kept_file
@@ -18,14 +19,14 @@ from ichtune.runs.trial_folder import OUT_OF_FOLD, kept_file
 
 @dataclass(frozen=True)
 class RankedTrial:
-    """One trial of a run, scored by a metric at the epoch that the search kept."""
+    """One trial of a run, scored by a metric."""
 
     run: RunFolder
     record: TrialRecord
     metric: str
     """The metric that it is ranked by."""
     searched: str
-    """The metric that the search optimized, which chose the epoch to keep."""
+    """The metric that the search optimized, which chose the epochs."""
     ended: TrialEnd
 
     @cached_property
@@ -39,12 +40,22 @@ class RankedTrial:
 
     @cached_property
     def best_epoch(self) -> EpochRecord:
-        """The epoch that the search kept, its best; the first if the score was never defined."""
+        """The epoch whose model the search kept, the best for all folds; the first if the score was never defined."""
         return self.record.best_epoch(self.searched)
+
+    @cached_property
+    def scores(self) -> FoldScores:
+        """Every metric of each fold, at the epoch that the other folds chose."""
+        return FoldScores.of(self.record.epochs, self.searched)
 
     @cached_property
     def score(self) -> float:
         """The metric's mean over folds; NaN if it was never defined before the training diverged."""
+        return self.scores.mean[self.metric]
+
+    @cached_property
+    def searched_score(self) -> float:
+        """The score as the search saw it: too good, because its epoch was chosen on the patients that it is about."""
         return np.nan if self.best_epoch.diverged else self.best_epoch.mean[self.metric]
 
     @cached_property
@@ -63,7 +74,7 @@ class RankedTrial:
 
     @property
     def logits(self) -> np.ndarray | None:
-        """The out-of-fold logits of that epoch, float16 `[N, 6]` on disk; None if none are kept or they are not finite.
+        """The out-of-fold logits of those epochs, float16 `[N, 6]` on disk; None if none are kept or not finite.
 
         Raises:
             InputError: the file is damaged, or has other contents.

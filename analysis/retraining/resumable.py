@@ -72,7 +72,7 @@ class ResumableTraining:
         content = {
             "settings": self.settings,
             "state": self.state,
-            "best": self.best.state_dict(),
+            **self.session.state_dict(),
             "weights": self.weights,
             "history": self.history,
             "ended": self.ended and str(self.ended),
@@ -85,6 +85,8 @@ class ResumableTraining:
         except (OSError, DamagedCheckpoint) as error:
             raise InputError(f"{self.file}: damaged ({error}); delete it to start over") from None
         self._check(content["settings"])
+        if "by_others" not in content:
+            raise InputError(f"{self.file}: from an earlier version of ichtune; delete it to start over")
         self.session.resume(content)
         self.session.ended = content["ended"] and TrialEnd(content["ended"])
         self.state, self.weights, self.history = content["state"], content["weights"], content["history"]

@@ -81,7 +81,7 @@ def _table(name: str, caption: str, cohort: Cohort, held_out: HeldOut, rows: Abl
 
 def _splits(cohort: Cohort, held_out: HeldOut, trials: Sequence[RankedTrial]) -> list[Split]:
     """Validation, preceded by the test set if any of the trials was scored on it."""
-    recorded = [trial.best_epoch.mean for trial in trials]
+    recorded = [trial.scores.mean for trial in trials]
     kept = [trial.logits for trial in trials]
     validation = Split(VALIDATION, cohort.truth, cohort.no_skill, kept, recorded)
     on_test = [held_out.logits(trial) for trial in trials]

@@ -36,6 +36,6 @@ class Digits:
 
 
 def _beside(ranking: Ranking, metric: str) -> int:
-    spreads = [trial.best_epoch.std[metric] for trial in ranking.trials]
+    spreads = [trial.scores.std[metric] for trial in ranking.trials]
     known = [spread for spread in spreads if spread == spread]
     return decimals_for(float(np.median(known)) / ranking.folds**0.5) if known else 4

@@ -54,12 +54,13 @@ def _front(rank: int, trial: RankedTrial, metric: str, *, several: bool) -> dict
         "trial": trial.name,
         "point": trial.record.point or "",
         "score": trial.score,
-        "score_std": trial.best_epoch.std[metric],
+        "score_std": trial.scores.std[metric],
+        "searched_score": trial.searched_score,
     }
 
 
 def _back(trial: RankedTrial, note: str) -> dict[str, object]:
-    mean = trial.best_epoch.mean
+    mean = trial.scores.mean
     return {
         **{_COLUMNS[name]: mean.get(name, np.nan) for name in (*METRICS, "defined_labels")},
         "best_epoch": trial.best_epoch.epoch,
@@ -97,13 +98,14 @@ def ranked_table(
         name="compared" if len(ranking.runs) > 1 else "ranked",
         caption=(
             f"Search {ranking.names}: {len(ranking.trials)} trials by {ranking.metric}, mean over {ranking.folds} "
-            "patient-grouped folds at each trial's kept epoch"
+            "patient-grouped folds"
         ),
         rows=rows,
         below=below,
         population=cohort.population,
         notes=[
             *_notes(ranking, certainty, digits.score),
+            *_epoch_note(ranking, digits.score),
             *_seed_notes(ranking, rows, digits.score),
             *_loss_note(ranking),
             *cohort.notes,
@@ -169,6 +171,23 @@ def _seed_notes(ranking: Ranking, rows: pd.DataFrame, decimals: int) -> list[str
     return [
         f"mean over {again['seeds'].max():.0f} other seeds: {', '.join(means)}",
         f"two trainings of one recipe differ by up to {shown(floor, decimals)} by random seed alone (95 %)",
+    ]
+
+
+def _epoch_note(ranking: Ranking, decimals: int) -> list[str]:
+    """A note on how much scores change at epochs that were chosen on the patients that they are about."""
+    if not ranking.usable:
+        return []
+    if ranking.folds == 1:
+        return [
+            "with one fold, the epoch is chosen on the patients that the score is about, so scores are somewhat too "
+            "good; search on more folds to avoid it"
+        ]
+    gains = [trial.searched_score - trial.score for trial in ranking.trials]
+    return [
+        "each fold is scored at the epoch that is best for the other folds; at the epoch best for all folds, as the "
+        f"search saw it, the best score would change by {gains[0]:+.{decimals}f} (median of all trials: "
+        f"{np.nanmedian(gains):+.{decimals}f})"
     ]
 
 

@@ -1,8 +1,11 @@
 """Which epoch is best, and when to stop waiting for a better one."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from ichtune.metrics import higher_is_better
+import numpy as np
+
+from ichtune.metrics import higher_is_better, nan_mean
 
 
 class BestEpoch:
@@ -36,3 +39,46 @@ class BestEpoch:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epoch, self.value, self._waited = state["epoch"], state["value"], state["waited"]
+
+
+class EpochsByOtherFolds:
+    """Each fold's best epoch so far by the mean of the other folds: no fold chooses the epoch that scores it.
+
+    A fold without others, or with others where the metric is undefined, chooses its own. Until a metric is defined,
+    a fold has its first epoch.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+        self._best: list[BestEpoch] = []
+        self.epochs: list[int] = []
+
+    def update(self, epoch: int, values: Sequence[float] | np.ndarray) -> list[int]:
+        """Add an epoch's value on each fold; return the folds for which it is the best so far."""
+        first = not self._best
+        if first:
+            self._best = [BestEpoch(self.metric, None) for _ in values]
+            self.epochs = [epoch] * len(values)
+        better = [
+            best.update(epoch, others) for best, others in zip(self._best, _of_others(values), strict=True)
+        ]
+        chosen = [fold for fold, is_better in enumerate(better) if is_better or first]
+        for fold in chosen:
+            self.epochs[fold] = epoch
+        return chosen
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epochs": list(self.epochs), "best": [best.state_dict() for best in self._best]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epochs = list(state["epochs"])
+        self._best = [BestEpoch(self.metric, None) for _ in self.epochs]
+        for best, saved in zip(self._best, state["best"], strict=True):
+            best.load_state_dict(saved)
+
+
+def _of_others(values: Sequence[float] | np.ndarray) -> list[float]:
+    """For each fold, the mean of all others; its own value if there is none."""
+    by_fold = np.asarray(values, np.float64)
+    others = [nan_mean(np.delete(by_fold, fold)) for fold in range(len(by_fold))]
+    return [float(own) if other != other else other for own, other in zip(by_fold, others, strict=True)]

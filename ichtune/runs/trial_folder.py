@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ichtune.arrays import map_array
 from ichtune.checksums import agrees, checksum_line, sha256_of
 from ichtune.errors import InputError
 from ichtune.files import read_bounded, replacing
@@ -109,16 +110,23 @@ class TrialFolder:
         with open(self.path / EPOCHS, "a") as file:
             file.write(record.to_json() + "\n")
 
-    def keep_best(self, heads: bytes, logits: np.ndarray) -> None:
-        """Save the best epoch's heads (safetensors) and out-of-fold logits.
-
-        The logits are float16 `[N, 6]`, NaN for slices that no fold validates on.
-        """
+    def keep_heads(self, heads: bytes) -> None:
+        """Save the best epoch's heads (safetensors)."""
         with replacing(self.path / HEADS) as file:
             file.write_bytes(heads)
+
+    def keep_logits(self, logits: np.ndarray) -> None:
+        """Save the out-of-fold logits as float16 `[N, 6]`, NaN for slices that no fold validates on."""
         with replacing(self.path / OUT_OF_FOLD) as file, open(file, "wb") as stream:
             # Beyond float16's range a probability is 0 or 1 anyway.
             np.save(stream, np.clip(logits, -6e4, 6e4).astype(np.float16))
+
+    def kept_logits(self) -> np.ndarray | None:
+        """Return the out-of-fold logits of an interrupted attempt, float32 `[N, 6]`; None if they can't be read."""
+        try:
+            return map_array(self.path / OUT_OF_FOLD).astype(np.float32)
+        except (OSError, ValueError, EOFError):
+            return None
 
     def seal(self) -> None:
         """Write checksums of what the trial kept, once nothing more is to come."""

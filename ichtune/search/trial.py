@@ -10,7 +10,7 @@ import torch
 from ray.tune import Trainable
 from safetensors.torch import save
 
-from ichtune.metrics import worst
+from ichtune.metrics import nan_mean, worst
 from ichtune.models.heads.saved import pack
 from ichtune.recipe import recipe_hash
 from ichtune.runs.ends import TrialEnd
@@ -26,7 +26,7 @@ from ichtune.space import Space
 from ichtune.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from ichtune.training.experiment import Experiment, folds_of, open_store
 from ichtune.training.results import EpochResult
-from ichtune.training.session import TrainingSession, nan_mean
+from ichtune.training.session import TrainingSession
 
 CHECKPOINT_EVERY_S = 1.0
 """Epochs of heads take milliseconds, so at most this much is lost; longer epochs are saved every time."""
@@ -100,6 +100,8 @@ class _TrialRun:
         self.folder = job.run.trial(trial_folder_name(config))
         self.folder.fetch()
         self.hash = recipe_hash(recipe)
+        self.out_of_fold: np.ndarray | None = None
+        """Logits `[N, 6]` of each slice by the fold that validates on it, at that fold's epoch; NaN elsewhere."""
         before = self._checkpoint()
         done = before["state"]["epoch"] if before else 0
         self.folder.begin(config["number"], config["params"], recipe, config["point"], done=done)
@@ -126,9 +128,11 @@ class _TrialRun:
         self.last: EpochRecord | None = None
 
     def next_epoch(self) -> dict[str, Any]:
-        result, record, is_best = next(self.epochs)
+        result, record, is_best, scored_folds = next(self.epochs)
         if is_best:
-            self.folder.keep_best(save(pack(result.heads())), self._out_of_fold(result))
+            self.folder.keep_heads(save(pack(result.heads())))
+        if scored_folds:
+            self._keep_out_of_fold(result, scored_folds)
         self.folder.add_epoch(record)
         self.tensorboard.add(record.epoch, {"best_so_far": self.session.best.value, **scalars(record)})
         self._keep_checkpoint(result)
@@ -142,12 +146,18 @@ class _TrialRun:
         }
 
     def _checkpoint(self) -> dict[str, Any] | None:
-        """The checkpoint of an interrupted attempt at this recipe; None if there is none, or it is damaged."""
+        """The checkpoint of an interrupted attempt at this recipe, with the logits that it kept until then.
+
+        None if there is none, or it is damaged or from an earlier version.
+        """
         try:
             content = load_checkpoint(self.folder.checkpoint)
         except (FileNotFoundError, DamagedCheckpoint):
             return None
-        return content if content["recipe_hash"] == self.hash else None
+        if content["recipe_hash"] != self.hash or "by_others" not in content:  # or an earlier version's
+            return None
+        self.out_of_fold = self.folder.kept_logits()
+        return None if self.out_of_fold is None else content
 
     def _keep_checkpoint(self, result: EpochResult) -> None:
         """Save a checkpoint for retries, but not after every epoch if epochs take milliseconds."""
@@ -159,13 +169,15 @@ class _TrialRun:
             self.folder.push()
             self.saved = time.monotonic()
 
-    def _out_of_fold(self, result: EpochResult) -> np.ndarray:
-        """Logits `[N, 6]` of every slice by the fold that validates on it; NaN elsewhere."""
+    def _keep_out_of_fold(self, result: EpochResult, folds: list[int]) -> None:
+        """Keep the logits of these folds' validation slices, and those of the other folds from earlier epochs."""
         store = open_store(self.job.experiment.store)
-        logits = np.full(store.labels.shape, np.nan, np.float32)
-        for fold, values in zip(folds_of(store, self.job.experiment.folds), result.logits, strict=True):
-            logits[fold.valid] = values
-        return logits
+        if self.out_of_fold is None:
+            self.out_of_fold = np.full(store.labels.shape, np.nan, np.float32)
+        every = folds_of(store, self.job.experiment.folds)
+        for fold in folds:
+            self.out_of_fold[every[fold].valid] = result.logits[fold]
+        self.folder.keep_logits(self.out_of_fold)
 
     def close(self) -> None:
         if self.last is not None:

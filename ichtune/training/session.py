@@ -6,10 +6,8 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from ichtune.metrics import worst
-from ichtune.runs.best_epoch import BestEpoch
+from ichtune.metrics import nan_mean, nan_std, worst
+from ichtune.runs.best_epoch import BestEpoch, EpochsByOtherFolds
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.records import EpochRecord
 from ichtune.training.results import EpochResult
@@ -21,7 +19,9 @@ class SessionEpoch(NamedTuple):
     result: EpochResult
     record: EpochRecord
     is_best: bool
-    """Whether it is the best so far, and so the one to keep."""
+    """Whether it is the best so far, and so the one whose model is kept."""
+    scored_folds: list[int]
+    """The folds whose out-of-fold predictions are to be kept from it, as it is the best so far by the other folds."""
 
 
 class TrainingSession:
@@ -31,15 +31,21 @@ class TrainingSession:
         """`micro_batches` is recorded with each epoch."""
         self.epochs, self.micro_batches = epochs, micro_batches
         self.best = BestEpoch(metric, patience)
+        self.by_others = EpochsByOtherFolds(metric)
         self.ended: TrialEnd | None = None
 
     def state(self, result: EpochResult) -> dict[str, Any]:
         """Return what `resume` and `fit` need to continue after an epoch, for `torch.load(weights_only=True)`."""
-        return {"state": result.state(), "best": self.best.state_dict()}
+        return {"state": result.state(), **self.state_dict()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the chosen epochs, as `resume` needs them."""
+        return {"best": self.best.state_dict(), "by_others": self.by_others.state_dict()}
 
     def resume(self, state: dict[str, Any]) -> None:
-        """Continue from a `state`."""
+        """Continue from a `state` or `state_dict`."""
         self.best.load_state_dict(state["best"])
+        self.by_others.load_state_dict(state["by_others"])
 
     def run(self, results: Iterator[EpochResult]) -> Iterator[SessionEpoch]:
         """Yield epochs from `fit` until the training ends; `ended` is set before the last one is yielded."""
@@ -47,6 +53,11 @@ class TrainingSession:
             begun = time.monotonic()
             result = next(results)
             is_best = self.best.update(result.epoch, result.mean(self.best.metric))
+            scored_folds = (
+                []
+                if result.diverged
+                else self.by_others.update(result.epoch, result.metrics[self.best.metric])
+            )
             self.ended = self._why_ended(result)
             scored = not (result.diverged or math.isnan(self.best.value))
             record = record_of(
@@ -57,7 +68,7 @@ class TrainingSession:
                 scored=scored,
                 ended=self.ended,
             )
-            yield SessionEpoch(result, record, is_best)
+            yield SessionEpoch(result, record, is_best, scored_folds)
 
     def _why_ended(self, result: EpochResult) -> TrialEnd | None:
         if result.diverged:
@@ -85,7 +96,7 @@ def record_of(
         epoch=result.epoch,
         diverged=result.diverged,
         mean={name: math.nan if result.diverged else nan_mean(values) for name, values in folds.items()},
-        std={name: math.nan if result.diverged else _nan_std(values) for name, values in folds.items()},
+        std={name: math.nan if result.diverged else nan_std(values) for name, values in folds.items()},
         folds={name: values.tolist() for name, values in folds.items()},
         lr=result.lr.tolist(),
         mean_lr=result.mean_lr.tolist(),
@@ -98,15 +109,3 @@ def record_of(
         scored=scored,
         ended=ended,
     )
-
-
-def nan_mean(values: np.ndarray) -> float:
-    """Return the mean over the folds where a value is defined; NaN if there are none."""
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
-
-
-def _nan_std(values: np.ndarray) -> float:
-    defined = values[~np.isnan(values)].astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):  # in a trial that diverges
-        return float(defined.std(ddof=1)) if len(defined) > 1 else float("nan")

@@ -17,7 +17,7 @@ from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
 from ichtune.metrics import evaluate
 from ichtune.recipe import Recipe
-from ichtune.runs.best_epoch import BestEpoch
+from ichtune.runs.best_epoch import BestEpoch, EpochsByOtherFolds
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.request import SearchRequest
@@ -111,15 +111,16 @@ class _World:
         folder.begin(config["number"], params, recipe, config["point"], done=0)
         own = np.random.default_rng([self.seed, 2, config["number"]]).normal(0, 0.3, self.labels.shape)
         best = BestEpoch(space.metric, recipe.training.patience)
+        by_others, kept = EpochsByOtherFolds(space.metric), np.full(self.labels.shape, np.nan, np.float32)
         for epoch in range(1, recipe.training.epochs + 1):
             learned = quality(params) * (1 - math.exp(-epoch / 1.5))
             logits = self.hardness + own.astype(np.float32) + np.float32(learned) * self.labels
             result = self._result(epoch, recipe, logits)
-            if best.update(epoch, result.mean(space.metric)):
-                kept = np.full(logits.shape, np.nan, np.float32)
-                for fold in self.folds:
-                    kept[fold.valid] = logits[fold.valid]
-                folder.keep_best(b"", kept)
+            best.update(epoch, result.mean(space.metric))
+            folder.keep_heads(b"")
+            for fold in by_others.update(epoch, result.metrics[space.metric]):
+                kept[self.folds[fold].valid] = logits[self.folds[fold].valid]
+            folder.keep_logits(kept)
             ended = TrialEnd.LAST_EPOCH if epoch == recipe.training.epochs else None
             folder.add_epoch(
                 record_of(result, 0.01, micro_batches=1, objective=best.value, scored=True, ended=ended)

@@ -1,6 +1,6 @@
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -32,6 +32,7 @@ from analysis.pictures.words import number, shortened, strips, wrapped
 from analysis.results import RankedResults
 from ichtune.labels import LABELS
 from ichtune.recipe import Recipe
+from ichtune.runs.fold_scores import FoldScores
 from ichtune.runs.records import EpochRecord, TrialRecord
 from ichtune.space import Space
 from tests.made_up.records import epoch as record_of_epoch
@@ -64,7 +65,6 @@ class Trial:
     metric: str
     maximised: bool
     logits: None = None
-    scores: list[float | None] = field(default_factory=list)
 
     @property
     def diverged(self) -> bool:
@@ -73,6 +73,10 @@ class Trial:
     @property
     def best_epoch(self) -> EpochRecord:
         return self.record.best_epoch(self.metric)
+
+    @property
+    def scores(self) -> FoldScores:
+        return FoldScores.of(self.record.epochs, self.metric)
 
     @property
     def score(self) -> float:
