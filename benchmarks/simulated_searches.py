@@ -49,12 +49,18 @@ class Search:
     folds: np.ndarray
 
 
-def search(rng: np.random.Generator, population: Population, patients: int, truths: np.ndarray) -> Search:
-    """A search over trials with these true AUCs."""
+def search(
+    rng: np.random.Generator,
+    population: Population,
+    patients: int,
+    truths: np.ndarray,
+    share: tuple[float, float] = OWN,
+) -> Search:
+    """A search over trials with these true AUCs, whose own share of the noise lies in a range."""
     of = np.repeat(np.arange(patients), SLICES)
     sick = rng.random((patients, 6)) < population.rates
     labels = sick[of] & (rng.random((len(of), 6)) < POSITIVE_SLICES)
-    own = np.exp(rng.uniform(*np.log(OWN), len(truths)))
+    own = np.exp(rng.uniform(*np.log(share), len(truths)))
     positive, negative = (_noise(rng, (patients, 6), own)[:, of] for _ in range(2))
     noise = np.sqrt(PATIENT) * np.where(labels, positive, negative)
     noise += np.sqrt(1 - PATIENT) * _noise(rng, labels.shape, own)
