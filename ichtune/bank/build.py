@@ -190,8 +190,16 @@ def _features(part: BankPart, rows: np.ndarray, threads: int) -> np.ndarray:
     torch.set_num_threads(threads)
     key, device = part.key, torch.device("cuda" if torch.cuda.is_available() else "cpu")
     backbone = _backbone(part, device)
-    hu = _open_store(part.store, key.store).hu
-    images = ImageSource(hu, part.model, key.level, seed=part.seed, views=key.view + 1, threads=threads)
+    store = _open_store(part.store, key.store)
+    images = ImageSource(
+        store.hu,
+        part.model,
+        key.level,
+        seed=part.seed,
+        views=key.view + 1,
+        threads=threads,
+        scans=store.scans,
+    )
     batches = np.split(rows, range(BATCH_ROWS, len(rows), BATCH_ROWS))
     with torch.no_grad():
         features = torch.cat([backbone(batch.to(device)) for batch in images.batches(batches, key.view)])
@@ -212,8 +220,8 @@ def _as_float16(features: torch.Tensor, part: BankPart, rows: np.ndarray) -> np.
 
 def _backbone(part: BankPart, device: torch.device) -> Backbone:
     """Return the part's backbone, checked against the part's key."""
-    if part.key.versions != library_versions(part.key.level):
-        here = ", ".join(library_versions(part.key.level))
+    if part.key.versions != library_versions(part.key.level, part.key.backbone):
+        here = ", ".join(library_versions(part.key.level, part.key.backbone))
         raise BankError(
             f"the bank was planned with {', '.join(part.key.versions)}, but a process computing it has {here}; "
             "use the same versions on all nodes"

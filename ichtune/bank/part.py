@@ -11,7 +11,7 @@ import numpy as np
 from ichtune.arrays import map_array
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.recipe import Level, Model, Precision
+from ichtune.recipe import SMALL, Level, Model, Precision
 from ichtune.windows import Window
 
 FORMAT: Final = 1
@@ -35,6 +35,7 @@ class BankKey:
     backbone: str
     weights: str
     windows: tuple[str, ...]
+    neighbours: int
     size: int
     precision: Precision
     level: Level
@@ -46,7 +47,10 @@ class BankKey:
     @property
     def text(self) -> str:
         """The content of `key.json`."""
-        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+        plain = asdict(self)
+        if not self.neighbours:
+            del plain["neighbours"]  # as in keys of earlier versions
+        return json.dumps(plain, indent=2, sort_keys=True) + "\n"
 
     @property
     def digest(self) -> str:
@@ -85,9 +89,12 @@ class BankPart:
 
 def bank_model(model: Model) -> Model:
     """Return only what a model's features depend on: no head, nothing trained, windows as numbers."""
+    widths = model.widths if model.backbone in SMALL else None
     windows = (Window.parse(text) for text in model.windows)
     numeric = tuple(f"{window.center:g}/{window.width:g}" for window in windows)
-    return model.model_copy(update={"windows": numeric, "dropout": 0.0, "train": "frozen"})
+    return model.model_copy(
+        update={"windows": numeric, "dropout": 0.0, "widths": widths, "block_dropout": 0.0, "train": "frozen"}
+    )
 
 
 def part_rows(store: SliceStore, level: Level) -> np.ndarray:

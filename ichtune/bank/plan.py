@@ -15,6 +15,7 @@ from ichtune.bank.place import bank_place
 from ichtune.data.store import SliceStore
 from ichtune.inputs.augment import describe
 from ichtune.models.backbones import build_backbone
+from ichtune.models.sources import source_of
 from ichtune.recipe import Level, Model, Precision
 
 
@@ -67,19 +68,20 @@ def _key_of_first_view(
         backbone=model.backbone,
         weights=weights,
         windows=model.windows,
+        neighbours=model.neighbours,
         size=model.size,
         precision=precision,
         level=level,
         augmentation=tuple(describe(level, model.size)),
         seed=None if level == "normal" else seed,
         view=0,
-        versions=library_versions(level),
+        versions=library_versions(level, model.backbone),
     )
 
 
-def library_versions(level: Level) -> tuple[str, ...]:
-    """Return the libraries that affect features, with major and minor version."""
+def library_versions(level: Level, backbone: str) -> tuple[str, ...]:
+    """Return the libraries that affect a backbone's features, with major and minor version."""
     versions = {"opencv": cv2.__version__}
     augmenting = () if level == "normal" else ("albumentations", "albucore", "numpy")
-    versions |= {name: version(name) for name in ("torch", "torchvision", *augmenting)}
+    versions |= {name: version(name) for name in ("torch", *source_of(backbone).libraries, *augmenting)}
     return tuple(f"{name} {'.'.join(text.split('.')[:2])}" for name, text in sorted(versions.items()))

@@ -12,6 +12,7 @@ from ichtune.cluster.connection import connected
 from ichtune.commands.terminal import INTERRUPTED, NOTHING_USABLE, OK
 from ichtune.data.phantom.demo import demo_store
 from ichtune.errors import InputError
+from ichtune.models.first_layer import in_words
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import REQUEST, RunFolder
 from ichtune.runs.remote import below
@@ -132,10 +133,12 @@ def print_plan(plan: Plan, console: Console) -> None:
         "bank": f"{views}, {size:,.0f} MiB, computed in {precisions}, in {banks}"
         if plan.parts
         else "none: every recipe trains its backbone",
+        "inputs": in_words(variant.model for variant in space.models()),
         "writes": f"{plan.run}",
         "seed": str(settings.seed),
     }.items():
-        table.add_row(f"[bold]{name}[/]", escape(text))
+        if text:
+            table.add_row(f"[bold]{name}[/]", escape(text))
     console.print(table)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from ichtune.bank.part import bank_model
 from ichtune.checksums import sha256_of
+from ichtune.data.scans import Scans
 from ichtune.errors import InputError
 from ichtune.files import refuse_ways_out, replacing
 from ichtune.inputs.images import ImageSource
@@ -37,12 +38,14 @@ class Preprocessing(Section):
 
     windows: Windows
     """`C/W` in HU, one per channel: 0 at and below the lower edge, 1 at and above the upper, in steps of 1/255."""
+    neighbours: WholeOrZero = 0
+    """How many slices before and after give further channels, in the order of the scan from feet to head."""
     size: Count
     """Side length in pixels; slices are resized by area when shrinking and linearly when growing."""
 
     @classmethod
     def of(cls, model: Model) -> "Preprocessing":
-        return cls(windows=bank_model(model).windows, size=model.size)
+        return cls(windows=bank_model(model).windows, neighbours=model.neighbours, size=model.size)
 
 
 class Origin(Section):
@@ -138,18 +141,23 @@ class TrainedModel:
         """The probability from which each label counts as present, `[6]`."""
         return np.array([self.about.thresholds[label] for label in LABELS])
 
-    def predict(self, hu: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    def predict(
+        self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None
+    ) -> np.ndarray:
         """Probabilities `[n, 6]` (float64) of slices in Hounsfield units; see `logits`."""
-        return expit(self.logits(hu, rows).astype(np.float64))
+        return expit(self.logits(hu, rows, scans=scans).astype(np.float64))
 
     @torch.no_grad()
-    def logits(self, hu: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    def logits(
+        self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None
+    ) -> np.ndarray:
         """Logits `[n, 6]` (float32) of slices in Hounsfield units, int16 `[n, S, S]` of any size S.
 
-        With `rows` (int64), only those slices are read and scored, on demand: `hu` may be a memory map.
+        With `rows` (int64), only those slices are read and scored, on demand: `hu` may be a memory map. A model that
+        reads neighbouring slices needs the `scans` of all slices, e.g. `SliceStore.scans`.
 
         Raises:
-            ValueError: slices of a wrong type or shape.
+            ValueError: slices of a wrong type or shape, or no scans where the model needs them.
         """
         if hu.dtype != np.int16 or hu.ndim != 3 or hu.shape[1] != hu.shape[2]:
             raise ValueError(
@@ -158,15 +166,17 @@ class TrainedModel:
         rows = np.arange(len(hu)) if rows is None else rows
         chunks = np.split(rows, range(_BATCH, len(rows), _BATCH)) if len(rows) else []
         batches = (
-            images.to(self.device, non_blocking=True) for images in self._images(hu).batches(chunks, None)
+            images.to(self.device, non_blocking=True)
+            for images in self._images(hu, scans).batches(chunks, None)
         )
         logits = [self.network(images).cpu().numpy() for images in batches]
         return np.concatenate([np.empty((0, len(LABELS)), np.float32), *logits])
 
-    def _images(self, hu: np.ndarray) -> ImageSource:
+    def _images(self, hu: np.ndarray, scans: Scans | None) -> ImageSource:
         seen = self.about.preprocessing.model_dump()
         model = self.about.recipe.model.model_copy(update=seen)
-        return ImageSource(hu, model, "normal", seed=0, views=1, threads=torch.get_num_threads())
+        threads = torch.get_num_threads()
+        return ImageSource(hu, model, "normal", seed=0, views=1, threads=threads, scans=scans)
 
 
 def write_model(folder: Path, network: Classifier, **about: Any) -> About:

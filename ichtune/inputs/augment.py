@@ -37,7 +37,7 @@ _THREAD: Final = _Transforms()
 
 
 def render(
-    hu: np.ndarray,
+    slices: Sequence[np.ndarray],
     windows: Sequence[Window],
     size: int,
     *,
@@ -46,14 +46,15 @@ def render(
     view: int = 0,
     row: int = 0,
 ) -> np.ndarray:
-    """Return the grey values of a slice, one channel per window: uint8 [C, size, size].
+    """Return the grey values of slices that are seen together, one channel per slice and window: uint8 [C, size, size].
 
-    `hu` [S, S] (int16) is resized, windowed, and augmented depending only on (seed, level, view, row), where `row`
-    is the slice's row in its store. All channels are augmented alike. The level `normal` changes nothing.
+    Each slice in Hounsfield units [S, S] (int16) is resized, windowed, and augmented depending only on (seed, level,
+    view, row), where `row` is the row in its store of the slice that the image is of. All channels are augmented alike.
+    The level `normal` changes nothing.
     """
     # Resizing one int16 image and windowing the small result is cheaper than the reverse, and averages HU.
-    resized = resize(hu, size)
-    channels = np.stack([_grey(resized, window) for window in windows])
+    resized = [resize(hu, size) for hu in slices]
+    channels = np.stack([_grey(hu, window) for hu in resized for window in windows])
     if level == "normal":
         return channels
     transform = _THREAD.get(level, size)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import torch
 
+from ichtune.data.scans import Scans
 from ichtune.inputs.augment import render
 from ichtune.recipe import Level, Model
 from ichtune.windows import Window
@@ -24,17 +25,36 @@ class _Chunk(NamedTuple):
 
 
 class ImageSource:
-    """Images of a store's slices, float32 `[n, C, S, S]` in 0..1, one channel for each of the model's windows.
+    """Images of a store's slices, float32 `[n, C, S, S]` in 0..1: a channel for each of the model's windows.
+
+    With `model.neighbours`, these are repeated for each slice within its reach, from the feet towards the head, all
+    augmented alike. The ends of a scan and slices without a position stand in for slices that aren't there.
 
     Epoch e shows view `e mod views` of the augmentation level; with as many views as epochs, each epoch is new. An
     image depends only on (seed, level, view, row), never on the number of threads.
     """
 
     def __init__(
-        self, hu: np.ndarray, model: Model, level: Level, *, seed: int, views: int, threads: int = 1
+        self,
+        hu: np.ndarray,
+        model: Model,
+        level: Level,
+        *,
+        seed: int,
+        views: int,
+        threads: int = 1,
+        scans: Scans | None = None,
     ) -> None:
+        """
+        Raises:
+            ValueError: the model reads neighbouring slices, but the slices' scans are not given.
+        """
+        if model.neighbours and scans is None:
+            raise ValueError(f"a model with {model.neighbours} neighbours needs the slices' scans")
         self.hu = hu
         """Hounsfield units, int16 `[N, S, S]`."""
+        self.scans = scans
+        self.reach, self.channels = model.neighbours, model.channels
         self.windows = [Window.parse(text) for text in model.windows]
         self.size = model.size
         self.level = level
@@ -58,16 +78,16 @@ class ImageSource:
             pool.shutdown(cancel_futures=True)
 
     def _start(self, pool: ThreadPoolExecutor, rows: np.ndarray, level: Level, view: int) -> _Chunk:
-        images = np.empty((len(rows), len(self.windows), self.size, self.size), np.uint8)
+        images = np.empty((len(rows), self.channels, self.size, self.size), np.uint8)
         shares = [slice(first, None, self.threads) for first in range(self.threads)]
         work = [pool.submit(self._render, images[share], rows[share], level, view) for share in shares]
         return _Chunk(images, work)
 
     def _render(self, images: np.ndarray, rows: np.ndarray, level: Level, view: int) -> None:
-        for image, row in zip(images, rows.tolist(), strict=True):
-            image[:] = render(
-                self.hu[row], self.windows, self.size, level=level, seed=self.seed, view=view, row=row
-            )
+        seen = self.scans.neighbours(rows, self.reach) if self.scans and self.reach else rows[:, None]
+        for image, row, slices in zip(images, rows.tolist(), seen, strict=True):
+            hu = [self.hu[one] for one in slices]
+            image[:] = render(hu, self.windows, self.size, level=level, seed=self.seed, view=view, row=row)
 
 
 def _finish(chunk: _Chunk) -> torch.Tensor:

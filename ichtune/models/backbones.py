@@ -10,15 +10,16 @@ from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
 
 from ichtune.errors import InputError
+from ichtune.models.first_layer import INPUTS
 from ichtune.models.precision import resolved
 from ichtune.models.pretrained import pretrained
 from ichtune.models.sources import Statistics, source_of
 from ichtune.recipe import Model, Precision, Trained
 
-# How two windows fill the three input channels of a network.
+# How two channels fill the three of a network.
 _FROM_TWO = (0, 1, 0)
 # Modules that only hold the stages; other networks have their stages at the top level.
-_CONTAINERS = ("features", "trunk_output", "encoder", "blocks", "layers")
+_CONTAINERS = ("features", "trunk_output", "encoder", "blocks", "layers", "stages")
 
 
 def build_backbone(model: Model, *, seed: int, precision: Precision | Literal["auto"] = "auto") -> "Backbone":
@@ -28,15 +29,18 @@ def build_backbone(model: Model, *, seed: int, precision: Precision | Literal["a
         InputError: the name is unknown, the network can't take images of that size, or its weights can't be obtained.
     """
     network, inputs = pretrained(model, seed=seed)
-    backbone = Backbone(network, inputs, width=_width(network, model), precision=resolved(precision))
+    width = _width(network, model)
+    backbone = Backbone(
+        network, inputs, width=width, precision=resolved(precision), channels=_channels(network)
+    )
     backbone.set_trained(model.train)
     return backbone
 
 
 class Backbone(nn.Module):
-    """Pooled features `[n, D]`, float32, of images `[n, C, H, W]`, float32 in 0..1, with one to three windows.
+    """Pooled features `[n, D]`, float32, of images `[n, C, H, W]`, float32 in 0..1.
 
-    A single window is repeated for the network's three channels; of two, the first is used again as the third.
+    A single channel is repeated for the network's three; of two, the first is used again as the third.
     The backbone normalises its inputs, as its weights require. Modules that are not trained stay in evaluation
     mode, so that their batch normalisation statistics don't change.
 
@@ -44,7 +48,15 @@ class Backbone(nn.Module):
     `set_trained` undo that; changing single tensors in place goes unnoticed.
     """
 
-    def __init__(self, network: nn.Module, inputs: Statistics, *, width: int, precision: Precision) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        inputs: Statistics,
+        *,
+        width: int,
+        precision: Precision,
+        channels: int = INPUTS,
+    ) -> None:
         super().__init__()
         self.network = network
         self.width = width
@@ -52,16 +64,17 @@ class Backbone(nn.Module):
         self.precision = precision
         self.mean: torch.Tensor
         self.std: torch.Tensor
-        self.register_buffer("mean", inputs.mean.reshape(3, 1, 1).clone())
-        self.register_buffer("std", inputs.std.reshape(3, 1, 1).clone())
+        for name, values in zip(("mean", "std"), inputs, strict=True):
+            in_turn = values[torch.arange(channels) % len(values)]
+            self.register_buffer(name, in_turn.reshape(channels, 1, 1))
         # In tuples, so that torch doesn't register them as submodules.
         self._trained_modules: tuple[nn.Module, ...] = (network,)
         self._folded: tuple[nn.Module] | None = None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if images.shape[1] == 2:
+        if images.shape[1] == 2 and len(self.mean) == INPUTS:
             images = images[:, _FROM_TWO]
-        # Broadcasts one window to three channels. Convolutions are up to twice as fast in this memory layout.
+        # Broadcasts one channel to three. Convolutions are up to twice as fast in this memory layout.
         inputs = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             features = self._network()(inputs)
@@ -126,13 +139,13 @@ class Backbone(nn.Module):
 def _fold_batch_norms(network: nn.Module) -> nn.Module:
     try:
         return fuse(copy.deepcopy(network).eval(), inplace=True)
-    except fx.proxy.TraceError:  # its control flow depends on its input
+    except (fx.proxy.TraceError, TypeError, NameError):  # its control flow depends on its input
         return network
 
 
 def _width(network: nn.Module, model: Model) -> int:
     """Return the number of features for an image of the model's size."""
-    image = torch.zeros(1, 3, model.size, model.size)
+    image = torch.zeros(1, _channels(network), model.size, model.size)
     try:
         with torch.no_grad():
             return network.eval()(image).flatten(1).shape[1]
@@ -142,6 +155,11 @@ def _width(network: nn.Module, model: Model) -> int:
             f"model.size: {model.backbone} can't take images of {model.size} x {model.size} ({error}); "
             f"--set model.size={fits} fits"
         ) from error
+
+
+def _channels(network: nn.Module) -> int:
+    """Return the number of channels of a network's images."""
+    return next(layer.in_channels for layer in network.modules() if isinstance(layer, nn.Conv2d))
 
 
 def _last_stage(network: nn.Module) -> Iterator[nn.Module]:

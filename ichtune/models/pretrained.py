@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from ichtune.models.first_layer import INPUTS, widened
 from ichtune.models.sources import BackboneSource, Statistics, source_of
 from ichtune.models.weights_files import WeightsError, backbone_tensors, our_backbone, read_weights
 from ichtune.recipe import Model
@@ -32,22 +33,26 @@ def pretrained(model: Model, *, seed: int) -> Pretrained:
     source, name = source_of(model.backbone), model.backbone
     source.check(name)
     if model.weights == "imagenet":
-        return Pretrained(source.imagenet(name), source.statistics(name))
-    if model.weights == "random":
-        half = torch.full((3,), 0.5)
-        return Pretrained(source.random(name, seed), Statistics(half, half))
-    return _from_file(source, name, Path(model.weights))
+        found = Pretrained(source.imagenet(model), source.statistics(name))
+    elif model.weights == "random":
+        half = torch.full((1,), 0.5)
+        found = Pretrained(source.random(model, seed), Statistics(half, half))
+    else:
+        found = _from_file(source, model, Path(model.weights))
+    return Pretrained(widened(found.network, model), found.inputs)
 
 
-def _from_file(source: BackboneSource, name: str, path: Path) -> Pretrained:
+def _from_file(source: BackboneSource, model: Model, path: Path) -> Pretrained:
     tensors = backbone_tensors(read_weights(path))
     if ours := our_backbone(tensors):
         inputs = Statistics(ours.mean, ours.std)
-        network, state = source.random(name, seed=0), ours.network
+        network, state = source.random(model, seed=0), ours.network
+        if len(ours.mean) > INPUTS:
+            network = widened(network, model)
     else:
-        inputs = source.statistics(name)
-        network, state = source.published(name, tensors)
-    _load(network, state, f"{path}: these are not the weights of {name}")
+        inputs = source.statistics(model.backbone)
+        network, state = source.published(model, tensors)
+    _load(network, state, f"{path}: these are not the weights of {model.backbone}")
     return Pretrained(network, inputs)
 
 

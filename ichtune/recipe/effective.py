@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from typing import Final
 
 from ichtune.labels import LABELS
 from ichtune.recipe.recipe import Recipe
 from ichtune.recipe.sections import (
     BCE,
+    SMALL,
     Adam,
     AdamW,
     Constant,
@@ -19,22 +21,29 @@ from ichtune.recipe.sections import (
 )
 from ichtune.windows import Window
 
+# Keys that earlier versions did not have: left out where they change nothing, so that their hashes stay the same.
+_LATER_KEYS: Final = {"neighbours": 0, "widths": None, "block_dropout": 0.0}
+
 
 def recipe_hash(recipe: Recipe) -> str:
     """Return twelve hex digits, equal for recipes that define the same training (including its seed)."""
-    text = json.dumps(effective(recipe).model_dump(mode="json"), sort_keys=True)
+    plain = effective(recipe).model_dump(mode="json")
+    for key, default in _LATER_KEYS.items():
+        if plain["model"][key] == default:
+            del plain["model"][key]
+    text = json.dumps(plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def effective(recipe: Recipe) -> Recipe:
     """Return the recipe in canonical form, without settings that have no effect.
 
-    Windows become `C/W` (`brain` is `40/80`); label weights that are all one are dropped; focal loss with gamma 0
-    and no alpha becomes bce; AdamW without weight decay becomes Adam; a step, plateau or patience that can't take
-    effect within the epochs is dropped.
+    Windows become `C/W` (`brain` is `40/80`); widths and dropout of stages are dropped if the network has none; label
+    weights that are all one are dropped; focal loss with gamma 0 and no alpha becomes bce; AdamW without weight decay
+    becomes Adam; a step, plateau or patience that can't take effect within the epochs is dropped.
     """
     changes = {
-        "model": _with_numeric_windows(recipe.model),
+        "model": _effective_model(recipe.model),
         "loss": _effective_loss(recipe.loss),
         "optimizer": _effective_optimizer(recipe.optimizer),
         "schedule": _effective_schedule(recipe.schedule, recipe.training.epochs),
@@ -43,9 +52,14 @@ def effective(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=changes)
 
 
-def _with_numeric_windows(model: Model) -> Model:
+def _effective_model(model: Model) -> Model:
     windows = (Window.parse(text) for text in model.windows)
-    return model.model_copy(update={"windows": tuple(f"{float(w.center)}/{float(w.width)}" for w in windows)})
+    changes: dict[str, object] = {"windows": tuple(f"{float(w.center)}/{float(w.width)}" for w in windows)}
+    if model.backbone not in SMALL:
+        changes |= {"widths": None, "block_dropout": 0.0}
+    elif model.train == "frozen":
+        changes["block_dropout"] = 0.0
+    return model.model_copy(update=changes)
 
 
 def _effective_loss(loss: Loss) -> Loss:

@@ -1,6 +1,6 @@
 """The sections of a recipe as typed values: model, loss, optimizer, schedule and training."""
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -60,17 +60,33 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+SMALL: Final = ("cnn5", "fcn")
+"""Our own networks, whose widths are hyperparameters."""
+
+
 class Model(Section):
     backbone: str = "resnet18"
-    """Name of any torchvision classification network."""
+    """`efficientnet_lite0` (1, 2), any torchvision classification network, `timm/NAME` or `timm/NAME.TAG`, or one of
+    our own small networks `cnn5` and `fcn`."""
     weights: str = "imagenet"
     """`imagenet`, `random`, or the path of a weights file."""
     dropout: Fraction = 0.0
     windows: Windows = ("brain",)
     """Names or `C/W`, one per channel; a single one is repeated for the network's three channels."""
+    neighbours: Annotated[Whole, Field(ge=0, le=2)] = 0
+    """How many slices before and after, by z within the series, are further channels."""
     size: Annotated[Whole, Field(ge=32, le=1024)] = 224
     train: Trained = "frozen"
     """`frozen` trains the head alone, `last` the last stage and the head, `all` everything."""
+    widths: Annotated[tuple[Count, ...], Field(min_length=1, max_length=8)] | None = None
+    """Channels of each stage of `cnn5` (16, 32, 64, 128, 256 if not given) or `fcn` (128, 128, 128, 128)."""
+    block_dropout: Fraction = 0.0
+    """Share of channels dropped after each stage of `cnn5` or `fcn` in training."""
+
+    @property
+    def channels(self) -> int:
+        """C, the number of channels of the images: each window of each slice."""
+        return len(self.windows) * (1 + 2 * self.neighbours)
 
     @field_validator("windows", mode="before")
     @classmethod

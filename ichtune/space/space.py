@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 KEYS = ("name", "description", "metric", *SECTIONS, "points")
-BACKBONE_KEYS = ("backbone", "weights", "windows", "size", "train")
+BACKBONE_KEYS = ("backbone", "weights", "windows", "neighbours", "size", "train", "widths")
 MOST_SIZES = 64
 """The most values of a range for which features are computed for each value."""
 

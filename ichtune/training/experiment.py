@@ -90,10 +90,12 @@ class Experiment:
         """Return the augmented images that a recipe trains its backbone on, with a new view in each epoch."""
         from ichtune.inputs.images import ImageSource  # trials on features start faster without this import
 
+        store = open_store(self.store)
         return ImageSource(
-            open_store(self.store).hu,
+            store.hu,
             recipe.model,
             recipe.augmentation,
+            scans=store.scans,
             seed=self.seed,
             views=recipe.training.epochs,
             threads=threads,

@@ -18,7 +18,7 @@ def smooth(seed: int = 0, size: int = 64) -> np.ndarray:
 
 
 def views(hu: np.ndarray, level: str, size: int = 224, count: int = VIEWS) -> list[np.ndarray]:
-    return [render(hu, [BRAIN], size, level=level, view=view)[0] for view in range(count)]
+    return [render([hu], [BRAIN], size, level=level, view=view)[0] for view in range(count)]
 
 
 def is_upright(picture: np.ndarray) -> bool:
@@ -30,31 +30,35 @@ def is_upright(picture: np.ndarray) -> bool:
 def test_normal_windows_the_slice_and_changes_nothing_else():
     hu = np.array([[-1000, 0, 8, 40], [72, 80, 81, 3000]] * 2, np.int16)
     expected = np.array([[0, 0, 26, 128], [230, 255, 255, 255]] * 2, np.uint8)
-    np.testing.assert_array_equal(render(hu, [BRAIN], 4)[0], expected)
+    np.testing.assert_array_equal(render([hu], [BRAIN], 4)[0], expected)
 
 
 def test_a_slice_shrinks_by_the_mean_hounsfield_units_of_an_area():
     hu = np.zeros((4, 4), np.int16)
     hu[:2, :2] = [[-1000, 1000], [80, 80]]  # mean 40; the windowed pixels' mean would be 60
-    assert render(hu, [BRAIN], 2)[0].tolist() == [[128, 0], [0, 0]]
+    assert render([hu], [BRAIN], 2)[0].tolist() == [[128, 0], [0, 0]]
 
 
 def test_a_view_is_fixed_by_seed_level_view_and_row():
     first = {"level": "moderate", "seed": 1, "view": 2, "row": 3}
-    picture = render(smooth(), [BRAIN], 64, **first)
-    np.testing.assert_array_equal(picture, render(smooth(), [BRAIN], 64, **first))
+    picture = render([smooth()], [BRAIN], 64, **first)
+    np.testing.assert_array_equal(picture, render([smooth()], [BRAIN], 64, **first))
     for name, value in {"level": "aggressive", "seed": 2, "view": 3, "row": 4}.items():
-        others = [render(smooth(), [BRAIN], 64, **{**first, name: value, "seed": seed}) for seed in (1, 5, 6)]
+        others = [
+            render([smooth()], [BRAIN], 64, **{**first, name: value, "seed": seed}) for seed in (1, 5, 6)
+        ]
         assert any((picture != other).any() for other in others), name
 
 
 @pytest.mark.parametrize("level", ["normal", "moderate", "aggressive"])
 def test_every_window_is_changed_as_it_would_be_alone(level):
     for row in range(40):
-        together = render(smooth(row), [BRAIN, SUBDURAL, SOFT], 64, level=level, row=row)
+        together = render([smooth(row)], [BRAIN, SUBDURAL, SOFT], 64, level=level, row=row)
         assert together.shape == (3, 64, 64)
         for channel, window in zip(together, (BRAIN, SUBDURAL, SOFT), strict=True):
-            np.testing.assert_array_equal(channel, render(smooth(row), [window], 64, level=level, row=row)[0])
+            np.testing.assert_array_equal(
+                channel, render([smooth(row)], [window], 64, level=level, row=row)[0]
+            )
 
 
 def bar_angle(picture: np.ndarray) -> float:
@@ -69,7 +73,7 @@ def test_half_of_the_slices_are_rotated_and_half_flipped_independently(level):
     hu = np.zeros((224, 224), np.int16)
     hu[108:116, 40:184] = 80
     hu[116:146, 140:156] = 80  # makes left and right differ
-    upright = bar_angle(render(hu, [BRAIN], 224)[0])
+    upright = bar_angle(render([hu], [BRAIN], 224)[0])
     seen, angles = Counter(), []
     for picture in views(hu, level):
         flipped = (picture[:, :112] > 200).sum() > (picture[:, 112:] > 200).sum()
@@ -125,7 +129,7 @@ def test_a_fifth_of_the_slices_are_blurred_at_the_aggressive_level_only():
 def test_brightness_and_tone_have_limits_that_the_aggressive_level_widens():
     def shifts(level: str) -> np.ndarray:
         ramp = np.tile(np.linspace(30, 60, 64).astype(np.int16), (64, 1))
-        plain = np.median(render(ramp, [BRAIN], 64))
+        plain = np.median(render([ramp], [BRAIN], 64))
         pictures = [picture for picture in views(ramp, level, 64) if is_upright(picture)]
         return np.array([abs(float(np.median(picture)) - plain) for picture in pictures])
 

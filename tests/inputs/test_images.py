@@ -1,9 +1,11 @@
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from ichtune.data.scans import Scans
 from ichtune.inputs.augment import render
 from ichtune.inputs.images import ImageSource
 from ichtune.recipe import Model
@@ -27,7 +29,7 @@ def test_images_are_the_rendered_rows_in_order_from_0_to_1():
     windows = [WINDOWS["brain"], WINDOWS["subdural"]]
     for rows, batch in zip(CHUNKS, batches, strict=True):
         for row, image in zip(rows.tolist(), batch, strict=True):
-            expected = render(HU[row], windows, 32, level="moderate", seed=5, view=1, row=row)
+            expected = render([HU[row]], windows, 32, level="moderate", seed=5, view=1, row=row)
             np.testing.assert_allclose(image.numpy(), expected / 255, atol=1e-7)
 
 
@@ -58,3 +60,41 @@ def test_stopping_halfway_leaves_no_thread_behind():
 def test_an_error_while_rendering_reaches_the_reader():
     with pytest.raises(IndexError):
         images(chunks=[np.array([12])])
+
+
+def scans_of(z: list[float]) -> Scans:
+    """The scans of `HU`: two series of one patient, of six slices each."""
+    table = pd.DataFrame(
+        {
+            "source": "made up",
+            "patient_id": "p",
+            "study_id": "s",
+            "series_id": np.repeat(["a", "b"], 6),
+            "z_mm": z,
+        }
+    )
+    return Scans.of(table)
+
+
+def test_neighbours_are_the_slices_before_and_after_in_the_scan_and_the_slice_itself_at_its_ends():
+    upside_down = scans_of([50, 40, 30, 20, 10, 0, 0, 1, 2, 3, 4, 5])
+    model = Model(size=32, windows=("brain", "subdural"), neighbours=1)
+    source = ImageSource(HU, model, "moderate", seed=5, views=1, scans=upside_down)
+    (batch,) = source.batches([np.array([0, 3, 6])], 0)
+    windows = [WINDOWS["brain"], WINDOWS["subdural"]]
+    for row, seen, image in zip([0, 3, 6], [[1, 0, 0], [4, 3, 2], [6, 6, 7]], batch, strict=True):
+        expected = render([HU[one] for one in seen], windows, 32, level="moderate", seed=5, row=row)
+        assert expected.shape == (6, 32, 32)
+        np.testing.assert_allclose(image.numpy(), expected / 255, atol=1e-7)
+
+
+def test_slices_without_a_position_stand_in_for_their_neighbours():
+    model = Model(size=32, neighbours=2)
+    source = ImageSource(HU, model, "normal", seed=5, views=1, scans=scans_of([np.nan] * 12))
+    (batch,) = source.batches([np.arange(12)], None)
+    assert torch.equal(batch, batch[:, :1].expand(-1, 5, -1, -1))
+
+
+def test_a_model_that_reads_neighbours_needs_scans():
+    with pytest.raises(ValueError, match="needs the slices' scans"):
+        ImageSource(HU, Model(neighbours=1), "normal", seed=0, views=1)

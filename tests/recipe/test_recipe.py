@@ -46,7 +46,8 @@ def test_a_single_window_needs_no_list():
         ({"optimiser": {}}, "unknown key 'optimiser'; did you mean 'optimizer'?"),
         (
             {"model": {1: 2}},
-            "unknown key '1' in model; known keys are backbone, weights, dropout, windows, size, train",
+            "unknown key '1' in model; known keys are backbone, weights, dropout, windows, neighbours, size, train, "
+            "widths, block_dropout",
         ),
         (
             {"model": {"train": "frozn"}},

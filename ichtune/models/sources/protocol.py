@@ -1,22 +1,33 @@
-"""The interface of a source of backbones. Its networks have no classifier: images in, pooled features out."""
+"""The interface of a source of backbones. Its networks have no classifier: images in, pooled features out.
+
+Networks are for images of the model's size, and have random or ImageNet weights; what else a `Model` says is up to the
+caller.
+"""
 
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import nn
 
+from ichtune.recipe import Model
+
 
 class Statistics(NamedTuple):
     """Mean and standard deviation that a network's inputs are normalised with, as in its training."""
 
     mean: torch.Tensor
-    """`[3]`"""
+    """`[C]`, in turn for channels beyond the C-th."""
     std: torch.Tensor
-    """`[3]`"""
+    """`[C]`"""
 
 
 class BackboneSource(Protocol):
     """Networks by their name in `model.backbone`."""
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """The packages that its networks come from."""
+        ...
 
     def check(self, name: str) -> None:
         """Refuse a name that isn't a backbone of this source.
@@ -26,12 +37,12 @@ class BackboneSource(Protocol):
         """
         ...
 
-    def random(self, name: str, seed: int) -> nn.Module:
+    def random(self, model: Model, seed: int) -> nn.Module:
         """Return a network with random weights from `seed`, independent of torch's global generator."""
         ...
 
-    def imagenet(self, name: str) -> nn.Module:
-        """Return a network with its newest ImageNet weights.
+    def imagenet(self, model: Model) -> nn.Module:
+        """Return a network with its ImageNet weights.
 
         Raises:
             WeightsError: they can't be obtained; the message lists alternatives.
@@ -39,7 +50,7 @@ class BackboneSource(Protocol):
         ...
 
     def published(
-        self, name: str, tensors: dict[str, torch.Tensor]
+        self, model: Model, tensors: dict[str, torch.Tensor]
     ) -> tuple[nn.Module, dict[str, torch.Tensor]]:
         """Return a network, and its state dict from a published file's tensors, without the classifier's."""
         ...

@@ -2,45 +2,54 @@
 
 import pickle
 import re
-import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from ichtune.errors import InputError
+from ichtune.models.sources.drawing import weights_from
 from ichtune.models.sources.protocol import Statistics
 from ichtune.models.sources.torchvision_without_compiler import torchvision
 from ichtune.models.weights_files import WeightsError
+from ichtune.recipe import Model
 from ichtune.wording import did_you_mean
 
 # Files of densenets have names that torchvision's loader converts: denselayer1.norm.1 -> .norm1
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])")
 
-# Torch initialises networks from one global generator, shared by all threads.
-_DRAWING = threading.Lock()
-
 
 class Torchvision:
     """The source of torchvision's networks; implements `BackboneSource`."""
+
+    libraries = ("torchvision",)
+
+    def __init__(self, others: Sequence[str] = ()) -> None:
+        """`others` are the names of other sources, which a misspelled name may mean."""
+        self.others = others
 
     def check(self, name: str) -> None:
         known = torchvision.models.list_models(module=torchvision.models)
         if name not in known:
             if name in torchvision.models.list_models():
                 raise InputError(f"model.backbone:{name!r} is not for classification; use e.g. resnet18")
-            mend = did_you_mean(name, known) or "; use one such as resnet18, densenet121 or efficientnet_b0"
-            raise InputError(f"model.backbone: torchvision has no classification network {name!r}{mend}")
+            mend = (
+                did_you_mean(name, [*known, *self.others])
+                or "; use one such as resnet18, densenet121 or efficientnet_b0"
+            )
+            raise InputError(f"model.backbone: there is no classification network {name!r}{mend}")
         if name in ("googlenet", "inception_v3"):
             raise InputError(
                 f"model.backbone: {name} trains with auxiliary outputs, which aren't supported; use e.g. resnet18"
             )
 
-    def random(self, name: str, seed: int) -> nn.Module:
-        network, _ = _drawn(name, seed)
+    def random(self, model: Model, seed: int) -> nn.Module:
+        network, _ = _drawn(model.backbone, seed)
         return network
 
-    def imagenet(self, name: str) -> nn.Module:
+    def imagenet(self, model: Model) -> nn.Module:
+        name = model.backbone
         weights = _default_weights(name)
         try:
             network = torchvision.models.get_model(name, weights=weights)
@@ -55,9 +64,9 @@ class Torchvision:
         return network
 
     def published(
-        self, name: str, tensors: dict[str, torch.Tensor]
+        self, model: Model, tensors: dict[str, torch.Tensor]
     ) -> tuple[nn.Module, dict[str, torch.Tensor]]:
-        network, classifier = _drawn(name, seed=0)
+        network, classifier = _drawn(model.backbone, seed=0)
         own = {
             _OLD_DENSENET.sub(r"\1\2", key): tensor
             for key, tensor in tensors.items()
@@ -81,8 +90,7 @@ def _default_weights(name: str) -> torchvision.models.WeightsEnum:
 
 def _drawn(name: str, seed: int) -> tuple[nn.Module, str]:
     """Return a network with random weights from `seed`, and the name of the classifier removed from it."""
-    with _DRAWING, torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would reseed the GPUs too
+    with weights_from(seed):
         network = torchvision.models.get_model(name, weights=None)
     return network, _remove_classifier(network)
 
