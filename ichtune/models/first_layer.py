@@ -15,7 +15,7 @@ INPUTS: Final = 3
 
 
 def in_words(models: Iterable[Model]) -> str:
-    """What networks see besides the windows of a single slice, and whose first layers are widened for it; else empty."""
+    """What networks see besides a single slice's windows, and whose first layers are widened for it; else empty."""
     seen = [model for model in models if model.channels > INPUTS or model.neighbours]
     images = " or ".join(dict.fromkeys(map(_channels, seen)))
     wide = dict.fromkeys(m.backbone for m in seen if m.channels > INPUTS and m.backbone not in SMALL)
