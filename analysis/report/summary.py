@@ -11,6 +11,7 @@ from analysis.ranking.trial import recipe_text
 from analysis.report.limits import limits
 from analysis.report.retrained import RetrainedModel
 from analysis.results import RankedResults
+from analysis.statistics.population import POSITION
 from analysis.tables.rounding import interval, shown
 from ichtune.metric_names import in_words, meaning
 from ichtune.runs.ends import TrialEnd
@@ -239,6 +240,7 @@ class Summary:
         names = {
             "always negative": "calling every slice negative",
             "prevalence": "predicting the prevalence for every slice",
+            POSITION: "knowing a slice's place in its scan and nothing else",
         }
         chance_text = f"Without any skill, by {names.get(way, way)}, the score is {self._score(chance)}"
         worse_end = row["score_low"] if self.results.maximised else row["score_high"]

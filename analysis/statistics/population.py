@@ -3,11 +3,15 @@
 import numpy as np
 import pandas as pd
 
+from analysis.statistics.position import by_position
 from ichtune.data.splits import TEST, TRAIN, split_table
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
-from ichtune.metrics import no_skill
+from ichtune.metrics import evaluate, no_skill
 from ichtune.training.batches import Fold
+
+POSITION = "position"
+"""The no-skill predictor that knows a slice's place in its scan."""
 
 
 def splits(store: SliceStore) -> pd.DataFrame:
@@ -53,8 +57,11 @@ def _share(part: pd.Series, label: str) -> str:
 
 
 def no_skill_rows(store: SliceStore, folds: list[Fold]) -> dict[str, dict[str, float]]:
-    """What no-skill predictors score, by name: each metric's mean over the folds that define it."""
-    by_fold = [_no_skill(store.labels[fold.train], store.labels[fold.valid]) for fold in folds]
+    """What no-skill predictors score, by name: each metric's mean over the folds that define it.
+
+    `position` is there only if the store knows where slices are in their scan.
+    """
+    by_fold = [_no_skill(store, fold) for fold in folds]
     ways: dict[str, dict[str, float]] = {}
     for way, scores in by_fold[0].items():
         values = {metric: np.array([fold[way][metric] for fold in by_fold]) for metric in scores}
@@ -62,9 +69,12 @@ def no_skill_rows(store: SliceStore, folds: list[Fold]) -> dict[str, dict[str, f
     return ways
 
 
-def _no_skill(train: np.ndarray, valid: np.ndarray) -> dict[str, dict[str, float]]:
+def _no_skill(store: SliceStore, fold: Fold) -> dict[str, dict[str, float]]:
+    train, valid = store.labels[fold.train], store.labels[fold.valid]
     positives, known = (train == 1).sum(axis=0), (~np.isnan(train)).sum(axis=0)
-    return no_skill(valid, positives / np.maximum(known, 1))
+    ways = no_skill(valid, positives / np.maximum(known, 1))
+    by_place = by_position(store.scans.places, store.labels, fold)
+    return ways if by_place is None else ways | {POSITION: evaluate(by_place, valid)}
 
 
 def _mean(values: np.ndarray) -> float:

@@ -65,6 +65,16 @@ class Scans:
         return np.where(np.isnan(given), np.where(complete, highest, np.nan), given).astype(np.float32)
 
     @cached_property
+    def places(self) -> np.ndarray:
+        """Where each slice is in its scan, from 0 (feet) to 1 (head), float64 [N].
+
+        NaN for slices without a position, and for those that are alone in their scan.
+        """
+        first, last = self._ends[self.of_row].T
+        length = np.where(last > first, last - first, 1)
+        return np.where(self._positioned & (last > first), (self._place - first) / length, np.nan)
+
+    @cached_property
     def sizes(self) -> np.ndarray:
         """The number of slices of each scan, int64 [M]."""
         return np.diff(self.starts)

@@ -126,7 +126,7 @@ def test_a_search_ranks_its_trials_on_the_screen_and_in_tables(folder):
     table = pd.read_csv(run / "results" / "ranked.csv")
     assert table["rank"].tolist()[:5] == [1, 2, 3, 4, 5]
     assert (table["score"][:5].diff()[1:] <= 0).all()
-    assert table["trial"].tolist()[5:] == ["always negative", "prevalence"]
+    assert table["trial"].tolist()[5:] == ["always negative", "prevalence", "position"]
     assert {path.suffix for path in (run / "results").iterdir()} == {
         ".csv",
         ".md",

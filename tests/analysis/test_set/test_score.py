@@ -204,5 +204,5 @@ def test_the_command_reruns_scores_and_writes_all_tables(run):
         "population",
     }
     ablation = pd.read_csv(run.results / "ablation.csv")
-    assert ablation["change"].tolist()[-2:] == ["always negative", "prevalence"]
-    assert ablation["test_auc"].tolist()[-2:] == [0.5, 0.5]
+    assert ablation["change"].tolist()[-3:] == ["always negative", "prevalence", "position"]
+    assert ablation["test_auc"].tolist()[-3:-1] == [0.5, 0.5]
