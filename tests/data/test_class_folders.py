@@ -37,6 +37,16 @@ def test_the_folder_of_an_image_is_its_label(tmp_path):
     assert any("scout (1)" in note for note in source.notes)
 
 
+def test_a_folder_without_one_subtype_is_negative_for_that_one_alone(tmp_path):
+    source = open_source(
+        write_images(tmp_path / "set", ["edh/a.png", "non_edh/b.png"]), None, PrepareOptions()
+    )
+    assert labels_of(source) == {
+        "edh/a.png": [1, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, 1],
+        "non_edh/b.png": [0, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN],
+    }
+
+
 def test_binary_class_folders_below_splits_are_found(tmp_path):
     files = ["data/train/Hemorrhagic/1.png", "data/train/Normal/2.png", "data/test/Normal/3.png"]
     source = open_source(write_images(tmp_path / "set", files), None, PrepareOptions())

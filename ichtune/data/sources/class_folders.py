@@ -95,6 +95,8 @@ def _labels(name: str, classes: list[str]) -> list[float]:
         values[ANY] = 0.0
     elif meant is None or meant.label == ANY:
         values = {ANY: 1.0}
+    elif meant.negated:  # such as non_epidural, which may be another hemorrhage or none
+        values = {meant.label: 0.0}
     else:
         values |= {meant.label: 1.0, ANY: 1.0}
     return [values.get(label, np.nan) for label in LABELS]
