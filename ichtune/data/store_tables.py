@@ -39,7 +39,7 @@ def write_tables(
     """
     slices, digests = _slices(collection, reads)
     patients = collection.settle_patients(slices)
-    slices = slices.assign(patient_id=patients.ids)
+    slices = slices.assign(patient_id=patients.ids, study_id=collection.study_ids(slices))
     slices = slices.assign(**_stable_splits(slices, plan, collection))
     for label in (*LABELS, *SCAN_LABELS.values()):
         slices[label] = slices[label].astype("Int8")

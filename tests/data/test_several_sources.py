@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
+from ichtune.data.inspect.audit import audit
 from ichtune.data.options import PrepareOptions, parse_folds
-from ichtune.data.prepare import prepare
+from ichtune.data.prepare import NotPrepared, prepare
 from ichtune.errors import InputError
 from tests.made_up.dicom import head, long_table, write_dicom
+from tests.made_up.nifti import head_volume, write_volume
 
 SMALL = PrepareOptions(size=16, folds=2, workers=1, test_fraction=0)
 
@@ -63,6 +65,67 @@ def test_a_study_in_two_sources_is_one_patient(tmp_path):
     made = prepare(roots, tmp_path / "store", SMALL)
     assert sorted(made.store.table["patient_id"].unique()) == ["a/P0", "c/P0", "c/P1"]
     assert any("in more than one source" in note for note in made.notes)
+
+
+def write_volumes(root, seed: int):
+    """Volumes 000 and 001 with masks, under these names in every hospital."""
+    for number in range(2):
+        mask = np.zeros((3, 16, 16), np.uint8)
+        mask[1, 4, 4] = number
+        write_volume(root / f"images/{number:03d}.nii", head_volume(3, seed=10 * seed + number))
+        write_volume(root / f"masks/{number:03d}.nii", mask)
+    return root
+
+
+def test_volumes_of_one_name_in_two_sources_are_different_studies(tmp_path):
+    roots = [write_volumes(tmp_path / name, seed) for seed, name in enumerate(("north", "south"), 1)]
+    store = prepare(roots, tmp_path / "store", options(folds="by-source")).store
+    assert store.info.patients == 4
+    assert store.table.groupby("fold")["source"].unique().map(list).to_dict() == {0: ["north"], 1: ["south"]}
+    assert store.table["study_id"].nunique() == 4
+    assert not any(finding.level == "leak" for finding in audit(store))
+
+
+def test_study_numbers_of_two_tables_are_different_studies(tmp_path):
+    roots = [tmp_path / "north", tmp_path / "south"]
+    for seed, root in enumerate(roots):
+        root.mkdir()
+        for name in ("a", "b"):
+            write_dicom(root / f"{name}.dcm", head((16, 16), seed), PatientID=name)
+        (root / "labels.csv").write_text("file,study,any\na.dcm,1,0\nb.dcm,study 2,1\n")
+    store = prepare(roots, tmp_path / "store", SMALL).store
+    assert sorted(store.table["patient_id"]) == ["north/a", "north/b", "south/a", "south/b"]
+
+
+def test_without_any_usable_slice_rejections_are_listed_below_their_sources(hospitals, tmp_path):
+    for file in [file for root in hospitals for file in root.glob("*.dcm")]:
+        file.rename(file.with_name(f"x{file.name}"))
+    with pytest.raises(NotPrepared) as error:
+        prepare(hospitals, tmp_path / "store", SMALL)
+    assert {file.partition("/")[0] for file in error.value.rejected["file"]} == {"north", "south"}
+
+
+@pytest.mark.parametrize(
+    ("idle", "message"),
+    [
+        (
+            {"mask_classes": "1=epidural"},
+            "--mask-classes 1=epidural: no source here takes its labels from voxel",
+        ),
+        ({"series": "thin"}, "--series thin: series are chosen for CQ500 and for tables of scans"),
+        ({"readers": "any"}, "--readers any: only CQ500 has readers, and it is no source here; omit it"),
+    ],
+)
+def test_an_option_that_no_source_heeds_is_refused(hospitals, tmp_path, idle, message):
+    with pytest.raises(InputError, match=message):
+        prepare(hospitals, tmp_path / "store", options(**idle))
+
+
+def test_an_option_is_given_for_one_of_several_sources(hospitals, tmp_path):
+    roots = [hospitals[0], write_volumes(tmp_path / "volumes", 3)]
+    store = prepare(roots, tmp_path / "store", options(mask_classes="1=epidural")).store
+    known = store.table[store.table["source"] == "volumes"]
+    assert known["epidural"].tolist() == [0, 0, 0, 0, 1, 0]
 
 
 def test_names_of_sources_are_hidden_with_hashed_ids(hospitals, tmp_path):

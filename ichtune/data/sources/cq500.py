@@ -1,6 +1,7 @@
 """CQ500: a folder of series per scan, and `reads.csv`, a row per scan; boxes of BHX label its slices."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,7 +66,8 @@ def open_cq500(root: Path, labels: Path | None, options: PrepareOptions) -> Sour
         *_unused(boxes, set(uids), series, chosen),
     ]
     listing = series_table(series, chosen)
-    return make_source("cq500", root, entries, {}, options.grey_window, notes, listing)
+    source = make_source("cq500", root, entries, {}, options.grey_window, notes, listing)
+    return replace(source, heeds=("readers", "series", "boxes"))
 
 
 def _folders(root: Path) -> dict[tuple[int, str], list[str]]:

@@ -1,5 +1,6 @@
 """NIfTI volumes in general, labelled by voxel masks or by a table."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -62,15 +63,9 @@ def _open_masks(root: Path, paired: Paired, options: PrepareOptions) -> Source:
     reasons = paired.rejected | volumes.rejected
     for file in set(volumes.headers) - set(found):
         reasons |= volumes.reasons(file, reasons.pop(file, "") or unusable.get(file, NO_MASK))
-    columns = None if entries else ["file", "slice_id"]
-    return make_source(
-        "nifti",
-        root,
-        pd.DataFrame(entries, columns=columns),
-        reasons,
-        options.grey_window,
-        _notes(root, classes),
-    )
+    table = pd.DataFrame(entries, columns=None if entries else ["file", "slice_id"])
+    source = make_source("nifti", root, table, reasons, options.grey_window, _notes(root, classes))
+    return replace(source, heeds=("mask_classes",))
 
 
 def _notes(root: Path, classes: dict[int, str]) -> list[str]:

@@ -87,9 +87,9 @@ def open_scans(root: Path, labels: Path | None, options: PrepareOptions) -> Sour
         *describe_choice(series, chosen, options.series),
         f"{LABELS_OF_SCANS} A search needs a table that labels slices.",
     ]
-    return make_source(
-        "scans", root, entries, reasons, options.grey_window, notes, series_table(series, chosen)
-    )
+    listing = series_table(series, chosen)
+    source = make_source("scans", root, entries, reasons, options.grey_window, notes, listing)
+    return replace(source, heeds=("series",))
 
 
 def _key(table: pd.DataFrame, path: Path) -> str:

@@ -49,6 +49,8 @@ class Source:
     notes: tuple[str, ...] = field(default=())
     series: pd.DataFrame = field(default_factory=pd.DataFrame)
     """The series of the source's scans and which were chosen, a row per series; empty if there was no choice."""
+    heeds: tuple[str, ...] = ()
+    """The options, apart from `patient`, that decide how it is read, such as `mask_classes`."""
 
     @property
     def needs_patient(self) -> bool:
