@@ -253,6 +253,16 @@ def test_boxes_make_slices_positive_and_their_series_is_preferred(tmp_path):
     np.testing.assert_array_equal(source.entries[list(LABELS)], expected)
 
 
+def test_boxes_of_no_slice_label_none(tmp_path):
+    three_scans(tmp_path)
+    write_boxes(
+        tmp_path / "1_Initial_Manual_Labeling.csv", [("", "", "Subdural"), ("1.1.1.0", "1.1.1", "IPH")]
+    )
+    source = opened(tmp_path)
+    assert source.entries["any"].isin([1]).tolist() == [True] + [False] * 8
+    assert "Boxes without a SOPInstanceUID are not used: 1." in source.notes
+
+
 def test_what_the_boxes_do_and_do_not_is_said(tmp_path):
     source = opened(boxed(tmp_path))
     assert "Boxes named Chronic (1) make a slice positive for 'any' alone." in source.notes

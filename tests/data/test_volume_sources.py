@@ -182,6 +182,17 @@ def test_other_labels_stay_unknown_where_the_classes_are_only_some(tmp_path):
     assert entries[["epidural", "subarachnoid"]].isna().all(axis=None)
 
 
+def test_blood_of_an_unknown_subtype_leaves_the_subtypes_unknown(tmp_path):
+    write_volume(tmp_path / "images" / "a.nii", head_volume(3))
+    both = mask(3, {0: 1, 1: 2})
+    both[1, 0, 0] = 1
+    write_volume(tmp_path / "masks" / "a.nii", both)
+    entries = opened(tmp_path, mask_classes="1=any,2=epidural,3=subdural").entries
+    np.testing.assert_array_equal(
+        entries[["epidural", "subdural", "any"]], [[np.nan, np.nan, 1], [1, np.nan, 1], [0, 0, 0]]
+    )
+
+
 def test_values_without_a_label_are_refused_with_the_option_to_give(tmp_path):
     write_volume(tmp_path / "images" / "a.nii", head_volume(3))
     write_volume(tmp_path / "masks" / "a.nii", mask(3, {0: 1, 1: 7}))
