@@ -303,6 +303,18 @@ def test_a_table_of_slices_is_turned_as_the_masks_show(tmp_path):
     assert any(note.startswith("Slice numbers count from the head down") for note in source.notes)
 
 
+def test_an_id_that_numbers_rows_names_no_volumes(tmp_path):
+    for name in ("1", "2"):
+        write_volume(tmp_path / f"{name}.nii", head_volume(2))
+    (tmp_path / "labels.csv").write_text("id,patient,slice,any\n1,2,1,1\n2,2,2,0\n3,1,1,0\n4,1,2,0\n")
+    assert opened(tmp_path).entries["any"].tolist() == [0, 0, 1, 0]
+    (tmp_path / "labels.csv").write_text("id,patient,any\n1,2,1\n2,1,0\n")
+    with pytest.raises(
+        InputError, match=r"about '1.nii' by its column id, but about '2.nii' by patient; rename"
+    ):
+        opened(tmp_path)
+
+
 def test_a_table_of_volumes_labels_scans_and_leaves_slices_unknown(tmp_path):
     for name in ("007", "008", "009"):
         write_volume(tmp_path / f"{name}.nii", head_volume(2))

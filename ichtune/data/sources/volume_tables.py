@@ -8,6 +8,7 @@ import pandas as pd
 
 from ichtune.data.columns import (
     FILE_COLUMNS,
+    ID_COLUMNS,
     PATIENT_COLUMNS,
     SERIES_COLUMNS,
     STUDY_COLUMNS,
@@ -21,6 +22,7 @@ from ichtune.data.options import PrepareOptions
 from ichtune.data.slice_table import SCAN_LABELS
 from ichtune.data.sources.mask_files import Paired
 from ichtune.data.sources.masks import BINARY, read_masks
+from ichtune.data.sources.name_columns import Named, refuse_rivals
 from ichtune.data.sources.slice_order import UP, settle_order
 from ichtune.data.sources.slice_rows import SliceRows
 from ichtune.data.sources.source import NO_FILE, NO_LABELS, Source, make_source
@@ -57,7 +59,7 @@ class VolumeTable:
 
     @classmethod
     def read(cls, path: Path, files: list[str]) -> "VolumeTable":
-        """Read a table and match it by the first column whose names fit any volume."""
+        """Read a table and match it by the first column whose names fit any volume, or the most if that is an id."""
         table = read_csv(path)
         keys = [name for name in VOLUME_COLUMNS if name in table.columns]
         if not keys:
@@ -66,7 +68,12 @@ class VolumeTable:
                 f"it has {', '.join(table.columns)}"
             )
         tried = [cls._matched_by(key, path, table, files) for key in keys]
-        return next((found for found in tried if found.matches.files), tried[0])
+        fitting = [found for found in tried if found.matches.files] or tried[:1]
+        first, *others = sorted(fitting, key=lambda found: -found.named.rows)
+        if fitting[0].key not in ID_COLUMNS:
+            return fitting[0]
+        refuse_rivals(first.named, [other.named for other in others], table.index, path)
+        return first
 
     @classmethod
     def _matched_by(cls, key: str, path: Path, table: pd.DataFrame, files: list[str]) -> "VolumeTable":
@@ -77,6 +84,11 @@ class VolumeTable:
         )
         matches.files = {name: by_name[found] for name, found in matches.files.items()}
         return cls(path, table, key, names, matches)
+
+    @property
+    def named(self) -> Named:
+        """The volume of each row."""
+        return Named(self.key, self.files)
 
     @property
     def files(self) -> list[str | None]:
