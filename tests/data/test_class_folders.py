@@ -7,6 +7,7 @@ from ichtune.data.prepare import prepare
 from ichtune.data.sources import open_source
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
+from tests.made_up.dicom import head, write_dicom
 
 UNKNOWN = pytest.approx(np.nan, nan_ok=True)
 SMALL = PrepareOptions(size=16, folds=2, workers=1)
@@ -45,6 +46,16 @@ def test_a_folder_without_one_subtype_is_negative_for_that_one_alone(tmp_path):
         "edh/a.png": [1, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, 1],
         "non_edh/b.png": [0, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN],
     }
+
+
+def test_dicom_without_a_suffix_in_class_folders_is_used_and_other_files_are_named(tmp_path):
+    root = write_images(tmp_path / "set", ["normal/a.png"])
+    (root / "edh").mkdir()
+    write_dicom(root / "edh" / "IM0001", head((16, 16), 1))
+    (root / "edh" / "notes.txt").touch()
+    source = open_source(root, None, PrepareOptions())
+    assert source.entries["file"].tolist() == ["edh/IM0001", "normal/a.png"]
+    assert "1 other file, not used: edh/notes.txt." in source.notes
 
 
 def test_binary_class_folders_below_splits_are_found(tmp_path):

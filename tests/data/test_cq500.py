@@ -191,6 +191,15 @@ def test_scans_that_only_the_table_or_the_folder_has_are_counted(tmp_path):
     )
 
 
+def test_files_that_belong_to_no_scan_are_named(tmp_path):
+    three_scans(tmp_path)
+    write_scan(tmp_path, 4, {"CT Plain": THICK}, below="unknown")
+    (tmp_path / "CQ500CT5.zip").touch()
+    source = opened(tmp_path)
+    assert "Folders with files that name no scan, which are not used: 1 (unknown/CT Plain)." in source.notes
+    assert "1 other file, not used: CQ500CT5.zip." in source.notes
+
+
 @pytest.mark.parametrize(
     ("reads", "message"),
     [

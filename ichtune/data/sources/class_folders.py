@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from ichtune.data.columns import label_of, plain
-from ichtune.data.formats.image import is_image
 from ichtune.data.name_fits import without_suffix
 from ichtune.data.options import PrepareOptions
 from ichtune.data.sources.folder import files_below
+from ichtune.data.sources.slice_files import describe_others, may_be_slice
 from ichtune.data.sources.source import Source, make_source
 from ichtune.data.splits import TEST, TRAIN
 from ichtune.errors import InputError
@@ -39,8 +39,8 @@ def open_class_folders(root: Path, labels: Path | None, options: PrepareOptions)
     """
     if labels is not None:
         raise InputError(f"{labels}: in the format folders the labels are the folders' names; omit --labels")
-    files = sorted(file for file in files_below(root) if is_image(file) or file.lower().endswith(".dcm"))
-    classes = {file: _class_of(file) for file in files}
+    files = sorted(files_below(root))
+    classes = {file: _class_of(file) for file in files if may_be_slice(file)}
     known = {file: name for file, name in classes.items() if name}
     distinct = sorted({plain(name) for name in known.values()})
     if len(distinct) < 2:
@@ -57,6 +57,7 @@ def open_class_folders(root: Path, labels: Path | None, options: PrepareOptions)
     notes = [
         _described(known),
         *_unused(classes),
+        *describe_others(file for file in files if file not in classes),
         *_about_splits(entries, options),
         *_about_patients(known, options),
     ]

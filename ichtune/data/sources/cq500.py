@@ -41,7 +41,7 @@ def open_cq500(root: Path, labels: Path | None, options: PrepareOptions) -> Sour
     table = labels or root / READS
     reads = read_reads(table, options.readers)
     boxes = read_boxes(find_boxes(options.boxes, table))
-    folders = _folders(root)
+    folders, others = _folders(root)
     series = [
         _series(root, reads.names[scan], folder, files, boxes)
         for (scan, folder), files in folders.items()
@@ -61,6 +61,7 @@ def open_cq500(root: Path, labels: Path | None, options: PrepareOptions) -> Sour
         *reads.notes,
         *_absent(reads, {scan for scan, _ in folders}, chosen),
         *describe_choice(series, chosen, options.series),
+        *others,
         *boxes.notes,
         *told,
         *_unused(boxes, set(uids), series, chosen),
@@ -70,11 +71,12 @@ def open_cq500(root: Path, labels: Path | None, options: PrepareOptions) -> Sour
     return replace(source, heeds=("readers", "series", "boxes"))
 
 
-def _folders(root: Path) -> dict[tuple[int, str], list[str]]:
-    """Return the files of each folder of a scan, by the scan's number and the folder."""
+def _folders(root: Path) -> tuple[dict[tuple[int, str], list[str]], list[str]]:
+    """Return the files of each folder of a scan, by the scan's number and the folder; and notes on others."""
+    folders, others = dicom_by_folder(root)
     found = {
         (scan, folder): files
-        for folder, files in dicom_by_folder(root).items()
+        for folder, files in folders.items()
         if (scan := scan_number(folder)) is not None
     }
     if not found:
@@ -82,7 +84,9 @@ def _folders(root: Path) -> dict[tuple[int, str], list[str]]:
         raise InputError(
             f"{root}: no DICOM files in folders named like 'CQ500CT1 CQ500CT1' here, as CQ500 has them{packed}"
         )
-    return dict(sorted(found.items()))
+    nameless = [folder or "the top folder" for folder in folders if scan_number(folder) is None]
+    absent = describe_absent({"Folders with files that name no scan, which are not used": nameless})
+    return dict(sorted(found.items())), [*absent, *others]
 
 
 def _series(root: Path, scan: str, folder: str, files: list[str], boxes: Boxes) -> Series:

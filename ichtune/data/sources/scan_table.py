@@ -61,7 +61,7 @@ def open_scans(root: Path, labels: Path | None, options: PrepareOptions) -> Sour
     key = _key(table, path)
     patient = next((name for name in PATIENT_COLUMNS if name in table.columns), None)
     truth, patients, reasons = _scans(table, path, key, patient)
-    folders = dicom_by_folder(root)
+    folders, others = dicom_by_folder(root)
     if not folders:
         raise InputError(
             f"{root}: no DICOM files here, which {path} with a row per {key} needs; for images, give it a column file"
@@ -86,6 +86,7 @@ def open_scans(root: Path, labels: Path | None, options: PrepareOptions) -> Sour
         *describe_columns(original_names(path), label_columns(table.columns), used),
         *_absent(found, truth.index, chosen),
         *describe_choice(series, chosen, options.series),
+        *others,
         f"{LABELS_OF_SCANS} A search needs a table that labels slices.",
     ]
     listing = series_table(series, chosen)
