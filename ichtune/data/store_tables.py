@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ichtune.data.collection import Collection
+from ichtune.data.copies import contradicting_copies, describe_contradicting_copies
 from ichtune.data.options import PrepareOptions
 from ichtune.data.reading import Read
 from ichtune.data.slice_table import SCAN_LABELS, with_all_columns
@@ -27,7 +28,7 @@ def write_tables(
     plan: SplitPlan,
     options: PrepareOptions,
 ) -> tuple[str, ...]:
-    """Write everything of a store but its pixels; return notes on the patients.
+    """Write everything of a store but its pixels; return notes on the patients, and on copies with other labels.
 
     Args:
         reads: what reading made of each entry of the collection.
@@ -41,6 +42,7 @@ def write_tables(
     patients = collection.settle_patients(slices)
     slices = slices.assign(patient_id=patients.ids, study_id=collection.study_ids(slices))
     slices = slices.assign(**_stable_splits(slices, plan, collection))
+    copies = describe_contradicting_copies(contradicting_copies(slices, digests))
     for label in (*LABELS, *SCAN_LABELS.values()):
         slices[label] = slices[label].astype("Int8")
     if options.hash_ids:
@@ -73,7 +75,7 @@ def write_tables(
             reading=options.reading,
         ),
     )
-    return patients.notes
+    return (*patients.notes, *copies)
 
 
 def _slices(collection: Collection, reads: list[Read]) -> tuple[pd.DataFrame, np.ndarray]:

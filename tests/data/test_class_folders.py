@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ichtune.data.inspect.audit import audit
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
 from ichtune.data.sources import open_source
@@ -56,6 +57,20 @@ def test_dicom_without_a_suffix_in_class_folders_is_used_and_other_files_are_nam
     source = open_source(root, None, PrepareOptions())
     assert source.entries["file"].tolist() == ["edh/IM0001", "normal/a.png"]
     assert "1 other file, not used: edh/notes.txt." in source.notes
+
+
+def test_a_picture_in_two_class_folders_is_noted(tmp_path):
+    root = tmp_path / "set"
+    for name, grey in {"edh/1": 50, "normal/1": 50, "normal/2": 90, "normal/3": 90, "sdh/4": 130}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((16, 16), grey, np.uint8)).save(root / f"{name}.png")
+    made = prepare(root, tmp_path / "store", PrepareOptions(**{**vars(SMALL), "test_fraction": 0}))
+    text = (
+        "2 slices have the same pixels as another, but a different label (the first: edh/1 and normal/1); one of the "
+        "labels is wrong."
+    )
+    assert text in made.notes
+    assert text in [finding.text for finding in audit(made.store)]
 
 
 def test_binary_class_folders_below_splits_are_found(tmp_path):
