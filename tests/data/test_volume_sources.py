@@ -315,6 +315,30 @@ def test_an_id_that_numbers_rows_names_no_volumes(tmp_path):
         opened(tmp_path)
 
 
+def test_masks_show_from_which_number_a_table_counts(tmp_path):
+    write_volume(tmp_path / "scans" / "a.nii", head_volume(6))
+    write_volume(tmp_path / "masks" / "a.nii", mask(6, {2: 1, 3: 1}))
+    write_volume(tmp_path / "scans" / "b.nii", head_volume(6))  # of which the table has no rows
+    write_volume(tmp_path / "masks" / "b.nii", mask(6, dict.fromkeys(range(6), 1)))
+    (tmp_path / "labels.csv").write_text("scan,slice,any\na,1,0\na,2,1\na,3,1\na,4,0\n")
+    source = opened(tmp_path, tmp_path / "labels.csv")
+    assert dict(zip(source.entries["plane"], source.entries["any"], strict=True)) == {1: 0, 2: 1, 3: 1, 4: 0}
+    assert source.notes[0] == (
+        "Slices are numbered from 0 in labels.csv, as 2 of its positive slices have voxels in a mask (1 if numbered "
+        "from 1)."
+    )
+
+
+def test_a_table_that_fits_less_than_half_of_the_masks_is_refused(tmp_path):
+    write_volume(tmp_path / "scans" / "a.nii", head_volume(6))
+    write_volume(tmp_path / "masks" / "a.nii", mask(6, {0: 1, 1: 1, 2: 1}))
+    (tmp_path / "labels.csv").write_text("scan,slice,any\na,6,1\na,3,0\n")
+    with pytest.raises(
+        InputError, match="of 3 slices with voxels in a mask, at most 1 are positive in the table"
+    ):
+        opened(tmp_path, tmp_path / "labels.csv")
+
+
 def test_a_table_of_volumes_labels_scans_and_leaves_slices_unknown(tmp_path):
     for name in ("007", "008", "009"):
         write_volume(tmp_path / f"{name}.nii", head_volume(2))

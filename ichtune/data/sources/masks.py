@@ -59,6 +59,13 @@ def read_masks(
     return found, rejected
 
 
+def describe_unusable(unusable: dict[str, str]) -> list[str]:
+    """Return a note on masks that can't be compared with a table, if there are any."""
+    first = next(iter(unusable.values()), "")
+    note = f"{len(unusable):,} masks could not be compared with the table (the first: {first})."
+    return [note] if unusable else []
+
+
 def settle_classes(masks: Iterable[Mask], given: dict[int, str], root: Path) -> dict[int, str]:
     """Return the label of each value: as given, or `any` for masks of a single value, 1 or 255.
 
