@@ -2,8 +2,10 @@
 
 import hmac
 import os
+import re
 import secrets
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,8 @@ from ichtune.data.store import VERSION, StoreInfo, fingerprint, write_info
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
 from ichtune.spreadsheet import csv_text
+
+_QUOTED: Final = re.compile(r"""'[^']*'|"[^"]*\"""")
 
 
 def write_tables(
@@ -117,7 +121,7 @@ def _labels_to_stratify(slices: pd.DataFrame) -> np.ndarray:
 def _hashed(slices: pd.DataFrame, rejected: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Replace identifiers by keyed hashes; the key is discarded unless ICHTUNE_HASH_SALT sets it.
 
-    Descriptions, which are free text, are left out.
+    Descriptions, which are free text, are left out, and so are the names that reasons quote.
     """
     salt = os.environ.get("ICHTUNE_HASH_SALT", "").encode() or secrets.token_bytes(32)
 
@@ -126,7 +130,8 @@ def _hashed(slices: pd.DataFrame, rejected: pd.DataFrame) -> tuple[pd.DataFrame,
 
     ids = ("slice_id", "patient_id", "study_id", "series_id")
     anonymous = slices.assign(**{name: slices[name].map(hashed) for name in ids}, series_description="")
-    return anonymous, rejected.assign(file=rejected["file"].map(hashed))
+    reasons = rejected["reason"].str.replace(_QUOTED, "'...'", regex=True)
+    return anonymous, rejected.assign(file=rejected["file"].map(hashed), reason=reasons)
 
 
 def write_rejected(rejected: pd.DataFrame, folder: Path) -> Path:

@@ -197,6 +197,17 @@ def test_hashed_ids_hide_every_identifier_and_keep_the_splits(rsna_folder, tmp_p
     assert b"ID_0" not in content
 
 
+def test_reasons_in_a_hashed_store_quote_no_names(tmp_path):
+    root = tmp_path / "images"
+    for number, name in enumerate(("doe/1.png", "roe/1.png", "a/2.png", "a/3.png")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((16, 16), 60 * number, np.uint8)).save(root / name)
+    (root / "labels.csv").write_text("file,patient,any\n1.png,x,1\n2.png,y,1\n3.png,z,0\n")
+    changes = {"hash_ids": True, "folds": 2, "test_fraction": 0}
+    rejected = pd.read_csv(prepare(root, tmp_path / "store", options(**changes)).store.path / "rejected.csv")
+    assert rejected["reason"].tolist() == ["'...' in the table fits 2 files: '...', '...'"] * 2
+
+
 def test_hashes_differ_from_store_to_store_where_no_salt_is_given(rsna_folder, tmp_path):
     root = rsna_folder()
     one, other = (prepare(root, tmp_path / name, options(hash_ids=True)).store for name in "ab")

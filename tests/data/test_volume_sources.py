@@ -129,8 +129,8 @@ def test_rows_and_slices_of_ct_ich_without_each_other_are_named(tmp_path):
     table.write_text(rows)
     found = reasons(opened(tmp_path))
     assert found["ct_scans/049.nii (slice 1 from the feet)"].startswith("a file without labels")
-    assert found["049, slice 6"] == "labels without a slice: ct_scans/049.nii has slices 1 to 5"
-    assert found["050, slice 3"] == "ct_scans/050.nii: not a NIfTI file"
+    assert found["049, slice 6"] == "labels without a slice: 'ct_scans/049.nii' has slices 1 to 5"
+    assert found["050, slice 3"] == "'ct_scans/050.nii': not a NIfTI file"
     assert found["051, slice 3"].startswith("labels without a file")
     assert len(found) == 12
 
