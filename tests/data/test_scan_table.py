@@ -85,6 +85,17 @@ def test_the_header_decides_between_folders_that_are_named_like_scans(tmp_path):
     assert source.entries["patient_id"].tolist() == ["2"]
 
 
+def test_a_patient_with_two_studies_is_noted(tmp_path):
+    for number in (1, 2, 3):
+        about = {**THICK, "PatientID": f"p{max(number, 2)}"}
+        write_scan(tmp_path, number, {"CT": about}, below=f"study{number}", slices=1)
+    source = opened(tmp_path, "patient,any\np2,1\np3,0\n")
+    assert (
+        "Rows of the table with several studies, of which a series of only one is used: 1 (p2)."
+        in source.notes
+    )
+
+
 def test_a_table_of_patients_beside_images_asks_for_a_column_of_files(tmp_path):
     (tmp_path / "a.png").touch()
     with pytest.raises(InputError, match=r"no DICOM files here.* row per patient.*give it a column file"):

@@ -111,6 +111,12 @@ def test_any_follows_from_the_subtypes_where_it_has_no_column(tmp_path):
     np.testing.assert_array_equal(opened(tmp_path).entries["any"], [1, 0, np.nan])
 
 
+def test_any_follows_from_a_subtype_where_its_own_cell_is_empty(tmp_path):
+    write_images(tmp_path, ["a.png", "b.png", "c.png"])
+    (tmp_path / "labels.csv").write_text("file,any,subdural\na.png,,1\nb.png,,0\nc.png,0,0\n")
+    np.testing.assert_array_equal(opened(tmp_path).entries["any"], [1, np.nan, 0])
+
+
 def test_images_are_found_by_path_name_or_stem(tmp_path):
     write_images(tmp_path, ["x/a.png", "x/b.png", "y/c.png"])
     (tmp_path / "labels.csv").write_text("id,any,patient\nx/a.png,0,1\nb,1,2\nc.png,0,3\n")

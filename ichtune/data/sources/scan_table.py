@@ -86,6 +86,7 @@ def open_scans(root: Path, labels: Path | None, options: PrepareOptions) -> Sour
         *describe_columns(original_names(path), label_columns(table.columns), used),
         *_absent(found, truth.index, chosen),
         *describe_choice(series, chosen, options.series),
+        *_several_studies(series, options.series),
         *others,
         f"{LABELS_OF_SCANS} A search needs a table that labels slices.",
     ]
@@ -174,6 +175,16 @@ def _absent(found: Sequence[Series], scans: Iterable[str], chosen: Sequence[Seri
             ],
         }
     )
+
+
+def _several_studies(series: Sequence[Series], wish: str) -> list[str]:
+    """Return a note on scans of the table that are several studies, as of a patient who came twice."""
+    studies: dict[str, set[str]] = {}
+    for one in series:
+        studies.setdefault(one.scan, set()).add(one.header.study_id)
+    several = [scan for scan, ids in studies.items() if len(ids) > 1]
+    taken = "all have its labels" if wish == "all" else "a series of only one is used"
+    return describe_absent({f"Rows of the table with several studies, of which {taken}": several})
 
 
 def _example(scans: Sequence[str], unclear: dict[str, str]) -> str:
