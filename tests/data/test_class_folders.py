@@ -59,6 +59,13 @@ def test_dicom_without_a_suffix_in_class_folders_is_used_and_other_files_are_nam
     assert "1 other file, not used: edh/notes.txt." in source.notes
 
 
+def test_masks_beside_the_images_of_a_class_are_no_slices(tmp_path):
+    files = ["edh/1.png", "edh/masks/1.png", "edh/1_HGE_Seg.jpg", "normal/2.png"]
+    source = open_source(write_images(tmp_path / "set", files), None, PrepareOptions())
+    assert source.entries["file"].tolist() == ["edh/1.png", "normal/2.png"]
+    assert "2 images are masks by their names and were not used: edh/1_HGE_Seg.jpg." in source.notes
+
+
 def test_a_picture_in_two_class_folders_is_noted(tmp_path):
     root = tmp_path / "set"
     for name, grey in {"edh/1": 50, "normal/1": 50, "normal/2": 90, "normal/3": 90, "sdh/4": 130}.items():

@@ -13,6 +13,7 @@ from ichtune.data.columns import label_of, plain
 from ichtune.data.name_fits import without_suffix
 from ichtune.data.options import PrepareOptions
 from ichtune.data.sources.folder import files_below
+from ichtune.data.sources.mask_files import is_mask
 from ichtune.data.sources.slice_files import describe_others, may_be_slice
 from ichtune.data.sources.source import Source, make_source
 from ichtune.data.splits import TEST, TRAIN
@@ -40,7 +41,8 @@ def open_class_folders(root: Path, labels: Path | None, options: PrepareOptions)
     if labels is not None:
         raise InputError(f"{labels}: in the format folders the labels are the folders' names; omit --labels")
     files = sorted(files_below(root))
-    classes = {file: _class_of(file) for file in files if may_be_slice(file)}
+    slices = [file for file in files if may_be_slice(file)]
+    classes = {file: _class_of(file) for file in slices if not is_mask(file)}
     known = {file: name for file, name in classes.items() if name}
     distinct = sorted({plain(name) for name in known.values()})
     if len(distinct) < 2:
@@ -57,7 +59,8 @@ def open_class_folders(root: Path, labels: Path | None, options: PrepareOptions)
     notes = [
         _described(known),
         *_unused(classes),
-        *describe_others(file for file in files if file not in classes),
+        *_masks(slices),
+        *describe_others(set(files) - set(slices)),
         *_about_splits(entries, options),
         *_about_patients(known, options),
     ]
@@ -121,6 +124,11 @@ def _unused(classes: dict[str, str]) -> list[str]:
         return []
     shown = ", ".join(f"{folder} ({count:,})" for folder, count in without.most_common(5))
     return [f"{without.total():,} images in folders that name no class were not used: {shown}."]
+
+
+def _masks(slices: list[str]) -> list[str]:
+    masks = [file for file in slices if is_mask(file)]
+    return [f"{len(masks):,} images are masks by their names and were not used: {masks[0]}."] if masks else []
 
 
 def _about_splits(entries: pd.DataFrame, options: PrepareOptions) -> list[str]:
