@@ -137,7 +137,7 @@ def open_collection(roots: Sequence[Path], options: PrepareOptions) -> Collectio
 
     Raises:
         InputError: a source can't be used, is given twice or lies inside another, or tables are given for only some of
-            the sources.
+            the sources, or in another order.
         NothingUsable: an InputError after rejecting slices.
     """
     resolved = [root.resolve() for root in roots]
@@ -189,7 +189,19 @@ def _tables(roots: Sequence[Path], options: PrepareOptions) -> list[Path | None]
             f"--labels is given {len(given)} times for {len(roots)} sources; give it once for each, in their order, or "
             "not at all"
         )
+    _refuse_swapped(roots, given)
     return [*given]
+
+
+def _refuse_swapped(roots: Sequence[Path], tables: Sequence[Path]) -> None:
+    """Refuse a table that lies in another source, whose files may have the same names."""
+    for root, table in zip(roots, tables, strict=True):
+        for other, own in zip(roots, tables, strict=True):
+            if other != root and own != table and other.resolve() in table.resolve().parents:
+                raise InputError(
+                    f"--labels {table}: it is given for {root}, but lies in {other}; give the tables in the order of "
+                    "the sources"
+                )
 
 
 def _names(roots: Sequence[Path], hashed: bool) -> tuple[str, ...]:

@@ -163,6 +163,15 @@ def test_tables_are_given_for_every_source_or_none(hospitals, tmp_path):
         prepare(hospitals, tmp_path / "store", options(labels=[hospitals[0] / "labels.csv"]))
 
 
+def test_tables_of_two_sources_are_not_swapped(hospitals, tmp_path):
+    tables = [root / "labels.csv" for root in hospitals]
+    assert len(prepare(hospitals, tmp_path / "store", options(labels=tables)).store) == 16
+    with pytest.raises(
+        InputError, match=r"south/labels.csv: it is given for .*north, but lies in .*south; give"
+    ):
+        prepare(hospitals, tmp_path / "swapped", options(labels=tables[::-1]))
+
+
 def test_rejected_files_are_listed_below_their_source(hospitals, tmp_path):
     file = hospitals[1] / "ID_00.dcm"
     file.write_bytes(file.read_bytes()[:-100])

@@ -211,6 +211,8 @@ def test_values_without_a_label_are_refused_with_the_option_to_give(tmp_path):
 def test_impossible_classes_are_refused(written):
     with pytest.raises(ValueError, match=r"must|twice"):
         parse_mask_classes(written)
+    with pytest.raises(InputError, match=r"--mask-classes (must|has)"):
+        PrepareOptions(mask_classes=written)
 
 
 def test_masks_that_do_not_fit_reject_their_volume_with_the_reason(tmp_path):
