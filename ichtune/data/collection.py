@@ -108,7 +108,7 @@ class Collection:
             return settle_patients(slices)
         parts = {name: settle_patients(slices[slices["source"] == name]) for name in self.names}
         ids = pd.concat([f"{name}/" + part.ids for name, part in parts.items()]).reindex(slices.index)
-        ids, shared = join_shared_studies(ids, self.study_ids(slices))
+        ids, shared = join_shared_studies(ids, self.study_ids(slices), slices["source"])
         notes = [self._said(name, note) for name, part in parts.items() for note in part.notes]
         return Patients(ids, all(part.known for part in parts.values()), (*notes, *shared))
 

@@ -13,6 +13,7 @@ import pandas as pd
 from ichtune.data.collection import Collection
 from ichtune.data.copies import contradicting_copies, describe_contradicting_copies
 from ichtune.data.options import PrepareOptions
+from ichtune.data.patients import describe_divided_patients
 from ichtune.data.reading import Read
 from ichtune.data.slice_table import SCAN_LABELS, with_all_columns
 from ichtune.data.splits import SplitPlan, assign_splits
@@ -42,7 +43,7 @@ def write_tables(
     Raises:
         InputError: no slice was read, or there are too few patients for the splits.
     """
-    slices, digests = _slices(collection, reads)
+    slices, digests, divided = _slices(collection, reads)
     patients = collection.settle_patients(slices)
     slices = slices.assign(patient_id=patients.ids, study_id=collection.study_ids(slices))
     slices = slices.assign(**_stable_splits(slices, plan, collection))
@@ -79,21 +80,22 @@ def write_tables(
             reading=options.reading,
         ),
     )
-    return (*patients.notes, *copies)
+    return (*patients.notes, *divided, *copies)
 
 
-def _slices(collection: Collection, reads: list[Read]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return a row per slice with what the labels file and the images' headers say, and the pixels' digests."""
+def _slices(collection: Collection, reads: list[Read]) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
+    """Return a row per slice with what the labels file and the headers say, the pixels' digests, and notes."""
     found = pd.DataFrame([vars(read) for read in reads if not read.reason])
     if found.empty:
         raise InputError(f"{', '.join(str(one.root) for one in collection.sources)}: no slice could be read")
     slices = collection.entries.iloc[found["entry"]].reset_index(drop=True)
+    divided = describe_divided_patients(slices, found["patient_id"])
     for column in ("patient_id", "study_id", "series_id", "series_description"):
         slices[column] = slices[column].where(slices[column] != "", found[column])
     slices["z_mm"] = slices["z_mm"].fillna(found["z_mm"].astype(float))
     for column in ("thickness_mm", "pixel_mm"):
         slices[column] = found[column].astype(float)
-    return slices, found["digest"].to_numpy(np.uint64)
+    return slices, found["digest"].to_numpy(np.uint64), divided
 
 
 def _stable_splits(slices: pd.DataFrame, plan: SplitPlan, collection: Collection) -> dict[str, np.ndarray]:

@@ -97,6 +97,13 @@ def test_study_numbers_of_two_tables_are_different_studies(tmp_path):
     assert sorted(store.table["patient_id"]) == ["north/a", "north/b", "south/a", "south/b"]
 
 
+def test_each_patient_of_two_sources_may_have_a_study_1(hospitals, tmp_path):
+    for root in hospitals:
+        rows = "".join(f"ID_{patient}{k}.dcm,P{patient},1,{k}\n" for patient in range(4) for k in range(2))
+        (root / "labels.csv").write_text(f"file,patient,study,any\n{rows}")
+    assert prepare(hospitals, tmp_path / "store", SMALL).store.info.patients == 8
+
+
 def test_without_any_usable_slice_rejections_are_listed_below_their_sources(hospitals, tmp_path):
     for file in [file for root in hospitals for file in root.glob("*.dcm")]:
         file.rename(file.with_name(f"x{file.name}"))
@@ -161,6 +168,19 @@ def test_folds_by_source_need_two_sources(hospitals, tmp_path):
 def test_tables_are_given_for_every_source_or_none(hospitals, tmp_path):
     with pytest.raises(InputError, match="--labels is given 1 times for 2 sources"):
         prepare(hospitals, tmp_path / "store", options(labels=[hospitals[0] / "labels.csv"]))
+
+
+def test_a_pattern_that_divides_the_patients_of_the_headers_is_noted(hospitals, tmp_path):
+    # Files are ID_PK.dcm, of patient P: the pattern takes each file for a patient.
+    made = prepare(hospitals, tmp_path / "store", options(patient=r"(\d+)\.dcm$"))
+    assert made.store.info.patients == 16
+    assert (
+        "south: 4 of 4 patients in the headers count as several (the first: P0 as 00 and 01), so slices of one person "
+        "may be on both sides of a split."
+    ) in made.notes
+    good = prepare(hospitals, tmp_path / "good", options(patient=r"ID_(\d)"))
+    assert good.store.info.patients == 8
+    assert not any("headers" in note for note in good.notes)
 
 
 def test_tables_of_two_sources_are_not_swapped(hospitals, tmp_path):
