@@ -305,6 +305,15 @@ def test_a_table_of_slices_is_turned_as_the_masks_show(tmp_path):
     assert any(note.startswith("Slice numbers count from the head down") for note in source.notes)
 
 
+def test_a_volume_of_two_patients_is_rejected(tmp_path):
+    for name in ("a", "b"):
+        write_volume(tmp_path / f"{name}.nii", head_volume(2))
+    (tmp_path / "labels.csv").write_text("scan,slice,patient,any\na,1,x,1\na,2,y,0\nb,1,y,0\nb,2,y,0\n")
+    source = opened(tmp_path)
+    assert set(source.entries["file"]) == {"b.nii"}
+    assert reasons(source)["a, slice 2"] == "'a.nii': its slices have two patients in the table: 'x', 'y'"
+
+
 def test_an_id_that_numbers_rows_names_no_volumes(tmp_path):
     for name in ("1", "2"):
         write_volume(tmp_path / f"{name}.nii", head_volume(2))

@@ -111,6 +111,19 @@ class VolumeTable:
         return [name.strip() for name in self.table[column]] if column else [""] * len(self.table)
 
     @property
+    def divided(self) -> dict[str, str]:
+        """Why volumes can't be used that have rows of two patients."""
+        patients: dict[str, set[str]] = {}
+        for file, patient in zip(self.files, self.patients, strict=True):
+            if file and patient:
+                patients.setdefault(file, set()).add(patient)
+        return {
+            file: f"its slices have two patients in the table: {', '.join(map(repr, sorted(names)[:2]))}"
+            for file, names in patients.items()
+            if len(names) > 1
+        }
+
+    @property
     def used(self) -> list[str]:
         """The columns that were read, apart from labels."""
         return [name for name in (self.key, self.numbers, self._patients) if name]
@@ -124,7 +137,7 @@ class VolumeTable:
 def open_table(root: Path, table_path: Path, paired: Paired, options: PrepareOptions) -> Source:
     """Open volumes with a table of slices, if it has a column of their numbers, or else of whole volumes."""
     table = VolumeTable.read(table_path, list(paired.masks))
-    volumes = Volumes.read(root, paired.masks)
+    volumes = Volumes.read(root, paired.masks).without(table.divided)
     if table.numbers is None:
         return _of_scans(root, table, volumes, options)
     numbers = whole_numbers(table.table[table.numbers], table.path).tolist()
