@@ -191,6 +191,17 @@ def test_scans_that_only_the_table_or_the_folder_has_are_counted(tmp_path):
     )
 
 
+def test_a_series_in_the_folder_of_another_scan_is_not_used(tmp_path):
+    three_scans(tmp_path)
+    about = {**THICK, "PatientID": "CQ500CT1"}
+    write_scan(tmp_path, 2, {"CT Plain": about, "CT PLAIN THIN": {**THIN, "PatientID": "CQ500-CT-2"}})
+    source = opened(tmp_path)
+    assert "CQ500CT2 CQ500CT2/Unknown Study/CT PLAIN THIN" in folders(source)
+    assert (
+        source.series["fault"].str.contains("its PatientID is 'CQ500CT1', which is another scan").sum() == 1
+    )
+
+
 def test_files_that_belong_to_no_scan_are_named(tmp_path):
     three_scans(tmp_path)
     write_scan(tmp_path, 4, {"CT Plain": THICK}, below="unknown")

@@ -43,7 +43,7 @@ def open_cq500(root: Path, labels: Path | None, options: PrepareOptions) -> Sour
     boxes = read_boxes(find_boxes(options.boxes, table))
     folders, others = _folders(root)
     series = [
-        _series(root, reads.names[scan], folder, files, boxes)
+        _series(root, scan, reads.names[scan], folder, files, boxes)
         for (scan, folder), files in folders.items()
         if scan in reads.names
     ]
@@ -89,10 +89,12 @@ def _folders(root: Path) -> tuple[dict[tuple[int, str], list[str]], list[str]]:
     return dict(sorted(found.items())), [*absent, *others]
 
 
-def _series(root: Path, scan: str, folder: str, files: list[str], boxes: Boxes) -> Series:
+def _series(root: Path, scan: int, name: str, folder: str, files: list[str], boxes: Boxes) -> Series:
     # A scout may come first, but not in the middle.
     header = read_series_header(root / files[len(files) // 2])
-    return Series(scan, folder, tuple(files), header, header.series_id in boxes.series)
+    if not header.fault and scan_number(header.patient_id) not in (None, scan):
+        header = replace(header, fault=f"its PatientID is {header.patient_id!r}, which is another scan")
+    return Series(name, folder, tuple(files), header, header.series_id in boxes.series)
 
 
 def _uids(root: Path, chosen: Sequence[Series]) -> list[str]:
