@@ -183,6 +183,15 @@ def test_a_pattern_that_divides_the_patients_of_the_headers_is_noted(hospitals, 
     assert not any("headers" in note for note in good.notes)
 
 
+def test_files_whose_paths_name_the_patient_need_not(tmp_path):
+    nameless = {"PatientID": None, "StudyInstanceUID": None, "SeriesInstanceUID": None}
+    root = write_hospital(tmp_path / "north", 1)
+    for patient in range(4):
+        write_dicom(root / f"ID_{patient}0.dcm", head((16, 16), patient), **nameless)
+    store = prepare(root, tmp_path / "store", options(patient=r"ID_(\d)")).store
+    assert store.table["patient_id"].tolist() == ["0", "0", "1", "1", "2", "2", "3", "3"]
+
+
 def test_tables_of_two_sources_are_not_swapped(hospitals, tmp_path):
     tables = [root / "labels.csv" for root in hospitals]
     assert len(prepare(hospitals, tmp_path / "store", options(labels=tables)).store) == 16

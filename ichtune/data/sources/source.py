@@ -54,8 +54,12 @@ class Source:
 
     @property
     def needs_patient(self) -> bool:
-        """Whether each file must name its patient, study or series, as all DICOM files of RSNA's set do."""
-        return self.format == "rsna" and not self.has_images
+        """Whether each file must name its patient, study or series, as all DICOM files of RSNA's set do.
+
+        Not if its path names the patient.
+        """
+        unnamed = (self.entries["patient_id"] == "").any()
+        return self.format == "rsna" and bool(unnamed) and not self.has_images
 
     @property
     def places(self) -> list[Place]:
