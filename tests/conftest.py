@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -109,3 +110,13 @@ def ichtune(monkeypatch, capsys) -> Callable[..., tuple[int, str, str]]:
         return int(ended.value.code or 0), *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def little_memory() -> Iterator[None]:
+    """No more than 16 MiB are taken by what Python and NumPy allocate."""
+    tracemalloc.start()
+    yield
+    _now, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 << 20

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
@@ -12,6 +13,18 @@ from ichtune.data.options import PrepareOptions
 from ichtune.data.patients import Patients, join_shared_studies, settle_patients
 from ichtune.data.sources import NothingUsable, Source, open_source
 from ichtune.errors import InputError
+
+_UID: Final = r"\d+(\.\d+)+"
+_UNIQUE: Final = (
+    10  # characters of identifiers that are unique everywhere; 17 or scan_003 is another study elsewhere
+)
+_IDLE: Final = {
+    "readers": "only CQ500 has readers, and it is no source here",
+    "series": "series are chosen for CQ500 and for tables of scans, and no source here is one of these",
+    "boxes": "boxes label the slices of CQ500, which is no source here",
+    "mask_classes": "no source here takes its labels from voxel masks",
+}
+"""Why an option of how sources are read is idle where no source heeds it."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +102,28 @@ class Collection:
         """Determine the patients of slices (see `settle_patients`); those of two sources share only a study.
 
         Args:
-            slices: `source, slice_id, patient_id, study_id, series_id`.
+            slices: `source, plane, slice_id, patient_id, study_id, series_id`.
         """
         if not self.is_several:
             return settle_patients(slices)
         parts = {name: settle_patients(slices[slices["source"] == name]) for name in self.names}
         ids = pd.concat([f"{name}/" + part.ids for name, part in parts.items()]).reindex(slices.index)
-        ids, shared = join_shared_studies(ids, slices["study_id"])
+        ids, shared = join_shared_studies(ids, self.study_ids(slices), slices["source"])
         notes = [self._said(name, note) for name, part in parts.items() for note in part.notes]
         return Patients(ids, all(part.known for part in parts.values()), (*notes, *shared))
+
+    def study_ids(self, slices: pd.DataFrame) -> pd.Series:
+        """Return the studies of slices; with several sources, those that a source numbers itself begin with its name.
+
+        Args:
+            slices: `source, plane, study_id`.
+        """
+        studies = slices["study_id"]
+        if not self.is_several:
+            return studies
+        unique = (studies.str.len() >= _UNIQUE) | studies.str.fullmatch(_UID)
+        own = (studies != "") & ((slices["plane"] >= 0) | ~unique)  # a volume's study is its path
+        return studies.where(~own, slices["source"] + "/" + studies)
 
     def _named(self) -> Sequence[tuple[str, Source]]:
         return list(zip(self.names, self.sources, strict=True))
@@ -111,7 +137,7 @@ def open_collection(roots: Sequence[Path], options: PrepareOptions) -> Collectio
 
     Raises:
         InputError: a source can't be used, is given twice or lies inside another, or tables are given for only some of
-            the sources.
+            the sources, or in another order.
         NothingUsable: an InputError after rejecting slices.
     """
     resolved = [root.resolve() for root in roots]
@@ -124,22 +150,34 @@ def open_collection(roots: Sequence[Path], options: PrepareOptions) -> Collectio
             )
     tables = _tables(roots, options)
     names = _names(resolved, options.hash_ids) if len(roots) > 1 else ("",)
-    opened, rejected = [], []
-    for root, table in zip(roots, tables, strict=True):
+    opened, unusable = [], {}
+    for root, table, name in zip(roots, tables, names, strict=True):
         try:
             opened.append(open_source(root, table, options))
         except NothingUsable as error:
-            rejected.append(error)
-    if rejected:
-        raise NothingUsable(
-            "; ".join(map(str, rejected)),
-            pd.concat([error.rejected for error in rejected], ignore_index=True),
-        )
-    if options.boxes and all(source.format != "cq500" for source in opened):
-        raise InputError(
-            f"--boxes {options.boxes[0]}: boxes label the slices of CQ500, which is no source here; omit it"
-        )
+            unusable[name] = error
+    if unusable:
+        raise _nothing_usable(unusable)
+    _refuse_idle_options(options, opened)
     return Collection(tuple(opened), names)
+
+
+def _nothing_usable(errors: dict[str, NothingUsable]) -> NothingUsable:
+    """Return the errors of sources, by their names, as one."""
+    rejected = [
+        error.rejected.assign(file=(f"{name}/" if name else "") + error.rejected["file"])
+        for name, error in errors.items()
+    ]
+    return NothingUsable("; ".join(map(str, errors.values())), pd.concat(rejected, ignore_index=True))
+
+
+def _refuse_idle_options(options: PrepareOptions, opened: Sequence[Source]) -> None:
+    """Refuse options about what none of the sources has, since labels would be others than asked for."""
+    given = {**options.reading, **({"boxes": str(options.boxes[0])} if options.boxes else {})}
+    heeded = {name for source in opened for name in source.heeds}
+    for name, why in _IDLE.items():
+        if name in given and name not in heeded:
+            raise InputError(f"--{name.replace('_', '-')} {given[name]}: {why}; omit it")
 
 
 def _tables(roots: Sequence[Path], options: PrepareOptions) -> list[Path | None]:
@@ -151,7 +189,19 @@ def _tables(roots: Sequence[Path], options: PrepareOptions) -> list[Path | None]
             f"--labels is given {len(given)} times for {len(roots)} sources; give it once for each, in their order, or "
             "not at all"
         )
+    _refuse_swapped(roots, given)
     return [*given]
+
+
+def _refuse_swapped(roots: Sequence[Path], tables: Sequence[Path]) -> None:
+    """Refuse a table that lies in another source, whose files may have the same names."""
+    for root, table in zip(roots, tables, strict=True):
+        for other, own in zip(roots, tables, strict=True):
+            if other != root and own != table and other.resolve() in table.resolve().parents:
+                raise InputError(
+                    f"--labels {table}: it is given for {root}, but lies in {other}; give the tables in the order of "
+                    "the sources"
+                )
 
 
 def _names(roots: Sequence[Path], hashed: bool) -> tuple[str, ...]:

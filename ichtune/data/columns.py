@@ -110,6 +110,8 @@ def describe_columns(
 
 
 def _meaning(name: str) -> str | None:
+    if not name:  # such as the rest of a column "No", which counts rows
+        return None
     if name in _MEANING:
         return _MEANING[name]
     rest = _BLEEDING_AT_AN_END.sub("", name)

@@ -126,6 +126,7 @@ def read_wide(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.Series]
     if all(column.label != ANY for column in values):
         # A slice without a positive subtype is negative only if all subtypes are known.
         labels[ANY] = known.max(axis=1).where((known.max(axis=1) == 1) | known.notna().all(axis=1))
+    labels[ANY] = labels[ANY].mask(labels[ANY].isna() & (known.max(axis=1) == 1), 1)
     reasons[labels.isna().all(axis=1) & (reasons == "")] = "no label: all its label cells are empty"
     reasons[(known.max(axis=1) == 1) & (labels[ANY] == 0)] = (
         "contradictory labels: a subtype is 1 but any is 0"

@@ -94,6 +94,10 @@ class PrepareOptions:
         """Refuse what can't be used before any source is opened."""
         Window.parse(self.window)
         parse_folds(self.folds)
+        try:
+            checked_mask_classes(self.mask_classes)
+        except ValueError as error:
+            raise InputError(f"--mask-classes {error}") from None
 
     @property
     def grey_window(self) -> Window:

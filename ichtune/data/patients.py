@@ -44,11 +44,17 @@ def settle_patients(slices: pd.DataFrame) -> Patients:
     return Patients(ids.where(~alone, slices["slice_id"]), known, tuple(notes))
 
 
-def join_shared_studies(patients: pd.Series, studies: pd.Series) -> tuple[pd.Series, list[str]]:
-    """Return patients with those of one study made one, as when two sources have the same scans; and a note on it."""
-    pairs = pd.DataFrame({"patient": patients, "study": studies})
+def join_shared_studies(
+    patients: pd.Series, studies: pd.Series, sources: pd.Series
+) -> tuple[pd.Series, list[str]]:
+    """Return patients with those of a study that two sources have made one, and a note on it.
+
+    A study of several patients within one source is left alone: tables may number each patient's studies from 1.
+    """
+    pairs = pd.DataFrame({"patient": patients, "study": studies, "source": sources})
     pairs = pairs[pairs["study"] != ""].drop_duplicates()
-    shared = pairs[pairs["study"].duplicated(keep=False)].sort_values("patient")
+    counts = pairs.groupby("study")["source"].nunique()
+    shared = pairs[pairs["study"].isin(counts.index[counts > 1])].sort_values("patient")
     same: dict[str, str] = {}
     for _, group in shared.groupby("study"):
         roots = [_root(patient, same) for patient in group["patient"]]
@@ -60,6 +66,31 @@ def join_shared_studies(patients: pd.Series, studies: pd.Series) -> tuple[pd.Ser
         "same, and their slices stay on one side of every split."
     )
     return patients.map({patient: _root(patient, same) for patient in patients.unique()}), [note]
+
+
+def describe_divided_patients(slices: pd.DataFrame, in_headers: pd.Series) -> list[str]:
+    """Return notes on patients of the headers whom a table or `--patient` takes for several.
+
+    A source whose headers all name the same patient says nothing, as after removing names.
+
+    Args:
+        slices: `source, patient_id`, the patient empty where neither a table nor the path names it.
+        in_headers: the patient that each slice's own header names, empty if none.
+    """
+    both = pd.DataFrame({"source": slices["source"], "named": slices["patient_id"], "header": in_headers})
+    both = both[(both["named"] != "") & (both["header"] != "")].drop_duplicates()
+    notes = []
+    for source, pairs in both.groupby("source"):
+        counts = pairs.groupby("header")["named"].nunique()
+        divided = counts.index[counts > 1]
+        if len(counts) > 1 and len(divided):
+            first, second, *_ = sorted(pairs.loc[pairs["header"] == divided[0], "named"])
+            notes.append(
+                f"{f'{source}: ' if source else ''}{len(divided):,} of {len(counts):,} patients in the headers count "
+                f"as several (the first: {divided[0]} as {first} and {second}), so slices of one person may be on "
+                "both sides of a split."
+            )
+    return notes
 
 
 def _root(patient: str, same: dict[str, str]) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ichtune.data.collection import Collection, open_collection
 from ichtune.data.options import PrepareOptions, parse_folds
-from ichtune.data.reading import CHUNK, Read, Reader, chunks_of, read_in_order
+from ichtune.data.reading import CHUNK, Place, Read, Reader, chunks_of, read_in_order
 from ichtune.data.sources import NothingUsable
 from ichtune.data.splits import SplitPlan, check_patients
 from ichtune.data.staging import Staging, preparing
@@ -85,8 +85,11 @@ def _prepare(
     total = len(collection.entries) + len(collection.rejected)
     _check_rejected(collection.rejected, total, options.max_rejected, work)
     _check_named_patients(collection, plan, work)
-    staging = Staging.begin(work, options.size, _plan(collection, options))
-    _read_all(collection, staging, options.workers or os.cpu_count() or 1, progress)
+    readers = _readers(collection, options.size, Staging.incoming_below(work))
+    staging = Staging.begin(
+        work, options.size, _plan(collection, options), lambda entry: _can_read(entry, collection, readers)
+    )
+    _read_all(collection, readers, staging, options.workers or os.cpu_count() or 1, progress)
     reads = list(staging.reads())
     rejected = _all_rejected(collection, reads)
     _check_rejected(rejected, total, options.max_rejected, work)
@@ -164,7 +167,30 @@ def _plan(collection: Collection, options: PrepareOptions) -> dict[str, object]:
     }
 
 
-def _read_all(collection: Collection, staging: Staging, workers: int, progress: Progress | None) -> None:
+def _readers(collection: Collection, size: int, incoming: Path) -> list[Reader]:
+    """Return what reads each source's files into slices of `size`."""
+    return [
+        Reader(source.root, source.window, size, source.needs_patient, incoming)
+        for source in collection.sources
+    ]
+
+
+def _can_read(entry: int, collection: Collection, readers: Sequence[Reader]) -> bool:
+    """Whether an entry that was rejected can be read now: its file may be repaired, or a codec installed."""
+    for source, reader in zip(collection.sources, readers, strict=True):
+        if entry < len(source.entries):
+            return reader.can_read(Place(*source.entries[["file", "plane"]].iloc[entry]))
+        entry -= len(source.entries)
+    return False
+
+
+def _read_all(
+    collection: Collection,
+    readers: Sequence[Reader],
+    staging: Staging,
+    workers: int,
+    progress: Progress | None,
+) -> None:
     """Read every entry that isn't staged yet into the staging, in order."""
     total, rejected = len(collection.entries), len(collection.rejected)
     done, finished = staging.entries, staging.chunks
@@ -172,11 +198,10 @@ def _read_all(collection: Collection, staging: Staging, workers: int, progress: 
     if progress:
         progress(done, total, rejected)
     first = 0
-    for source in collection.sources:
+    for source, reader in zip(collection.sources, readers, strict=True):
         places = source.places
         chunks = chunks_of(places)
         left, finished = chunks[finished:], max(0, finished - len(chunks))
-        reader = Reader(source.root, source.window, staging.size, source.needs_patient, staging.incoming)
         for reads, chunk in read_in_order(reader, places, left, first, workers):
             staging.append(reads, chunk)
             done, rejected = done + len(reads), rejected + sum(bool(read.reason) for read in reads)

@@ -86,6 +86,14 @@ class Reader:
         chunk.write_bytes(pixels[:count].data)
         return reads, chunk
 
+    def can_read(self, place: Place) -> bool:
+        """Whether a place can be read."""
+        try:
+            self._read(0, place, np.empty((self.size, self.size), "<i2"))
+        except (Rejected, OSError):
+            return False
+        return True
+
     def _read(self, entry: int, place: Place, pixels: np.ndarray) -> Read:
         found = read_place(self.root, place, self.window)
         if self.needs_patient and not (found.patient_id or found.study_id or found.series_id):

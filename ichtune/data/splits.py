@@ -108,7 +108,7 @@ def _source_folds(patients: np.ndarray, sources: np.ndarray, count: int) -> np.n
     if missing := sorted(set(range(count)) - set(first.tolist())):
         raise InputError(
             f"--folds by-source: source {missing[0] + 1} has no patient of its own outside the test set; use a number "
-            "of folds, or a smaller --test-fraction"
+            "of folds, or a smaller test set"
         )
     return first
 

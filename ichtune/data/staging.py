@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,25 +32,36 @@ class Staging:
 
     Pixels arrive as files in `chunks/`, and are appended in order.
 
-    A journal line is written after its pixels; anything after the last complete line is cut off when resuming.
+    A journal line is written after its pixels; anything after the last complete line is cut off when resuming, and
+    anything from a rejected file on that has been repaired.
     """
 
     def __init__(self, path: Path, size: int) -> None:
         self.path = path
         self.store = path / "store"
-        self.incoming = path / "chunks"
+        self.incoming = self.incoming_below(path)
         self.size = size
         self.entries = 0
         self.slices = 0
         self.chunks = 0
 
+    @staticmethod
+    def incoming_below(path: Path) -> Path:
+        """Return where chunks of pixels arrive in a staging."""
+        return path / "chunks"
+
     @classmethod
-    def begin(cls, path: Path, size: int, plan: dict[str, object]) -> "Staging":
-        """Resume the staging at `path` if it was made with the same plan, else start over."""
+    def begin(
+        cls, path: Path, size: int, plan: dict[str, object], can_read: Callable[[int], bool]
+    ) -> "Staging":
+        """Resume the staging at `path` if it was made with the same plan, else start over.
+
+        It resumes before the first entry that was rejected and that `can_read` finds readable now.
+        """
         staging = cls(path, size)
         described = json.dumps(plan, sort_keys=True)
         if staging._is_of(described):
-            staging._recover()
+            staging._recover(can_read)
         else:
             shutil.rmtree(path, ignore_errors=True)
             staging.store.mkdir(parents=True)
@@ -65,14 +76,16 @@ class Staging:
         plan = self.path / "plan.json"
         return (self.store / "hu.npy").is_file() and plan.is_file() and plan.read_text() == described
 
-    def _recover(self) -> None:
+    def _recover(self, can_read: Callable[[int], bool]) -> None:
         whole = 0
         with open(self.path / "journal.jsonl", "rb") as journal:
             for line in journal:
                 if not line.endswith(b"\n"):
                     break
-                whole += len(line)
                 reads = json.loads(line)
+                if any(read["reason"] and can_read(read["entry"]) for read in reads):
+                    break
+                whole += len(line)
                 self.chunks += 1
                 self.entries += len(reads)
                 self.slices += sum(not read["reason"] for read in reads)

@@ -2,14 +2,18 @@
 
 import hmac
 import os
+import re
 import secrets
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from ichtune.data.collection import Collection
+from ichtune.data.copies import contradicting_copies, describe_contradicting_copies
 from ichtune.data.options import PrepareOptions
+from ichtune.data.patients import describe_divided_patients
 from ichtune.data.reading import Read
 from ichtune.data.slice_table import SCAN_LABELS, with_all_columns
 from ichtune.data.splits import SplitPlan, assign_splits
@@ -17,6 +21,8 @@ from ichtune.data.store import VERSION, StoreInfo, fingerprint, write_info
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
 from ichtune.spreadsheet import csv_text
+
+_QUOTED: Final = re.compile(r"""'[^']*'|"[^"]*\"""")
 
 
 def write_tables(
@@ -27,7 +33,7 @@ def write_tables(
     plan: SplitPlan,
     options: PrepareOptions,
 ) -> tuple[str, ...]:
-    """Write everything of a store but its pixels; return notes on the patients.
+    """Write everything of a store but its pixels; return notes on the patients, and on copies with other labels.
 
     Args:
         reads: what reading made of each entry of the collection.
@@ -37,10 +43,11 @@ def write_tables(
     Raises:
         InputError: no slice was read, or there are too few patients for the splits.
     """
-    slices, digests = _slices(collection, reads)
+    slices, digests, divided = _slices(collection, reads)
     patients = collection.settle_patients(slices)
-    slices = slices.assign(patient_id=patients.ids)
+    slices = slices.assign(patient_id=patients.ids, study_id=collection.study_ids(slices))
     slices = slices.assign(**_stable_splits(slices, plan, collection))
+    copies = describe_contradicting_copies(contradicting_copies(slices, digests))
     for label in (*LABELS, *SCAN_LABELS.values()):
         slices[label] = slices[label].astype("Int8")
     if options.hash_ids:
@@ -73,21 +80,22 @@ def write_tables(
             reading=options.reading,
         ),
     )
-    return patients.notes
+    return (*patients.notes, *divided, *copies)
 
 
-def _slices(collection: Collection, reads: list[Read]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return a row per slice with what the labels file and the images' headers say, and the pixels' digests."""
+def _slices(collection: Collection, reads: list[Read]) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
+    """Return a row per slice with what the labels file and the headers say, the pixels' digests, and notes."""
     found = pd.DataFrame([vars(read) for read in reads if not read.reason])
     if found.empty:
         raise InputError(f"{', '.join(str(one.root) for one in collection.sources)}: no slice could be read")
     slices = collection.entries.iloc[found["entry"]].reset_index(drop=True)
+    divided = describe_divided_patients(slices, found["patient_id"])
     for column in ("patient_id", "study_id", "series_id", "series_description"):
         slices[column] = slices[column].where(slices[column] != "", found[column])
     slices["z_mm"] = slices["z_mm"].fillna(found["z_mm"].astype(float))
     for column in ("thickness_mm", "pixel_mm"):
         slices[column] = found[column].astype(float)
-    return slices, found["digest"].to_numpy(np.uint64)
+    return slices, found["digest"].to_numpy(np.uint64), divided
 
 
 def _stable_splits(slices: pd.DataFrame, plan: SplitPlan, collection: Collection) -> dict[str, np.ndarray]:
@@ -115,7 +123,7 @@ def _labels_to_stratify(slices: pd.DataFrame) -> np.ndarray:
 def _hashed(slices: pd.DataFrame, rejected: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Replace identifiers by keyed hashes; the key is discarded unless ICHTUNE_HASH_SALT sets it.
 
-    Descriptions, which are free text, are left out.
+    Descriptions, which are free text, are left out, and so are the names that reasons quote.
     """
     salt = os.environ.get("ICHTUNE_HASH_SALT", "").encode() or secrets.token_bytes(32)
 
@@ -124,7 +132,8 @@ def _hashed(slices: pd.DataFrame, rejected: pd.DataFrame) -> tuple[pd.DataFrame,
 
     ids = ("slice_id", "patient_id", "study_id", "series_id")
     anonymous = slices.assign(**{name: slices[name].map(hashed) for name in ids}, series_description="")
-    return anonymous, rejected.assign(file=rejected["file"].map(hashed))
+    reasons = rejected["reason"].str.replace(_QUOTED, "'...'", regex=True)
+    return anonymous, rejected.assign(file=rejected["file"].map(hashed), reason=reasons)
 
 
 def write_rejected(rejected: pd.DataFrame, folder: Path) -> Path:

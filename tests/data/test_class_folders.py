@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ichtune.data.inspect.audit import audit
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
 from ichtune.data.sources import open_source
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
+from tests.made_up.dicom import head, write_dicom
 
 UNKNOWN = pytest.approx(np.nan, nan_ok=True)
 SMALL = PrepareOptions(size=16, folds=2, workers=1)
@@ -35,6 +37,47 @@ def test_the_folder_of_an_image_is_its_label(tmp_path):
         "multi/d.png": [UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, 1],
     }
     assert any("scout (1)" in note for note in source.notes)
+
+
+def test_a_folder_without_one_subtype_is_negative_for_that_one_alone(tmp_path):
+    source = open_source(
+        write_images(tmp_path / "set", ["edh/a.png", "non_edh/b.png"]), None, PrepareOptions()
+    )
+    assert labels_of(source) == {
+        "edh/a.png": [1, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, 1],
+        "non_edh/b.png": [0, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN],
+    }
+
+
+def test_dicom_without_a_suffix_in_class_folders_is_used_and_other_files_are_named(tmp_path):
+    root = write_images(tmp_path / "set", ["normal/a.png"])
+    (root / "edh").mkdir()
+    write_dicom(root / "edh" / "IM0001", head((16, 16), 1))
+    (root / "edh" / "notes.txt").touch()
+    source = open_source(root, None, PrepareOptions())
+    assert source.entries["file"].tolist() == ["edh/IM0001", "normal/a.png"]
+    assert "1 other file, not used: edh/notes.txt." in source.notes
+
+
+def test_masks_beside_the_images_of_a_class_are_no_slices(tmp_path):
+    files = ["edh/1.png", "edh/masks/1.png", "edh/1_HGE_Seg.jpg", "normal/2.png"]
+    source = open_source(write_images(tmp_path / "set", files), None, PrepareOptions())
+    assert source.entries["file"].tolist() == ["edh/1.png", "normal/2.png"]
+    assert "2 images are masks by their names and were not used: edh/1_HGE_Seg.jpg." in source.notes
+
+
+def test_a_picture_in_two_class_folders_is_noted(tmp_path):
+    root = tmp_path / "set"
+    for name, grey in {"edh/1": 50, "normal/1": 50, "normal/2": 90, "normal/3": 90, "sdh/4": 130}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((16, 16), grey, np.uint8)).save(root / f"{name}.png")
+    made = prepare(root, tmp_path / "store", PrepareOptions(**{**vars(SMALL), "test_fraction": 0}))
+    text = (
+        "2 slices have the same pixels as another, but a different label (the first: edh/1 and normal/1); one of the "
+        "labels is wrong."
+    )
+    assert text in made.notes
+    assert text in [finding.text for finding in audit(made.store)]
 
 
 def test_binary_class_folders_below_splits_are_found(tmp_path):

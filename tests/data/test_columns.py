@@ -46,7 +46,7 @@ def test_columns_that_say_there_is_none_are_any_the_other_way_round(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["Fracture_Yes_No", "hemorrhage_volume", "MidlineShift", "notes", "age", "ichthyosis"]
+    "name", ["Fracture_Yes_No", "hemorrhage_volume", "MidlineShift", "notes", "age", "ichthyosis", "No", "_"]
 )
 def test_other_columns_are_no_labels(name):
     assert label_of(plain(name)) is None

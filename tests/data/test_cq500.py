@@ -191,6 +191,26 @@ def test_scans_that_only_the_table_or_the_folder_has_are_counted(tmp_path):
     )
 
 
+def test_a_series_in_the_folder_of_another_scan_is_not_used(tmp_path):
+    three_scans(tmp_path)
+    about = {**THICK, "PatientID": "CQ500CT1"}
+    write_scan(tmp_path, 2, {"CT Plain": about, "CT PLAIN THIN": {**THIN, "PatientID": "CQ500-CT-2"}})
+    source = opened(tmp_path)
+    assert "CQ500CT2 CQ500CT2/Unknown Study/CT PLAIN THIN" in folders(source)
+    assert (
+        source.series["fault"].str.contains("its PatientID is 'CQ500CT1', which is another scan").sum() == 1
+    )
+
+
+def test_files_that_belong_to_no_scan_are_named(tmp_path):
+    three_scans(tmp_path)
+    write_scan(tmp_path, 4, {"CT Plain": THICK}, below="unknown")
+    (tmp_path / "CQ500CT5.zip").touch()
+    source = opened(tmp_path)
+    assert "Folders with files that name no scan, which are not used: 1 (unknown/CT Plain)." in source.notes
+    assert "1 other file, not used: CQ500CT5.zip." in source.notes
+
+
 @pytest.mark.parametrize(
     ("reads", "message"),
     [
@@ -251,6 +271,16 @@ def test_boxes_make_slices_positive_and_their_series_is_preferred(tmp_path):
         [0, 0, 0, 0, 0, 0],
     ]
     np.testing.assert_array_equal(source.entries[list(LABELS)], expected)
+
+
+def test_boxes_of_no_slice_label_none(tmp_path):
+    three_scans(tmp_path)
+    write_boxes(
+        tmp_path / "1_Initial_Manual_Labeling.csv", [("", "", "Subdural"), ("1.1.1.0", "1.1.1", "IPH")]
+    )
+    source = opened(tmp_path)
+    assert source.entries["any"].isin([1]).tolist() == [True] + [False] * 8
+    assert "Boxes without a SOPInstanceUID are not used: 1." in source.notes
 
 
 def test_what_the_boxes_do_and_do_not_is_said(tmp_path):

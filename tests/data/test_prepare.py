@@ -98,6 +98,25 @@ def test_more_rejections_than_allowed_end_it_with_their_list_and_no_store(rsna_f
     assert len(pd.read_csv(tmp_path / "store.partial" / "rejected.csv")) == 3
 
 
+def test_a_repaired_file_is_read_again(rsna_folder, tmp_path):
+    root = rsna_folder(patients=30)
+    first, *_, last = sorted((root / "stage_2_train").iterdir())
+    whole = {path: path.read_bytes() for path in (first, last)}
+    for path in whole:
+        path.write_text("no image")
+    with pytest.raises(TooManyRejected):
+        prepare(root, tmp_path / "store", options(max_rejected=0))
+    last.write_bytes(whole[last])
+    begun = []
+    with pytest.raises(TooManyRejected, match="1 of 90 slices"):
+        prepare(root, tmp_path / "store", options(max_rejected=0), lambda done, *_: begun.append(done))
+    assert begun[0] == 64  # the first two chunks of 32 files are kept
+    first.write_bytes(whole[first])
+    assert len(prepare(root, tmp_path / "store", options(max_rejected=0)).store) == 90
+    prepare(root, tmp_path / "other", SMALL)
+    assert_same_bytes(tmp_path / "store", tmp_path / "other")
+
+
 def test_the_number_of_workers_and_the_order_of_the_files_do_not_matter(rsna_folder, tmp_path):
     root = rsna_folder(patients=24, slices=3)
     other = tmp_path / "other"
@@ -176,6 +195,17 @@ def test_hashed_ids_hide_every_identifier_and_keep_the_splits(rsna_folder, tmp_p
     assert plain.table["fold"].tolist() == hashed.table["fold"].tolist()
     content = b"".join(path.read_bytes() for path in hashed.path.iterdir())
     assert b"ID_0" not in content
+
+
+def test_reasons_in_a_hashed_store_quote_no_names(tmp_path):
+    root = tmp_path / "images"
+    for number, name in enumerate(("doe/1.png", "roe/1.png", "a/2.png", "a/3.png")):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((16, 16), 60 * number, np.uint8)).save(root / name)
+    (root / "labels.csv").write_text("file,patient,any\n1.png,x,1\n2.png,y,1\n3.png,z,0\n")
+    changes = {"hash_ids": True, "folds": 2, "test_fraction": 0}
+    rejected = pd.read_csv(prepare(root, tmp_path / "store", options(**changes)).store.path / "rejected.csv")
+    assert rejected["reason"].tolist() == ["'...' in the table fits 2 files: '...', '...'"] * 2
 
 
 def test_hashes_differ_from_store_to_store_where_no_salt_is_given(rsna_folder, tmp_path):

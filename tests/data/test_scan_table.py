@@ -68,6 +68,34 @@ def test_rows_and_folders_without_the_other_and_rows_that_are_wrong_are_named(tm
     )
 
 
+def test_a_header_that_names_another_scan_of_the_table_than_the_folder_is_not_believed(tmp_path):
+    for number in (1, 2, 3):
+        about = {**THICK, "PatientID": "1" if number == 2 else str(number)}
+        write_scan(tmp_path, number, {"CT": about}, below=str(number), slices=1)
+    source = opened(tmp_path, "patient,any\n1,1\n2,0\n3,0\n")
+    assert source.entries["patient_id"].tolist() == ["1", "3"]
+    assert source.rejected.to_numpy().tolist() == [
+        ["2/CT/CT000000.dcm", "its folders and header name two scans of the table: '1' and '2'"]
+    ]
+
+
+def test_the_header_decides_between_folders_that_are_named_like_scans(tmp_path):
+    write_scan(tmp_path, 2, {"1": {**THICK, "PatientID": "2"}}, below="2", slices=1)
+    source = opened(tmp_path, "patient,any\n1,1\n2,0\n")
+    assert source.entries["patient_id"].tolist() == ["2"]
+
+
+def test_a_patient_with_two_studies_is_noted(tmp_path):
+    for number in (1, 2, 3):
+        about = {**THICK, "PatientID": f"p{max(number, 2)}"}
+        write_scan(tmp_path, number, {"CT": about}, below=f"study{number}", slices=1)
+    source = opened(tmp_path, "patient,any\np2,1\np3,0\n")
+    assert (
+        "Rows of the table with several studies, of which a series of only one is used: 1 (p2)."
+        in source.notes
+    )
+
+
 def test_a_table_of_patients_beside_images_asks_for_a_column_of_files(tmp_path):
     (tmp_path / "a.png").touch()
     with pytest.raises(InputError, match=r"no DICOM files here.* row per patient.*give it a column file"):

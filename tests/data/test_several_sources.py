@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
+from ichtune.data.inspect.audit import audit
 from ichtune.data.options import PrepareOptions, parse_folds
-from ichtune.data.prepare import prepare
+from ichtune.data.prepare import NotPrepared, prepare
 from ichtune.errors import InputError
 from tests.made_up.dicom import head, long_table, write_dicom
+from tests.made_up.nifti import head_volume, write_volume
 
 SMALL = PrepareOptions(size=16, folds=2, workers=1, test_fraction=0)
 
@@ -65,6 +67,74 @@ def test_a_study_in_two_sources_is_one_patient(tmp_path):
     assert any("in more than one source" in note for note in made.notes)
 
 
+def write_volumes(root, seed: int):
+    """Volumes 000 and 001 with masks, under these names in every hospital."""
+    for number in range(2):
+        mask = np.zeros((3, 16, 16), np.uint8)
+        mask[1, 4, 4] = number
+        write_volume(root / f"images/{number:03d}.nii", head_volume(3, seed=10 * seed + number))
+        write_volume(root / f"masks/{number:03d}.nii", mask)
+    return root
+
+
+def test_volumes_of_one_name_in_two_sources_are_different_studies(tmp_path):
+    roots = [write_volumes(tmp_path / name, seed) for seed, name in enumerate(("north", "south"), 1)]
+    store = prepare(roots, tmp_path / "store", options(folds="by-source")).store
+    assert store.info.patients == 4
+    assert store.table.groupby("fold")["source"].unique().map(list).to_dict() == {0: ["north"], 1: ["south"]}
+    assert store.table["study_id"].nunique() == 4
+    assert not any(finding.level == "leak" for finding in audit(store))
+
+
+def test_study_numbers_of_two_tables_are_different_studies(tmp_path):
+    roots = [tmp_path / "north", tmp_path / "south"]
+    for seed, root in enumerate(roots):
+        root.mkdir()
+        for name in ("a", "b"):
+            write_dicom(root / f"{name}.dcm", head((16, 16), seed), PatientID=name)
+        (root / "labels.csv").write_text("file,study,any\na.dcm,1,0\nb.dcm,study 2,1\n")
+    store = prepare(roots, tmp_path / "store", SMALL).store
+    assert sorted(store.table["patient_id"]) == ["north/a", "north/b", "south/a", "south/b"]
+
+
+def test_each_patient_of_two_sources_may_have_a_study_1(hospitals, tmp_path):
+    for root in hospitals:
+        rows = "".join(f"ID_{patient}{k}.dcm,P{patient},1,{k}\n" for patient in range(4) for k in range(2))
+        (root / "labels.csv").write_text(f"file,patient,study,any\n{rows}")
+    assert prepare(hospitals, tmp_path / "store", SMALL).store.info.patients == 8
+
+
+def test_without_any_usable_slice_rejections_are_listed_below_their_sources(hospitals, tmp_path):
+    for file in [file for root in hospitals for file in root.glob("*.dcm")]:
+        file.rename(file.with_name(f"x{file.name}"))
+    with pytest.raises(NotPrepared) as error:
+        prepare(hospitals, tmp_path / "store", SMALL)
+    assert {file.partition("/")[0] for file in error.value.rejected["file"]} == {"north", "south"}
+
+
+@pytest.mark.parametrize(
+    ("idle", "message"),
+    [
+        (
+            {"mask_classes": "1=epidural"},
+            "--mask-classes 1=epidural: no source here takes its labels from voxel",
+        ),
+        ({"series": "thin"}, "--series thin: series are chosen for CQ500 and for tables of scans"),
+        ({"readers": "any"}, "--readers any: only CQ500 has readers, and it is no source here; omit it"),
+    ],
+)
+def test_an_option_that_no_source_heeds_is_refused(hospitals, tmp_path, idle, message):
+    with pytest.raises(InputError, match=message):
+        prepare(hospitals, tmp_path / "store", options(**idle))
+
+
+def test_an_option_is_given_for_one_of_several_sources(hospitals, tmp_path):
+    roots = [hospitals[0], write_volumes(tmp_path / "volumes", 3)]
+    store = prepare(roots, tmp_path / "store", options(mask_classes="1=epidural")).store
+    known = store.table[store.table["source"] == "volumes"]
+    assert known["epidural"].tolist() == [0, 0, 0, 0, 1, 0]
+
+
 def test_names_of_sources_are_hidden_with_hashed_ids(hospitals, tmp_path):
     store = prepare(hospitals, tmp_path / "store", options(hash_ids=True)).store
     assert store.info.sources == ("source1", "source2")
@@ -98,6 +168,37 @@ def test_folds_by_source_need_two_sources(hospitals, tmp_path):
 def test_tables_are_given_for_every_source_or_none(hospitals, tmp_path):
     with pytest.raises(InputError, match="--labels is given 1 times for 2 sources"):
         prepare(hospitals, tmp_path / "store", options(labels=[hospitals[0] / "labels.csv"]))
+
+
+def test_a_pattern_that_divides_the_patients_of_the_headers_is_noted(hospitals, tmp_path):
+    # Files are ID_PK.dcm, of patient P: the pattern takes each file for a patient.
+    made = prepare(hospitals, tmp_path / "store", options(patient=r"(\d+)\.dcm$"))
+    assert made.store.info.patients == 16
+    assert (
+        "south: 4 of 4 patients in the headers count as several (the first: P0 as 00 and 01), so slices of one person "
+        "may be on both sides of a split."
+    ) in made.notes
+    good = prepare(hospitals, tmp_path / "good", options(patient=r"ID_(\d)"))
+    assert good.store.info.patients == 8
+    assert not any("headers" in note for note in good.notes)
+
+
+def test_files_whose_paths_name_the_patient_need_not(tmp_path):
+    nameless = {"PatientID": None, "StudyInstanceUID": None, "SeriesInstanceUID": None}
+    root = write_hospital(tmp_path / "north", 1)
+    for patient in range(4):
+        write_dicom(root / f"ID_{patient}0.dcm", head((16, 16), patient), **nameless)
+    store = prepare(root, tmp_path / "store", options(patient=r"ID_(\d)")).store
+    assert store.table["patient_id"].tolist() == ["0", "0", "1", "1", "2", "2", "3", "3"]
+
+
+def test_tables_of_two_sources_are_not_swapped(hospitals, tmp_path):
+    tables = [root / "labels.csv" for root in hospitals]
+    assert len(prepare(hospitals, tmp_path / "store", options(labels=tables)).store) == 16
+    with pytest.raises(
+        InputError, match=r"south/labels.csv: it is given for .*north, but lies in .*south; give"
+    ):
+        prepare(hospitals, tmp_path / "swapped", options(labels=tables[::-1]))
 
 
 def test_rejected_files_are_listed_below_their_source(hospitals, tmp_path):

@@ -1,7 +1,6 @@
 """Files that ask for more memory than any slice needs are refused before it is taken."""
 
 import struct
-import tracemalloc
 import zlib
 
 import numpy as np
@@ -19,16 +18,6 @@ from ichtune.windows import WINDOWS
 from tests.made_up.dicom import write_dicom
 
 VALUES = np.arange(16 * 16, dtype=np.int16).reshape(16, 16)
-
-
-@pytest.fixture
-def little_memory():
-    """No more than 16 MiB are taken by what Python and NumPy allocate."""
-    tracemalloc.start()
-    yield
-    _now, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 16 << 20
 
 
 def encapsulated(path, syntax, frame, **tags):

@@ -111,6 +111,12 @@ def test_any_follows_from_the_subtypes_where_it_has_no_column(tmp_path):
     np.testing.assert_array_equal(opened(tmp_path).entries["any"], [1, 0, np.nan])
 
 
+def test_any_follows_from_a_subtype_where_its_own_cell_is_empty(tmp_path):
+    write_images(tmp_path, ["a.png", "b.png", "c.png"])
+    (tmp_path / "labels.csv").write_text("file,any,subdural\na.png,,1\nb.png,,0\nc.png,0,0\n")
+    np.testing.assert_array_equal(opened(tmp_path).entries["any"], [1, np.nan, 0])
+
+
 def test_images_are_found_by_path_name_or_stem(tmp_path):
     write_images(tmp_path, ["x/a.png", "x/b.png", "y/c.png"])
     (tmp_path / "labels.csv").write_text("id,any,patient\nx/a.png,0,1\nb,1,2\nc.png,0,3\n")
@@ -195,6 +201,23 @@ def test_all_of_head_ct_is_found_by_its_numbers(tmp_path):
     assert source.entries["file"].tolist() == [f"head_ct/{number:03d}.png" for number in range(200)]
     assert source.entries["any"].tolist() == [1] * 100 + [0] * 100
     assert "100 names as numbers (0 is head_ct/000.png)" in source.notes[-1]
+
+
+def test_two_columns_that_name_different_images_are_not_chosen_between(tmp_path):
+    write_images(tmp_path, ["0.png", "1.png", "2.png"])
+    (tmp_path / "labels.csv").write_text("id,name,any\n0,2.png,1\n1,1.png,0\n2,0.png,0\n")
+    with pytest.raises(
+        InputError, match=r"line 2 is about '0.png' by its column id, but about '2.png' by name;"
+    ):
+        opened(tmp_path)
+    (tmp_path / "labels.csv").write_text("id,file,any\n0,2.png,1\n1,1.png,0\n2,0.png,0\n")
+    assert opened(tmp_path).entries["any"].tolist() == [0, 0, 1]
+
+
+def test_numbers_within_scans_do_not_contest_the_names_of_images(tmp_path):
+    write_images(tmp_path, ["1.png", "2.png", "3.png", "4.png"])
+    (tmp_path / "labels.csv").write_text("id,slice,any\n1,1,1\n2,2,0\n3,1,0\n4,2,0\n")
+    assert opened(tmp_path).entries["any"].tolist() == [1, 0, 0, 0]
 
 
 def test_slices_are_found_by_their_sop_instance_uid(tmp_path):

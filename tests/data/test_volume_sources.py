@@ -129,8 +129,8 @@ def test_rows_and_slices_of_ct_ich_without_each_other_are_named(tmp_path):
     table.write_text(rows)
     found = reasons(opened(tmp_path))
     assert found["ct_scans/049.nii (slice 1 from the feet)"].startswith("a file without labels")
-    assert found["049, slice 6"] == "labels without a slice: ct_scans/049.nii has slices 1 to 5"
-    assert found["050, slice 3"] == "ct_scans/050.nii: not a NIfTI file"
+    assert found["049, slice 6"] == "labels without a slice: 'ct_scans/049.nii' has slices 1 to 5"
+    assert found["050, slice 3"] == "'ct_scans/050.nii': not a NIfTI file"
     assert found["051, slice 3"].startswith("labels without a file")
     assert len(found) == 12
 
@@ -182,6 +182,17 @@ def test_other_labels_stay_unknown_where_the_classes_are_only_some(tmp_path):
     assert entries[["epidural", "subarachnoid"]].isna().all(axis=None)
 
 
+def test_blood_of_an_unknown_subtype_leaves_the_subtypes_unknown(tmp_path):
+    write_volume(tmp_path / "images" / "a.nii", head_volume(3))
+    both = mask(3, {0: 1, 1: 2})
+    both[1, 0, 0] = 1
+    write_volume(tmp_path / "masks" / "a.nii", both)
+    entries = opened(tmp_path, mask_classes="1=any,2=epidural,3=subdural").entries
+    np.testing.assert_array_equal(
+        entries[["epidural", "subdural", "any"]], [[np.nan, np.nan, 1], [1, np.nan, 1], [0, 0, 0]]
+    )
+
+
 def test_values_without_a_label_are_refused_with_the_option_to_give(tmp_path):
     write_volume(tmp_path / "images" / "a.nii", head_volume(3))
     write_volume(tmp_path / "masks" / "a.nii", mask(3, {0: 1, 1: 7}))
@@ -200,6 +211,8 @@ def test_values_without_a_label_are_refused_with_the_option_to_give(tmp_path):
 def test_impossible_classes_are_refused(written):
     with pytest.raises(ValueError, match=r"must|twice"):
         parse_mask_classes(written)
+    with pytest.raises(InputError, match=r"--mask-classes (must|has)"):
+        PrepareOptions(mask_classes=written)
 
 
 def test_masks_that_do_not_fit_reject_their_volume_with_the_reason(tmp_path):
@@ -290,6 +303,51 @@ def test_a_table_of_slices_is_turned_as_the_masks_show(tmp_path):
     source = opened(tmp_path, tmp_path / "labels.csv")
     assert source.entries["any"].tolist() == [1, 0, 0]
     assert any(note.startswith("Slice numbers count from the head down") for note in source.notes)
+
+
+def test_a_volume_of_two_patients_is_rejected(tmp_path):
+    for name in ("a", "b"):
+        write_volume(tmp_path / f"{name}.nii", head_volume(2))
+    (tmp_path / "labels.csv").write_text("scan,slice,patient,any\na,1,x,1\na,2,y,0\nb,1,y,0\nb,2,y,0\n")
+    source = opened(tmp_path)
+    assert set(source.entries["file"]) == {"b.nii"}
+    assert reasons(source)["a, slice 2"] == "'a.nii': its slices have two patients in the table: 'x', 'y'"
+
+
+def test_an_id_that_numbers_rows_names_no_volumes(tmp_path):
+    for name in ("1", "2"):
+        write_volume(tmp_path / f"{name}.nii", head_volume(2))
+    (tmp_path / "labels.csv").write_text("id,patient,slice,any\n1,2,1,1\n2,2,2,0\n3,1,1,0\n4,1,2,0\n")
+    assert opened(tmp_path).entries["any"].tolist() == [0, 0, 1, 0]
+    (tmp_path / "labels.csv").write_text("id,patient,any\n1,2,1\n2,1,0\n")
+    with pytest.raises(
+        InputError, match=r"about '1.nii' by its column id, but about '2.nii' by patient; rename"
+    ):
+        opened(tmp_path)
+
+
+def test_masks_show_from_which_number_a_table_counts(tmp_path):
+    write_volume(tmp_path / "scans" / "a.nii", head_volume(6))
+    write_volume(tmp_path / "masks" / "a.nii", mask(6, {2: 1, 3: 1}))
+    write_volume(tmp_path / "scans" / "b.nii", head_volume(6))  # of which the table has no rows
+    write_volume(tmp_path / "masks" / "b.nii", mask(6, dict.fromkeys(range(6), 1)))
+    (tmp_path / "labels.csv").write_text("scan,slice,any\na,1,0\na,2,1\na,3,1\na,4,0\n")
+    source = opened(tmp_path, tmp_path / "labels.csv")
+    assert dict(zip(source.entries["plane"], source.entries["any"], strict=True)) == {1: 0, 2: 1, 3: 1, 4: 0}
+    assert source.notes[0] == (
+        "Slices are numbered from 0 in labels.csv, as 2 of its positive slices have voxels in a mask (1 if numbered "
+        "from 1)."
+    )
+
+
+def test_a_table_that_fits_less_than_half_of_the_masks_is_refused(tmp_path):
+    write_volume(tmp_path / "scans" / "a.nii", head_volume(6))
+    write_volume(tmp_path / "masks" / "a.nii", mask(6, {0: 1, 1: 1, 2: 1}))
+    (tmp_path / "labels.csv").write_text("scan,slice,any\na,6,1\na,3,0\n")
+    with pytest.raises(
+        InputError, match="of 3 slices with voxels in a mask, at most 1 are positive in the table"
+    ):
+        opened(tmp_path, tmp_path / "labels.csv")
 
 
 def test_a_table_of_volumes_labels_scans_and_leaves_slices_unknown(tmp_path):

@@ -1,7 +1,6 @@
 """NIfTI files that ask for more memory than they have voxels, or that are cut off, are refused before it is taken."""
 
 import gzip
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,16 +11,7 @@ from ichtune.data.formats.slice import Rejected
 from tests.made_up.nifti import head_volume, write_volume, write_with_header
 
 VALUES = head_volume(2)
-
-
-@pytest.fixture(autouse=True)
-def little_memory():
-    """No more than 16 MiB are taken by what Python and NumPy allocate."""
-    tracemalloc.start()
-    yield
-    _now, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 16 << 20
+pytestmark = pytest.mark.usefixtures("little_memory")
 
 
 def compressed(path, content):
@@ -49,6 +39,16 @@ def test_a_size_that_could_be_but_without_its_voxels(tmp_path, suffix):
         path = compressed(tmp_path / "a.nii.gz", path.read_bytes())
     with pytest.raises(Rejected, match=r"truncated: .* but the header requires 157,286,752"):
         read_plane(path, 0)
+
+
+def test_a_flipped_bit_in_a_compressed_file(tmp_path):
+    content = bytearray(
+        gzip.compress(write_volume(tmp_path / "a.nii", VALUES).read_bytes(), 0)
+    )  # 0: as it is
+    content[-100] ^= 1
+    (tmp_path / "a.nii.gz").write_bytes(content)
+    with pytest.raises(Rejected, match="the compressed file is truncated or damaged: CRC check failed"):
+        read_plane(tmp_path / "a.nii.gz", 0)
 
 
 def test_a_gzip_bomb_behind_the_voxels_is_not_unpacked(tmp_path):

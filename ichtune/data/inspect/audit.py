@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ichtune.data.copies import contradicting_copies, describe_contradicting_copies
 from ichtune.data.splits import TEST, TRAIN, split_table
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
@@ -27,6 +28,10 @@ def audit(store: SliceStore) -> list[Finding]:
         _in_two_splits(slices, "patient_id", "patients"),
         _in_two_splits(slices, "study_id", "studies"),
         _copies(slices, store.digests),
+        *(
+            Finding(NOTE, text)
+            for text in describe_contradicting_copies(contradicting_copies(slices, store.digests))
+        ),
         *_shifted(prevalence_shift(slices)),
         *_empty_cells(slices),
     ]

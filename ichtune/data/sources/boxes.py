@@ -64,9 +64,12 @@ def read_boxes(files: Sequence[Path]) -> Boxes:
     if not files:
         return Boxes()
     rows = pd.concat([_rows(path) for path in files], ignore_index=True)
+    nameless, rows = rows[rows["sop"] == ""], rows[rows["sop"] != ""].reset_index(drop=True)
     meaning = {name: _label(name) for name in rows["name"].unique()}
     rows["label"] = rows["name"].map(meaning)
     notes = []
+    if len(nameless):
+        notes.append(f"Boxes without a SOPInstanceUID are not used: {len(nameless):,}.")
     if chronic := int((rows["name"].map(plain) == _CHRONIC).sum()):
         notes.append(f"Boxes named Chronic ({chronic:,}) make a slice positive for 'any' alone.")
     if unknown := sorted(name for name, label in meaning.items() if not label):

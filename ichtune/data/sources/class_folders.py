@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from ichtune.data.columns import label_of, plain
-from ichtune.data.formats.image import is_image
 from ichtune.data.name_fits import without_suffix
 from ichtune.data.options import PrepareOptions
 from ichtune.data.sources.folder import files_below
+from ichtune.data.sources.mask_files import is_mask
+from ichtune.data.sources.slice_files import describe_others, may_be_slice
 from ichtune.data.sources.source import Source, make_source
 from ichtune.data.splits import TEST, TRAIN
 from ichtune.errors import InputError
@@ -39,8 +40,9 @@ def open_class_folders(root: Path, labels: Path | None, options: PrepareOptions)
     """
     if labels is not None:
         raise InputError(f"{labels}: in the format folders the labels are the folders' names; omit --labels")
-    files = sorted(file for file in files_below(root) if is_image(file) or file.lower().endswith(".dcm"))
-    classes = {file: _class_of(file) for file in files}
+    files = sorted(files_below(root))
+    slices = [file for file in files if may_be_slice(file)]
+    classes = {file: _class_of(file) for file in slices if not is_mask(file)}
     known = {file: name for file, name in classes.items() if name}
     distinct = sorted({plain(name) for name in known.values()})
     if len(distinct) < 2:
@@ -57,6 +59,8 @@ def open_class_folders(root: Path, labels: Path | None, options: PrepareOptions)
     notes = [
         _described(known),
         *_unused(classes),
+        *_masks(slices),
+        *describe_others(set(files) - set(slices)),
         *_about_splits(entries, options),
         *_about_patients(known, options),
     ]
@@ -95,6 +99,8 @@ def _labels(name: str, classes: list[str]) -> list[float]:
         values[ANY] = 0.0
     elif meant is None or meant.label == ANY:
         values = {ANY: 1.0}
+    elif meant.negated:  # such as non_epidural, which may be another hemorrhage or none
+        values = {meant.label: 0.0}
     else:
         values |= {meant.label: 1.0, ANY: 1.0}
     return [values.get(label, np.nan) for label in LABELS]
@@ -118,6 +124,11 @@ def _unused(classes: dict[str, str]) -> list[str]:
         return []
     shown = ", ".join(f"{folder} ({count:,})" for folder, count in without.most_common(5))
     return [f"{without.total():,} images in folders that name no class were not used: {shown}."]
+
+
+def _masks(slices: list[str]) -> list[str]:
+    masks = [file for file in slices if is_mask(file)]
+    return [f"{len(masks):,} images are masks by their names and were not used: {masks[0]}."] if masks else []
 
 
 def _about_splits(entries: pd.DataFrame, options: PrepareOptions) -> list[str]:

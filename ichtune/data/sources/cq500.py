@@ -1,6 +1,7 @@
 """CQ500: a folder of series per scan, and `reads.csv`, a row per scan; boxes of BHX label its slices."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,9 @@ def open_cq500(root: Path, labels: Path | None, options: PrepareOptions) -> Sour
     table = labels or root / READS
     reads = read_reads(table, options.readers)
     boxes = read_boxes(find_boxes(options.boxes, table))
-    folders = _folders(root)
+    folders, others = _folders(root)
     series = [
-        _series(root, reads.names[scan], folder, files, boxes)
+        _series(root, scan, reads.names[scan], folder, files, boxes)
         for (scan, folder), files in folders.items()
         if scan in reads.names
     ]
@@ -60,19 +61,22 @@ def open_cq500(root: Path, labels: Path | None, options: PrepareOptions) -> Sour
         *reads.notes,
         *_absent(reads, {scan for scan, _ in folders}, chosen),
         *describe_choice(series, chosen, options.series),
+        *others,
         *boxes.notes,
         *told,
         *_unused(boxes, set(uids), series, chosen),
     ]
     listing = series_table(series, chosen)
-    return make_source("cq500", root, entries, {}, options.grey_window, notes, listing)
+    source = make_source("cq500", root, entries, {}, options.grey_window, notes, listing)
+    return replace(source, heeds=("readers", "series", "boxes"))
 
 
-def _folders(root: Path) -> dict[tuple[int, str], list[str]]:
-    """Return the files of each folder of a scan, by the scan's number and the folder."""
+def _folders(root: Path) -> tuple[dict[tuple[int, str], list[str]], list[str]]:
+    """Return the files of each folder of a scan, by the scan's number and the folder; and notes on others."""
+    folders, others = dicom_by_folder(root)
     found = {
         (scan, folder): files
-        for folder, files in dicom_by_folder(root).items()
+        for folder, files in folders.items()
         if (scan := scan_number(folder)) is not None
     }
     if not found:
@@ -80,13 +84,17 @@ def _folders(root: Path) -> dict[tuple[int, str], list[str]]:
         raise InputError(
             f"{root}: no DICOM files in folders named like 'CQ500CT1 CQ500CT1' here, as CQ500 has them{packed}"
         )
-    return dict(sorted(found.items()))
+    nameless = [folder or "the top folder" for folder in folders if scan_number(folder) is None]
+    absent = describe_absent({"Folders with files that name no scan, which are not used": nameless})
+    return dict(sorted(found.items())), [*absent, *others]
 
 
-def _series(root: Path, scan: str, folder: str, files: list[str], boxes: Boxes) -> Series:
+def _series(root: Path, scan: int, name: str, folder: str, files: list[str], boxes: Boxes) -> Series:
     # A scout may come first, but not in the middle.
     header = read_series_header(root / files[len(files) // 2])
-    return Series(scan, folder, tuple(files), header, header.series_id in boxes.series)
+    if not header.fault and scan_number(header.patient_id) not in (None, scan):
+        header = replace(header, fault=f"its PatientID is {header.patient_id!r}, which is another scan")
+    return Series(name, folder, tuple(files), header, header.series_id in boxes.series)
 
 
 def _uids(root: Path, chosen: Sequence[Series]) -> list[str]:

@@ -6,7 +6,7 @@ from ichtune.data.formats.nifti import is_volume, without_volume_suffix
 from ichtune.data.label_tables import read_csv, read_wide, require_columns
 from ichtune.data.options import PrepareOptions
 from ichtune.data.sources.folder import files_below
-from ichtune.data.sources.masks import Mask, read_masks
+from ichtune.data.sources.masks import Mask, describe_unusable, read_masks
 from ichtune.data.sources.slice_order import settle_order
 from ichtune.data.sources.slice_rows import SliceRows
 from ichtune.data.sources.source import Source
@@ -68,6 +68,4 @@ def _masks(root: Path, files: dict[int, str], volumes: Volumes) -> tuple[dict[st
         if patient in masks and file in volumes.headers
     }
     found, unusable = read_masks(root, pairs, volumes.headers, by_voxels=True)
-    first = next(iter(unusable.values()), "")
-    note = f"{len(unusable):,} masks could not be compared with the table (the first: {first})."
-    return found, [note] if unusable else []
+    return found, describe_unusable(unusable)

@@ -1,15 +1,17 @@
 """Any folder of PNG, JPEG or DICOM files with a CSV of a row per slice."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from ichtune.data.columns import FILE_COLUMNS, ID_COLUMNS, PATIENT_COLUMNS, SERIES_COLUMNS, STUDY_COLUMNS
 from ichtune.data.label_tables import read_csv
-from ichtune.data.matching import Matches, tidy
+from ichtune.data.matching import Matches, match, tidy
 from ichtune.data.name_fits import Step, without_suffix
 from ichtune.data.options import PrepareOptions
 from ichtune.data.sources.folder import files_below, only_csv
+from ichtune.data.sources.name_columns import Named, refuse_rivals
 from ichtune.data.sources.positions import read_positions
 from ichtune.data.sources.slice_files import describe_others, may_be_slice
 from ichtune.data.sources.source import Source, match_files
@@ -34,6 +36,8 @@ def open_images(root: Path, labels: Path | None, options: PrepareOptions) -> Sou
     if not found:
         raise InputError(f"{root}: no PNG, JPEG or DICOM files here")
     key, names, matches = _match_by_first_key(table, keys, root, found)
+    chosen = Named(key, [matches.files.get(name) for name in names])
+    refuse_rivals(chosen, _others(table, keys[keys.index(key) + 1 :], found), table.index, table_path)
     # If the table's leading folders were dropped (such as a home folder), they stay out of the ids as well.
     ids = [matches.files[n] if matches.steps.get(n) is Step.PREFIX else n for n in names]
     table = table.assign(name=names, slice_id=list(map(without_suffix, ids)))
@@ -64,3 +68,12 @@ def _match_by_first_key(
             return key, names, matches
         tried.append((key, names, matches))
     return tried[0]
+
+
+def _others(table: pd.DataFrame, keys: list[str], found: list[str]) -> Iterator[Named]:
+    """Yield what other columns name, by the files' names alone, if they name another file in each row."""
+    for key in keys:
+        names = table[key].map(tidy)
+        if names.is_unique:
+            files = match(names, sorted(found), same_bytes=lambda _files: False, uids=lambda _files: {}).files
+            yield Named(key, [files.get(name) for name in names])

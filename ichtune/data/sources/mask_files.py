@@ -7,6 +7,7 @@ from typing import Final
 
 from ichtune.data.columns import plain
 from ichtune.data.formats.nifti import without_volume_suffix
+from ichtune.data.name_fits import without_suffix
 
 _FOLDERS: Final = re.compile(
     r"(masks?|labels?|labelst[rs]|groundtruths?|gts?|segmentations?|segs?|annotations?)"
@@ -27,7 +28,7 @@ class Paired:
 
 def pair_masks(files: list[str]) -> Paired:
     """Tell masks from volumes by the names of folders and files, and match them by name."""
-    masks = [file for file in files if _is_mask(file)]
+    masks = [file for file in files if is_mask(file)]
     volumes = [file for file in files if file not in set(masks)]
     by_key: dict[str, list[str]] = defaultdict(list)
     for volume in volumes:
@@ -50,8 +51,9 @@ def pair_masks(files: list[str]) -> Paired:
     return Paired({v: own[0] if len(own) == 1 else None for v, own in paired.items()}, rejected)
 
 
-def _is_mask(file: str) -> bool:
-    *folders, name = without_volume_suffix(file).split("/")
+def is_mask(file: str) -> bool:
+    """Whether a file is a mask by its own name or that of a folder, such as `masks/7.nii` or `7_seg.png`."""
+    *folders, name = without_suffix(without_volume_suffix(file)).split("/")
     return any(_FOLDERS.fullmatch(plain(folder)) for folder in folders) or bool(_NAMES.search(name))
 
 

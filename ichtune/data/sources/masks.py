@@ -59,6 +59,13 @@ def read_masks(
     return found, rejected
 
 
+def describe_unusable(unusable: dict[str, str]) -> list[str]:
+    """Return a note on masks that can't be compared with a table, if there are any."""
+    first = next(iter(unusable.values()), "")
+    note = f"{len(unusable):,} masks could not be compared with the table (the first: {first})."
+    return [note] if unusable else []
+
+
 def settle_classes(masks: Iterable[Mask], given: dict[int, str], root: Path) -> dict[int, str]:
     """Return the label of each value: as given, or `any` for masks of a single value, 1 or 255.
 
@@ -81,7 +88,7 @@ def labels_of(mask: Mask, classes: dict[int, str]) -> np.ndarray:
     """Return the labels of a mask's slices, float32 [planes, 6] in LABELS' order, NaN where unknown.
 
     A slice without a value is negative for the labels that the classes have, and for `any` if they have all subtypes
-    or `any` itself.
+    or `any` itself. Blood of an unknown subtype, `any`, leaves the subtypes unknown.
     """
     known = set(classes.values())
     labels = np.full((len(mask.values), len(LABELS)), np.nan, np.float32)
@@ -90,7 +97,10 @@ def labels_of(mask: Mask, classes: dict[int, str]) -> np.ndarray:
     if known >= set(SUBTYPES):
         labels[:, LABELS.index(ANY)] = 0
     for plane, values in enumerate(mask.values):
-        for label in {classes[value] for value in values} - {NOTHING}:
+        found = {classes[value] for value in values} - {NOTHING}
+        if ANY in found:
+            labels[plane] = np.nan
+        for label in found:
             labels[plane, [LABELS.index(label), LABELS.index(ANY)]] = 1
     return labels
 

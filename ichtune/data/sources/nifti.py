@@ -1,5 +1,6 @@
 """NIfTI volumes in general, labelled by voxel masks or by a table."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from ichtune.data.options import PrepareOptions
 from ichtune.data.sources.folder import files_below, only_csv
 from ichtune.data.sources.mask_files import Paired, pair_masks
 from ichtune.data.sources.masks import BINARY, labels_of, read_masks, settle_classes
+from ichtune.data.sources.slice_files import describe_others
 from ichtune.data.sources.source import Source, make_source
 from ichtune.data.sources.volume_tables import open_table
 from ichtune.data.sources.volumes import Volumes, ids_of
@@ -22,13 +24,16 @@ NO_MASK = "a volume without a mask"
 
 def open_nifti(root: Path, labels: Path | None, options: PrepareOptions) -> Source:
     """Open a folder of `.nii` and `.nii.gz` with masks, or with a table of slices or of volumes."""
-    files = sorted(file for file in files_below(root) if is_volume(file))
-    if not files:
+    files = sorted(files_below(root))
+    volumes = [file for file in files if is_volume(file)]
+    if not volumes:
         raise InputError(f"{root}: no .nii or .nii.gz files here")
-    paired = pair_masks(files)
+    paired = pair_masks(volumes)
     if labels is None and any(paired.masks.values()):
-        return _open_masks(root, paired, options)
-    return open_table(root, labels or _only_csv(root), paired, options)
+        source = _open_masks(root, paired, options)
+    else:
+        source = open_table(root, labels or _only_csv(root), paired, options)
+    return replace(source, notes=(*source.notes, *describe_others(set(files) - set(volumes))))
 
 
 def has_volumes(root: Path) -> bool:
@@ -62,15 +67,9 @@ def _open_masks(root: Path, paired: Paired, options: PrepareOptions) -> Source:
     reasons = paired.rejected | volumes.rejected
     for file in set(volumes.headers) - set(found):
         reasons |= volumes.reasons(file, reasons.pop(file, "") or unusable.get(file, NO_MASK))
-    columns = None if entries else ["file", "slice_id"]
-    return make_source(
-        "nifti",
-        root,
-        pd.DataFrame(entries, columns=columns),
-        reasons,
-        options.grey_window,
-        _notes(root, classes),
-    )
+    table = pd.DataFrame(entries, columns=None if entries else ["file", "slice_id"])
+    source = make_source("nifti", root, table, reasons, options.grey_window, _notes(root, classes))
+    return replace(source, heeds=("mask_classes",))
 
 
 def _notes(root: Path, classes: dict[int, str]) -> list[str]:

@@ -11,6 +11,7 @@ from ichtune.data.name_fits import without_suffix
 from ichtune.data.slice_table import SCAN_LABELS
 from ichtune.data.sources.folder import files_below
 from ichtune.data.sources.series import Series, examples
+from ichtune.data.sources.slice_files import describe_others
 from ichtune.labels import LABELS
 
 LABELS_OF_SCANS: Final = (
@@ -20,14 +21,17 @@ LABELS_OF_SCANS: Final = (
 _SUFFIXES: Final = {"dcm", "dicom", "ima"}
 
 
-def dicom_by_folder(root: Path) -> dict[str, list[str]]:
-    """Return the files below `root` that may be DICOM by their folder, in an order that doesn't depend on the disk."""
+def dicom_by_folder(root: Path) -> tuple[dict[str, list[str]], list[str]]:
+    """Return the files below `root` that may be DICOM by their folder, in order of name, and a note on others."""
     found: dict[str, list[str]] = {}
+    others = []
     for file in sorted(files_below(root)):
         folder, _, name = file.rpartition("/")
         if _may_be_dicom(name):
             found.setdefault(folder, []).append(file)
-    return found
+        else:
+            others.append(file)
+    return found, describe_others(others)
 
 
 def _may_be_dicom(name: str) -> bool:

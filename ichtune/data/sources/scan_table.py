@@ -1,6 +1,6 @@
 """DICOM folders with a CSV of a row per scan: a patient, a study or a series."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -61,17 +61,18 @@ def open_scans(root: Path, labels: Path | None, options: PrepareOptions) -> Sour
     key = _key(table, path)
     patient = next((name for name in PATIENT_COLUMNS if name in table.columns), None)
     truth, patients, reasons = _scans(table, path, key, patient)
-    folders = dicom_by_folder(root)
+    folders, others = dicom_by_folder(root)
     if not folders:
         raise InputError(
             f"{root}: no DICOM files here, which {path} with a row per {key} needs; for images, give it a column file"
         )
-    found = [_of_scan(one, key, {*truth.index, *reasons}) for one in _found(root, folders)]
+    found, unclear = _of_scans(_found(root, folders), key, {*truth.index, *reasons})
+    reasons |= unclear
     series = [one for one in found if one.scan in truth.index]
     chosen = choose_per_scan(series, options.series)
     if not series:
         raise InputError(
-            f"{root}: no folder or DICOM header here has a {key} of {path}{_example(list(truth.index))}"
+            f"{root}: no folder or DICOM header here has a {key} of {path}{_example(list(truth.index), unclear)}"
         )
     if not chosen:
         raise InputError(
@@ -85,11 +86,13 @@ def open_scans(root: Path, labels: Path | None, options: PrepareOptions) -> Sour
         *describe_columns(original_names(path), label_columns(table.columns), used),
         *_absent(found, truth.index, chosen),
         *describe_choice(series, chosen, options.series),
+        *_several_studies(series, options.series),
+        *others,
         f"{LABELS_OF_SCANS} A search needs a table that labels slices.",
     ]
-    return make_source(
-        "scans", root, entries, reasons, options.grey_window, notes, series_table(series, chosen)
-    )
+    listing = series_table(series, chosen)
+    source = make_source("scans", root, entries, reasons, options.grey_window, notes, listing)
+    return replace(source, heeds=("series",))
 
 
 def _key(table: pd.DataFrame, path: Path) -> str:
@@ -134,12 +137,29 @@ def _parts(root: Path, files: list[str]) -> list[list[str]]:
     return list(parts.values())
 
 
-def _of_scan(series: Series, key: str, scans: set[str]) -> Series:
-    """Return the series with the name of its scan, by its header or else by a folder; empty if none or two fit."""
-    by_header = _id(series.header, key)
-    fits = {by_header} & scans or set(series.folder.split("/")) & scans
-    scan = fits.pop() if len(fits) == 1 else ""
-    return replace(series, scan=scan)
+def _of_scans(
+    found: Iterable[Series], key: str, scans: Collection[str]
+) -> tuple[list[Series], dict[str, str]]:
+    """Return series with the names of their scans, empty if none fits; and why files of others can't be used."""
+    named: list[Series] = []
+    unclear: dict[str, str] = {}
+    for series in found:
+        fits = _fits(series, key, scans)
+        if len(fits) < 2:
+            named.append(replace(series, scan=next(iter(fits), "")))
+        else:
+            shown = " and ".join(map(repr, fits))
+            unclear |= dict.fromkeys(
+                series.files, f"its folders and header name two scans of the table: {shown}"
+            )
+    return named, unclear
+
+
+def _fits(series: Series, key: str, scans: Collection[str]) -> list[str]:
+    """Return the scans that the header or a folder names; the header decides between folders."""
+    by_header = {_id(series.header, key)} & set(scans)
+    by_folder = set(series.folder.split("/")) & set(scans)
+    return sorted(by_header & by_folder or by_header | by_folder)
 
 
 def _absent(found: Sequence[Series], scans: Iterable[str], chosen: Sequence[Series]) -> list[str]:
@@ -157,7 +177,19 @@ def _absent(found: Sequence[Series], scans: Iterable[str], chosen: Sequence[Seri
     )
 
 
-def _example(scans: Sequence[str]) -> str:
+def _several_studies(series: Sequence[Series], wish: str) -> list[str]:
+    """Return a note on scans of the table that are several studies, as of a patient who came twice."""
+    studies: dict[str, set[str]] = {}
+    for one in series:
+        studies.setdefault(one.scan, set()).add(one.header.study_id)
+    several = [scan for scan, ids in studies.items() if len(ids) > 1]
+    taken = "all have its labels" if wish == "all" else "a series of only one is used"
+    return describe_absent({f"Rows of the table with several studies, of which {taken}": several})
+
+
+def _example(scans: Sequence[str], unclear: dict[str, str]) -> str:
+    if unclear:
+        return f" alone (the first: {next(iter(unclear))}: {next(iter(unclear.values()))})"
     return f", such as {scans[0]!r}" if len(scans) else ""
 
 

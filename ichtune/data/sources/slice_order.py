@@ -12,6 +12,7 @@ UP: Final = "from the feet up"
 DOWN: Final = "from the head down"
 FILE: Final = "in the order of the file"
 FILE_BACK: Final = "against the order of the file"
+ORDERS: Final = (UP, DOWN, FILE, FILE_BACK)
 
 
 class Scan(NamedTuple):
@@ -44,11 +45,11 @@ def settle_order(scans: Iterable[Scan], place: str) -> SliceOrder:
     """Determine how a table counts: so that most slices with voxels in a mask are positive.
 
     Raises:
-        InputError: two directions that give different labels agree equally well.
+        InputError: two directions that give different labels agree equally well, or none agrees with half of the masks.
     """
     scans = list(scans)
     marked = sum(int(scan.marked.sum()) for scan in scans if scan.marked is not None)
-    agreeing = {order: _agreeing(scans, order) for order in (UP, DOWN, FILE, FILE_BACK)}
+    agreeing = {order: _agreeing(scans, order) for order in ORDERS}
     best = max(agreeing, key=lambda order: agreeing[order])  # the first of the best
     rivals = [o for o in agreeing if agreeing[o] == agreeing[best] and _differ(scans, best, o)]
     if rivals:
@@ -59,12 +60,23 @@ def settle_order(scans: Iterable[Scan], place: str) -> SliceOrder:
         )
     if not marked:
         return SliceOrder(best, ())
+    listed = sum(int(scan.marked.sum()) for scan in scans if scan.marked is not None and scan.positive)
+    if agreeing[best] * 2 < listed:
+        raise InputError(
+            f"{place}: of {listed:,} slices with voxels in a mask, at most {agreeing[best]:,} are positive in the "
+            "table, whichever way its slice numbers count; it must be about the volumes of these masks"
+        )
     other = DOWN if best != DOWN else UP
     notes = [
         f"Slice numbers count {best}: of {marked:,} slices with voxels in a mask, {agreeing[best]:,} are positive in "
         f"the table ({agreeing[other]:,} if counted {other})."
     ]
     return SliceOrder(best, (*notes, *_disagreements(scans, best)))
+
+
+def most_agreeing(scans: list[Scan]) -> int:
+    """Return how many slices with voxels in a mask are positive in the table, in the direction that suits it best."""
+    return max(_agreeing(scans, order) for order in ORDERS)
 
 
 def _agreeing(scans: list[Scan], order: str) -> int:

@@ -95,9 +95,9 @@ class SliceRows:
         if file is None:
             return ""
         if file in self.volumes.rejected:
-            return f"{file}: {self.volumes.rejected[file]}"
+            return f"{file!r}: {self.volumes.rejected[file]}"
         last = self.first + self.volumes.headers[file].shape[0] - 1
-        return f"labels without a slice: {file} has slices {self.first} to {last}"
+        return f"labels without a slice: {file!r} has slices {self.first} to {last}"
 
 
 def _with_places(source: Source, places: dict[str, Place], notes: Iterable[str]) -> Source:

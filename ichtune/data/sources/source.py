@@ -49,11 +49,17 @@ class Source:
     notes: tuple[str, ...] = field(default=())
     series: pd.DataFrame = field(default_factory=pd.DataFrame)
     """The series of the source's scans and which were chosen, a row per series; empty if there was no choice."""
+    heeds: tuple[str, ...] = ()
+    """The options, apart from `patient`, that decide how it is read, such as `mask_classes`."""
 
     @property
     def needs_patient(self) -> bool:
-        """Whether each file must name its patient, study or series, as all DICOM files of RSNA's set do."""
-        return self.format == "rsna" and not self.has_images
+        """Whether each file must name its patient, study or series, as all DICOM files of RSNA's set do.
+
+        Not if its path names the patient.
+        """
+        unnamed = (self.entries["patient_id"] == "").any()
+        return self.format == "rsna" and bool(unnamed) and not self.has_images
 
     @property
     def places(self) -> list[Place]:

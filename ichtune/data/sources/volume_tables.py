@@ -4,10 +4,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ichtune.data.columns import (
     FILE_COLUMNS,
+    ID_COLUMNS,
     PATIENT_COLUMNS,
     SERIES_COLUMNS,
     STUDY_COLUMNS,
@@ -20,8 +22,9 @@ from ichtune.data.matching import Matches, match, tidy
 from ichtune.data.options import PrepareOptions
 from ichtune.data.slice_table import SCAN_LABELS
 from ichtune.data.sources.mask_files import Paired
-from ichtune.data.sources.masks import BINARY, read_masks
-from ichtune.data.sources.slice_order import UP, settle_order
+from ichtune.data.sources.masks import BINARY, Mask, describe_unusable, read_masks
+from ichtune.data.sources.name_columns import Named, refuse_rivals
+from ichtune.data.sources.slice_order import UP, SliceOrder, most_agreeing, settle_order
 from ichtune.data.sources.slice_rows import SliceRows
 from ichtune.data.sources.source import NO_FILE, NO_LABELS, Source, make_source
 from ichtune.data.sources.volumes import Volumes, ids_of
@@ -37,9 +40,12 @@ VOLUME_COLUMNS = (
     *PATIENT_COLUMNS,
 )
 SLICE_COLUMNS = ("slicenumber", "sliceindex", "sliceno", "slicenr", "slicenum", "slice", "sliceid")
-UNCHECKED = (
-    "Slices are taken to be counted from the feet up, as there are no masks to compare with: see whether "
-    "`ichtune inspect` shows the hemorrhages where the table has them."
+UNCHECKED = SliceOrder(
+    UP,
+    (
+        "Slices are taken to be counted from the feet up, as there are no masks to compare with: see whether "
+        "`ichtune inspect` shows the hemorrhages where the table has them.",
+    ),
 )
 
 
@@ -57,7 +63,7 @@ class VolumeTable:
 
     @classmethod
     def read(cls, path: Path, files: list[str]) -> "VolumeTable":
-        """Read a table and match it by the first column whose names fit any volume."""
+        """Read a table and match it by the first column whose names fit any volume, or the most if that is an id."""
         table = read_csv(path)
         keys = [name for name in VOLUME_COLUMNS if name in table.columns]
         if not keys:
@@ -66,7 +72,12 @@ class VolumeTable:
                 f"it has {', '.join(table.columns)}"
             )
         tried = [cls._matched_by(key, path, table, files) for key in keys]
-        return next((found for found in tried if found.matches.files), tried[0])
+        fitting = [found for found in tried if found.matches.files] or tried[:1]
+        first, *others = sorted(fitting, key=lambda found: -found.named.rows)
+        if fitting[0].key not in ID_COLUMNS:
+            return fitting[0]
+        refuse_rivals(first.named, [other.named for other in others], table.index, path)
+        return first
 
     @classmethod
     def _matched_by(cls, key: str, path: Path, table: pd.DataFrame, files: list[str]) -> "VolumeTable":
@@ -77,6 +88,11 @@ class VolumeTable:
         )
         matches.files = {name: by_name[found] for name, found in matches.files.items()}
         return cls(path, table, key, names, matches)
+
+    @property
+    def named(self) -> Named:
+        """The volume of each row."""
+        return Named(self.key, self.files)
 
     @property
     def files(self) -> list[str | None]:
@@ -95,6 +111,19 @@ class VolumeTable:
         return [name.strip() for name in self.table[column]] if column else [""] * len(self.table)
 
     @property
+    def divided(self) -> dict[str, str]:
+        """Why volumes can't be used that have rows of two patients."""
+        patients: dict[str, set[str]] = {}
+        for file, patient in zip(self.files, self.patients, strict=True):
+            if file and patient:
+                patients.setdefault(file, set()).add(patient)
+        return {
+            file: f"its slices have two patients in the table: {', '.join(map(repr, sorted(names)[:2]))}"
+            for file, names in patients.items()
+            if len(names) > 1
+        }
+
+    @property
     def used(self) -> list[str]:
         """The columns that were read, apart from labels."""
         return [name for name in (self.key, self.numbers, self._patients) if name]
@@ -108,25 +137,37 @@ class VolumeTable:
 def open_table(root: Path, table_path: Path, paired: Paired, options: PrepareOptions) -> Source:
     """Open volumes with a table of slices, if it has a column of their numbers, or else of whole volumes."""
     table = VolumeTable.read(table_path, list(paired.masks))
-    volumes = Volumes.read(root, paired.masks)
+    volumes = Volumes.read(root, paired.masks).without(table.divided)
     if table.numbers is None:
         return _of_scans(root, table, volumes, options)
     numbers = whole_numbers(table.table[table.numbers], table.path).tolist()
-    first, how = _first_number(numbers, table, volumes)
-    rows = SliceRows(volumes, table.files, table.names, numbers, first)
-    order, notes = _order(root, table, rows, paired)
-    return _of_slices(root, table, rows, order, [how, *notes], options)
+    masks, unusable = _masks(root, volumes, paired)
+    positive = read_wide(table.table, table.path)[0][ANY].to_numpy() == 1
+    rows, how = _rows(table, volumes, numbers, positive, masks)
+    settled = settle_order(rows.scans(positive, masks), str(table.path)) if masks else UNCHECKED
+    notes = [how, *settled.notes, *unusable]
+    return _of_slices(root, table, rows, settled.order, notes, options)
 
 
-def _first_number(numbers: list[int], table: VolumeTable, volumes: Volumes) -> tuple[int, str]:
-    """Return from which number the table counts, 0 or 1, and a note on how that is known."""
+def _rows(
+    table: VolumeTable, volumes: Volumes, numbers: list[int], positive: np.ndarray, masks: dict[str, Mask]
+) -> tuple[SliceRows, str]:
+    """Return the slices of a table's rows, which may be numbered from 0 or 1, and a note on how that is known."""
+    from_zero, from_one = (SliceRows(volumes, table.files, table.names, numbers, first) for first in (0, 1))
+    name = table.path.name
     if 0 in numbers:
-        return 0, f"Slices are numbered from 0 in {table.path.name}."
+        return from_zero, f"Slices are numbered from 0 in {name}."
     planes = {file: header.shape[0] for file, header in volumes.headers.items()}
     if any(file and planes.get(file) == number for file, number in zip(table.files, numbers, strict=True)):
-        return 1, f"Slices are numbered from 1 in {table.path.name}."
-    return 1, (
-        f"Slices are taken to be numbered from 1 in {table.path.name}, which has neither a slice 0 nor a volume's last."
+        return from_one, f"Slices are numbered from 1 in {name}."
+    either = {rows.first: most_agreeing(rows.scans(positive, masks)) for rows in (from_zero, from_one)}
+    if either[0] == either[1]:
+        why = "which has neither a slice 0 nor a volume's last"
+        return from_one, f"Slices are taken to be numbered from 1 in {name}, {why}."
+    rows, other = (from_zero, 1) if either[0] > either[1] else (from_one, 0)
+    return rows, (
+        f"Slices are numbered from {rows.first} in {name}, as {either[rows.first]:,} of its positive slices have "
+        f"voxels in a mask ({either[other]:,} if numbered from {other})."
     )
 
 
@@ -151,16 +192,11 @@ def _of_slices(
     )
 
 
-def _order(root: Path, table: VolumeTable, rows: SliceRows, paired: Paired) -> tuple[str, list[str]]:
-    """Return the direction in which the table counts, as its masks show, else from the feet up; and notes on it."""
-    headers = rows.volumes.headers
-    masks = {file: mask for file, mask in paired.masks.items() if mask and file in headers}
-    found, _unusable = read_masks(root, masks, headers)
-    if not found:
-        return UP, [UNCHECKED]
-    labels, _wrong = read_wide(table.table, table.path)
-    settled = settle_order(rows.scans(labels[ANY].to_numpy() == 1, found), str(table.path))
-    return settled.order, list(settled.notes)
+def _masks(root: Path, volumes: Volumes, paired: Paired) -> tuple[dict[str, Mask], list[str]]:
+    """Return the masks of volumes, and a note on those that can't be used."""
+    masks = {file: mask for file, mask in paired.masks.items() if mask and file in volumes.headers}
+    found, unusable = read_masks(root, masks, volumes.headers)
+    return found, describe_unusable(unusable)
 
 
 def _of_scans(root: Path, table: VolumeTable, volumes: Volumes, options: PrepareOptions) -> Source:

@@ -37,6 +37,11 @@ class Volumes:
             rejected[file] = "two files with this name, .nii and .nii.gz"
         return cls(headers, rejected)
 
+    def without(self, reasons: dict[str, str]) -> "Volumes":
+        """Return the volumes without these, by file, which are rejected for these reasons."""
+        kept = {file: header for file, header in self.headers.items() if file not in reasons}
+        return Volumes(kept, {**reasons, **self.rejected})
+
     def places(self, file: str) -> list[Place]:
         """Return the places of a volume's slices, from the feet up."""
         return [Place(file, plane) for plane in range(self.headers[file].shape[0])]
