@@ -51,7 +51,8 @@ def test_a_preset_fits_a_terminal_with_all_that_it_searches(name: str, columns: 
 
 
 def test_the_quick_preset_needs_no_download():
-    assert {variant.model.weights for variant in Space.load("quick").models()} == {"random"}
+    models = [variant.model for variant in Space.load("quick").models()]
+    assert {(model.backbone, model.weights) for model in models} == {("efficientnet_lite0", "imagenet")}
 
 
 def test_an_unknown_preset_is_told_with_those_there_are():
