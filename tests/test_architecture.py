@@ -162,6 +162,7 @@ def test_few_modules_know_the_statistics_of_a_ranking():
         "analysis.ranking.certainty",
         "analysis.ranking.seed_noise",
         "analysis.results",
+        "analysis.statistics.anew",
         "analysis.statistics.comparisons",
         "analysis.statistics.selection",
         "analysis.tables.ablation",
