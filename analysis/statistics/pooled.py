@@ -49,7 +49,9 @@ class PooledAveragePrecision(Measure):
         counts = np.array(list(self.carriers.values()), float)
         if not (counts > 1).any():
             return 0.0
-        return float((1 / counts).sum() ** 2 / (counts**-3).sum()) if len(counts) > 1 else counts[0] - 1
+        return (
+            float((1 / counts).sum() ** 2 / (counts**-3).sum()) if len(counts) > 1 else float(counts[0]) - 1
+        )
 
     def of(self, logits: np.ndarray) -> Moved:
         """The score of logits `[N, 6]`, taken in half precision, and patients' contributions `[P]`; NaN if undefined.

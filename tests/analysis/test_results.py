@@ -1,5 +1,6 @@
 """A finished search is ranked by what its folder holds."""
 
+import json
 import re
 from pathlib import Path
 
@@ -159,6 +160,19 @@ def test_a_ranking_by_one_labels_average_precision_pools_that_label(made_up):
     by_label = RankedResults.of(made_up[1], metric="average_precision", label="any")
     pooled = by_label.by_label([0]).set_index("label").at["any", "pooled_average_precision"]
     assert by_label.table["pooled_average_precision"].iloc[0] == pytest.approx(pooled)
+
+
+def test_seeds_that_vary_more_than_folds_widen_the_interval_of_every_recipe_trained_anew(made_up_copy):
+    results = RankedResults.of(made_up_copy)
+    before = results.table
+    again = [
+        json.dumps({"trial": results.best.name, "seed": seed, "mean": {"auc": auc}})
+        for seed, auc in enumerate((0.55, 0.75, 0.95))
+    ]
+    (results.run.path / "seeds.jsonl").write_text("\n".join(again) + "\n")
+    table = RankedResults.of(made_up_copy).table
+    assert (table["anew_low"] < before["anew_low"]).all()
+    assert (table["anew_high"] > before["anew_high"]).all()
 
 
 def test_a_single_fold_says_nothing_about_training_anew(tmp_path):
