@@ -1,6 +1,6 @@
 """How far a ranking's statistics can be trusted: their errors and power on made-up searches with known truths.
 
-    python benchmarks/certainty.py [--searches 200] [--quick] [--seed 0]
+    python benchmarks/certainty.py [--searches 200] [--quick] [--only estimands] [--seed 0]
 
 Each cell is a data set's prevalences, a number of patients and a number of trials; in `equal` searches all recipes are
 equally good, in `one better` one is better by the gap, and in `spread` their truths scatter by half the gap. Prints
@@ -16,6 +16,9 @@ JSON, one record per cell:
 - `rank coverage`, `rank width`: how often a rank interval has a rank that the truths allow, and its width as a share of
   the widest
 
+`--only` computes one part: `searches` has these figures, `labels` the intervals of a single label's high AUCs, and
+`estimands` (`benchmarks/estimands.py`) both kinds of average precision and the intervals of recipes trained anew.
+
 It isn't named after the statistics it checks because a script's folder comes first on Python's path, where a module
 `statistics` would hide the standard library's from all other benchmarks.
 """
@@ -23,7 +26,7 @@ It isn't named after the statistics it checks because a script's folder comes fi
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -31,11 +34,11 @@ import numpy as np
 from scipy.stats import norm
 
 from analysis.statistics.comparisons import LEVEL, Comparisons
-from analysis.statistics.influence import Measure, Truth
+from analysis.statistics.influence import Measure
 from analysis.statistics.selection import Winner
 from analysis.statistics.significance import Scores
-from benchmarks.simulated_searches import AUC, CT_ICH, FOLDS, RSNA, Population, Search, search
-from ichtune.training.batches import Fold
+from benchmarks.estimands import average_precisions, trained_anew, truth_of
+from benchmarks.simulated_searches import AUC, CT_ICH, RSNA, Population, Search, search
 
 
 class Cell(NamedTuple):
@@ -55,6 +58,7 @@ CELLS = (
     Cell(RSNA, 200, 200, 0.05, 0.25),
     Cell(RSNA, 1000, 30, 0.02, 0.5),
 )
+PARTS = ("searches", "labels", "estimands")
 QUICK = (Cell(CT_ICH, 50, 20, 0.10), Cell(RSNA, 200, 20, 0.05, 0.5))
 
 
@@ -105,9 +109,7 @@ def high_scores(population: Population, patients: int, searches: int, seed: int)
 
 def scored(made: Search, metric: str = "auc") -> Scores:
     """The trials' scores with patients' contributions, as a ranking computes them."""
-    rows = np.arange(len(made.patients))
-    folds = [Fold(k, rows[made.folds != k], rows[made.folds == k]) for k in range(FOLDS)]
-    return Scores.of(Measure(metric, Truth(made.labels, made.patients, folds)), made.logits)
+    return Scores.of(Measure(metric, truth_of(made.labels, made.patients, made.folds)), made.logits)
 
 
 def _ranked(scores: Scores, truths: np.ndarray, kept: slice) -> tuple[Scores, np.ndarray]:
@@ -163,18 +165,30 @@ def main() -> None:
     )
     parser.add_argument("--searches", type=int, default=200, help="made-up searches per cell")
     parser.add_argument("--quick", action="store_true", help="two small cells, a tenth of the searches")
+    parser.add_argument("--only", choices=PARTS, help="one part of the figures")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     cells, searches = (QUICK, arguments.searches // 10) if arguments.quick else (CELLS, arguments.searches)
-    for cell in cells:
-        begun = time.perf_counter()
-        found = figures(cell, searches, arguments.seed)
-        seconds = round(time.perf_counter() - begun)
-        for record in found:
-            print(json.dumps(record | {"seconds": seconds}), flush=True)
-    for population, patients in ((CT_ICH, 50), (RSNA, 200)):
-        for record in high_scores(population, patients, 5 * searches, arguments.seed):
-            print(json.dumps(record), flush=True)
+    parts = [arguments.only] if arguments.only else PARTS
+    for record in _records(parts, cells, searches, arguments.seed):
+        print(json.dumps(record), flush=True)
+
+
+def _records(
+    parts: Sequence[str], cells: Sequence[Cell], searches: int, seed: int
+) -> Iterator[dict[str, Any]]:
+    if "searches" in parts:
+        for cell in cells:
+            begun = time.perf_counter()
+            found = figures(cell, searches, seed)
+            seconds = round(time.perf_counter() - begun)
+            yield from (record | {"seconds": seconds} for record in found)
+    if "labels" in parts:
+        for population, patients in ((CT_ICH, 50), (RSNA, 200)):
+            yield from high_scores(population, patients, 5 * searches, seed)
+    if "estimands" in parts:
+        yield from average_precisions(2 * searches, seed)
+        yield from trained_anew(2 * searches, seed)
 
 
 if __name__ == "__main__":

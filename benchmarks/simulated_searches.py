@@ -24,6 +24,8 @@ OWN, FAMILY = (0.05, 0.5), 0.1
 """A trial's own share of the noise's variance (log-uniform between two ends), and that of its family."""
 POSITIVE_SLICES = 0.3
 """The share of positive slices in a patient who has the label."""
+FACTOR, OFFSET = 0.4, 1.0
+"""How folds' models differ in scale: the deviations of the logarithm of their factors, and of their offsets."""
 
 
 class Population(NamedTuple):
@@ -68,6 +70,21 @@ def search(
     logits = (noise + shifts[:, None, None] * labels).astype(np.float16)
     folds = rng.permutation(np.arange(patients) % FOLDS)[of]
     return Search(truths, logits, labels.astype(float), of, folds)
+
+
+def rescaled(rng: np.random.Generator, logits: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Logits `[N, 6]` of folds' models that each have a scale of their own."""
+    factors, offsets = np.exp(rng.normal(0, FACTOR, FOLDS)), rng.normal(0, OFFSET, FOLDS)
+    return (logits * factors[folds][:, None] + offsets[folds][:, None]).astype(np.float16)
+
+
+def true_average_precision(auc: float, population: Population, label: int) -> float:
+    """A label's average precision in the population of a trial with this true AUC, by numerical integration."""
+    prevalence, shift = population.rates[label] * POSITIVE_SLICES, norm.ppf(auc) * np.sqrt(2)
+    thresholds, step = np.linspace(-8, 8 + shift, 20_001, retstep=True)
+    true = prevalence * norm.sf(thresholds - shift)
+    precision = true / (true + (1 - prevalence) * norm.sf(thresholds))
+    return float((precision * norm.pdf(thresholds - shift)).sum() * step)
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, int], own: np.ndarray) -> np.ndarray:

@@ -160,8 +160,10 @@ def test_few_modules_know_the_statistics_of_a_ranking():
     knowing = importers("analysis.statistics.significance") & OURS.keys()
     assert knowing == {
         "analysis.ranking.certainty",
+        "analysis.ranking.pooled",
         "analysis.ranking.seed_noise",
         "analysis.results",
+        "analysis.statistics.anew",
         "analysis.statistics.comparisons",
         "analysis.statistics.selection",
         "analysis.tables.ablation",

@@ -60,14 +60,14 @@ class Certainty:
         """
         if not self.measured:
             return None
-        found = Scores.of(self._measure, self._logits())
+        found = Scores.of(self._measure, self.logits())
         return replace(found, values=np.array([self.ranking.trials[place].score for place in self.measured]))
 
     @cached_property
     def _measure(self) -> Measure:
         return Measure(self.ranking.metric, self.truth)
 
-    def _logits(self) -> Iterator[np.ndarray]:
+    def logits(self) -> Iterator[np.ndarray]:
         """Yield the predictions of the measured trials one at a time, to keep only one in memory."""
         for place in self.measured:
             logits = self.ranking.trials[place].logits

@@ -35,15 +35,24 @@ class SeedNoise:
         scores = frame.dropna().groupby("trial")["score"]
         return pd.DataFrame({"seeds": scores.count(), "seed_mean": scores.mean(), "seed_std": scores.std()})
 
-    def floor(self, metric: str) -> float:
-        """The difference between two trainings of one recipe that random seeds alone exceed only 5 times in 100.
+    def variance(self, metric: str) -> tuple[float, int]:
+        """The variance of a recipe's score by random seed, pooled over recipes, and its degrees of freedom.
 
-        Computed from the pooled deviation over recipes with Student's t. All recipes share the same seeds, so the
-        degrees of freedom are the number of seeds minus one. NaN if no recipe has two seeds.
+        All recipes share the same seeds, so the degrees of freedom are the number of seeds minus one. NaN and 0 if no
+        recipe has two seeds.
         """
         known = self.table(metric).dropna()
         if known.empty:
-            return float("nan")
+            return float("nan"), 0
         weights = known["seeds"] - 1
-        variance = (weights * known["seed_std"] ** 2).sum() / weights.sum()
-        return float(t.ppf(0.5 + CONFIDENCE / 2, weights.max()) * np.sqrt(2 * variance))
+        return float((weights * known["seed_std"] ** 2).sum() / weights.sum()), int(weights.max())
+
+    def floor(self, metric: str) -> float:
+        """The difference between two trainings of one recipe that random seeds alone exceed only 5 times in 100.
+
+        Computed from the pooled `variance` with Student's t; NaN if that is unknown.
+        """
+        variance, degrees = self.variance(metric)
+        return (
+            float(t.ppf(0.5 + CONFIDENCE / 2, degrees) * np.sqrt(2 * variance)) if degrees else float("nan")
+        )

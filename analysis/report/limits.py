@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.ranking.certainty import DIFFERENCE
 from analysis.report.retrained import RetrainedModel
 from analysis.results import RankedResults
-from analysis.tables.rounding import rough
+from analysis.tables.rounding import interval, rough
 from ichtune.labels import LABELS
 from ichtune.runs.ends import TrialEnd
 from ichtune.wording import plural
@@ -59,9 +59,17 @@ def _patients_needed(results: RankedResults) -> str:
 def _about_intervals(results: RankedResults) -> str:
     if not results.measured:
         return ""
-    return (
-        "Intervals and comparisons are about new patients for these models as trained. They do not say how much "
-        "the scores would change if the models were trained anew on other patients."
+    about = "Intervals and comparisons are about new patients for these models as trained. "
+    best = results.table.iloc[0]
+    ends = interval(best["anew_low"], best["anew_high"], results.digits.score)
+    if not ends:
+        return about + (
+            "They do not say how much the scores would change if the models were trained anew on other patients; to "
+            "know that takes several folds, or reruns with other seeds."
+        )
+    return about + (
+        f"Trained anew on other patients, the best recipe has an expected score of {ends} (95 %); comparisons do not "
+        "allow for that."
     )
 
 

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy.special import expit, logit
 
+from analysis.statistics.levels import from_top, levels
 from ichtune.labels import CHALLENGE_WEIGHTS, LABELS
 from ichtune.metrics import THRESHOLD, log_losses
 from ichtune.training.batches import Fold
@@ -84,7 +85,7 @@ class Measure:
             label: [
                 part.patients[part.positive[:, label]] for part in self.truth.parts if _defined(part, label)
             ]
-            for label in _split(self.metric)[1]
+            for label in labels_of(self.metric)
         }
         return {label: len(set(np.concatenate(of).tolist())) for label, of in patients.items() if of}
 
@@ -184,6 +185,11 @@ def _split(metric: str) -> tuple[str, list[int]]:
     return metric, list(range(len(LABELS)))
 
 
+def labels_of(metric: str) -> list[int]:
+    """The columns of the labels that a metric is about."""
+    return _split(metric)[1]
+
+
 def _ratio(part: np.ndarray, whole: np.ndarray) -> Moved:
     """The ratio of two sums over slices; 0 if the denominator is 0, as in `evaluate`."""
     total = whole.sum()
@@ -195,44 +201,25 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> Moved:
 
 def _area(scores: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> Moved:
     """The area under the ROC curve: the share of correctly ordered pairs, with ties counting half."""
-    level, positives, negatives = _levels(scores, positive, negative)
+    level, positives, negatives = levels(scores, positive, negative)
     m, n = positives.sum(), negatives.sum()
     right_of_positive = ((negatives.cumsum() - negatives / 2) / n)[level]
     right_of_negative = 1 - ((positives.cumsum() - positives / 2) / m)[level]
-    area = (right_of_positive @ positive) / m
+    area = right_of_positive[positive].sum() / m
     return float(area), positive * (right_of_positive - area) / m + negative * (right_of_negative - area) / n
 
 
 def _average_precision(scores: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> Moved:
     """The mean over positives of the precision at their score."""
-    level, positives, negatives = _levels(scores, positive, negative)
+    level, positives, negatives = levels(scores, positive, negative)
     m = positives.sum()
-    true, called = _from_top(positives), _from_top(positives + negatives)
+    true, called = from_top(positives), from_top(positives + negatives)
     precision = true / np.maximum(called, 1)
-    value = (precision @ positives) / m
+    value = (precision * positives).sum() / m
     # One more positive raises the precision at its own score and below; one more negative lowers it.
     lift = (positives * (1 - precision) / np.maximum(called, 1)).cumsum()[level] / m
     drop = (positives * precision / np.maximum(called, 1)).cumsum()[level] / m
     return float(value), positive * ((precision[level] - value) / m + lift) - negative * drop
-
-
-def _levels(
-    scores: np.ndarray, positive: np.ndarray, negative: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The index of each score among the distinct scores, in ascending order, and the counts of each kind there."""
-    # The bits of a half, read as an integer, sort like its value once negative ones are reversed; 16 bits sort fast.
-    bits = scores.view(np.int16)
-    keys = np.where(bits < 0, np.int16(-(2**15)) - bits, bits)
-    order = np.argsort(keys, kind="stable")
-    ascending = keys[order]
-    level = np.empty(len(scores), np.intp)
-    level[order] = np.concatenate([[0], (ascending[1:] != ascending[:-1]).cumsum()])
-    count = level[order[-1]] + 1
-    return level, np.bincount(level, positive, count), np.bincount(level, negative, count)
-
-
-def _from_top(counts: np.ndarray) -> np.ndarray:
-    return counts[::-1].cumsum()[::-1]
 
 
 def _f1(scores: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> Moved:

@@ -9,18 +9,24 @@ import pandas as pd
 from analysis.ranking.order import Ranking
 from analysis.statistics.cohort import Cohort
 from analysis.statistics.influence import Measure, Truth
+from analysis.statistics.pooled import PooledAveragePrecision
 from analysis.statistics.significance import each_alone
 from analysis.tables.rounding import with_intervals
 from analysis.tables.table import Table
 from ichtune.labels import LABELS
 
-METRICS: Final = ("auc", "average_precision")
+MEASURES: Final = {
+    "auc": (Measure, "auc"),
+    "average_precision": (Measure, "average_precision"),
+    "pooled_average_precision": (PooledAveragePrecision, "average_precision"),
+}
+"""The columns of a label's scores: how each is measured, and by which metric."""
 
 
 def label_rows(ranking: Ranking, truth: Truth, places: Sequence[int]) -> pd.DataFrame:
     """Each label's AUC and average precision with 95 % intervals by patient, for the trials at these places.
 
-    Columns `rank, trial, label, positive_patients`, and for both metrics `auc, auc_low, auc_high`.
+    Columns `rank, trial, label, positive_patients`, and for each of `MEASURES` as for `auc, auc_low, auc_high`.
     """
     if not places:
         return pd.DataFrame()
@@ -28,9 +34,9 @@ def label_rows(ranking: Ranking, truth: Truth, places: Sequence[int]) -> pd.Data
     kept = [trial.logits for trial in trials]
     logits = [of_trial for of_trial in kept if of_trial is not None]
     found = {
-        (label, metric): each_alone(Measure(f"{metric}_{label}", truth), logits)
+        (label, name): each_alone(measure(f"{metric}_{label}", truth), logits)
         for label in LABELS
-        for metric in METRICS
+        for name, (measure, metric) in MEASURES.items()
     }
     positive = _positive_patients(truth)
     rows = []
@@ -38,9 +44,9 @@ def label_rows(ranking: Ranking, truth: Truth, places: Sequence[int]) -> pd.Data
         for label in LABELS:
             row: dict[str, object] = {"rank": place + 1, "trial": trial.name, "label": label}
             row["positive_patients"] = positive[label]
-            for metric in METRICS:
-                ends = (metric, f"{metric}_low", f"{metric}_high")
-                row |= dict(zip(ends, found[label, metric][index], strict=True))
+            for name in MEASURES:
+                ends = (name, f"{name}_low", f"{name}_high")
+                row |= dict(zip(ends, found[label, name][index], strict=True))
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -79,6 +85,11 @@ def _texts(ranking: Ranking, rows: pd.DataFrame) -> pd.DataFrame:
             "AUC (95 %)": with_intervals(rows["auc"], rows["auc_low"], rows["auc_high"]),
             "average precision (95 %)": with_intervals(
                 rows["average_precision"], rows["average_precision_low"], rows["average_precision_high"]
+            ),
+            "pooled over folds (95 %)": with_intervals(
+                rows["pooled_average_precision"],
+                rows["pooled_average_precision_low"],
+                rows["pooled_average_precision_high"],
             ),
         }
     )

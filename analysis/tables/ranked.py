@@ -10,10 +10,13 @@ from analysis.ranking.certainty import DIFFERENCE, Certainty
 from analysis.ranking.idle import idle_knobs
 from analysis.ranking.metric_columns import column
 from analysis.ranking.order import Ranking
+from analysis.ranking.pooled import PooledScores
 from analysis.ranking.seed_noise import SeedNoise
+from analysis.ranking.trained_anew import TrainedAnew
 from analysis.ranking.trial import RankedTrial, recipe_texts
 from analysis.statistics.cohort import Cohort
 from analysis.tables.digits import Digits
+from analysis.tables.meaning import anew_note, epoch_note, pooled_note
 from analysis.tables.rounding import all_shown, interval, intervals, rough, shown
 from analysis.tables.table import Table
 from ichtune.metric_names import METRICS
@@ -21,10 +24,6 @@ from ichtune.runs.folder import RunFolder
 
 FEW = 5
 """Labels with fewer positive patients than this get a warning note."""
-ABOUT_INTERVALS = (
-    "intervals are about new patients for these models as trained, not about models trained anew on other "
-    "patients"
-)
 MOST_RERUNS = 5
 """How many recipes' reruns with other seeds are spelled out in a note."""
 
@@ -44,7 +43,15 @@ def ranked_rows(ranking: Ranking, certainty: Certainty, seeds: SeedNoise) -> pd.
     front = list(rows.columns).index("rank_high") + 1
     values = [{name: trial.record.params.get(name) for name in ranking.varying} for trial in trials]
     params = pd.DataFrame(values, dtype=object)
-    return pd.concat([rows.iloc[:, :front], again, rows.iloc[:, front:], params], axis=1)
+    anew, pooled = TrainedAnew(certainty, seeds).table, PooledScores(certainty).table
+    parts = [rows.iloc[:, :front], anew, again, *_with_pooled(rows.iloc[:, front:], pooled), params]
+    return pd.concat(parts, axis=1)
+
+
+def _with_pooled(metrics: pd.DataFrame, pooled: pd.DataFrame) -> list[pd.DataFrame]:
+    """The columns of metrics, with those of the pooled average precision beside that of the mean over folds."""
+    beside = list(metrics.columns).index("average_precision") + 1
+    return [metrics.iloc[:, :beside], pooled, metrics.iloc[:, beside:]]
 
 
 def _front(rank: int, trial: RankedTrial, metric: str, *, several: bool) -> dict[str, object]:
@@ -105,7 +112,9 @@ def ranked_table(
         population=cohort.population,
         notes=[
             *_notes(ranking, certainty, digits.score),
-            *_epoch_note(ranking, digits.score),
+            *epoch_note(ranking, digits.score),
+            *anew_note(ranking, rows, digits.score),
+            *pooled_note(ranking, rows),
             *_seed_notes(ranking, rows, digits.score),
             *_loss_note(ranking),
             *cohort.notes,
@@ -129,7 +138,6 @@ def _notes(ranking: Ranking, certainty: Certainty, decimals: int) -> list[str]:
             f"best score {shown(ranking.best.score, decimals)}; corrected for selecting the best of "
             f"{len(certainty.measured)}: {_corrected(certainty, decimals)}"
         )
-        notes.append(ABOUT_INTERVALS)
     few = ", ".join(f"{label} ({count})" for label, count in certainty.carriers.items() if count < FEW)
     if few:
         notes.append(
@@ -171,23 +179,6 @@ def _seed_notes(ranking: Ranking, rows: pd.DataFrame, decimals: int) -> list[str
     return [
         f"mean over {again['seeds'].max():.0f} other seeds: {', '.join(means)}",
         f"two trainings of one recipe differ by up to {shown(floor, decimals)} by random seed alone (95 %)",
-    ]
-
-
-def _epoch_note(ranking: Ranking, decimals: int) -> list[str]:
-    """A note on how much scores change at epochs that were chosen on the patients that they are about."""
-    if not ranking.usable:
-        return []
-    if ranking.folds == 1:
-        return [
-            "with one fold, the epoch is chosen on the patients that the score is about, so scores are somewhat too "
-            "good; search on more folds to avoid it"
-        ]
-    gains = [trial.searched_score - trial.score for trial in ranking.trials]
-    return [
-        "each fold is scored at the epoch that is best for the other folds; at the epoch best for all folds, as the "
-        f"search saw it, the best score would change by {gains[0]:+.{decimals}f} (median of all trials: "
-        f"{np.nanmedian(gains):+.{decimals}f})"
     ]
 
 

@@ -1,5 +1,6 @@
 """A finished search is ranked by what its folder holds."""
 
+import json
 import re
 from pathlib import Path
 
@@ -132,6 +133,55 @@ def test_what_must_be_known_stands_in_the_notes(results):
     assert "corrected for selecting the best of 60" in notes
     assert "2,080 slices of 60 patients" in notes
     assert "prevalence in train / test" in notes
+
+
+def test_a_recipe_trained_anew_is_less_certain_than_its_models(results):
+    table = results.table
+    assert (table["anew_low"] <= table["score_low"]).all()
+    assert (table["anew_high"] >= table["score_high"]).all()
+    low, high = table[["anew_low", "anew_high"]].iloc[0]
+    note = f"for the best recipe trained anew on other patients: {low:.3f} to {high:.3f}"
+    assert note in "\n".join(results.ranked_table.notes)
+
+
+def test_both_kinds_of_average_precision_are_in_the_ranking(made_up, results):
+    table = results.table
+    assert list(table.columns).index("pooled_average_precision") == (
+        list(table.columns).index("average_precision") + 1
+    )
+    values, low, high = (table[f"pooled_average_precision{end}"] for end in ("", "_low", "_high"))
+    assert ((low < values) & (values < high)).all()
+    assert not [note for note in results.ranked_table.notes if "pooled" in note]
+    again = RankedResults.of(made_up[1], metric="average_precision")
+    (note,) = (note for note in again.ranked_table.notes if "pooled" in note)
+    assert f"the best trial's is {again.table['pooled_average_precision'].iloc[0]:.3f}" in note
+
+
+def test_a_ranking_by_one_labels_average_precision_pools_that_label(made_up):
+    by_label = RankedResults.of(made_up[1], metric="average_precision", label="any")
+    pooled = by_label.by_label([0]).set_index("label").at["any", "pooled_average_precision"]
+    assert by_label.table["pooled_average_precision"].iloc[0] == pytest.approx(pooled)
+
+
+def test_seeds_that_vary_more_than_folds_widen_the_interval_of_every_recipe_trained_anew(made_up_copy):
+    results = RankedResults.of(made_up_copy)
+    before = results.table
+    again = [
+        json.dumps({"trial": results.best.name, "seed": seed, "mean": {"auc": auc}})
+        for seed, auc in enumerate((0.55, 0.75, 0.95))
+    ]
+    (results.run.path / "seeds.jsonl").write_text("\n".join(again) + "\n")
+    table = RankedResults.of(made_up_copy).table
+    assert (table["anew_low"] < before["anew_low"]).all()
+    assert (table["anew_high"] > before["anew_high"]).all()
+
+
+def test_a_single_fold_says_nothing_about_training_anew(tmp_path):
+    run = made_up_run(tmp_path / "runs", made_up_store(tmp_path / "store", 1200, folds=1), 3)
+    results = RankedResults.of(run)
+    assert results.table["score_low"].notna().all()
+    assert results.table[["anew_low", "anew_high"]].isna().all(axis=None)
+    assert "which takes several folds or --seeds to know" in "\n".join(results.ranked_table.notes)
 
 
 def test_trials_without_predictions_are_ranked_without_an_interval(made_up_copy):

@@ -80,6 +80,16 @@ def test_the_error_is_that_of_a_bootstrap_over_patients(metric):
     assert scores.errors[0] == pytest.approx(np.std(draws), rel=0.3)
 
 
+@pytest.mark.parametrize("metric", ["auc", "average_precision"])
+def test_many_slices_are_counted_as_few_are_sorted(metric, monkeypatch):
+    logits, truth = heads(5)
+    few = Measure(metric, truth).of(logits)
+    monkeypatch.setattr("analysis.statistics.levels.MANY", 0)
+    many = Measure(metric, truth).of(logits)
+    assert many[0] == pytest.approx(few[0])
+    assert many[1] == pytest.approx(few[1])
+
+
 def test_the_loss_depends_on_more_than_the_predictions():
     assert not is_measurable("loss")
     assert is_measurable("auc_epidural")
