@@ -112,7 +112,8 @@ class TrialFolder:
     def keep_best(self, heads: bytes, logits: np.ndarray) -> None:
         """Save the best epoch's heads (safetensors) and out-of-fold logits.
 
-        The logits are float16 `[N, 6]`, NaN for slices that no fold validates on.
+        The logits are kept as float16: `[N, 6]`, or `[R, N, 6]` of R > 1 partitions, NaN for slices that no fold
+        validates on.
         """
         with replacing(self.path / HEADS) as file:
             file.write_bytes(heads)

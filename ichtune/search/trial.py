@@ -24,7 +24,7 @@ from ichtune.search.searcher import OBJECTIVE, SCORED
 from ichtune.search.tensorboard import TensorBoardWriter
 from ichtune.space import Space
 from ichtune.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
-from ichtune.training.experiment import Experiment, folds_of, open_store
+from ichtune.training.experiment import Experiment, open_store
 from ichtune.training.results import EpochResult
 from ichtune.training.session import TrainingSession, nan_mean
 
@@ -160,12 +160,13 @@ class _TrialRun:
             self.saved = time.monotonic()
 
     def _out_of_fold(self, result: EpochResult) -> np.ndarray:
-        """Logits `[N, 6]` of every slice by the fold that validates on it; NaN elsewhere."""
-        store = open_store(self.job.experiment.store)
-        logits = np.full(store.labels.shape, np.nan, np.float32)
-        for fold, values in zip(folds_of(store, self.job.experiment.folds), result.logits, strict=True):
-            logits[fold.valid] = values
-        return logits
+        """Logits of every slice by the fold that validates on it, NaN elsewhere: `[N, 6]`, or `[R, N, 6]` if R > 1."""
+        experiment = self.job.experiment
+        shape = open_store(experiment.store).labels.shape
+        logits = np.full((experiment.repeats, *shape), np.nan, np.float32)
+        for fold, values in zip(experiment.all_folds, result.logits, strict=True):
+            logits[fold.partition, fold.valid] = values
+        return logits if len(logits) > 1 else logits[0]
 
     def close(self) -> None:
         if self.last is not None:
