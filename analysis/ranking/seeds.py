@@ -40,7 +40,7 @@ def _rerun(ranking: Ranking, top: int, seeds: int, report: Report) -> SeedNoise:
     if missing:
         plan = resume(ranking.run, {})
         build(plan.parts)
-        experiment = Experiment(plan.store.path, plan.parts, plan.folds, plan.settings.seed)
+        experiment = plan.experiment
         with open(ranking.run.path / FILE, "a") as file:
             for number, (trial, seed) in enumerate(missing, len(wanted) - len(missing)):
                 report(number, len(wanted), "")
