@@ -103,7 +103,7 @@ class RankedResults:
 
     @cached_property
     def cohort(self) -> Cohort:
-        return Cohort(self.store, self.ranking.folds)
+        return Cohort(self.store, self.ranking.folds, self.ranking.repeats)
 
     @property
     def truth(self) -> Truth:

@@ -165,7 +165,7 @@ def head_seconds(run: RunFolder, records: Sequence[TrialRecord]) -> float:
     """
     request, settings = run.request, SearchSettings(name="alone", runs=run.path)
     planned = plan(request.data, request.space, settings)
-    experiment = Experiment(planned.store.path, planned.parts, request.folds, settings.seed)
+    experiment = planned.experiment
     sample = records[:: max(1, len(records) // HEAD_SAMPLE)]
     recipes = [record.recipe for record in sample]
     with ProcessPoolExecutor(AT_ONCE, get_context("spawn")) as pool:

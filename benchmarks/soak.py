@@ -36,7 +36,7 @@ from optuna.trial import TrialState
 from ray import cloudpickle
 from rich.console import Console
 
-import ichtune.search.search as searching
+import ichtune.search.plan as planning
 from ichtune.commands import search_flow
 from ichtune.data.phantom.demo import demo_store
 from ichtune.recipe import Recipe, recipe_hash
@@ -93,7 +93,7 @@ class Shaky(Experiment):
 def drive(store: Path, runs: Path, trials: int) -> int:
     """Start or resume the search in this process; return the exit code."""
     cloudpickle.register_pickle_by_value(sys.modules["__main__"])
-    searching.Experiment = Shaky  # ty: ignore[invalid-assignment]
+    planning.Experiment = Shaky  # ty: ignore[invalid-assignment]
     console = Console(width=100)
     if (runs / NAME / "search.yaml").exists():
         return search_flow.resume(runs, NAME, {}, console, data=None, space=None, changes={}, dry_run=False)
@@ -183,7 +183,7 @@ def count_wrong(run: RunFolder, records: list[TrialRecord]) -> int:
     """Return how many trials have an epoch whose score differs from that of their recipe trained alone."""
     request = run.request
     planned = plan(request.data, request.space, replace(request.settings, name="alone", runs=run.path))
-    experiment = Experiment(planned.store.path, planned.parts, request.folds, request.settings.seed)
+    experiment = planned.experiment
     torch.set_num_threads(1)
     wrong = 0
     for record in records:

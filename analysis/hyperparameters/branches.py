@@ -9,7 +9,6 @@ import numpy as np
 
 from analysis.ranking.order import Ranking
 from analysis.ranking.trial import RankedTrial
-from ichtune.runs.fold_scores import FoldScores
 from ichtune.space import Space
 from ichtune.space.distributions import Choice, Range, Scalar
 from ichtune.space.walks import Dimension, Params, named
@@ -154,7 +153,7 @@ def _score_at(epoch: int, trial: RankedTrial) -> float | None:
     until = [record for record in trial.record.epochs if record.epoch <= epoch]
     if until[-1].epoch < epoch or any(record.diverged for record in until):
         return None
-    best = FoldScores.of(until, trial.searched).mean
+    best = trial.scores_of(until).mean
     return None if math.isnan(best[trial.searched]) or math.isnan(best[trial.metric]) else best[trial.metric]
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from analysis.pictures.metric import Metric
 from analysis.pictures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, WIDTH, paper
 from analysis.pictures.words import trial_name
+from ichtune.wording import fold_count
 
 if TYPE_CHECKING:
     from analysis.ranking.trial import RankedTrial
@@ -21,11 +22,15 @@ MARKERS = "os^Dv<>pPX"
 
 @paper()
 def folds(
-    trials: Sequence["RankedTrial"], intervals: np.ndarray | None = None, no_skill: float | None = None
+    trials: Sequence["RankedTrial"],
+    intervals: np.ndarray | None = None,
+    no_skill: float | None = None,
+    repeats: int = 1,
 ) -> Figure:
     """Each fold's scores, connected from trial to trial, with the mean and its interval; the best trial at the top.
 
-    `intervals` has a row `low, high` per trial (NaN if unknown).
+    `intervals` has a row `low, high` per trial (NaN if unknown). The folds of each of `repeats` partitions
+    look alike.
     """
     metric = Metric.of(trials)
     top = [place for place, trial in enumerate(trials) if np.isfinite(metric.score(trial))][:MOST]
@@ -33,7 +38,7 @@ def folds(
     axes = figure.subplots()
     values = np.array([_values(trials[place], metric) for place in top])
     metric.scale(axes.xaxis, values)
-    _draw_folds(axes, values)
+    _draw_folds(axes, values, repeats)
     means = metric.scores([trials[place] for place in top])
     rows = np.arange(len(top))
     known = intervals is not None and bool(np.isfinite(intervals[top]).any())
@@ -47,10 +52,11 @@ def folds(
     axes.set_ylim(len(top) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(metric.words)
-    figure.suptitle(_title(len(top), values.shape[1], len(trials), known), x=0.01, ha="left")
-    figure.legend(
-        loc="outside lower center", ncols=_columns(values.shape[1]), handlelength=1.6, columnspacing=1.2
+    figure.suptitle(
+        _title(len(top), values.shape[1] // repeats, repeats, len(trials), known), x=0.01, ha="left"
     )
+    looks = repeats if repeats > 1 else values.shape[1]
+    figure.legend(loc="outside lower center", ncols=_columns(looks), handlelength=1.6, columnspacing=1.2)
     return figure
 
 
@@ -60,12 +66,12 @@ def _columns(count: int) -> int:
     return -(-entries // -(-entries // 8))
 
 
-def _title(top: int, count: int, trials: int, known: bool) -> str:
+def _title(top: int, count: int, repeats: int, trials: int, known: bool) -> str:
     best = f"All {trials} trials" if top > 1 else "The trial"
     if top < trials:
         best = f"The best {top} of {trials} trials" if top > 1 else f"The best of {trials} trials"
     interval = ", the mean with its 95 % interval by patient" if known else ""
-    return f"{best} on {count} fold{'s' if count != 1 else ''}{interval}"
+    return f"{best} on {fold_count(count, repeats)} fold{'s' if count * repeats != 1 else ''}{interval}"
 
 
 def _values(trial: "RankedTrial", metric: Metric) -> np.ndarray:
@@ -73,10 +79,11 @@ def _values(trial: "RankedTrial", metric: Metric) -> np.ndarray:
     return trial.scores.folds[metric.name]
 
 
-def _draw_folds(axes: Axes, values: np.ndarray) -> None:
-    rows = np.arange(len(values))
+def _draw_folds(axes: Axes, values: np.ndarray, repeats: int) -> None:
+    rows, alike = np.arange(len(values)), values.shape[1] // repeats if repeats > 1 else 1
     for fold, scores in enumerate(values.T):
-        colour, marker = COLOURS[fold % len(COLOURS)], MARKERS[fold % len(MARKERS)]
+        look = fold // alike
+        colour, marker = COLOURS[look % len(COLOURS)], MARKERS[look % len(MARKERS)]
         axes.plot(scores, rows, color=colour, lw=1, alpha=0.35, zorder=1.5)
         axes.plot(
             scores,
@@ -87,5 +94,5 @@ def _draw_folds(axes: Axes, values: np.ndarray) -> None:
             color=colour,
             mew=0,
             zorder=2,
-            label=f"fold {fold + 1}",
+            label=None if fold % alike else f"{'partition' if repeats > 1 else 'fold'} {look + 1}",
         )

@@ -70,11 +70,12 @@ def _pictures(
     if knobs:
         yield "slices", slices(trials, knobs, effects)
         yield "parallel", parallel(trials, knobs)
-    yield "folds", folds(trials, _intervals(certain), _no_skill(no_skill, maximised=ranking.maximised))
+    without_skill = _no_skill(no_skill, maximised=ranking.maximised)
+    yield "folds", folds(trials, _intervals(certain), without_skill, ranking.repeats)
     shown = _shown(trials, by_label)
     if by_label is not None and shown:
         yield "labels", labels(by_label, shown)
-    logits = best.logits
+    logits = best.mean_logits
     if logits is not None:
         yield "reliability", reliability(logits, truth, trial_name(best))
 

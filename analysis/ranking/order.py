@@ -14,7 +14,7 @@ from ichtune.metrics import higher_is_better
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import trial_ends
-from ichtune.wording import not_one_of
+from ichtune.wording import fold_count, not_one_of
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,16 @@ class Ranking:
         return self.run.request.folds
 
     @property
+    def repeats(self) -> int:
+        """On how many partitions into folds each trial was scored."""
+        return self.run.request.repeats
+
+    @property
+    def fold_count(self) -> str:
+        """The folds that a score is the mean over, for captions: `5`, or `4 x 5`."""
+        return fold_count(self.folds, self.repeats)
+
+    @property
     def folder(self) -> Path:
         """Where tables are written: the run's results, or a subfolder of them for another metric than the search's."""
         own = self.metric == self.run.request.space.metric
@@ -110,7 +120,11 @@ def _trials(run: RunFolder, metric: str) -> Iterator[RankedTrial]:
 
 
 def _refuse_other_data(run: RunFolder, other: RunFolder) -> None:
-    for what, name in (("store", "fingerprint"), ("number of folds", "folds")):
+    for what, name in (
+        ("store", "fingerprint"),
+        ("number of folds", "folds"),
+        ("number of partitions", "repeats"),
+    ):
         ours, theirs = getattr(run.request, name), getattr(other.request, name)
         if ours != theirs:
             raise InputError(

@@ -11,7 +11,6 @@ from analysis.ranking.seed_noise import FILE, SeedNoise
 from analysis.ranking.trial import RankedTrial
 from ichtune.bank.build import build
 from ichtune.progress import Report
-from ichtune.runs.fold_scores import FoldScores
 from ichtune.runs.records import without_nan
 from ichtune.search.resume import resume
 from ichtune.training.experiment import Experiment
@@ -41,7 +40,7 @@ def _rerun(ranking: Ranking, top: int, seeds: int, report: Report) -> SeedNoise:
     if missing:
         plan = resume(ranking.run, {})
         build(plan.parts)
-        experiment = Experiment(plan.store.path, plan.parts, plan.folds, plan.settings.seed)
+        experiment = plan.experiment
         with open(ranking.run.path / FILE, "a") as file:
             for number, (trial, seed) in enumerate(missing, len(wanted) - len(missing)):
                 report(number, len(wanted), "")
@@ -65,7 +64,7 @@ def _train(experiment: Experiment, trial: RankedTrial, seed: int) -> dict[str, A
         trial.searched, epochs=trial.record.last.epoch, patience=recipe.training.patience
     )
     results = experiment.epochs(recipe, device=device, threads=torch.get_num_threads())
-    scores = FoldScores.of([epoch.record for epoch in session.run(results)], trial.searched)
+    scores = trial.scores_of([epoch.record for epoch in session.run(results)])
     return {
         "trial": trial.name,
         "seed": seed,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.statistics.averaging import mean_prediction
 from ichtune.arrays import map_array
 from ichtune.errors import InputError
 from ichtune.metrics import higher_is_better
@@ -46,7 +47,11 @@ class RankedTrial:
     @cached_property
     def scores(self) -> FoldScores:
         """Every metric of each fold, at the epoch that the other folds chose."""
-        return FoldScores.of(self.record.epochs, self.searched)
+        return self.scores_of(self.record.epochs)
+
+    def scores_of(self, epochs: Sequence[EpochRecord]) -> FoldScores:
+        """The scores of some epochs of this recipe, chosen as the trial's own."""
+        return FoldScores.of(epochs, self.searched, self.run.request.repeats)
 
     @cached_property
     def score(self) -> float:
@@ -76,6 +81,8 @@ class RankedTrial:
     def logits(self) -> np.ndarray | None:
         """The out-of-fold logits of those epochs, float16 `[N, 6]` on disk; None if none are kept or not finite.
 
+        `[N, 6]`, or `[R, N, 6]` if the trial was scored on R > 1 partitions: `Measure` takes either.
+
         Raises:
             InputError: the file is damaged, or has other contents.
         """
@@ -87,9 +94,17 @@ class RankedTrial:
             logits = map_array(file)
         except (ValueError, EOFError) as error:
             raise InputError(f"{file}: damaged ({error}); {mend}") from None
-        if logits.dtype != np.float16 or logits.ndim != 2:
+        repeats = self.run.request.repeats
+        several = (repeats,) if repeats > 1 else ()
+        if logits.dtype != np.float16 or logits.ndim < 2 or logits.shape[:-2] != several:
             raise InputError(f"{file}: holds {logits.dtype} {logits.shape}, not float16 logits; {mend}")
         return logits
+
+    @property
+    def mean_logits(self) -> np.ndarray | None:
+        """One out-of-fold prediction per slice, `[N, 6]`: the mean probability over the partitions; see `logits`."""
+        logits = self.logits
+        return logits if logits is None or logits.ndim == 2 else mean_prediction(logits)
 
 
 def varying_parameters(params: list[dict[str, Any]]) -> list[str]:

@@ -109,7 +109,7 @@ def _rare(results: RankedResults) -> str:
 
 
 def _undefined(results: RankedResults) -> str:
-    folds = results.run.request.folds
+    folds = len(results.truth.folds)
     behind = results.cohort.population
     missing = [
         f"{label} ({defined} of {folds})"

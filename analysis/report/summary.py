@@ -148,11 +148,12 @@ class Summary:
         return f"{tried} tried from the space {space.name}{about}, {how_open}.{stopped}{compared}"
 
     def _scored(self) -> str:
-        folds, metric = self.results.run.request.folds, self.results.metric
+        ranking, metric = self.results.ranking, self.results.metric
         better = "higher" if self.results.maximised else "lower"
+        parted = f" ({ranking.repeats} partitions of the patients)" if ranking.repeats > 1 else ""
         how = (
-            f"as the mean over {folds} folds, each on patients that the model had not seen"
-            if folds > 1
+            f"as the mean over {ranking.fold_count} folds{parted}, each on patients that the model had not seen"
+            if ranking.fold_count != "1"
             else "on one fold, on patients that the model had not seen"
         )
         return (

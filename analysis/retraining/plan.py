@@ -22,6 +22,7 @@ from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, open_store
+from ichtune.wording import fold_count
 
 # A learning rate that suits a new head destroys a pretrained backbone.
 LR_DIVISOR: Final = 10
@@ -98,8 +99,8 @@ class RetrainPlan:
 
     def _selection(self) -> Difference:
         own = f"fold {self.fold.index}"
-        folds = self.experiment.folds
-        return Difference("best epoch by", f"the mean over {folds} folds" if folds > 1 else own, own)
+        count = fold_count(self.experiment.folds, self.experiment.repeats)
+        return Difference("best epoch by", own if count == "1" else f"the mean over {count} folds", own)
 
     @cached_property
     def notes(self) -> list[str]:

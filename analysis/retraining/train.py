@@ -25,7 +25,7 @@ from analysis.scoring.comparison import (
     score,
     scored_parts,
 )
-from analysis.statistics.population import population, splits
+from analysis.statistics.cohort import Cohort
 from analysis.tables.table import Table
 from analysis.tables.writers import write_table
 from ichtune.errors import InputError
@@ -222,7 +222,7 @@ def _setback(plan: RetrainPlan, searched: ModelScores, retrained: ModelScores) -
 
 
 def _table(plan: RetrainPlan, made: Retrained) -> Table:
-    behind = population(splits(plan.store), plan.experiment.folds)
+    behind = Cohort(plan.store, plan.experiment.folds).population
     return Table("comparison", made.caption, made.comparison, made.no_skill, behind, made.notes)
 
 

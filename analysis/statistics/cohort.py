@@ -13,15 +13,16 @@ from ichtune.training.experiment import folds_of
 
 @dataclass(frozen=True)
 class Cohort:
-    """A store as a search used it, with its number of folds."""
+    """A store as a search used it, with its number of folds and of partitions into folds."""
 
     store: SliceStore
     folds: int
+    repeats: int = 1
 
     @cached_property
     def truth(self) -> Truth:
         """The truth that out-of-fold predictions are compared with."""
-        return Truth(self.store.labels, self.store.patients, folds_of(self.store, self.folds))
+        return Truth(self.store.labels, self.store.patients, folds_of(self.store, self.folds, self.repeats))
 
     @cached_property
     def splits(self) -> pd.DataFrame:
@@ -31,7 +32,7 @@ class Cohort:
     @cached_property
     def population(self) -> pd.DataFrame:
         """How often each label occurs, and in how many patients and folds; one row per label."""
-        return population(self.splits, self.folds)
+        return population(self.splits, self.truth.defined_folds)
 
     @cached_property
     def notes(self) -> list[str]:

@@ -27,7 +27,10 @@ EVERY: Final = -1
 
 @dataclass(frozen=True)
 class Truth:
-    """What predictions are compared with: labels `[N, 6]` (NaN unknown), each slice's patient, and the folds."""
+    """What predictions are compared with: labels `[N, 6]` (NaN unknown), each slice's patient, and the folds.
+
+    In repeated cross-validation these are the folds of all partitions, each of which holds the same patients.
+    """
 
     labels: np.ndarray
     patients: np.ndarray
@@ -51,18 +54,29 @@ class Truth:
         """The validation part of each fold."""
         labels = [self.labels[fold.valid] for fold in self.folds]
         return [
-            FoldTruth(fold.valid, self.codes[fold.valid], known > 0.5, known <= 0.5)
+            FoldTruth(fold.valid, self.codes[fold.valid], known > 0.5, known <= 0.5, fold.partition)
             for fold, known in zip(self.folds, labels, strict=True)
         ]
 
+    @property
+    def defined_folds(self) -> np.ndarray:
+        """In how many folds each label has both a positive and a negative, int64 `[6]`."""
+        return np.sum([part.positive.any(axis=0) & part.negative.any(axis=0) for part in self.parts], axis=0)
+
 
 class FoldTruth(NamedTuple):
-    """The truth about n slices: their rows and patients, and which labels are known present or absent, `[n, 6]`."""
+    """The truth about n slices: their rows and patients, which labels are known present or absent, `[n, 6]`, and the
+    partition that the fold belongs to."""
 
     rows: np.ndarray
     patients: np.ndarray
     positive: np.ndarray
     negative: np.ndarray
+    partition: int
+
+    def predicted(self, logits: np.ndarray) -> np.ndarray:
+        """Return the fold's logits `[n, 6]` from those of all folds, `[N, 6]` or, by partition, `[R, N, 6]`."""
+        return (logits if logits.ndim == 2 else logits[self.partition])[self.rows]
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,10 @@ class Measure:
         return float(np.mean(list(self.carriers.values()))) - 1 if self.carriers else 0.0
 
     def of(self, logits: np.ndarray) -> Moved:
-        """The metric of logits `[N, 6]` (taken in half precision, as runs keep them) and patients' contributions `[P]`.
+        """The metric of logits (taken in half precision, as runs keep them) and patients' contributions `[P]`.
+
+        Logits are `[N, 6]`, or `[R, N, 6]` of R partitions: the score is the mean over all their folds, and a patient's
+        contribution the mean over the partitions.
 
         A fold has few patients with a rare label, often one, so their spread can't be estimated within it.
         Contributions are therefore relative to the label's mean over folds, and the squares of C carriers are scaled
@@ -130,7 +147,7 @@ class Measure:
         return np.array(values), np.stack(shares)
 
     def _cells(self, fold: int, part: FoldTruth, logits: np.ndarray) -> Iterator["Cell"]:
-        halves = logits[part.rows].astype(np.float16)
+        halves = part.predicted(logits).astype(np.float16)
         if self.metric in _OVERALL:
             sums = _OVERALL[self.metric](halves, part.positive, part.negative)
             if sums[1].sum():

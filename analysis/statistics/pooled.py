@@ -54,17 +54,16 @@ class PooledAveragePrecision(Measure):
         )
 
     def of(self, logits: np.ndarray) -> Moved:
-        """The score of logits `[N, 6]`, taken in half precision, and patients' contributions `[P]`; NaN if undefined.
+        """The score of logits, taken in half precision, and patients' contributions `[P]`; NaN if undefined.
+
+        Logits are `[N, 6]`, or `[R, N, 6]` of R partitions.
 
         As in `Measure`, the squares of the contributions of C carriers are scaled by C / (C - 1), and that of a single
         carrier is relative to the mean over the other labels.
         """
         if not self._sides:
             return float("nan"), np.full(self.truth.count, np.nan)
-        found = {
-            label: _pooled(_keys(logits, label), sides, self.truth.count)
-            for label, sides in self._sides.items()
-        }
+        found = {label: self._one_label(logits, label) for label in self._sides}
         mean = float(np.mean([value for value, _ in found.values()]))
         shares = np.zeros(self.truth.count)
         for label, (value, moved) in found.items():
@@ -76,17 +75,36 @@ class PooledAveragePrecision(Measure):
             shares += np.sqrt(count / max(count - 1, 1)) * moved / len(found)
         return mean, shares
 
+    def _one_label(self, logits: np.ndarray, label: int) -> Moved:
+        """The mean over partitions: each pools its own folds, as another's hold the same slices again."""
+        by_partition = [
+            _pooled(_keys(logits if logits.ndim == 2 else logits[partition], label), sides, self.truth.count)
+            for partition, sides in self._sides[label].items()
+        ]
+        values, moved = zip(*by_partition, strict=True)
+        return float(np.mean(values)), np.mean(moved, axis=0)
+
     def _patients(self, label: int) -> set[int]:
-        return {int(patient) for side in self._sides[label] for patient in side.positive_patients}
+        every = (side for sides in self._sides[label].values() for side in sides)
+        return {int(patient) for side in every for patient in side.positive_patients}
 
     @cached_property
-    def _sides(self) -> dict[int, list["Sides"]]:
-        """The folds that have a label's negatives, for each label that is defined in at least one."""
-        sides = {
-            label: [_sides(part, label) for part in self.truth.parts if part.negative[:, label].any()]
-            for label in labels_of(self.metric)
-        }
-        return {label: of for label, of in sides.items() if any(len(side.positives) for side in of)}
+    def _sides(self) -> dict[int, dict[int, list["Sides"]]]:
+        """By label and partition, the folds that have the label's negatives; only where the label is defined."""
+        found: dict[int, dict[int, list[Sides]]] = {}
+        for label in labels_of(self.metric):
+            by_partition: dict[int, list[Sides]] = {}
+            for part in self.truth.parts:
+                if part.negative[:, label].any():
+                    by_partition.setdefault(part.partition, []).append(_sides(part, label))
+            kept = {
+                partition: sides
+                for partition, sides in by_partition.items()
+                if any(len(side.positives) for side in sides)
+            }
+            if kept:
+                found[label] = kept
+        return found
 
 
 def _keys(logits: np.ndarray, label: int) -> np.ndarray:

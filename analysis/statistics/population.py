@@ -19,23 +19,22 @@ def splits(store: SliceStore) -> pd.DataFrame:
     return split_table(store.table).set_index("part")
 
 
-def population(parts: pd.DataFrame, folds: int) -> pd.DataFrame:
+def population(parts: pd.DataFrame, defined_folds: np.ndarray) -> pd.DataFrame:
     """One row per label: how often it occurs in each split, in how many patients, and in how many folds it is defined.
 
     Columns: `label`; `train_positive`, `train_prevalence`, `train_patients` (positive ones), and the same as `test_` if
-    there is a test set; `defined_folds`, how many of the first `folds` have both a positive and a negative. `parts` is
-    the result of `splits`.
+    there is a test set; `defined_folds` (`[6]`), how many folds have both a positive and a negative. `parts` is the
+    result of `splits`.
     """
     rows = []
-    for label in LABELS:
+    for label, defined in zip(LABELS, defined_folds.tolist(), strict=True):
         row: dict[str, object] = {"label": label}
         for split in (TRAIN, TEST):
             if split in parts.index:
                 row[f"{split}_positive"] = parts.at[split, f"{label}_slices"]
                 row[f"{split}_prevalence"] = parts.at[split, f"{label}_prevalence"]
                 row[f"{split}_patients"] = parts.at[split, f"{label}_patients"]
-        shares = [parts.at[f"fold {number}", f"{label}_prevalence"] for number in range(folds)]
-        rows.append(row | {"defined_folds": sum(0 < share < 1 for share in shares)})
+        rows.append(row | {"defined_folds": defined})
     return pd.DataFrame(rows)
 
 

@@ -4,19 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.special import expit, logit
 
 from analysis.ranking.trial import RankedTrial
 from analysis.scoring.frozen import FrozenPredictor
 from analysis.scoring.searched import searched_experiment
+from analysis.statistics.averaging import mean_prediction
 from analysis.test_set.held_out import HeldOut
 from ichtune.errors import InputError
 from ichtune.progress import Report
 from ichtune.runs.trial_folder import HEADS
-from ichtune.training.experiment import folds_of, open_store
-
-# Mean probabilities of exactly 0 or 1 would have no logit that half precision holds.
-_MOST_CERTAIN = 1e-7
+from ichtune.training.experiment import open_store
 
 
 def score_on_test(held_out: HeldOut, trials: Sequence[RankedTrial], report: Report = lambda *_: None) -> None:
@@ -46,8 +43,6 @@ def is_scorable(trial: RankedTrial) -> bool:
 def _predicted(trial: RankedTrial, report: Report) -> np.ndarray:
     """The logit of the mean probability of the trial's models of all folds, float64 `[n, 6]`."""
     experiment = searched_experiment(trial.run.request, trial.record.recipe)
-    store = open_store(experiment.store)
-    folds = folds_of(store, experiment.folds)
+    folds = experiment.all_folds
     predictor = FrozenPredictor.load(trial, experiment, folds, torch.device("cpu"), report)
-    logits = predictor.logits(store.test)
-    return logit(np.clip(expit(logits.astype(np.float64)).mean(axis=0), _MOST_CERTAIN, 1 - _MOST_CERTAIN))
+    return mean_prediction(predictor.logits(open_store(experiment.store).test))

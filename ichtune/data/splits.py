@@ -175,6 +175,17 @@ def _common(classes: np.ndarray, folds: int) -> np.ndarray:
     return classes if np.unique(classes, return_counts=True)[1].max() >= folds else np.zeros_like(classes)
 
 
+def fold_rows(fold: np.ndarray, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the training rows and validation rows (int64) of the first `count` folds, from each slice's fold `[N]`.
+
+    The test set, where `fold` is -1, is in neither.
+    """
+    return [
+        (np.flatnonzero((fold != number) & (fold >= 0)), np.flatnonzero(fold == number))
+        for number in range(count)
+    ]
+
+
 def split_table(slices: pd.DataFrame) -> pd.DataFrame:
     """Return counts of slices, patients and, for each label, positive slices, their prevalence and positive patients.
 

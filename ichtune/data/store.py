@@ -13,7 +13,7 @@ import pandas as pd
 from ichtune.arrays import map_array
 from ichtune.data.scans import Scans
 from ichtune.data.slice_table import REQUIRED, SCAN_LABELS, StoreError, count_slices, read_slices
-from ichtune.data.splits import TEST
+from ichtune.data.splits import TEST, fold_rows
 from ichtune.files import refuse_ways_out
 from ichtune.json_text import read_json
 from ichtune.labels import LABELS
@@ -143,11 +143,7 @@ class SliceStore:
 
     def fold_indices(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Return each fold's training rows and validation rows, int64; the test set is in neither."""
-        fold = self.table["fold"].to_numpy()
-        return [
-            (np.flatnonzero((fold != number) & (fold >= 0)), np.flatnonzero(fold == number))
-            for number in range(self.info.folds)
-        ]
+        return fold_rows(self.table["fold"].to_numpy(), self.info.folds)
 
 
 def fingerprint(table: pd.DataFrame, digests: np.ndarray) -> str:

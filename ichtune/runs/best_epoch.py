@@ -44,12 +44,16 @@ class BestEpoch:
 class EpochsByOtherFolds:
     """Each fold's best epoch so far by the mean of the other folds: no fold chooses the epoch that scores it.
 
+    Of several partitions into folds, one after the other, only the folds of the same partition count: those of another
+    hold the same patients.
+
     A fold without others, or with others where the metric is undefined, chooses its own. Until a metric is defined,
     a fold has its first epoch.
     """
 
-    def __init__(self, metric: str) -> None:
-        self.metric = metric
+    def __init__(self, metric: str, repeats: int = 1) -> None:
+        """`repeats` is the number of partitions, each with as many folds."""
+        self.metric, self.repeats = metric, repeats
         self._best: list[BestEpoch] = []
         self.epochs: list[int] = []
 
@@ -60,7 +64,8 @@ class EpochsByOtherFolds:
             self._best = [BestEpoch(self.metric, None) for _ in values]
             self.epochs = [epoch] * len(values)
         better = [
-            best.update(epoch, others) for best, others in zip(self._best, _of_others(values), strict=True)
+            best.update(epoch, others)
+            for best, others in zip(self._best, _of_others(values, self.repeats), strict=True)
         ]
         chosen = [fold for fold, is_better in enumerate(better) if is_better or first]
         for fold in chosen:
@@ -77,8 +82,9 @@ class EpochsByOtherFolds:
             best.load_state_dict(saved)
 
 
-def _of_others(values: Sequence[float] | np.ndarray) -> list[float]:
-    """For each fold, the mean of all others; its own value if there is none."""
-    by_fold = np.asarray(values, np.float64)
-    others = [nan_mean(np.delete(by_fold, fold)) for fold in range(len(by_fold))]
-    return [float(own) if other != other else other for own, other in zip(by_fold, others, strict=True)]
+def _of_others(values: Sequence[float] | np.ndarray, repeats: int) -> list[float]:
+    """For each fold, the mean of all others of its partition; its own value if there is none."""
+    partitions = np.asarray(values, np.float64).reshape(repeats, -1)
+    others = [nan_mean(np.delete(folds, fold)) for folds in partitions for fold in range(len(folds))]
+    own = partitions.ravel().tolist()
+    return [mine if other != other else other for mine, other in zip(own, others, strict=True)]

@@ -23,12 +23,15 @@ class FoldScores:
     """The epoch of each fold."""
 
     @classmethod
-    def of(cls, epochs: Sequence[EpochRecord], metric: str) -> "FoldScores":
-        """Choose the epochs by the metric that the search optimized; diverged ones are passed over."""
+    def of(cls, epochs: Sequence[EpochRecord], metric: str, repeats: int = 1) -> "FoldScores":
+        """Choose the epochs by the metric that the search optimized; diverged ones are passed over.
+
+        `repeats` is the number of partitions that the folds belong to.
+        """
         sound = [epoch for epoch in epochs if not epoch.diverged]
         if not sound:
             return cls((epochs[0],) * len(epochs[0].folds[metric]))
-        chosen = EpochsByOtherFolds(metric)
+        chosen = EpochsByOtherFolds(metric, repeats)
         for epoch in sound:
             chosen.update(epoch.epoch, epoch.folds[metric])
         by_number = {epoch.epoch: epoch for epoch in sound}

@@ -35,6 +35,11 @@ class SearchRequest:
         folds = settings.folds or store.info.folds
         return cls(store.path, store.fingerprint, folds, space, settings, versions)
 
+    @property
+    def repeats(self) -> int:
+        """On how many partitions of the patients into folds each trial was scored."""
+        return self.settings.repeats_cv
+
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str) -> "SearchRequest":
         """Parse the content of `search.yaml`; `where` names the file in messages.

@@ -24,6 +24,11 @@ class SearchSettings:
     folds: int | None = option(
         None, "Folds that each trial is scored on (default: all of the store's).", min=1
     )
+    repeats_cv: int = option(
+        1,
+        "Partitions of the patients into folds that each trial is scored on: the store's own, and others.",
+        min=1,
+    )
     sampler: str = option("tpe", "tpe, random, grid, gp or cmaes.")
     grace: int = option(2, "Epochs before ASHA may stop a trial.", min=1)
     reduction: float = option(3.0, "N: keep the top 1/N at each ASHA rung.", min=1.1)

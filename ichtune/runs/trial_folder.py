@@ -116,17 +116,22 @@ class TrialFolder:
             file.write_bytes(heads)
 
     def keep_logits(self, logits: np.ndarray) -> None:
-        """Save the out-of-fold logits as float16 `[N, 6]`, NaN for slices that no fold validates on."""
+        """Save the out-of-fold logits `[R, N, 6]` of R partitions, NaN for slices that no fold validates on.
+
+        They are kept as float16; those of a single partition as `[N, 6]`.
+        """
+        logits = logits[0] if len(logits) == 1 else logits
         with replacing(self.path / OUT_OF_FOLD) as file, open(file, "wb") as stream:
             # Beyond float16's range a probability is 0 or 1 anyway.
             np.save(stream, np.clip(logits, -6e4, 6e4).astype(np.float16))
 
     def kept_logits(self) -> np.ndarray | None:
-        """Return the out-of-fold logits of an interrupted attempt, float32 `[N, 6]`; None if they can't be read."""
+        """Return the out-of-fold logits of an interrupted attempt, float32 `[R, N, 6]`; None if they can't be read."""
         try:
-            return map_array(self.path / OUT_OF_FOLD).astype(np.float32)
+            logits = map_array(self.path / OUT_OF_FOLD).astype(np.float32)
         except (OSError, ValueError, EOFError):
             return None
+        return logits if logits.ndim == 3 else logits[np.newaxis]
 
     def seal(self) -> None:
         """Write checksums of what the trial kept, once nothing more is to come."""

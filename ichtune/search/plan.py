@@ -21,7 +21,7 @@ from ichtune.runs.settings import SearchSettings
 from ichtune.search.proposals import make_sampler
 from ichtune.space import Space
 from ichtune.training.batches import Fold
-from ichtune.training.experiment import folds_of
+from ichtune.training.experiment import Experiment, folds_of
 
 LONGEST_NAME = 255
 FALLBACK = "weighted_log_loss"
@@ -42,6 +42,13 @@ class Plan:
     def folds(self) -> int:
         """How many folds of the store each trial is scored on."""
         return self.settings.folds or self.store.info.folds
+
+    @property
+    def experiment(self) -> Experiment:
+        """What its trials share."""
+        return Experiment(
+            self.store.path, self.parts, self.folds, self.settings.seed, self.settings.repeats_cv
+        )
 
     @property
     def run(self) -> str:
@@ -68,7 +75,8 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
     store = SliceStore.open(Path(data).absolute())
     folds = store.info.folds if settings.folds is None else settings.folds
     _refuse_labels_of_scans(store)
-    _refuse_undefined(space.metric, store, folds_of(store, folds))
+    _refuse_undefined(space.metric, store, folds_of(store, folds, settings.repeats_cv))
+    _refuse_many_backbones(space, settings.repeats_cv)
     name = settings.name or f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}"
     if Path(name).name != name or name in (".", ".."):
         raise InputError(f"--name: {name!r} must be a plain folder name, without a path")
@@ -113,6 +121,16 @@ def _refuse_undefined(metric: str, store: SliceStore, folds: Sequence[Fold]) -> 
         f"{store.path}: no slice of the folds that trials are scored on ({len(folds)} of {store.info.folds}) has a "
         "known label, so there is nothing to optimize; prepare the store with a table that labels them"
     )
+
+
+def _refuse_many_backbones(space: Space, repeats: int) -> None:
+    """Refuse to repeat the training of backbones, of which a trial keeps one per fold in memory."""
+    trained = [variant.model.train for variant in space.models() if variant.model.train != "frozen"]
+    if repeats > 1 and trained:
+        raise InputError(
+            f"--repeats-cv {repeats}: the space trains backbones (model.train: {trained[0]}), and a trial would hold "
+            f"{repeats} times as many of them in memory; use --repeats-cv 1, or --set model.train=frozen"
+        )
 
 
 def plan_again(store: SliceStore, space: Space, settings: SearchSettings) -> Plan:

@@ -20,7 +20,6 @@ from ichtune.search.live_panel import LivePanel, SearchProgress
 from ichtune.search.plan import Plan
 from ichtune.search.trial import TrialJob
 from ichtune.search.tuner import run_trials
-from ichtune.training.experiment import Experiment
 
 
 @dataclass(frozen=True)
@@ -82,5 +81,4 @@ def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
 
 
 def _job(plan: Plan, run: RunFolder) -> TrialJob:
-    experiment = Experiment(plan.store.path, plan.parts, plan.folds, plan.settings.seed)
-    return TrialJob(experiment, plan.space, run, threads=max(1, int(plan.settings.cpus_per_trial)))
+    return TrialJob(plan.experiment, plan.space, run, threads=max(1, int(plan.settings.cpus_per_trial)))

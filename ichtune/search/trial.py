@@ -24,7 +24,7 @@ from ichtune.search.searcher import OBJECTIVE, SCORED
 from ichtune.search.tensorboard import TensorBoardWriter
 from ichtune.space import Space
 from ichtune.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
-from ichtune.training.experiment import Experiment, folds_of, open_store
+from ichtune.training.experiment import Experiment, open_store
 from ichtune.training.results import EpochResult
 from ichtune.training.session import TrainingSession
 
@@ -101,7 +101,7 @@ class _TrialRun:
         self.folder.fetch()
         self.hash = recipe_hash(recipe)
         self.out_of_fold: np.ndarray | None = None
-        """Logits `[N, 6]` of each slice by the fold that validates on it, at that fold's epoch; NaN elsewhere."""
+        """Logits `[R, N, 6]` of each slice by the fold that validates on it, at that fold's epoch; NaN elsewhere."""
         before = self._checkpoint()
         done = before["state"]["epoch"] if before else 0
         self.folder.begin(config["number"], config["params"], recipe, config["point"], done=done)
@@ -111,6 +111,7 @@ class _TrialRun:
             epochs=recipe.training.epochs,
             patience=recipe.training.patience,
             micro_batches=micro_batches,
+            repeats=job.experiment.repeats,
         )
         if before:
             self.session.resume(before)
@@ -171,12 +172,13 @@ class _TrialRun:
 
     def _keep_out_of_fold(self, result: EpochResult, folds: list[int]) -> None:
         """Keep the logits of these folds' validation slices, and those of the other folds from earlier epochs."""
-        store = open_store(self.job.experiment.store)
+        experiment = self.job.experiment
         if self.out_of_fold is None:
-            self.out_of_fold = np.full(store.labels.shape, np.nan, np.float32)
-        every = folds_of(store, self.job.experiment.folds)
-        for fold in folds:
-            self.out_of_fold[every[fold].valid] = result.logits[fold]
+            shape = open_store(experiment.store).labels.shape
+            self.out_of_fold = np.full((experiment.repeats, *shape), np.nan, np.float32)
+        for number in folds:
+            fold = experiment.all_folds[number]
+            self.out_of_fold[fold.partition, fold.valid] = result.logits[number]
         self.folder.keep_logits(self.out_of_fold)
 
     def close(self) -> None:

@@ -30,6 +30,8 @@ class Fold:
     index: int
     train: np.ndarray
     valid: np.ndarray
+    partition: int = 0
+    """The partition that it belongs to, in repeated cross-validation; patients are in folds of several partitions."""
 
 
 class Step(NamedTuple):

@@ -10,6 +10,8 @@ import torch
 
 from ichtune.bank.features import FeatureSource
 from ichtune.bank.part import BankPart, bank_model
+from ichtune.data.partitions import partitions
+from ichtune.data.splits import fold_rows
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.models.heads import make_heads
@@ -33,6 +35,13 @@ class Experiment:
     folds: int
     seed: int
     """Seed of augmentation and random weights; a recipe has its own seed for training."""
+    repeats: int = 1
+    """How many partitions of the training patients into folds to score on."""
+
+    @property
+    def all_folds(self) -> Sequence[Fold]:
+        """The folds of every partition."""
+        return folds_of(open_store(self.store), self.folds, self.repeats)
 
     def epochs(
         self,
@@ -48,7 +57,7 @@ class Experiment:
         See `fit` for `resume` and `micro_batches`.
         """
         store = open_store(self.store)
-        folds = folds_of(store, self.folds)
+        folds = self.all_folds
         if recipe.model.train == "frozen":
             source = self.features(recipe)
             network = Network(None, make_heads(recipe, source.width, [fold.index for fold in folds]))
@@ -115,11 +124,14 @@ def open_store(path: Path) -> SliceStore:
     return SliceStore.open(path)
 
 
-def folds_of(store: SliceStore, count: int) -> Sequence[Fold]:
-    """Return the first `count` folds of a store; each validates on itself and trains on all others.
+def folds_of(store: SliceStore, count: int, repeats: int = 1) -> Sequence[Fold]:
+    """Return the first `count` folds of each partition; each validates on itself and trains on all others.
+
+    The store's own partition comes first, so fold k of partition r has the index `r * count + k`. With fewer folds than
+    the store has, every partition holds out only some of the patients (Burman's repeated learning-testing).
 
     Raises:
-        InputError: the store has fewer folds.
+        InputError: the store has fewer folds, or not so many partitions.
     """
     if not store.info.folds:
         raise InputError(
@@ -131,5 +143,8 @@ def folds_of(store: SliceStore, count: int) -> Sequence[Fold]:
             f"--folds: {store.path} has {store.info.folds} folds; must be 1 to {store.info.folds}, got {count}; "
             "`ichtune prepare --folds` makes a store with more"
         )
-    pairs = store.fold_indices()[:count]
-    return [Fold(index, train, valid) for index, (train, valid) in enumerate(pairs)]
+    return [
+        Fold(partition * count + number, train, valid, partition)
+        for partition, fold in enumerate(partitions(store, repeats))
+        for number, (train, valid) in enumerate(fold_rows(fold, count))
+    ]

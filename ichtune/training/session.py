@@ -27,11 +27,13 @@ class SessionEpoch(NamedTuple):
 class TrainingSession:
     """The state of a training apart from its network: the best epoch, patience, and why it ended."""
 
-    def __init__(self, metric: str, *, epochs: int, patience: int | None, micro_batches: int = 1) -> None:
-        """`micro_batches` is recorded with each epoch."""
+    def __init__(
+        self, metric: str, *, epochs: int, patience: int | None, micro_batches: int = 1, repeats: int = 1
+    ) -> None:
+        """`micro_batches` is recorded with each epoch; `repeats` is the number of partitions of the folds."""
         self.epochs, self.micro_batches = epochs, micro_batches
         self.best = BestEpoch(metric, patience)
-        self.by_others = EpochsByOtherFolds(metric)
+        self.by_others = EpochsByOtherFolds(metric, repeats)
         self.ended: TrialEnd | None = None
 
     def state(self, result: EpochResult) -> dict[str, Any]:

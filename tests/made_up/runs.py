@@ -120,7 +120,7 @@ class _World:
             folder.keep_heads(b"")
             for fold in by_others.update(epoch, result.metrics[space.metric]):
                 kept[self.folds[fold].valid] = logits[self.folds[fold].valid]
-            folder.keep_logits(kept)
+            folder.keep_logits(kept[np.newaxis])
             ended = TrialEnd.LAST_EPOCH if epoch == recipe.training.epochs else None
             folder.add_epoch(
                 record_of(result, 0.01, micro_batches=1, objective=best.value, scored=True, ended=ended)

@@ -13,7 +13,6 @@ from ichtune.search.searcher import StudySearcher
 from ichtune.search.trial import SearchTrial, TrialJob
 from ichtune.space import Space
 from ichtune.space.walks import Params
-from ichtune.training.experiment import Experiment
 from tests.made_up.records import new_run
 
 
@@ -41,8 +40,7 @@ def search_without_ray(
     planned = plan(store.path, space, settings)
     run = new_run(planned.run, planned.request)
     build(planned.parts)
-    experiment = Experiment(store.path, planned.parts, planned.folds, settings.seed)
-    job = TrialJob(experiment, space, run, threads=1)
+    job = TrialJob(planned.experiment, space, run, threads=1)
     searcher = StudySearcher(run.journal, space, lambda _: make_sampler("random", 0, space), lambda _: False)
     for params, point in recipes:
         searcher.enqueue(params, point)

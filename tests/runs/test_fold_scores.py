@@ -68,3 +68,9 @@ def test_choosing_among_epochs_that_differ_by_chance_alone_adds_nothing_to_the_s
         0.8, abs=0.004
     )
     assert drawn.mean(axis=2).max(axis=1).mean() > 0.83  # what the epoch best for all folds would make of it
+
+
+def test_folds_of_another_partition_have_no_say_as_they_hold_the_same_patients():
+    rows = epochs([0.6, 0.7, 0.1, 0.9], [0.5, 0.8, 0.9, 0.1])
+    # Each partition has two folds, so each fold's epoch is the one that its partner likes best.
+    assert FoldScores.of(rows, "auc", repeats=2).folds["auc"].tolist() == [0.5, 0.7, 0.1, 0.1]

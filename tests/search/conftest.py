@@ -13,7 +13,6 @@ from ichtune.runs.settings import SearchSettings
 from ichtune.search.plan import Plan, plan
 from ichtune.search.trial import TrialJob
 from ichtune.space import Space
-from ichtune.training.experiment import Experiment
 from tests.made_up.records import new_run
 from tests.made_up.spaces import SMALL
 
@@ -56,5 +55,4 @@ def small_plan(banked_store: Path, small_space: Space, tmp_path: Path) -> Plan:
 def small_job(small_plan: Plan) -> tuple[TrialJob, RunFolder]:
     """What the trials of a new run are given, and the run."""
     run = new_run(small_plan.run, small_plan.request)
-    experiment = Experiment(small_plan.store.path, small_plan.parts, small_plan.folds, seed=0)
-    return TrialJob(experiment, small_plan.space, run, threads=1), run
+    return TrialJob(small_plan.experiment, small_plan.space, run, threads=1), run

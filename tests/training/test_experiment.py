@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -73,3 +75,43 @@ def test_what_stands_in_the_test_set_changes_nothing(small_store, experiment, re
     network = Network(None, LinearHeads(source.width, [fold.index for fold in folds], recipe.training.seed))
     after = [e.metrics["auc"] for e in fit(network, source, small_store.labels, folds, recipe, device=CPU)]
     np.testing.assert_array_equal(before, after)
+
+
+def test_the_folds_of_the_stores_own_partition_train_as_they_do_without_others(experiment, recipe):
+    alone = list(experiment.epochs(recipe, device=CPU, threads=1))
+    beside = list(replace(experiment, repeats=3).epochs(recipe, device=CPU, threads=1))
+    for one, other in zip(alone, beside, strict=True):
+        assert other.train_loss.shape == (9,)
+        # Products of more heads at once are rounded otherwise.
+        np.testing.assert_allclose(one.train_loss, other.train_loss[:3], rtol=1e-5)
+        for own, among in zip(one.logits, other.logits[:3], strict=True):
+            np.testing.assert_allclose(own, among, rtol=1e-4, atol=1e-6)
+
+
+def test_an_epochs_score_is_the_mean_over_the_folds_of_all_partitions(experiment, recipe):
+    epoch = next(replace(experiment, repeats=2).epochs(recipe, device=CPU, threads=1))
+    assert epoch.mean("loss") == pytest.approx(np.mean(epoch.metrics["loss"]))
+    assert len(set(epoch.metrics["loss"].tolist())) == 6
+
+
+def test_fold_k_of_partition_r_has_its_own_number_and_holds_out_patients_of_its_own(small_store):
+    folds = folds_of(small_store, 3, 2)
+    assert [(fold.index, fold.partition) for fold in folds] == [
+        (0, 0),
+        (1, 0),
+        (2, 0),
+        (3, 1),
+        (4, 1),
+        (5, 1),
+    ]
+    for partition in (folds[:3], folds[3:]):
+        held_out = np.concatenate([fold.valid for fold in partition])
+        np.testing.assert_array_equal(np.sort(held_out), small_store.train)
+    for fold in folds:
+        assert not set(small_store.patients[fold.train]) & set(small_store.patients[fold.valid])
+
+
+def test_fewer_folds_than_the_store_has_hold_out_as_many_of_each_partition(small_store):
+    folds = folds_of(small_store, 1, 3)
+    assert [(fold.index, fold.partition) for fold in folds] == [(0, 0), (1, 1), (2, 2)]
+    assert len({tuple(fold.valid) for fold in folds}) > 1

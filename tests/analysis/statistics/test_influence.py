@@ -1,5 +1,7 @@
 """What each patient adds to a score, beside scikit-learn's weighted metrics and a bootstrap over patients."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -100,3 +102,60 @@ def test_a_score_that_no_fold_defines_is_not_a_number():
     logits, truth = heads(4)
     empty = Truth(np.zeros_like(truth.labels), truth.patients, truth.folds)
     assert np.isnan(Measure("auc", empty).of(logits)[0])
+
+
+def repeated(seed: int) -> tuple[np.ndarray, Truth]:
+    """Logits `[2, N, 6]` of two partitions of all patients into two folds."""
+    (one, truth), (other, _) = heads(seed), heads(seed + 100)
+    rows, patient = np.arange(len(truth.patients)), truth.patients
+    groups = (patient % 2, patient // 2 % 2)
+    folds = [
+        Fold(2 * r + k, rows[group != k], rows[group == k], r)
+        for r, group in enumerate(groups)
+        for k in range(2)
+    ]
+    return np.stack([one, other]), Truth(truth.labels, patient, folds)
+
+
+def test_over_several_partitions_a_score_is_the_mean_over_all_their_folds():
+    logits, truth = repeated(5)
+    areas = []
+    for fold in truth.folds:
+        for label in range(6):
+            known = fold.valid[~np.isnan(truth.labels[fold.valid, label])]
+            areas.append(roc_auc_score(truth.labels[known, label], logits[fold.partition, known, label]))
+    assert Measure("auc", truth).of(logits)[0] == pytest.approx(np.mean(areas))
+
+
+def test_over_several_partitions_a_patients_share_is_the_slope_of_the_mean_score_by_its_weight():
+    logits, truth = repeated(6)
+    rows = np.arange(len(truth.patients))
+    label = np.where(np.isnan(truth.labels[:, 0]), 0.0, truth.labels[:, 0])
+    whole = Truth(np.tile(label[:, None], 6), truth.patients, [Fold(r, rows, rows, r) for r in range(2)])
+    measure = Measure("auc", whole)
+    (carriers,) = set(measure.carriers.values())
+    found = measure.of(np.tile(logits[:, :, :1], 6))[1] / np.sqrt(carriers / (carriers - 1))
+
+    def score(weights: np.ndarray) -> float:
+        return np.mean(
+            [roc_auc_score(label, own[:, 0].astype(float), sample_weight=weights) for own in logits]
+        )
+
+    for patient in range(0, 40, 7):
+        heavier, lighter = np.ones(len(rows)), np.ones(len(rows))
+        heavier[truth.patients == patient] += 1e-4
+        lighter[truth.patients == patient] -= 1e-4
+        assert found[patient] == pytest.approx((score(heavier) - score(lighter)) / 2e-4, abs=1e-6)
+
+
+def test_repeating_one_partition_changes_neither_a_score_nor_its_error():
+    logits, truth = heads(7)
+    twice = Truth(
+        truth.labels, truth.patients, [replace(f, partition=r) for r in range(2) for f in truth.folds]
+    )
+    for metric in ("auc", "weighted_log_loss"):
+        once = Scores.of(Measure(metric, truth), [logits])
+        again = Scores.of(Measure(metric, twice), [np.stack([logits, logits])])
+        assert again.values == pytest.approx(once.values)
+        assert again.errors == pytest.approx(once.errors)
+        assert again.degrees_of_freedom == once.degrees_of_freedom
