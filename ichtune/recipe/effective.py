@@ -4,6 +4,7 @@ import hashlib
 import json
 
 from ichtune.labels import LABELS
+from ichtune.recipe.heads import Linear
 from ichtune.recipe.recipe import Recipe
 from ichtune.recipe.sections import (
     BCE,
@@ -22,7 +23,11 @@ from ichtune.windows import Window
 
 def recipe_hash(recipe: Recipe) -> str:
     """Return twelve hex digits, equal for recipes that define the same training (including its seed)."""
-    text = json.dumps(effective(recipe).model_dump(mode="json"), sort_keys=True)
+    content = effective(recipe).model_dump(mode="json")
+    if recipe.head == Linear():
+        # The only head there was at first: recipes of that time keep their hash.
+        del content["head"]
+    text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
