@@ -1,10 +1,11 @@
-"""Time of an epoch of frozen-backbone training: five folds side by side, and one alone.
+"""Time of an epoch of frozen-backbone training: five folds side by side, one alone, and heads that read scans.
 
     python benchmarks/heads.py
 
 Prints JSON: milliseconds per epoch (training, validation and metrics) for 1 and 5 folds, their ratio, and the stages
-of a five-fold epoch timed separately. One CPU thread, 1,200 training and 300 validation slices per fold,
-512 features, batches of 64, dropout 0.3; the best of several runs.
+of a five-fold epoch timed separately; and the epoch of five folds of each other kind of head with its defaults,
+relative to that of the linear one. One CPU thread, 1,200 training and 300 validation slices per fold in scans of 30,
+512 features, batches of 64 slices, dropout 0.3; the best of several runs, in which the kinds take turns.
 """
 
 import json
@@ -18,14 +19,19 @@ from ichtune.labels import LABELS
 from ichtune.metrics import evaluate
 from ichtune.models.heads import make_heads
 from ichtune.models.network import Network
-from ichtune.recipe import Model, Recipe, Training
+from ichtune.recipe import GRU, LSTM, MLP, Attention, Conv, Head, Linear, Model, Recipe, Training
 from ichtune.training.batches import Fold, in_batches, side_by_side
 from ichtune.training.dropout import DropoutMasks
 from ichtune.training.fit import fit
 from ichtune.training.losses import make_loss
 from ichtune.training.optimizers import make_optimizer
+from ichtune.training.units import SLICES, ScanUnits
 
-SLICES, WIDTH, FOLDS, EPOCHS, RUNS = 1500, 512, 5, 10, 7
+ROWS, SCAN, WIDTH, FOLDS, EPOCHS, RUNS = 1500, 30, 512, 5, 10, 7
+HEADS: tuple[Head, ...] = (Linear(), MLP(), GRU(), LSTM(), Attention(), Conv())
+SCANS = ScanUnits(
+    np.arange(ROWS), np.arange(0, ROWS + 1, SCAN), np.arange(ROWS) // SCAN, np.ones(ROWS, dtype=bool)
+)
 CPU = torch.device("cpu")
 RECIPE = Recipe(model=Model(dropout=0.3), training=Training(epochs=EPOCHS, batch_size=64))
 
@@ -50,15 +56,29 @@ def best_ms(run: Callable[[], object], times: int = RUNS) -> float:
     return min(seconds) * 1e3
 
 
-def epoch_ms(source: Features, labels: np.ndarray, folds: list[Fold]) -> float:
-    heads = make_heads(RECIPE, WIDTH, [fold.index for fold in folds])
-    epochs = fit(Network(None, heads), source, labels, folds, RECIPE, device=CPU)
+def epoch_ms(source: Features, labels: np.ndarray, folds: list[Fold], head: Head = RECIPE.head) -> float:
+    recipe = RECIPE.model_copy(update={"head": head})
+    heads = make_heads(recipe, WIDTH, [fold.index for fold in folds])
+    units = SCANS if head.reads_scans else SLICES
+    epochs = fit(Network(None, heads), source, labels, folds, recipe, device=CPU, units=units)
     return best_ms(lambda: next(epochs), times=EPOCHS)
+
+
+def by_head(source: Features, labels: np.ndarray, folds: list[Fold]) -> dict[str, float]:
+    """Return the time of an epoch with each kind of head, relative to the linear one."""
+    runs = [[epoch_ms(source, labels, folds, head) for head in HEADS] for _ in range(RUNS)]
+    linear, *others = np.min(runs, axis=0)
+    return {head.name: float(ms / linear) for head, ms in zip(HEADS[1:], others, strict=True)}
 
 
 def parts_ms(source: Features, labels: np.ndarray, folds: list[Fold]) -> dict[str, float]:
     """Return the time of each stage of an epoch, run separately."""
-    steps = side_by_side([in_batches(fold.train, RECIPE.training.batch_size) for fold in folds])
+    steps = side_by_side(
+        [
+            [SLICES.batch(batch) for batch in in_batches(fold.train, RECIPE.training.batch_size)]
+            for fold in folds
+        ]
+    )
     network = Network(None, make_heads(RECIPE, WIDTH, range(len(folds))))
     optimizers = [
         make_optimizer(RECIPE.optimizer, network.trained_parameters(head)) for head in range(len(folds))
@@ -91,9 +111,9 @@ def parts_ms(source: Features, labels: np.ndarray, folds: list[Fold]) -> dict[st
 def main() -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
-    source = Features(torch.from_numpy(rng.standard_normal((SLICES, WIDTH)).astype(np.float32)))
-    labels = (rng.random((SLICES, len(LABELS))) < 0.2).astype(np.float32)
-    parts = np.array_split(rng.permutation(SLICES), FOLDS)
+    source = Features(torch.from_numpy(rng.standard_normal((ROWS, WIDTH)).astype(np.float32)))
+    labels = (rng.random((ROWS, len(LABELS))) < 0.2).astype(np.float32)
+    parts = [SCANS.batch(scans).rows for scans in np.array_split(rng.permutation(ROWS // SCAN), FOLDS)]
     folds = [
         Fold(index, np.concatenate([part for other, part in enumerate(parts) if other != index]), valid)
         for index, valid in enumerate(parts)
@@ -104,6 +124,7 @@ def main() -> None:
         "epoch_ms_1_fold": epoch[1],
         "epoch_ms_5_folds": epoch[FOLDS],
         "ratio": epoch[FOLDS] / epoch[1],
+        "epoch_of_5_folds_relative_to_linear": by_head(source, labels, folds),
         "parts_ms_5_folds": parts_ms(source, labels, folds),
         "parts_ms_1_fold": parts_ms(source, labels, folds[:1]),
     }

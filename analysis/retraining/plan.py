@@ -21,8 +21,9 @@ from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.training.batches import Fold
-from ichtune.training.experiment import Experiment, folds_of, open_store
-from ichtune.wording import fold_count
+from ichtune.training.experiment import Experiment, folds_of, open_store, units_of
+from ichtune.training.units import Units
+from ichtune.wording import fold_count, plain
 
 # A learning rate that suits a new head destroys a pretrained backbone.
 LR_DIVISOR: Final = 10
@@ -51,6 +52,11 @@ class RetrainPlan:
     @property
     def store(self) -> SliceStore:
         return self.searched.store
+
+    @property
+    def units(self) -> Units:
+        """What the head reads at a time: slices or scans."""
+        return units_of(self.store, self.recipe.head)
 
     @property
     def trial(self) -> str:
@@ -115,6 +121,13 @@ class RetrainPlan:
                 f"the search trained the backbone ({model.train}) but kept only the heads: the retraining's backbone "
                 f"starts from {model.weights} weights again, and the search's own model has its recorded validation "
                 "scores but no test scores"
+            )
+        if self.recipe.head.reads_scans:
+            size = self.recipe.training.batch_size
+            scans = self.units.per_batch(self.units.within(self.fold.train), size)
+            notes.append(
+                f"the {self.recipe.head.name} head reads whole scans: a batch of about {size} slices is {scans} "
+                f"{'scan' if scans == 1 else 'scans'}, so batch normalisation sees few patients at a time"
             )
         if not len(self.store.test):
             notes.append("the store has no test set, because it was prepared with --test-fraction 0")
@@ -214,6 +227,14 @@ def _check_head(plan: RetrainPlan) -> None:
                 f"{key}: the search's head was trained on {before[key]}, so it can't be used with {after[key]}; "
                 "use --head fresh"
             )
+    keys = [key for key in {**before, **after} if key.startswith("head.") and key != "head.dropout"]
+    changed = [key for key in keys if before.get(key) != after.get(key)]
+    if warm and changed:
+        raise InputError(
+            f"{changed[0]}: the search's head has {plain(before.get(changed[0]))}, so it can't be used with "
+            f"{plain(after.get(changed[0]))}; use --head fresh"
+        )
+    _ = plan.units
     if warm or plan.searched.frozen:
         _ = plan.searched.head
 

@@ -133,9 +133,19 @@ def _fit(
     network = plan.network()
     images = plan.experiment.images(plan.recipe, threads=torch.get_num_threads())
     epoch = len(plan.fold.train) + len(plan.fold.valid)
-    source = _Watched(images, len(training.history) * epoch, settings.epochs * epoch, report)
+    # A fresh head that normalises by the training part reads it once before the first epoch.
+    before = len(plan.fold.train) if network.heads.normalization.lacks_statistics(0) else 0
+    done = before + len(training.history) * epoch if training.state else 0
+    source = _Watched(images, done, before + settings.epochs * epoch, report)
     results = fit(
-        network, source, plan.store.labels, [plan.fold], plan.recipe, device=device, resume=training.state
+        network,
+        source,
+        plan.store.labels,
+        [plan.fold],
+        plan.recipe,
+        device=device,
+        resume=training.state,
+        units=plan.units,
     )
     for record in training.run(results):
         best = f"best {plan.metric} {training.best.value:.4f}"
@@ -186,10 +196,9 @@ def _scores(
 ) -> ModelScores:
     """The scores of the model as reloaded from its folder, just as its users will load it."""
     loss = make_loss(plan.recipe.loss, [plan.store.labels[plan.fold.train]], torch.device("cpu"))
-    by_part = {
-        part.name: score(model.logits(plan.store.hu, part.rows, scans=plan.store.scans), part.labels, loss)
-        for part in parts
-    }
+    scans = plan.store.scans
+    logits = {part.name: model.logits(plan.store.hu, part.rows, plan.units, scans=scans) for part in parts}
+    by_part = {part.name: score(logits[part.name], part.labels, loss) for part in parts}
     return ModelScores(training.history[-1]["trained_parameters"], by_part)
 
 

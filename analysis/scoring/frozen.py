@@ -17,8 +17,9 @@ from ichtune.models.network import Network
 from ichtune.progress import Report
 from ichtune.runs.trial_folder import HEADS, kept_file
 from ichtune.training.batches import Fold, Source
-from ichtune.training.experiment import Experiment
+from ichtune.training.experiment import Experiment, open_store, units_of
 from ichtune.training.predict import predict
+from ichtune.training.units import Units
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class FrozenPredictor:
 
     network: Network
     source: Source
+    units: Units
     device: torch.device
 
     @classmethod
@@ -49,7 +51,7 @@ class FrozenPredictor:
         network = Network(None, make_heads(recipe, source.width, [fold.index for fold in folds])).to(device)
         for place, fold in enumerate(folds):
             network.heads.load(place, kept_head(trial, fold))
-        return cls(network, source, device)
+        return cls(network, source, units_of(open_store(experiment.store), recipe.head), device)
 
     @property
     def trained_parameters(self) -> int:
@@ -58,7 +60,8 @@ class FrozenPredictor:
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """Each fold's logits of these slices, float32 `[folds, n, 6]`."""
-        return predict(self.network, self.source, rows, device=self.device).cpu().numpy()
+        logits = predict(self.network, self.source, rows, device=self.device, units=self.units)
+        return logits.cpu().numpy()
 
 
 def kept_head(trial: RankedTrial, fold: Fold) -> HeadState:

@@ -126,6 +126,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     table = Table.grid(padding=(0, 2))
     for name, text in {
         "data": f"{plan.store.path} ({len(plan.store.train):,} training slices, {plan.store.fingerprint})",
+        **({"scans": plan.scans} if plan.scans else {}),
         "space": f"{space.name}, {combinations}, by {space.metric}",
         "trials": f"up to {settings.trials} by {settings.sampler}, each on {folds}; "
         f"ASHA from epoch {settings.grace}, keeping the top 1/{settings.reduction:g}",

@@ -97,6 +97,11 @@ class Scans:
         )
 
     @cached_property
+    def placed(self) -> np.ndarray:
+        """Which slices have a known series and position in it, bool [N]."""
+        return self._positioned & (self.slices["series_id"].fillna("").astype(str) != "").to_numpy()
+
+    @cached_property
     def _positioned(self) -> np.ndarray:
         return self.slices["z_mm"].notna().to_numpy()
 

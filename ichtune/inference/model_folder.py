@@ -1,5 +1,6 @@
 """A trained model in a folder: its weights, and everything needed to turn slices into probabilities."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -22,6 +23,9 @@ from ichtune.models.heads import make_heads
 from ichtune.models.network import Network
 from ichtune.models.weights_files import WeightsError, load_classifier, write_classifier
 from ichtune.recipe import Count, Fraction, Model, Recipe, Section, WholeOrZero, Windows
+from ichtune.training.batches import Batch
+from ichtune.training.predict import places, whole_units
+from ichtune.training.units import Units
 from ichtune.yaml_text import read_yaml, write_yaml
 
 FORMAT: Final = 1
@@ -94,6 +98,8 @@ class About(Section):
 class Classifier(nn.Module):
     """Logits `[n, 6]` of images `[n, C, S, S]`, float32 in 0..1, with one to three windows as channels.
 
+    If the head reads scans, the images are those of one scan, from the feet towards the head.
+
     Its state dict is the weights file: `backbone.mean` and `.std` (the normalisation), `backbone.network.*`, and the
     head's parameters as `Heads.export` names them, e.g. a linear head's `head.weight` `[6, D]` and `head.bias` `[6]`.
     """
@@ -142,19 +148,33 @@ class TrainedModel:
         return np.array([self.about.thresholds[label] for label in LABELS])
 
     def predict(
-        self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None
+        self,
+        hu: np.ndarray,
+        rows: np.ndarray | None = None,
+        units: Units | None = None,
+        *,
+        scans: Scans | None = None,
     ) -> np.ndarray:
         """Probabilities `[n, 6]` (float64) of slices in Hounsfield units; see `logits`."""
-        return expit(self.logits(hu, rows, scans=scans).astype(np.float64))
+        return expit(self.logits(hu, rows, units, scans=scans).astype(np.float64))
 
     @torch.no_grad()
     def logits(
-        self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None
+        self,
+        hu: np.ndarray,
+        rows: np.ndarray | None = None,
+        units: Units | None = None,
+        *,
+        scans: Scans | None = None,
     ) -> np.ndarray:
         """Logits `[n, 6]` (float32) of slices in Hounsfield units, int16 `[n, S, S]` of any size S.
 
         With `rows` (int64), only those slices are read and scored, on demand: `hu` may be a memory map. A model that
         reads neighbouring slices needs the `scans` of all slices, e.g. `SliceStore.scans`.
+
+        A model whose head reads scans takes all slices, or `rows`, as one scan from the feet towards the head. If
+        they are of several scans, `units` are the scans (`ScanUnits.of(store)`), which are then read whole. Memory
+        holds the features of a scan, and the images of a few slices.
 
         Raises:
             ValueError: slices of a wrong type or shape, or no scans where the model needs them.
@@ -164,13 +184,27 @@ class TrainedModel:
                 f"slices must be Hounsfield units, int16 [n, S, S], got {hu.dtype} {list(hu.shape)}"
             )
         rows = np.arange(len(hu)) if rows is None else rows
-        chunks = np.split(rows, range(_BATCH, len(rows), _BATCH)) if len(rows) else []
-        batches = (
-            images.to(self.device, non_blocking=True)
-            for images in self._images(hu, scans).batches(chunks, None)
-        )
-        logits = [self.network(images).cpu().numpy() for images in batches]
-        return np.concatenate([np.empty((0, len(LABELS)), np.float32), *logits])
+        if not len(rows):
+            return np.empty((0, len(LABELS)), np.float32)
+        if not self.about.recipe.head.reads_scans:
+            return np.concatenate(
+                [self.network.head(some).cpu().numpy() for some in self._features(hu, rows, scans)]
+            )
+        one = [Batch(rows, np.array([len(rows)]))]
+        chunks = one if units is None else whole_units(units, rows, _BATCH)
+        logits = [
+            self.network.head(torch.cat(list(self._features(hu, chunk.rows, scans))), chunk.sizes)
+            .cpu()
+            .numpy()
+            for chunk in chunks
+        ]
+        return np.concatenate(logits)[places(chunks, rows)]
+
+    def _features(self, hu: np.ndarray, rows: np.ndarray, scans: Scans | None) -> Iterator[torch.Tensor]:
+        """Yield the backbone's features of these slices, a few at a time."""
+        chunks = np.split(rows, range(_BATCH, len(rows), _BATCH))
+        for images in self._images(hu, scans).batches(chunks, None):
+            yield self.network.backbone(images.to(self.device, non_blocking=True))
 
     def _images(self, hu: np.ndarray, scans: Scans | None) -> ImageSource:
         seen = self.about.preprocessing.model_dump()

@@ -1,11 +1,12 @@
 """A backbone with the heads of F folds on top, and which of its parameters are trained."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
 
-from ichtune.models.heads import Heads
+from ichtune.models.heads import Heads, Sizes
 from ichtune.recipe import Trained
 
 if TYPE_CHECKING:
@@ -41,10 +42,18 @@ class Network(nn.Module):
         self.trained_backbone = _trained(self.backbone)
         self.train(self.training)
 
-    def forward(self, inputs: torch.Tensor, dropout: torch.Tensor | None = None) -> torch.Tensor:
-        """Return logits `[F, B, 6]` for inputs `[F * B, ...]`; `dropout` `[F, B, D]` multiplies the features."""
+    def forward(
+        self,
+        inputs: torch.Tensor,
+        dropout: torch.Tensor | None = None,
+        sizes: Sequence[Sizes] | None = None,
+    ) -> torch.Tensor:
+        """Return logits `[F, B, 6]` for inputs `[F * B, ...]`; `dropout` `[F, B, D]` multiplies the features.
+
+        `sizes` are the numbers of slices of each fold's scans; see `Heads.forward`.
+        """
         features = self.features(inputs).unflatten(0, (len(self.heads), -1))
-        return self.heads(features if dropout is None else features * dropout)
+        return self.heads(features, dropout, sizes)
 
     def features(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return features `[n, D]` (float32) for inputs `[n, ...]`."""
@@ -70,9 +79,12 @@ class Network(nn.Module):
         return torch.hypot(norms, nn.utils.get_total_norm(gradients)) if gradients else norms
 
     def trained_state(self) -> dict[str, torch.Tensor]:
-        """Return copies of all that training changes: trained parameters, and a trained backbone's statistics."""
+        """Return copies of all that training changes: trained parameters, what features are normalised by, and a
+        trained backbone's statistics."""
         trained = {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
-        statistics = dict(self.named_buffers()) if self.trained_backbone else {}
+        changing = self if self.trained_backbone else self.heads
+        prefix = "" if self.trained_backbone else "heads."
+        statistics = {f"{prefix}{name}": buffer for name, buffer in changing.named_buffers()}
         return {name: tensor.detach().clone() for name, tensor in (*trained.items(), *statistics.items())}
 
     @torch.no_grad()

@@ -5,6 +5,7 @@ import json
 from typing import Final
 
 from ichtune.labels import LABELS
+from ichtune.recipe.heads import Linear
 from ichtune.recipe.recipe import Recipe
 from ichtune.recipe.sections import (
     BCE,
@@ -31,6 +32,8 @@ def recipe_hash(recipe: Recipe) -> str:
     for key, default in _LATER_KEYS.items():
         if plain["model"][key] == default:
             del plain["model"][key]
+    if recipe.head == Linear():  # the only head there was at first
+        del plain["head"]
     text = json.dumps(plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 

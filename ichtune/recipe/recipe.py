@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import ValidationError
 
 from ichtune.errors import InputError
+from ichtune.recipe.heads import Head, Linear
 from ichtune.recipe.refusals import refusals
 from ichtune.recipe.sections import (
     BCE,
@@ -29,6 +30,7 @@ class Recipe(Section):
     """Everything that defines a training, apart from the data."""
 
     model: Model = Model()
+    head: Head = Linear()
     loss: Loss = BCE()
     optimizer: Optimizer = Adam()
     schedule: Schedule = Constant()

@@ -21,7 +21,7 @@ from ichtune.runs.settings import SearchSettings
 from ichtune.search.proposals import make_sampler
 from ichtune.space import Space
 from ichtune.training.batches import Fold
-from ichtune.training.experiment import Experiment, folds_of
+from ichtune.training.experiment import Experiment, folds_of, scans_of, units_of
 
 LONGEST_NAME = 255
 FALLBACK = "weighted_log_loss"
@@ -56,6 +56,11 @@ class Plan:
         return below(self.settings.runs, str(self.settings.name))
 
     @property
+    def scans(self) -> str:
+        """What a head that reads scans will read, in words; empty if no trial has such a head."""
+        return str(scans_of(self.store)) if any(head.reads_scans for head in self.space.heads()) else ""
+
+    @property
     def request(self) -> SearchRequest:
         """The request that the run will store."""
         return SearchRequest.now(self.store, self.space, self.settings)
@@ -77,6 +82,8 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
     _refuse_labels_of_scans(store)
     _refuse_undefined(space.metric, store, folds_of(store, folds, settings.repeats_cv))
     _refuse_many_backbones(space, settings.repeats_cv)
+    for head in space.heads():
+        units_of(store, head)  # refuses a head that reads scans if the store has none
     name = settings.name or f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}"
     if Path(name).name != name or name in (".", ".."):
         raise InputError(f"--name: {name!r} must be a plain folder name, without a path")

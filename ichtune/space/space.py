@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from ichtune.metric_names import METRICS
-from ichtune.recipe import Level, Model, Recipe
+from ichtune.recipe import Head, Level, Model, Recipe
+from ichtune.recipe.refusals import variants
 from ichtune.space import walks
 from ichtune.space.changes import drop_key, set_key
 from ichtune.space.distributions import Choice, Node, Range, SpaceError, as_data
@@ -202,6 +203,12 @@ class Space:
                 )
         pairs = product(walks.reachable(model), walks.reachable(training))
         return [ModelVariant(Model.model_validate(model), training["precision"]) for model, training in pairs]
+
+    def heads(self) -> list[Head]:
+        """Return every kind of head that a trial may have, with its default settings."""
+        kinds = variants(Recipe, "head")
+        names = walks.reachable(walks.only(self.sections["head"], ("name",)))
+        return [cast("Head", kinds[head["name"]]()) for head in names]
 
     def levels(self) -> set[Level]:
         """Return every augmentation level that a trial may use."""

@@ -17,10 +17,11 @@ from ichtune.errors import InputError
 from ichtune.models.heads import make_heads
 from ichtune.models.network import Network
 from ichtune.models.precision import resolved
-from ichtune.recipe import Recipe
+from ichtune.recipe import Head, Recipe
 from ichtune.training.batches import Fold
 from ichtune.training.fit import fit, fit_folds_apart
 from ichtune.training.results import EpochResult
+from ichtune.training.units import SLICES, ScanUnits, Units
 
 if TYPE_CHECKING:
     from ichtune.inputs.images import ImageSource
@@ -57,7 +58,7 @@ class Experiment:
         See `fit` for `resume` and `micro_batches`.
         """
         store = open_store(self.store)
-        folds = self.all_folds
+        folds, units = self.all_folds, units_of(store, recipe.head)
         if recipe.model.train == "frozen":
             source = self.features(recipe)
             network = Network(None, make_heads(recipe, source.width, [fold.index for fold in folds]))
@@ -70,6 +71,7 @@ class Experiment:
                 device=device,
                 resume=resume,
                 micro_batches=micro_batches,
+                units=units,
             )
         networks = [self.network(recipe, fold) for fold in folds]
         images = self.images(recipe, threads)
@@ -82,6 +84,7 @@ class Experiment:
             device=device,
             resume=resume,
             micro_batches=micro_batches,
+            units=units,
         )
 
     def features(self, recipe: Recipe) -> FeatureSource:
@@ -122,6 +125,29 @@ class Experiment:
 def open_store(path: Path) -> SliceStore:
     """Open the store, once per process that trains many trials on it."""
     return SliceStore.open(path)
+
+
+def units_of(store: SliceStore, head: Head) -> Units:
+    """Return what a head reads at a time: single slices, or the scans of the store.
+
+    Raises:
+        InputError: the head reads scans, and the store knows none.
+    """
+    if not head.reads_scans:
+        return SLICES
+    units = scans_of(store)
+    if units.sizes.max() == 1:
+        raise InputError(
+            f"head: {head.name} reads whole scans, but {store.path} has no two slices with a position in a known "
+            "series; use linear or mlp (--set head.name=linear), or prepare the store from files or tables with series"
+        )
+    return units
+
+
+@lru_cache(maxsize=1)
+def scans_of(store: SliceStore) -> ScanUnits:
+    """Return the scans of a store, grouped once per process."""
+    return ScanUnits.of(store)
 
 
 def folds_of(store: SliceStore, count: int, repeats: int = 1) -> Sequence[Fold]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +14,11 @@ from ichtune.metrics import evaluate
 from ichtune.models.heads import HeadState
 from ichtune.models.network import Network
 from ichtune.recipe import Recipe
-from ichtune.training.batches import Fold, Source, Step, in_batches, side_by_side
+from ichtune.training.batches import Batch, Fold, Part, Source, Step, in_batches, side_by_side
 from ichtune.training.dropout import DropoutMasks
 from ichtune.training.learner import Learner
 from ichtune.training.losses import make_loss
-from ichtune.training.predict import predict
+from ichtune.training.predict import predict, whole_units
 from ichtune.training.results import EpochResult, merge
 from ichtune.training.samplers import make_sampler
 from ichtune.training.units import SLICES, Units
@@ -51,19 +50,25 @@ def fit(
     Calling `network.set_trained` between two epochs changes what is trained from then on. Resuming after that needs
     a network with the same parameters trained.
 
-    A batch consists of whole `units`, as many as the recipe's batch size.
+    A batch consists of whole `units`. The recipe's batch size counts slices: of scans, a batch has as many as have
+    that many slices on average in the fold's training part, at least one.
 
-    If memory doesn't hold a whole batch, `micro_batches` splits each one. Their gradients add up to the batch's,
-    within rounding; only trained batch normalisation sees them separately.
+    Heads with `standard` normalisation that have no statistics yet take those of the fold's training part without
+    augmentation, before the first epoch.
+
+    If memory doesn't hold a whole batch, `micro_batches` splits each one, between its units. Their gradients add up
+    to the batch's, within rounding; only trained batch normalisation sees them separately.
 
     Raises:
         InputError: a fold has no known label to train on.
         ValueError: the numbers of heads and folds differ, several folds share a trained backbone, or the state to
             resume belongs to other folds.
     """
-    _check(network, labels, folds)
+    _check(network, labels, folds, units)
     training = _Training(network, source, labels, folds, recipe, device, micro_batches, units)
-    if resume is not None:
+    if resume is None:
+        training.normalise()
+    else:
         training.load_state(resume)
     while training.epoch < recipe.training.epochs:
         yield training.next_epoch()
@@ -104,7 +109,7 @@ def fit_folds_apart(
         yield merge(results)
 
 
-def _check(network: Network, labels: np.ndarray, folds: Sequence[Fold]) -> None:
+def _check(network: Network, labels: np.ndarray, folds: Sequence[Fold], units: Units) -> None:
     if len(network.heads) != len(folds):
         raise ValueError(f"each fold needs one head, got {len(folds)} folds and {len(network.heads)} heads")
     for fold in folds:
@@ -112,6 +117,11 @@ def _check(network: Network, labels: np.ndarray, folds: Sequence[Fold]) -> None:
             raise InputError(
                 f"fold {fold.index}: none of its {len(fold.train)} training slices has a known label"
             )
+        for rows in (fold.train, fold.valid):
+            if units.batch(units.within(rows)).sizes.sum() != len(rows):
+                raise ValueError(
+                    f"fold {fold.index}: a part must consist of whole units, but cuts through some"
+                )
 
 
 class _Steps(NamedTuple):
@@ -145,19 +155,22 @@ class _Training:
         self.samplers = [
             make_sampler(recipe.sampler, fold, labels, recipe.training.seed, units) for fold in folds
         ]
+        trained = [units.within(fold.train) for fold in folds]
+        self.per_batch = [units.per_batch(each, recipe.training.batch_size) for each in trained]
+        """How many units a batch of each fold has."""
         self.learners = [
-            Learner(
-                network.trained_parameters(head),
-                recipe,
-                len(in_batches(units.within(fold.train), recipe.training.batch_size)),
-            )
-            for head, fold in enumerate(folds)
+            Learner(network.trained_parameters(head), recipe, len(in_batches(each, count)))
+            for head, (each, count) in enumerate(zip(trained, self.per_batch, strict=True))
         ]
         self.valid_labels = [labels[fold.valid] for fold in folds]
 
     def next_epoch(self) -> EpochResult:
         self._follow_network()
-        batches = [self._batches(order(self.epoch)) for order in self.samplers]
+        batches = [
+            [self.units.batch(batch) for batch in in_batches(order(self.epoch), count)]
+            for order, count in zip(self.samplers, self.per_batch, strict=True)
+        ]
+        self.network.heads.begin_epoch(self.epoch)
         with self._seeded():
             steps = self._train(batches)
         logits, losses = self._validate()
@@ -173,19 +186,27 @@ class _Training:
         for head, learner in enumerate(self.learners):
             learner.train(self.network.trained_parameters(head))
 
-    def _batches(self, order: np.ndarray) -> list[np.ndarray]:
-        """Return the rows of each batch of a fold's units."""
-        return [self.units.rows(batch) for batch in in_batches(order, self.recipe.training.batch_size)]
+    @torch.no_grad()
+    def normalise(self) -> None:
+        """Give each head the statistics of its fold's training part, if it normalises by them and has none."""
+        normalization = self.network.heads.normalization
+        for place, fold in enumerate(self.folds):
+            if normalization.lacks_statistics(place):
+                self.network.eval()
+                chunks = (chunk.rows for chunk in whole_units(SLICES, fold.train, PREDICTED_AT_ONCE))
+                inputs = (part.to(self.device) for part in self.source.batches(chunks, None))
+                normalization.set_statistics(place, map(self.network.features, inputs))
 
-    def _train(self, batches: list[list[np.ndarray]]) -> _Steps:
+    def _train(self, batches: list[list[Batch]]) -> _Steps:
         steps = side_by_side(batches)
+        parts = [list(step.parts(self.micro_batches)) for step in steps]
         dropout = self._dropout()
         losses, norms, lrs = [], [], np.zeros((len(steps), len(batches)))
         self.network.train()
-        inputs = self._inputs(steps)
-        for step, used in zip(steps, lrs, strict=True):
+        inputs = self._inputs(parts)
+        for step, its_parts, used in zip(steps, parts, lrs, strict=True):
             mask = dropout.draw(step.counts, self.network.heads.width).to(self.device) if dropout else None
-            losses.append(self._backward(step, inputs, mask))
+            losses.append(self._backward(its_parts, inputs, mask))
             norms.append(self.network.gradient_norms())
             for head in np.flatnonzero(step.counts):
                 used[head] = self.learners[head].step()
@@ -194,30 +215,21 @@ class _Training:
         return _Steps(counts, torch.stack(losses).cpu().numpy(), torch.stack(norms).cpu().numpy(), lrs)
 
     def _backward(
-        self, step: Step, inputs: Iterator[torch.Tensor], mask: torch.Tensor | None
+        self, parts: list[Part], inputs: Iterator[torch.Tensor], mask: torch.Tensor | None
     ) -> torch.Tensor:
-        """Return the losses of a step `[F]`, leaving their gradients in the parameters."""
-        targets = self._targets(step)
-        total = self.loss.total(targets)
-        losses = torch.zeros(len(step.rows), device=self.device)
-        for rows in self._micro_batches(step):
-            logits = self.network(next(inputs), None if mask is None else mask[:, rows])
-            loss = self.loss(logits, targets[:, rows], total)
+        """Return the losses `[F]` of a step in parts, leaving their gradients in the parameters."""
+        targets = [self._targets(part.step) for part in parts]
+        total = self.loss.total(torch.cat(targets, dim=1))
+        losses = torch.zeros(len(self.folds), device=self.device)
+        for part, target in zip(parts, targets, strict=True):
+            dropout = None if mask is None else part.of(mask)
+            loss = self.loss(self.network(next(inputs), dropout, part.step.sizes), target, total)
             loss.sum().backward()
             losses += loss.detach()
         return losses
 
-    def _micro_batches(self, step: Step) -> list[slice]:
-        """Return the micro-batches of a step; none is a single row, which has no variance to normalise by.
-
-        A micro-batch may end in the middle of a unit.
-        """
-        rows = step.rows.shape[1]
-        edges = np.linspace(0, rows, max(1, min(self.micro_batches, rows // 2)) + 1).astype(int)
-        return [slice(first, last) for first, last in pairwise(edges)]
-
-    def _inputs(self, steps: list[Step]) -> Iterator[torch.Tensor]:
-        rows = (step.rows[:, some].reshape(-1) for step in steps for some in self._micro_batches(step))
+    def _inputs(self, parts: list[list[Part]]) -> Iterator[torch.Tensor]:
+        rows = (part.step.rows.reshape(-1) for step in parts for part in step)
         return (inputs.to(self.device, non_blocking=True) for inputs in self.source.batches(rows, self.epoch))
 
     def _targets(self, step: Step) -> torch.Tensor:
@@ -269,7 +281,7 @@ class _Training:
         return [fold.cpu().numpy() for fold in logits], np.where(known, losses.cpu().numpy(), np.nan)
 
     def _result(
-        self, batches: list[list[np.ndarray]], steps: _Steps, logits: list[np.ndarray], losses: np.ndarray
+        self, batches: list[list[Batch]], steps: _Steps, logits: list[np.ndarray], losses: np.ndarray
     ) -> EpochResult:
         scores = [
             evaluate(expit(fold.astype(np.float64)), labels)
@@ -284,7 +296,9 @@ class _Training:
             # A fold takes part in the steps of an epoch until its batches are used up.
             lr=steps.lrs[taken.sum(axis=0) - 1, np.arange(len(batches))],
             mean_lr=_mean(steps.lrs, taken),
-            class_mix=np.stack([_prevalence(self.labels[np.concatenate(fold)]) for fold in batches]),
+            class_mix=np.stack(
+                [_prevalence(self.labels[np.concatenate([batch.rows for batch in fold])]) for fold in batches]
+            ),
             grad_norm=_mean(steps.grad_norms, taken),
             trained_parameters=np.array(
                 [sum(p.numel() for p in learner.parameters) for learner in self.learners]

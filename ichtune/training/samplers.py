@@ -14,7 +14,10 @@ def shuffle(units: np.ndarray, _labels: np.ndarray, rng: np.random.Generator) ->
 
 
 def oversample(units: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw as many units as there are, with replacement, those with rare labels more often."""
+    """Draw as many units as there are, with replacement, those with rare labels more often.
+
+    A scan is drawn as often as its rarest label asks for, with all its slices.
+    """
     return rng.choice(units, size=len(units), p=rarity(labels))
 
 

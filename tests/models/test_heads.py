@@ -19,13 +19,13 @@ class Hidden(Heads):
         self.hidden = nn.ParameterList(torch.randn(width, 3, generator=draw) for _ in folds)
         self.output = nn.ParameterList(torch.randn(3, 6, generator=draw) for _ in folds)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return features @ torch.stack(tuple(self.hidden)) @ torch.stack(tuple(self.output))
+    def _logits(self, inputs: torch.Tensor, *_: object) -> torch.Tensor:
+        return inputs @ torch.stack(tuple(self.hidden)) @ torch.stack(tuple(self.output))
 
-    def one(self, head: int, features: torch.Tensor) -> torch.Tensor:
-        return features @ self.hidden[head] @ self.output[head]
+    def _one(self, head: int, inputs: torch.Tensor, _sizes: object) -> torch.Tensor:
+        return inputs @ self.hidden[head] @ self.output[head]
 
-    def export(self, head: int) -> nn.Module:
+    def _export(self, head: int) -> nn.Module:
         raise NotImplementedError
 
 

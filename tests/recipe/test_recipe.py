@@ -152,3 +152,45 @@ def test_losses_are_minimised_and_scores_maximised():
         "weighted_log_loss",
         "loss",
     }
+
+
+def test_recipes_from_before_there_were_other_heads_keep_their_hash():
+    # Computed by the version before `head` was part of a recipe.
+    assert hash_of() == "06d96f6cec96"
+    assert hash_of(head={"name": "linear"}, sampler="oversample") == "1c02104f652c"
+
+
+def test_a_head_and_its_settings_are_part_of_the_hash():
+    hashes = [
+        hash_of(head=head)
+        for head in (
+            {"name": "linear"},
+            {"name": "linear", "normalize": "standard"},
+            {"name": "gru"},
+            {"name": "gru", "differences": True},
+        )
+    ]
+    assert len(set(hashes)) == 4
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (
+            {"name": "grru"},
+            "head.name: 'grru' is not one of linear, mlp, gru, lstm, attention, conv; did you mean 'gru'?",
+        ),
+        ({"name": "lstm", "hiden": 3}, "unknown key 'hiden' in head; did you mean 'hidden'?"),
+        ({"name": "conv", "kernel": 4}, "head.kernel: must be odd, got 4"),
+        (
+            {"name": "attention", "hidden": 30},
+            "head: hidden must be a multiple of heads, got hidden=30, heads=4",
+        ),
+        (
+            {"name": "linear", "normalize": "standart"},
+            "head.normalize: 'standart' is not one of none, standard, layer; did you mean 'standard'?",
+        ),
+    ],
+)
+def test_a_problem_with_a_head_is_told_as_any_other(head: dict, message: str):
+    assert refusal({"head": head}) == f"my.yaml: {message}"

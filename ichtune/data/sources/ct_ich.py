@@ -36,6 +36,7 @@ def _open_images(root: Path, labels: Path | None, options: PrepareOptions) -> So
         name=[f"Patients_CT/{p:03d}/brain/{k}.jpg" for p, k in pairs],
         slice_id=[f"{p:03d}_{k:03d}" for p, k in pairs],
         patient_id=[f"{p:03d}" for p in patients],
+        series_id=[f"Patients_CT/{p:03d}" for p in patients],  # each patient has one scan
         z_mm=numbers * CT_ICH_SPACING_MM,
     )
     found = [name for name in files_below(root) if re.fullmatch(r"Patients_CT/\d+/brain/\d+\.jpg", name)]

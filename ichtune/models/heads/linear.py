@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from ichtune.labels import LABELS
-from ichtune.models.heads.protocol import Heads
+from ichtune.models.heads.protocol import Heads, Sizes
+from ichtune.recipe import Normalize
 
 
 class LinearHeads(Heads):
@@ -16,19 +17,22 @@ class LinearHeads(Heads):
     A head is initialised like torch's `nn.Linear`, uniform within 1/sqrt(D), seeded by (seed, fold number).
     """
 
-    def __init__(self, width: int, folds: Sequence[int], seed: int) -> None:
-        super().__init__(width, folds)
+    def __init__(self, width: int, folds: Sequence[int], seed: int, normalize: Normalize = "none") -> None:
+        super().__init__(width, folds, normalize)
         self.weights = nn.ParameterList(_initial(width, seed, fold) for fold in folds)
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
+    def _logits(
+        self, inputs: torch.Tensor, dropout: torch.Tensor | None, sizes: Sequence[Sizes] | None
+    ) -> torch.Tensor:
         stacked = torch.stack(tuple(self.weights))
-        return torch.baddbmm(stacked[:, -1:], features, stacked[:, :-1])
+        dropped = inputs if dropout is None else inputs * dropout
+        return torch.baddbmm(stacked[:, -1:], dropped, stacked[:, :-1])
 
-    def one(self, head: int, features: torch.Tensor) -> torch.Tensor:
+    def _one(self, head: int, inputs: torch.Tensor, sizes: Sizes | None) -> torch.Tensor:
         weight = self.weights[head]
-        return torch.addmm(weight[-1], features, weight[:-1])
+        return torch.addmm(weight[-1], inputs, weight[:-1])
 
-    def export(self, head: int) -> nn.Linear:
+    def _export(self, head: int) -> nn.Linear:
         weight = self.weights[head].detach()
         linear = nn.utils.skip_init(nn.Linear, self.width, len(LABELS), device=weight.device)
         linear.load_state_dict({"weight": weight[:-1].T, "bias": weight[-1]})
