@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from scipy.special import expit, logit
 
+from analysis.statistics.averaging import over_partitions
 from analysis.statistics.levels import from_top, levels
 from ichtune.labels import CHALLENGE_WEIGHTS, LABELS
 from ichtune.metrics import THRESHOLD, log_losses
@@ -57,6 +58,11 @@ class Truth:
             FoldTruth(fold.valid, self.codes[fold.valid], known > 0.5, known <= 0.5, fold.partition)
             for fold, known in zip(self.folds, labels, strict=True)
         ]
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the folds belong to."""
+        return 1 + max(fold.partition for fold in self.folds)
 
     @property
     def defined_folds(self) -> np.ndarray:
@@ -115,8 +121,8 @@ class Measure:
     def of(self, logits: np.ndarray) -> Moved:
         """The metric of logits (taken in half precision, as runs keep them) and patients' contributions `[P]`.
 
-        Logits are `[N, 6]`, or `[R, N, 6]` of R partitions: the score is the mean over all their folds, and a patient's
-        contribution the mean over the partitions.
+        Logits are `[N, 6]`, or `[R, N, 6]` of R partitions: the score is the mean over all their folds, and patients'
+        contributions are added up as in `over_partitions`.
 
         A fold has few patients with a rare label, often one, so their spread can't be estimated within it.
         Contributions are therefore relative to the label's mean over folds, and the squares of C carriers are scaled
@@ -129,17 +135,16 @@ class Measure:
             return float("nan"), np.full(self.truth.count, np.nan)
         in_fold = Counter(cell.fold for cell in cells)
         centres = self._centres(cells)
-        value, shares = 0.0, np.zeros(self.truth.count)
+        value, shares = 0.0, np.zeros((self.truth.partitions, self.truth.count))
         for cell in cells:
             weight = 1 / (in_fold[cell.fold] * len(in_fold))
             carried = (cell.value - centres[cell.label]) * cell.carried
             count = self.carriers[cell.label]
-            patients = np.bincount(
-                self.truth.parts[cell.fold].patients, cell.slices + carried, self.truth.count
-            )
+            part = self.truth.parts[cell.fold]
+            patients = np.bincount(part.patients, cell.slices + carried, self.truth.count)
             value += weight * cell.value
-            shares += weight * np.sqrt(count / max(count - 1, 1)) * patients
-        return value, shares
+            shares[part.partition] += weight * np.sqrt(count / max(count - 1, 1)) * patients
+        return value, over_partitions(shares)
 
     def of_each(self, logits: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The metric of each trial's logits, `[T]`, and each patient's contributions, `[T, P]`; computed one by one."""

@@ -7,6 +7,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, f1_score, precision_score, recall_score, roc_auc_score
 
+from analysis.statistics.averaging import over_partitions
 from analysis.statistics.influence import Measure, Truth, is_measurable
 from analysis.statistics.significance import Scores
 from ichtune.metric_names import METRICS
@@ -127,25 +128,32 @@ def test_over_several_partitions_a_score_is_the_mean_over_all_their_folds():
     assert Measure("auc", truth).of(logits)[0] == pytest.approx(np.mean(areas))
 
 
-def test_over_several_partitions_a_patients_share_is_the_slope_of_the_mean_score_by_its_weight():
+def test_over_several_partitions_patients_shares_are_as_the_slopes_of_the_mean_score_by_their_weights():
     logits, truth = repeated(6)
     rows = np.arange(len(truth.patients))
     label = np.where(np.isnan(truth.labels[:, 0]), 0.0, truth.labels[:, 0])
     whole = Truth(np.tile(label[:, None], 6), truth.patients, [Fold(r, rows, rows, r) for r in range(2)])
-    measure = Measure("auc", whole)
-    (carriers,) = set(measure.carriers.values())
-    found = measure.of(np.tile(logits[:, :, :1], 6))[1] / np.sqrt(carriers / (carriers - 1))
+    found = Measure("auc", whole).of(np.tile(logits[:, :, :1], 6))[1]
 
     def score(weights: np.ndarray) -> float:
         return np.mean(
             [roc_auc_score(label, own[:, 0].astype(float), sample_weight=weights) for own in logits]
         )
 
-    for patient in range(0, 40, 7):
+    slopes = []
+    for patient in range(40):
         heavier, lighter = np.ones(len(rows)), np.ones(len(rows))
         heavier[truth.patients == patient] += 1e-4
         lighter[truth.patients == patient] -= 1e-4
-        assert found[patient] == pytest.approx((score(heavier) - score(lighter)) / 2e-4, abs=1e-6)
+        slopes.append((score(heavier) - score(lighter)) / 2e-4)
+    assert np.corrcoef(found, slopes)[0, 1] == pytest.approx(1, abs=1e-6)
+
+
+def test_over_several_partitions_the_variance_is_the_mean_of_theirs_and_no_smaller():
+    # By hand: two partitions, each half of the score. Alone they would have variances 4 x (1 + 4) and 4 x (4 + 1).
+    shares = over_partitions(np.array([[1.0, -2.0], [2.0, -1.0]]))
+    assert (shares**2).sum() == pytest.approx(20)
+    assert shares[0] == pytest.approx(-shares[1])
 
 
 def test_repeating_one_partition_changes_neither_a_score_nor_its_error():
