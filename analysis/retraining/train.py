@@ -196,9 +196,10 @@ def _scores(
 ) -> ModelScores:
     """The scores of the model as reloaded from its folder, just as its users will load it."""
     loss = make_loss(plan.recipe.loss, [plan.store.labels[plan.fold.train]], torch.device("cpu"))
-    scans = plan.store.scans
-    logits = {part.name: model.logits(plan.store.hu, part.rows, plan.units, scans=scans) for part in parts}
-    by_part = {part.name: score(logits[part.name], part.labels, loss) for part in parts}
+    by_part = {
+        part.name: score(model.logits(plan.store.hu, part.rows, scans=plan.store.scans), part.labels, loss)
+        for part in parts
+    }
     return ModelScores(training.history[-1]["trained_parameters"], by_part)
 
 

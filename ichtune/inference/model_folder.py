@@ -25,7 +25,7 @@ from ichtune.models.weights_files import WeightsError, load_classifier, write_cl
 from ichtune.recipe import Count, Fraction, Model, Recipe, Section, WholeOrZero, Windows
 from ichtune.training.batches import Batch
 from ichtune.training.predict import places, whole_units
-from ichtune.training.units import Units
+from ichtune.training.units import ScanUnits
 from ichtune.yaml_text import read_yaml, write_yaml
 
 FORMAT: Final = 1
@@ -148,33 +148,22 @@ class TrainedModel:
         return np.array([self.about.thresholds[label] for label in LABELS])
 
     def predict(
-        self,
-        hu: np.ndarray,
-        rows: np.ndarray | None = None,
-        units: Units | None = None,
-        *,
-        scans: Scans | None = None,
+        self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None
     ) -> np.ndarray:
         """Probabilities `[n, 6]` (float64) of slices in Hounsfield units; see `logits`."""
-        return expit(self.logits(hu, rows, units, scans=scans).astype(np.float64))
+        return expit(self.logits(hu, rows, scans=scans).astype(np.float64))
 
     @torch.no_grad()
     def logits(
-        self,
-        hu: np.ndarray,
-        rows: np.ndarray | None = None,
-        units: Units | None = None,
-        *,
-        scans: Scans | None = None,
+        self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None
     ) -> np.ndarray:
         """Logits `[n, 6]` (float32) of slices in Hounsfield units, int16 `[n, S, S]` of any size S.
 
         With `rows` (int64), only those slices are read and scored, on demand: `hu` may be a memory map. A model that
         reads neighbouring slices needs the `scans` of all slices, e.g. `SliceStore.scans`.
 
-        A model whose head reads scans takes all slices, or `rows`, as one scan from the feet towards the head. If
-        they are of several scans, `units` are the scans (`ScanUnits.of(store)`), which are then read whole. Memory
-        holds the features of a scan, and the images of a few slices.
+        A model whose head reads scans takes all slices, or `rows`, as one scan from the feet towards the head; with
+        `scans`, each slice's own scan is read whole. Memory holds the features of a scan, and a few slices' images.
 
         Raises:
             ValueError: slices of a wrong type or shape, or no scans where the model needs them.
@@ -191,7 +180,7 @@ class TrainedModel:
                 [self.network.head(some).cpu().numpy() for some in self._features(hu, rows, scans)]
             )
         one = [Batch(rows, np.array([len(rows)]))]
-        chunks = one if units is None else whole_units(units, rows, _BATCH)
+        chunks = one if scans is None else whole_units(ScanUnits.of(scans), rows, _BATCH)
         logits = [
             self.network.head(torch.cat(list(self._features(hu, chunk.rows, scans))), chunk.sizes)
             .cpu()

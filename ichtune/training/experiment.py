@@ -147,7 +147,7 @@ def units_of(store: SliceStore, head: Head) -> Units:
 @lru_cache(maxsize=1)
 def scans_of(store: SliceStore) -> ScanUnits:
     """Return the scans of a store, grouped once per process."""
-    return ScanUnits.of(store)
+    return ScanUnits.of(store.scans)
 
 
 def folds_of(store: SliceStore, count: int, repeats: int = 1) -> Sequence[Fold]:

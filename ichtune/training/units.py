@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from ichtune.data.store import SliceStore
+from ichtune.data.scans import Scans
 from ichtune.training.batches import Batch
 
 
@@ -66,9 +66,9 @@ class ScanUnits:
     """Which slices have a known series and position, bool `[N]`."""
 
     @classmethod
-    def of(cls, store: SliceStore) -> "ScanUnits":
-        """Group a store's slices."""
-        scans, part = store.scans, store.table["fold"].to_numpy()
+    def of(cls, scans: Scans) -> "ScanUnits":
+        """Group the slices of scans by their folds."""
+        part = scans.slices["fold"].to_numpy()
         rows = np.arange(len(part))
         # Numbers beyond those of scans, each once, for slices that are alone.
         scan = np.where(scans.placed, scans.of_row, len(scans) + rows)

@@ -96,8 +96,8 @@ def test_a_retrained_model_reads_whole_scans(run: RunFolder, store: SliceStore):
     assert any("a batch of about 6 slices is 2 scans" in note for note in made.notes)
     assert np.isfinite(made.comparison["validation_weighted_log_loss"]).all()
 
-    model, units = TrainedModel.open(made.folder), ScanUnits.of(store)
-    together = model.predict(store.hu, store.test, units)
+    model, units = TrainedModel.open(made.folder), ScanUnits.of(store.scans)
+    together = model.predict(store.hu, store.test, scans=store.scans)
     scan = units.batch(units.within(store.test)[:1]).rows
     alone = model.predict(np.asarray(store.hu[scan]))
     np.testing.assert_allclose(alone, together[np.searchsorted(store.test, scan)], atol=0.02)

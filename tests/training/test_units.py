@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -40,8 +39,7 @@ def table_of(scans: list[list[int]], **columns: Any) -> pd.DataFrame:
 
 
 def units_of(table: pd.DataFrame) -> ScanUnits:
-    store: Any = SimpleNamespace(table=table, scans=Scans.of(table))
-    return ScanUnits.of(store)
+    return ScanUnits.of(Scans.of(table))
 
 
 UNITS = units_of(table_of(SCANS))
