@@ -65,7 +65,7 @@ def breaking(tmp_path) -> type[Experiment]:
 def test_a_recipe_that_breaks_is_retried_then_fails_alone(
     banked_store, breaking, tmp_path, monkeypatch, capfd
 ):
-    monkeypatch.setattr("ichtune.search.search.Experiment", breaking)
+    monkeypatch.setattr("ichtune.search.plan.Experiment", breaking)
     space = Space.parse(yaml.safe_load(SPACE), "breaking.yaml")
     settings = SearchSettings(
         trials=4, name="run", runs=tmp_path, folds=2, views=1, grace=9, max_failures=1, max_concurrent=2

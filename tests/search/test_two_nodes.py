@@ -76,7 +76,7 @@ WAITING = """
 import os, sys, time
 from pathlib import Path
 from ray import cloudpickle
-import ichtune.search.search as searching
+import ichtune.search.plan as planning
 import ichtune.search.trial as trial
 from ichtune.cli import main
 from ichtune.training.experiment import Experiment
@@ -91,7 +91,7 @@ class Waiting(Experiment):
             while recipe.model.train == "all" and not self.signal.exists():
                 time.sleep(0.1)
 
-searching.Experiment = Waiting
+planning.Experiment = Waiting
 cloudpickle.register_pickle_by_value(sys.modules["__main__"])
 main()
 """
