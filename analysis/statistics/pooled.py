@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from analysis.statistics.averaging import over_partitions
 from analysis.statistics.influence import FoldTruth, Measure, Moved, labels_of
 from analysis.statistics.levels import MANY, ascending_keys
 
@@ -82,7 +83,7 @@ class PooledAveragePrecision(Measure):
             for partition, sides in self._sides[label].items()
         ]
         values, moved = zip(*by_partition, strict=True)
-        return float(np.mean(values)), np.mean(moved, axis=0)
+        return float(np.mean(values)), over_partitions(np.stack(moved) / len(moved))
 
     def _patients(self, label: int) -> set[int]:
         every = (side for sides in self._sides[label].values() for side in sides)

@@ -100,6 +100,7 @@ class _TrialRun:
         self.folder = job.run.trial(trial_folder_name(config))
         self.folder.fetch()
         self.hash = recipe_hash(recipe)
+        self.all_folds = job.experiment.all_folds
         self.out_of_fold: np.ndarray | None = None
         """Logits `[R, N, 6]` of each slice by the fold that validates on it, at that fold's epoch; NaN elsewhere."""
         before = self._checkpoint()
@@ -172,12 +173,11 @@ class _TrialRun:
 
     def _keep_out_of_fold(self, result: EpochResult, folds: list[int]) -> None:
         """Keep the logits of these folds' validation slices, and those of the other folds from earlier epochs."""
-        experiment = self.job.experiment
         if self.out_of_fold is None:
-            shape = open_store(experiment.store).labels.shape
-            self.out_of_fold = np.full((experiment.repeats, *shape), np.nan, np.float32)
+            shape = open_store(self.job.experiment.store).labels.shape
+            self.out_of_fold = np.full((self.job.experiment.repeats, *shape), np.nan, np.float32)
         for number in folds:
-            fold = experiment.all_folds[number]
+            fold = self.all_folds[number]
             self.out_of_fold[fold.partition, fold.valid] = result.logits[number]
         self.folder.keep_logits(self.out_of_fold)
 
