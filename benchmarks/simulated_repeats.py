@@ -32,6 +32,7 @@ from scipy.stats import kendalltau
 
 from analysis.statistics.influence import Measure, Truth
 from analysis.statistics.significance import Scores
+from benchmarks.repeats import rounded
 from ichtune.data.partitions import draw_folds
 from ichtune.data.splits import fold_rows
 from ichtune.metrics import evaluate
@@ -161,13 +162,6 @@ def main() -> None:
                 count: figures([outcomes[count] for outcomes in made], best) for count in PARTITIONS
             }
     print(json.dumps(rounded({"searches": arguments.searches, "patients": found}), indent=2))
-
-
-def rounded(value: Any) -> Any:
-    """Return the same figures rounded to three digits."""
-    if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
-    return float(f"{value:.3g}") if isinstance(value, float) else value
 
 
 if __name__ == "__main__":

@@ -24,13 +24,13 @@ MARKERS = "os^Dv<>pPX"
 def folds(
     trials: Sequence["RankedTrial"],
     intervals: np.ndarray | None = None,
-    no_skill: float | None = None,
+    no_skill: tuple[str, float] | None = None,
     repeats: int = 1,
 ) -> Figure:
     """Each fold's scores, connected from trial to trial, with the mean and its interval; the best trial at the top.
 
-    `intervals` has a row `low, high` per trial (NaN if unknown). The folds of each of `repeats` partitions
-    look alike.
+    `no_skill` is the best no-skill predictor and its score. `intervals` has a row `low, high` per trial (NaN if
+    unknown). The folds of each of `repeats` partitions look alike.
     """
     metric = Metric.of(trials)
     top = [place for place, trial in enumerate(trials) if np.isfinite(metric.score(trial))][:MOST]
@@ -46,8 +46,10 @@ def folds(
         low, high = intervals[top].T
         axes.hlines(rows, low, high, color=BLACK, lw=1.2, zorder=3, label="95 % interval")
     axes.plot(means, rows, "|", color=BLACK, ms=10, mew=2.2, zorder=4, label="mean")
-    if no_skill is not None and np.isfinite(no_skill):
-        axes.axvline(no_skill, color=BLACK, lw=1, linestyle=(0, (4, 3)), zorder=1, label="no skill")
+    if no_skill is not None:
+        way, score = no_skill
+        dashes = (0, (4, 3))
+        axes.axvline(score, color=BLACK, lw=1, linestyle=dashes, zorder=1, label=f"no skill: {way}")
     axes.set_yticks(rows, [trial_name(trials[place]) for place in top])
     axes.set_ylim(len(top) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)

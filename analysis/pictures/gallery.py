@@ -84,10 +84,13 @@ def _intervals(certain: pd.DataFrame) -> np.ndarray:
     return certain[["score_low", "score_high"]].astype(float).to_numpy()
 
 
-def _no_skill(ways: pd.DataFrame, *, maximised: bool) -> float:
-    """The best no-skill score."""
-    scores = ways["score"].astype(float)
-    return float(scores.max() if maximised else scores.min())
+def _no_skill(ways: pd.DataFrame, *, maximised: bool) -> tuple[str, float] | None:
+    """The best no-skill predictor and its score; None if no score is defined."""
+    scores = ways.set_index("trial")["score"].astype(float).dropna()
+    if scores.empty:
+        return None
+    way = scores.idxmax() if maximised else scores.idxmin()
+    return str(way), float(scores[way])
 
 
 def _shown(trials: list["RankedTrial"], by_label: pd.DataFrame | None) -> dict[str, str]:

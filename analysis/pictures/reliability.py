@@ -62,8 +62,9 @@ def reliability(logits: np.ndarray, labels: np.ndarray, name: str) -> Figure:
     for axes in grid[4]:
         axes.set_xlabel("predicted probability")
     figure.suptitle(
-        f"Reliability of {name}, out of fold: {BINS} bins of equally many slices, with the expected\n"
-        "calibration error (ECE); below, the number of slices (the last bar includes those beyond it)",
+        f"Reliability of {name}, out of fold\n"
+        f"{BINS} bins of equally many slices, with the expected calibration error (ECE);\n"
+        "below, the number of slices (the last bar includes those beyond it)",
         x=0.01,
         ha="left",
     )

@@ -12,7 +12,6 @@ from ichtune.cluster.connection import connected
 from ichtune.commands.terminal import INTERRUPTED, NOTHING_USABLE, OK
 from ichtune.data.phantom.demo import demo_store
 from ichtune.errors import InputError
-from ichtune.models.first_layer import in_words
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import REQUEST, RunFolder
 from ichtune.runs.remote import below
@@ -135,7 +134,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         "bank": f"{views}, {size:,.0f} MiB, computed in {precisions}, in {banks}"
         if plan.parts
         else "none: every recipe trains its backbone",
-        "inputs": in_words(variant.model for variant in space.models()),
+        "inputs": plan.inputs,
         "writes": f"{plan.run}",
         "seed": str(settings.seed),
     }.items():

@@ -12,6 +12,7 @@ from ichtune.bank.plan import plan_parts
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import is_defined
+from ichtune.models.first_layer import in_words
 from ichtune.models.precision import resolved
 from ichtune.recipe import LEVELS
 from ichtune.runs.folder import RunFolder
@@ -22,6 +23,7 @@ from ichtune.search.proposals import make_sampler
 from ichtune.space import Space
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, scans_of, units_of
+from ichtune.wording import plural
 
 LONGEST_NAME = 255
 FALLBACK = "weighted_log_loss"
@@ -56,6 +58,17 @@ class Plan:
         return below(self.settings.runs, str(self.settings.name))
 
     @property
+    def inputs(self) -> str:
+        """What networks see besides the windows of a single slice, in words; else empty."""
+        models = [variant.model for variant in self.space.models()]
+        words = in_words(models)
+        if not any(model.neighbours for model in models):
+            return words
+        alone = int(np.isnan(self.store.scans.places).sum())
+        stand_in = plural(alone, "slice without a position stands in", "slices without a position stand in")
+        return f"{words}; {stand_in} for neighbours" if alone else words
+
+    @property
     def scans(self) -> str:
         """What a head that reads scans will read, in words; empty if no trial has such a head."""
         return str(scans_of(self.store)) if any(head.reads_scans for head in self.space.heads()) else ""
@@ -82,6 +95,7 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
     _refuse_labels_of_scans(store)
     _refuse_undefined(space.metric, store, folds_of(store, folds, settings.repeats_cv))
     _refuse_many_backbones(space, settings.repeats_cv)
+    _refuse_neighbours(space, store)
     for head in space.heads():
         units_of(store, head)  # refuses a head that reads scans if the store has none
     name = settings.name or f"{space.name}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -98,6 +112,16 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
     make_sampler(settings.sampler, settings.seed, space)
     RunFolder.at(below(settings.runs, name)).refuse_if_taken()
     return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)))
+
+
+def _refuse_neighbours(space: Space, store: SliceStore) -> None:
+    """Refuse a model that reads neighbouring slices if no slice has any."""
+    reads = any(variant.model.neighbours for variant in space.models())
+    if reads and np.isnan(store.scans.places).all():
+        raise InputError(
+            f"model.neighbours: {store.path} has no two slices with a position in one scan, so no slice has "
+            "neighbours; use --set model.neighbours=0, or prepare the store from files or tables with positions"
+        )
 
 
 def _refuse_labels_of_scans(store: SliceStore) -> None:

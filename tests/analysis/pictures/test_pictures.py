@@ -387,12 +387,12 @@ def test_a_trial_without_a_hyperparameter_has_a_mark_on_its_axis():
 def test_folds_are_drawn_with_mean_interval_and_no_skill():
     given = ranked([trial(n, [0.6 + n / 100]) for n in range(20)])
     intervals = np.array([[one.score - 0.05, one.score + 0.04] for one in given])
-    figure = folds(given, intervals, 0.5)
+    figure = folds(given, intervals, ("prevalence", 0.5))
     assert line(figure, "mean").get_xdata() == pytest.approx([0.79 - n / 100 for n in range(15)])
     first = [drawn for drawn in figure.axes[0].lines if drawn.get_label() == "fold 1"]
     assert first[0].get_xdata()[0] == pytest.approx(0.78)
     assert figure.axes[0].collections[0].get_segments()[0][:, 0] == pytest.approx([0.74, 0.83])
-    assert line(figure, "no skill").get_xdata()[0] == 0.5
+    assert line(figure, "no skill: prevalence").get_xdata()[0] == 0.5
 
 
 def test_an_undefined_label_is_said_to_be():
@@ -444,7 +444,7 @@ def test_odd_searches_are_drawn_without_a_warning(given):
     trials = ranked(given[1])
     figures = [progress(trials), curves(trials, grace=1, reduction=2), saved(trials)]
     if np.isfinite(Metric.of(trials).score(trials[0])):
-        figures.append(folds(trials, np.full((len(trials), 2), np.nan), np.nan))
+        figures.append(folds(trials, np.full((len(trials), 2), np.nan), None))
         if knobs := varying(SPACE.dimensions, trials):
             figures += [slices(trials, knobs), parallel(trials, knobs)]
     with paper():
