@@ -9,7 +9,10 @@ import pydicom
 import pytest
 from pydicom.config import disable_value_validation
 
-from ichtune.data.phantom.write import PatientPlan, Picture, draw_patient, plan_patients, write_phantoms
+from ichtune.data.phantom.anatomy.scanner import Scanner
+from ichtune.data.phantom.anatomy.shapes import Points
+from ichtune.data.phantom.draw import PatientPlan, Picture, draw_patient, plan_patients, thick_slices
+from ichtune.data.phantom.write import write_phantoms
 from ichtune.errors import InputError
 from ichtune.labels import LABELS, SUBTYPES
 
@@ -141,6 +144,30 @@ def test_blood_counts_as_visible_from_fifteen_square_millimeters() -> None:
     assert picture.kinds == ()
     share.flat[14] = 1.0
     assert picture.kinds == ("epidural",)
+
+
+class HalfSpace:
+    """A head of 100 HU above the height 0, and blood there."""
+
+    def at(self, p: Points) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        above = (p.z > 0).astype(np.float32)
+        return 100 * above, {"epidural": above}
+
+
+def test_a_slice_averages_over_its_thickness_and_its_neighbours_share_its_faces() -> None:
+    straight = Scanner(
+        size=2,
+        spacing_mm=1.0,
+        table_mm=0.0,
+        to_head=np.eye(3, dtype=np.float32),
+        shift_mm=(0.0, 0.0),
+        noise_hu=0.0,
+        headrest_mm=0.0,
+    )
+    # Planes at -7.5, -5, -2.5, 0, 2.5, 5 and 7.5 mm: only those above 0 are bright.
+    slices = list(thick_slices(HalfSpace(), straight, [-5.0, 0.0, 5.0]))  # ty: ignore[invalid-argument-type]
+    assert [float(hu[0, 0]) for hu, _ in slices] == [0.0, 25.0, 100.0]
+    assert [float(blood["epidural"][0, 0]) for _, blood in slices] == [0.0, 0.25, 1.0]
 
 
 def test_the_brain_is_gray_and_white_matter_and_atrophy_leaves_more_fluid() -> None:

@@ -1,7 +1,6 @@
 """Made-up head CTs in the layout of the RSNA 2019 challenge, to try everything without patient data."""
 
 import csv
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -9,73 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from ichtune.data.phantom.anatomy.blood import BLEEDS
-from ichtune.data.phantom.anatomy.head import Head
-from ichtune.data.phantom.anatomy.scanner import Scanner
-from ichtune.data.phantom.anatomy.shapes import Plane
-from ichtune.data.phantom.anatomy.skull import VAULT_TOP_Z
-from ichtune.data.phantom.anatomy.traits import draw_traits
+from ichtune.data.phantom.draw import PatientPlan, Picture, draw_patient, plan_patients
 from ichtune.errors import InputError
-from ichtune.labels import ANY, LABELS, SUBTYPES
-
-BLEEDING_SHARE: Final = 0.5  # of patients
-ATROPHIC_SHARE: Final = 0.3
-SLICE_MM: Final = 5.0
-VISIBLE_MM2: Final = 15.0  # blood of at least this area (about 60 pixels) makes a slice positive
-
-# The second bleed of a patient with two. Each kind appears once on either side, to keep the kinds balanced.
-COMPANION: Final = {
-    "epidural": "subdural",
-    "subdural": "subarachnoid",
-    "subarachnoid": "intraventricular",
-    "intraventricular": "intraparenchymal",
-    "intraparenchymal": "epidural",
-}
+from ichtune.labels import ANY, LABELS
 
 SliceRows = list[tuple[str, tuple[str, ...]]]  # a slice's identifier and the kinds of blood in it
-
-
-@dataclass(frozen=True)
-class PatientPlan:
-    """A made-up patient's bleeds and seed, which determine the images bit for bit."""
-
-    seed: int
-    number: int
-    kinds: tuple[str, ...]
-    atrophic: bool
-
-    def rng(self, *what: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, self.number, *what])
-
-    def made_up_id(self, *what: object, digits: int) -> str:
-        """Return an identifier in RSNA's form: `ID_` and hexadecimal digits."""
-        text = "/".join(map(str, ("phantom", self.seed, self.number, *what)))
-        return "ID_" + hashlib.sha256(text.encode()).hexdigest()[:digits]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One slice: HU `[S, S]`, its height, and the share of blood `[S, S]` of each of the patient's kinds."""
-
-    hu: npt.NDArray[np.int16]
-    blood: dict[str, Plane]
-    z_mm: float
-    spacing_mm: float
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds of blood that are visible in this slice."""
-        least = VISIBLE_MM2 / self.spacing_mm**2
-        return tuple(kind for kind, share in self.blood.items() if np.count_nonzero(share > 0.5) >= least)
 
 
 @dataclass(frozen=True)
@@ -85,40 +29,6 @@ class PhantomSummary:
     patients: int
     slices: int
     positives: dict[str, int]
-
-
-def plan_patients(patients: int, seed: int) -> list[PatientPlan]:
-    """Plan all patients: half of them bleed, each kind about equally often, a third of those from two places."""
-    rng = np.random.default_rng([seed, patients])
-    bleeds: list[tuple[str, ...]] = []
-    for i in range(round(patients * BLEEDING_SHARE)):
-        turn, kind = divmod(i, len(SUBTYPES))
-        first = SUBTYPES[kind]
-        bleeds.append(tuple(sorted((first, COMPANION[first]))) if turn % 2 else (first,))
-    bleeds += [()] * (patients - len(bleeds))
-    order = rng.permutation(patients)
-    atrophic = rng.permutation(patients) < round(patients * ATROPHIC_SHARE)
-    return [PatientPlan(seed, n, bleeds[order[n]], bool(atrophic[n])) for n in range(patients)]
-
-
-def draw_patient(plan: PatientPlan, size: int = 512) -> Iterator[Picture]:
-    """Yield a patient's slices from the base of the skull to its top, `size` x `size` pixels each."""
-    rng = plan.rng(0)
-    traits = draw_traits(rng, atrophic=plan.atrophic, hydrocephalic="intraventricular" in plan.kinds)
-    bleeds = [BLEEDS[kind](plan.rng(1, i)) for i, kind in enumerate(SUBTYPES) if kind in plan.kinds]
-    head = Head(traits, bleeds, rng)
-    rng = plan.rng(2)
-    scanner = Scanner.draw(rng, traits.scale, size)
-    bottom = rng.uniform(-58, -48)
-    top = VAULT_TOP_Z * traits.scale[2] + rng.uniform(0, 11)
-    slices = int(np.clip(np.ceil((top - bottom) / SLICE_MM), 24, 34))
-    for i in range(slices):
-        z = bottom + i * SLICE_MM
-        hu, blood = head.at(scanner.points(z))
-        blood = {
-            kind: np.asarray(cv2.resize(share, (size, size)), np.float32) for kind, share in blood.items()
-        }
-        yield Picture(scanner.picture(hu, plan.rng(3, i)), blood, z + scanner.table_mm, scanner.spacing_mm)
 
 
 def write_phantoms(
