@@ -16,9 +16,11 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from ichtune.data.phantom.draw import PatientPlan, Picture, draw_patient, plan_patients
+from ichtune.data.phantom.vessels import draw_with_spots
 from ichtune.errors import InputError
 from ichtune.labels import ANY, LABELS
 
+Draw = Callable[[PatientPlan, int], Iterator[Picture]]
 SliceRows = list[tuple[str, tuple[str, ...]]]  # a slice's identifier and the kinds of blood in it
 
 
@@ -38,14 +40,16 @@ def write_phantoms(
     seed: int = 0,
     workers: int | None = None,
     size: int = 512,
+    vessels: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> PhantomSummary:
     """Write made-up patients as `out`/stage_2_train/ID_*.dcm and `out`/stage_2_train.csv.
 
     The same `seed`, `patients` and `size` produce the same bytes, whatever the number of `workers` (processes; None:
-    one per core). `progress` is called with the number of finished patients. The labels are written last: the folder of
-    a killed run has none. Raises InputError if `out` isn't empty, and ValueError for no patients, a negative seed or a
-    `size` below 32 pixels.
+    one per core). With `vessels`, only neighbouring slices tell blood from a vessel, as the module `vessels` explains.
+    `progress` is called with the number of finished patients. The labels are written last: the folder of a killed run
+    has none. Raises InputError if `out` isn't empty, and ValueError for no patients, a negative seed or a `size` below
+    32 pixels.
     """
     if patients < 1:
         raise ValueError(f"patients must be at least 1, got {patients}")
@@ -60,8 +64,10 @@ def write_phantoms(
     plans = plan_patients(patients, seed)
     folder = out / "stage_2_train"
     folder.mkdir(parents=True)
+    draw = draw_with_spots if vessels else draw_patient
+    write = partial(_write_patient, folder=folder, size=size, draw=draw)
     slices: SliceRows = []
-    for done, rows in enumerate(_written(plans, folder, size, workers), start=1):
+    for done, rows in enumerate(_written(plans, write, workers), start=1):
         slices += rows
         if progress:
             progress(done)
@@ -70,8 +76,9 @@ def write_phantoms(
     return PhantomSummary(patients, len(slices), positives)
 
 
-def _written(plans: list[PatientPlan], folder: Path, size: int, workers: int | None) -> Iterator[SliceRows]:
-    write = partial(_write_patient, folder=folder, size=size)
+def _written(
+    plans: list[PatientPlan], write: Callable[[PatientPlan], SliceRows], workers: int | None
+) -> Iterator[SliceRows]:
     workers = min(workers or os.cpu_count() or 1, len(plans))
     if workers == 1:
         yield from map(write, plans)
@@ -81,11 +88,11 @@ def _written(plans: list[PatientPlan], folder: Path, size: int, workers: int | N
         yield from pool.map(write, plans)
 
 
-def _write_patient(plan: PatientPlan, *, folder: Path, size: int) -> SliceRows:
+def _write_patient(plan: PatientPlan, *, folder: Path, size: int, draw: Draw) -> SliceRows:
     rows: SliceRows = []
     # RSNA's identifiers aren't valid UIDs.
     with disable_value_validation():
-        for i, picture in enumerate(draw_patient(plan, size)):
+        for i, picture in enumerate(draw(plan, size)):
             sop = plan.made_up_id("slice", i, digits=9)
             _dicom(plan, sop, picture).save_as(folder / f"{sop}.dcm", enforce_file_format=True)
             rows.append((sop, picture.kinds))
