@@ -21,7 +21,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-import ichtune
+from ichtune import api
 from ichtune.bank.build import build
 from ichtune.data.store import SliceStore
 from ichtune.metrics import evaluate
@@ -100,7 +100,7 @@ def peer(store: SliceStore, inputs: np.ndarray) -> dict[str, object]:
 
 def search(store: Path, trials: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as runs:
-        results = ichtune.search(store, "default", trials=trials, runs=Path(runs), name="search")
+        results = api.search(store, "default", trials=trials, runs=Path(runs), name="search")
         best = results.best
         return {
             "auc": best.score,
