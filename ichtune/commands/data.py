@@ -91,6 +91,10 @@ def phantom(
     out: Annotated[Path, typer.Argument(help="Folder to create, in the layout of RSNA 2019.")],
     patients: Annotated[int, typer.Option(min=1, help="Number of synthetic heads.")] = 40,
     seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    vessels: Annotated[
+        bool,
+        typer.Option("--vessels", help="Blood that only neighbouring slices tell from a vessel."),
+    ] = False,
 ) -> None:
     """Generate synthetic head CTs with hemorrhages, so that everything can be tried without patient data."""
     from ichtune.data.phantom.write import write_phantoms
@@ -98,7 +102,11 @@ def phantom(
 
     with progress("drawing", "patients", console) as report:
         made = write_phantoms(
-            out, patients=patients, seed=seed, progress=lambda done: report(done, patients, "")
+            out,
+            patients=patients,
+            seed=seed,
+            vessels=vessels,
+            progress=lambda done: report(done, patients, ""),
         )
     counts = ", ".join(f"{label} {count:,}" for label, count in made.positives.items())
     say(f"{out}: {made.patients:,} patients, {made.slices:,} slices, with {counts}")

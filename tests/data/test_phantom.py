@@ -9,7 +9,11 @@ import pydicom
 import pytest
 from pydicom.config import disable_value_validation
 
-from ichtune.data.phantom.write import PatientPlan, Picture, draw_patient, plan_patients, write_phantoms
+from ichtune.data.phantom.anatomy.scanner import Scanner
+from ichtune.data.phantom.anatomy.shapes import Points
+from ichtune.data.phantom.draw import PatientPlan, Picture, draw_patient, plan_patients, thick_slices
+from ichtune.data.phantom.vessels import draw_with_spots
+from ichtune.data.phantom.write import write_phantoms
 from ichtune.errors import InputError
 from ichtune.labels import LABELS, SUBTYPES
 
@@ -134,6 +138,39 @@ def test_a_patient_who_does_not_bleed_has_no_positive_slice() -> None:
     assert not any(picture.kinds for picture in pictures)
 
 
+@pytest.fixture(scope="module")
+def spotted() -> list[list[tuple[bool, Picture, Picture]]]:
+    """For three patients: whether each slice is labelled as bleeding, it, and the same slice without spots."""
+    patients = []
+    for number in range(3):
+        plan = PatientPlan(seed=0, number=number, kinds=(), atrophic=False)
+        pairs = zip(draw_with_spots(plan, COARSE), draw_patient(plan, COARSE), strict=True)
+        patients.append([(bool(spot.kinds), spot, plain) for spot, plain in pairs])
+    return patients
+
+
+def has_spot(spot: Picture, plain: Picture) -> bool:
+    return bool((spot.hu != plain.hu).any())
+
+
+def test_a_vessel_runs_through_twelve_slices_and_is_no_blood(spotted: list) -> None:
+    [*spots] = [i for i, (_, spot, plain) in enumerate(spotted[0]) if has_spot(spot, plain)]
+    assert spots == list(range(spots[0], spots[0] + 12))
+    assert not any(bleeds for bleeds, _, _ in spotted[0])
+
+
+@pytest.mark.parametrize("patient", [1, 2])
+def test_a_bleed_beside_vessels_ends_after_two_slices(spotted: list, patient: int) -> None:
+    spots = "".join("x" if has_spot(spot, plain) else "." for _, spot, plain in spotted[patient])
+    assert all(len(run) <= 2 for run in spots.split("."))
+    assert spots == "".join("x" if bleeds else "." for bleeds, _, _ in spotted[patient])
+
+
+def test_as_many_slices_have_a_vessel_as_a_bleed(spotted: list) -> None:
+    counts = [sum(has_spot(spot, plain) for _, spot, plain in patient) for patient in spotted]
+    assert counts == [12, 6, 6]
+
+
 def test_blood_counts_as_visible_from_fifteen_square_millimeters() -> None:
     share = np.zeros((8, 8), np.float32)
     share.flat[:14] = 1.0
@@ -141,6 +178,30 @@ def test_blood_counts_as_visible_from_fifteen_square_millimeters() -> None:
     assert picture.kinds == ()
     share.flat[14] = 1.0
     assert picture.kinds == ("epidural",)
+
+
+class HalfSpace:
+    """A head of 100 HU above the height 0, and blood there."""
+
+    def at(self, p: Points) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        above = (p.z > 0).astype(np.float32)
+        return 100 * above, {"epidural": above}
+
+
+def test_a_slice_averages_over_its_thickness_and_its_neighbours_share_its_faces() -> None:
+    straight = Scanner(
+        size=2,
+        spacing_mm=1.0,
+        table_mm=0.0,
+        to_head=np.eye(3, dtype=np.float32),
+        shift_mm=(0.0, 0.0),
+        noise_hu=0.0,
+        headrest_mm=0.0,
+    )
+    # Planes at -7.5, -5, -2.5, 0, 2.5, 5 and 7.5 mm: only those above 0 are bright.
+    slices = list(thick_slices(HalfSpace(), straight, [-5.0, 0.0, 5.0]))  # ty: ignore[invalid-argument-type]
+    assert [float(hu[0, 0]) for hu, _ in slices] == [0.0, 25.0, 100.0]
+    assert [float(blood["epidural"][0, 0]) for _, blood in slices] == [0.0, 0.25, 1.0]
 
 
 def test_the_brain_is_gray_and_white_matter_and_atrophy_leaves_more_fluid() -> None:

@@ -18,7 +18,7 @@ PATIENTS = 40
 
 def demo_store(console: Console) -> Path:
     """Return the store of made-up heads in the user's cache folder, created on first use."""
-    folder = user_cache_path("ichtune") / "phantom-1"
+    folder = user_cache_path("ichtune") / "phantom-2"
     if (folder / "store" / "store.json").is_file():
         return folder / "store"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
 """Made-up head CTs in the layout of the RSNA 2019 challenge, to try everything without patient data."""
 
 import csv
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -9,73 +8,20 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from ichtune.data.phantom.anatomy.blood import BLEEDS
-from ichtune.data.phantom.anatomy.head import Head
-from ichtune.data.phantom.anatomy.scanner import Scanner
-from ichtune.data.phantom.anatomy.shapes import Plane
-from ichtune.data.phantom.anatomy.skull import VAULT_TOP_Z
-from ichtune.data.phantom.anatomy.traits import draw_traits
+from ichtune.data.phantom.draw import PatientPlan, Picture, draw_patient, plan_patients
+from ichtune.data.phantom.vessels import draw_with_spots
 from ichtune.errors import InputError
-from ichtune.labels import ANY, LABELS, SUBTYPES
+from ichtune.labels import ANY, LABELS
 
-BLEEDING_SHARE: Final = 0.5  # of patients
-ATROPHIC_SHARE: Final = 0.3
-SLICE_MM: Final = 5.0
-VISIBLE_MM2: Final = 15.0  # blood of at least this area (about 60 pixels) makes a slice positive
-
-# The second bleed of a patient with two. Each kind appears once on either side, to keep the kinds balanced.
-COMPANION: Final = {
-    "epidural": "subdural",
-    "subdural": "subarachnoid",
-    "subarachnoid": "intraventricular",
-    "intraventricular": "intraparenchymal",
-    "intraparenchymal": "epidural",
-}
-
+Draw = Callable[[PatientPlan, int], Iterator[Picture]]
 SliceRows = list[tuple[str, tuple[str, ...]]]  # a slice's identifier and the kinds of blood in it
-
-
-@dataclass(frozen=True)
-class PatientPlan:
-    """A made-up patient's bleeds and seed, which determine the images bit for bit."""
-
-    seed: int
-    number: int
-    kinds: tuple[str, ...]
-    atrophic: bool
-
-    def rng(self, *what: int) -> np.random.Generator:
-        return np.random.default_rng([self.seed, self.number, *what])
-
-    def made_up_id(self, *what: object, digits: int) -> str:
-        """Return an identifier in RSNA's form: `ID_` and hexadecimal digits."""
-        text = "/".join(map(str, ("phantom", self.seed, self.number, *what)))
-        return "ID_" + hashlib.sha256(text.encode()).hexdigest()[:digits]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One slice: HU `[S, S]`, its height, and the share of blood `[S, S]` of each of the patient's kinds."""
-
-    hu: npt.NDArray[np.int16]
-    blood: dict[str, Plane]
-    z_mm: float
-    spacing_mm: float
-
-    @property
-    def kinds(self) -> tuple[str, ...]:
-        """The kinds of blood that are visible in this slice."""
-        least = VISIBLE_MM2 / self.spacing_mm**2
-        return tuple(kind for kind, share in self.blood.items() if np.count_nonzero(share > 0.5) >= least)
 
 
 @dataclass(frozen=True)
@@ -87,40 +33,6 @@ class PhantomSummary:
     positives: dict[str, int]
 
 
-def plan_patients(patients: int, seed: int) -> list[PatientPlan]:
-    """Plan all patients: half of them bleed, each kind about equally often, a third of those from two places."""
-    rng = np.random.default_rng([seed, patients])
-    bleeds: list[tuple[str, ...]] = []
-    for i in range(round(patients * BLEEDING_SHARE)):
-        turn, kind = divmod(i, len(SUBTYPES))
-        first = SUBTYPES[kind]
-        bleeds.append(tuple(sorted((first, COMPANION[first]))) if turn % 2 else (first,))
-    bleeds += [()] * (patients - len(bleeds))
-    order = rng.permutation(patients)
-    atrophic = rng.permutation(patients) < round(patients * ATROPHIC_SHARE)
-    return [PatientPlan(seed, n, bleeds[order[n]], bool(atrophic[n])) for n in range(patients)]
-
-
-def draw_patient(plan: PatientPlan, size: int = 512) -> Iterator[Picture]:
-    """Yield a patient's slices from the base of the skull to its top, `size` x `size` pixels each."""
-    rng = plan.rng(0)
-    traits = draw_traits(rng, atrophic=plan.atrophic, hydrocephalic="intraventricular" in plan.kinds)
-    bleeds = [BLEEDS[kind](plan.rng(1, i)) for i, kind in enumerate(SUBTYPES) if kind in plan.kinds]
-    head = Head(traits, bleeds, rng)
-    rng = plan.rng(2)
-    scanner = Scanner.draw(rng, traits.scale, size)
-    bottom = rng.uniform(-58, -48)
-    top = VAULT_TOP_Z * traits.scale[2] + rng.uniform(0, 11)
-    slices = int(np.clip(np.ceil((top - bottom) / SLICE_MM), 24, 34))
-    for i in range(slices):
-        z = bottom + i * SLICE_MM
-        hu, blood = head.at(scanner.points(z))
-        blood = {
-            kind: np.asarray(cv2.resize(share, (size, size)), np.float32) for kind, share in blood.items()
-        }
-        yield Picture(scanner.picture(hu, plan.rng(3, i)), blood, z + scanner.table_mm, scanner.spacing_mm)
-
-
 def write_phantoms(
     out: Path,
     *,
@@ -128,14 +40,16 @@ def write_phantoms(
     seed: int = 0,
     workers: int | None = None,
     size: int = 512,
+    vessels: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> PhantomSummary:
     """Write made-up patients as `out`/stage_2_train/ID_*.dcm and `out`/stage_2_train.csv.
 
     The same `seed`, `patients` and `size` produce the same bytes, whatever the number of `workers` (processes; None:
-    one per core). `progress` is called with the number of finished patients. The labels are written last: the folder of
-    a killed run has none. Raises InputError if `out` isn't empty, and ValueError for no patients, a negative seed or a
-    `size` below 32 pixels.
+    one per core). With `vessels`, only neighbouring slices tell blood from a vessel, as the module `vessels` explains.
+    `progress` is called with the number of finished patients. The labels are written last: the folder of a killed run
+    has none. Raises InputError if `out` isn't empty, and ValueError for no patients, a negative seed or a `size` below
+    32 pixels.
     """
     if patients < 1:
         raise ValueError(f"patients must be at least 1, got {patients}")
@@ -150,8 +64,10 @@ def write_phantoms(
     plans = plan_patients(patients, seed)
     folder = out / "stage_2_train"
     folder.mkdir(parents=True)
+    draw = draw_with_spots if vessels else draw_patient
+    write = partial(_write_patient, folder=folder, size=size, draw=draw)
     slices: SliceRows = []
-    for done, rows in enumerate(_written(plans, folder, size, workers), start=1):
+    for done, rows in enumerate(_written(plans, write, workers), start=1):
         slices += rows
         if progress:
             progress(done)
@@ -160,8 +76,9 @@ def write_phantoms(
     return PhantomSummary(patients, len(slices), positives)
 
 
-def _written(plans: list[PatientPlan], folder: Path, size: int, workers: int | None) -> Iterator[SliceRows]:
-    write = partial(_write_patient, folder=folder, size=size)
+def _written(
+    plans: list[PatientPlan], write: Callable[[PatientPlan], SliceRows], workers: int | None
+) -> Iterator[SliceRows]:
     workers = min(workers or os.cpu_count() or 1, len(plans))
     if workers == 1:
         yield from map(write, plans)
@@ -171,11 +88,11 @@ def _written(plans: list[PatientPlan], folder: Path, size: int, workers: int | N
         yield from pool.map(write, plans)
 
 
-def _write_patient(plan: PatientPlan, *, folder: Path, size: int) -> SliceRows:
+def _write_patient(plan: PatientPlan, *, folder: Path, size: int, draw: Draw) -> SliceRows:
     rows: SliceRows = []
     # RSNA's identifiers aren't valid UIDs.
     with disable_value_validation():
-        for i, picture in enumerate(draw_patient(plan, size)):
+        for i, picture in enumerate(draw(plan, size)):
             sop = plan.made_up_id("slice", i, digits=9)
             _dicom(plan, sop, picture).save_as(folder / f"{sop}.dcm", enforce_file_format=True)
             rows.append((sop, picture.kinds))

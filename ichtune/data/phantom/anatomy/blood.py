@@ -11,6 +11,7 @@ from ichtune.data.phantom.anatomy.brain import Contents
 from ichtune.data.phantom.anatomy.shapes import Plane, Points, Vector, ellipsoid, mix, ramp, share
 from ichtune.data.phantom.anatomy.skull import VAULT_MIDDLE_Z, VAULT_RADII
 
+BLOOD_HU: Final = (65.0, 75.0)  # clotted within hours: the dense end of acute blood, 50 to 75 HU
 EDEMA_HU: Final = 20.0
 
 # Where blood breaks into the brain: the position on the left side, and how large it grows there, in mm.
@@ -21,6 +22,8 @@ PARENCHYMA: Final[tuple[tuple[Vector, float], ...]] = (
     ((38, 22, 34), 24),  # parietal lobe
     ((48, 0, -18), 18),  # temporal lobe
     ((28, 58, 12), 20),  # occipital lobe
+    ((26, -28, 50), 18),  # high in the frontal lobe
+    ((26, 38, 52), 18),  # high in the parietal lobe
     ((24, 46, -32), 17),  # cerebellum
 )
 
@@ -152,7 +155,8 @@ class InSulci(Bleed):
         return ramp(self.reach_mm - away + 5 * rough, 0, 14)
 
     def widens_mm(self, p: Points, rough: Plane) -> Plane:
-        return 1.2 * self._weight(p, rough)
+        # A clot fills and stretches its sulcus; lines of 2 to 4 mm, as acute ones are, survive the slice's thickness.
+        return 2.5 * self._weight(p, rough)
 
     def cover(self, p: Points, depth: Plane, contents: Contents, rough: Plane) -> Plane:
         return contents.subarachnoid * self._weight(p, rough)
@@ -174,14 +178,15 @@ def _side(rng: np.random.Generator) -> int:
 
 
 def _epidural(rng: np.random.Generator) -> Bleed:
-    side, thick = _side(rng), 7 + 17 * rng.random() ** 1.3
-    center, normal = _on_skull(side, rng.uniform(-45, 40), rng.uniform(-8, 40))
+    side, thick = _side(rng), rng.uniform(10, 26)
+    # Most are temporal or parietal, but frontal, occipital and high ones occur: place alone must not give them away.
+    center, normal = _on_skull(side, rng.uniform(-55, 55), rng.uniform(-15, 65))
     return Lens(
         kind="epidural",
-        hu=rng.uniform(58, 74),
+        hu=rng.uniform(*BLOOD_HU),
         center=center,
         normal=normal,
-        radius_mm=12 + thick * rng.uniform(1.1, 1.5),
+        radius_mm=12 + thick * rng.uniform(0.8, 1.2),
         thick_mm=thick,
         push_mm=0.25 * thick,
         push_from=(0.4 * center[0], center[1], center[2]),
@@ -189,13 +194,13 @@ def _epidural(rng: np.random.Generator) -> Bleed:
 
 
 def _subdural(rng: np.random.Generator) -> Bleed:
-    side, thick = _side(rng), 3.5 + 10 * rng.random() ** 1.5
-    center, _ = _on_skull(side, rng.uniform(-25, 25), rng.uniform(5, 35))
+    side, thick = _side(rng), rng.uniform(6, 16)
+    center, _ = _on_skull(side, rng.uniform(-35, 35), rng.uniform(0, 70))
     return Crescent(
         kind="subdural",
-        hu=rng.uniform(54, 70),
+        hu=rng.uniform(*BLOOD_HU),
         center=center,
-        radius_mm=rng.uniform(42, 95),
+        radius_mm=rng.uniform(35, 75),
         thick_mm=thick,
         push_mm=0.5 * thick,
         push_from=(0.4 * center[0], center[1], center[2]),
@@ -206,10 +211,10 @@ def _intraparenchymal(rng: np.random.Generator) -> Bleed:
     side = _side(rng)
     (x, y, z), largest = PARENCHYMA[rng.integers(len(PARENCHYMA))]
     center = (side * (x + rng.uniform(-3, 3)), y + rng.uniform(-6, 6), z + rng.uniform(-4, 4))
-    radius = 7 + (largest - 7) * rng.random() ** 0.8
+    radius = rng.uniform(11, largest + 3)  # smaller ones are gone in 5 mm slices of 128 pixels
     return InBrain(
         kind="intraparenchymal",
-        hu=rng.uniform(57, 75),
+        hu=rng.uniform(*BLOOD_HU),
         center=center,
         radii=(
             radius * rng.uniform(0.75, 1.2),
@@ -230,7 +235,7 @@ def _intraventricular(rng: np.random.Generator) -> Bleed:
     )  # completely filled, half full, or a sediment
     return InVentricles(
         kind="intraventricular",
-        hu=rng.uniform(54, 70),
+        hu=rng.uniform(*BLOOD_HU),
         level_mm=float(level),
         sides=(full, other) if rng.random() < 0.5 else (other, full),
     )
@@ -238,12 +243,12 @@ def _intraventricular(rng: np.random.Generator) -> Bleed:
 
 def _subarachnoid(rng: np.random.Generator) -> Bleed:
     side = _side(rng)
-    if rng.random() < 0.55:  # a ruptured aneurysm: basal cisterns and sylvian fissures
+    if rng.random() < 0.4:  # a ruptured aneurysm: basal cisterns and sylvian fissures
         center, reach = (side * rng.uniform(0, 22), rng.uniform(-26, -10), -14.0), rng.uniform(30, 65)
     else:  # an injury: the sulci of one convexity
-        center, _ = _on_skull(side, rng.uniform(-50, 50), rng.uniform(5, 55))
-        reach = rng.uniform(26, 45)
-    return InSulci(kind="subarachnoid", hu=rng.uniform(56, 70), center=center, reach_mm=reach)
+        center, _ = _on_skull(side, rng.uniform(-60, 60), rng.uniform(0, 70))
+        reach = rng.uniform(26, 48)
+    return InSulci(kind="subarachnoid", hu=rng.uniform(*BLOOD_HU), center=center, reach_mm=reach)
 
 
 BLEEDS: Final[dict[str, Callable[[np.random.Generator], Bleed]]] = {
