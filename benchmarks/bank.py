@@ -23,7 +23,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from ichtune.bank.build import BATCH_ROWS, Work, build, compute_chunk
+from ichtune.bank.build import Work, build, compute_chunk
+from ichtune.bank.compute import BATCH_ROWS
 from ichtune.bank.part import BankPart
 from ichtune.bank.plan import plan_parts
 from ichtune.data.slice_table import COLUMNS

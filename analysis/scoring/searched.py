@@ -95,13 +95,19 @@ def searched_experiment(request: SearchRequest, recipe: Recipe) -> Experiment:
     Raises:
         InputError: the store is gone, or is not the one that was searched on.
     """
-    store, seed, bank, parts = request.open_store(), request.settings.seed, request.settings.bank, []
+    store, settings, parts = request.open_store(), request.settings, []
     if recipe.model.train == "frozen":
-        precision = recipe.training.precision
         parts = plan_parts(
-            store, [recipe.model], ["normal"], views=1, seed=seed, precision=precision, bank=bank
+            store,
+            [recipe.model],
+            ["normal"],
+            views=1,
+            seed=settings.seed,
+            precision=recipe.training.precision,
+            engine=settings.engine,
+            bank=settings.bank,
         )
-    return Experiment(store.path, tuple(parts), request.folds, seed, request.repeats)
+    return Experiment(store.path, tuple(parts), request.folds, settings.seed, request.repeats)
 
 
 def _close(one: float, other: float) -> bool:

@@ -1,11 +1,10 @@
-"""Computing the feature bank: in chunks that any process can take, each computed by one process only."""
+"""Building the feature bank: in chunks that any process can take, each computed by one process only."""
 
 import hashlib
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from ichtune.arrays import map_array
 from ichtune.bank.check import verify
+from ichtune.bank.compute import features, open_store
 from ichtune.bank.part import (
     BankError,
     BankPart,
@@ -22,19 +22,11 @@ from ichtune.bank.part import (
     is_finished,
     part_rows,
 )
-from ichtune.bank.plan import library_versions
 from ichtune.checksums import checksum_line
-from ichtune.data.store import SliceStore
-from ichtune.errors import InputError
 from ichtune.files import replacing
-from ichtune.inputs.images import ImageSource
-from ichtune.models.backbones import Backbone, build_backbone
-from ichtune.recipe import Model, Precision
 
 CHUNK_ROWS: Final = 256
-BATCH_ROWS: Final = 32
 OTHERS_POLL_S: Final = 0.5
-FLOAT16: Final = torch.finfo(torch.float16)
 
 
 class Chunk(NamedTuple):
@@ -88,7 +80,7 @@ def missing_chunks(part: BankPart) -> list[Chunk]:
     """Return the chunks of a part that haven't been computed yet."""
     if is_finished(part):
         return []
-    rows = part_rows(_open_store(part.store, part.key.store), part.key.level)
+    rows = part_rows(open_store(part.store, part.key.store), part.key.level)
     chunks = np.split(rows, range(CHUNK_ROWS, len(rows), CHUNK_ROWS))
     return [Chunk(index, rows) for index, rows in enumerate(chunks) if not _chunk_file(part, index).is_file()]
 
@@ -111,7 +103,7 @@ def compute_chunk(part: BankPart, chunk: Chunk, *, threads: int) -> int:
         with FileLock(_chunk_file(part, chunk.index).with_suffix(".lock"), timeout=0):
             if _chunk_file(part, chunk.index).is_file() or is_finished(part):
                 return 0
-            _write(_chunk_file(part, chunk.index), _features(part, chunk.rows, threads))
+            _write(_chunk_file(part, chunk.index), features(part, chunk.rows, threads))
             return len(chunk.rows)
     except Timeout:
         return 0
@@ -167,84 +159,19 @@ class _Hashed:
         return self.stream.write(content)
 
 
-def _write_features(part: BankPart, features: np.ndarray) -> None:
+def _write_features(part: BankPart, joined: np.ndarray) -> None:
     with replacing(part.file) as beside:
         with open(beside, "wb") as file:
             hashed = _Hashed(file)
-            np.save(hashed, features)
+            np.save(hashed, joined)
             file.flush()
             os.fsync(file.fileno())
         with replacing(part.checksum) as checksum:
             checksum.write_text(checksum_line(hashed.hash.hexdigest(), part.file))
 
 
-def _write(path: Path, features: np.ndarray) -> None:
+def _write(path: Path, rows: np.ndarray) -> None:
     with replacing(path) as beside, open(beside, "wb") as file:
-        np.save(file, features)
+        np.save(file, rows)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _features(part: BankPart, rows: np.ndarray, threads: int) -> np.ndarray:
-    """Return features of the store's rows as saved, float16 `[n, D]`."""
-    torch.set_num_threads(threads)
-    key, device = part.key, torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    backbone = _backbone(part, device)
-    store = _open_store(part.store, key.store)
-    images = ImageSource(
-        store.hu,
-        part.model,
-        key.level,
-        seed=part.seed,
-        views=key.view + 1,
-        threads=threads,
-        scans=store.scans,
-    )
-    batches = np.split(rows, range(BATCH_ROWS, len(rows), BATCH_ROWS))
-    with torch.no_grad():
-        features = torch.cat([backbone(batch.to(device)) for batch in images.batches(batches, key.view)])
-    return _as_float16(features.cpu(), part, rows)
-
-
-def _as_float16(features: torch.Tensor, part: BankPart, rows: np.ndarray) -> np.ndarray:
-    largest = features.abs().max().item()  # NaN if there is one
-    if largest == 0 or FLOAT16.smallest_normal <= largest <= FLOAT16.max:
-        return features.half().numpy()
-    raise InputError(
-        f"model.backbone: the largest feature of {part.key.backbone} with {part.model.weights} weights on "
-        f"rows {rows[0]} to {rows[-1]} ({part.key.level}, view {part.key.view}) is {largest:.3g}; float16 holds "
-        f"{FLOAT16.smallest_normal:.2g} to {FLOAT16.max:.0f}. Features of deep networks with random weights can vanish "
-        "or explode: use ImageNet weights (--set model.weights=imagenet) or another backbone"
-    )
-
-
-def _backbone(part: BankPart, device: torch.device) -> Backbone:
-    """Return the part's backbone, checked against the part's key."""
-    if part.key.versions != library_versions(part.key.level, part.key.backbone):
-        here = ", ".join(library_versions(part.key.level, part.key.backbone))
-        raise BankError(
-            f"the bank was planned with {', '.join(part.key.versions)}, but a process computing it has {here}; "
-            "use the same versions on all nodes"
-        )
-    backbone, weights = _built(part.model, part.seed, part.key.precision, device)
-    if weights != part.key.weights:
-        raise BankError(
-            f"{part.model.backbone}: its {part.model.weights} weights differ from those the bank was planned with "
-            f"(hash {weights}, not {part.key.weights}); use the same file on all nodes"
-        )
-    return backbone
-
-
-@lru_cache(maxsize=1)
-def _built(model: Model, seed: int, precision: Precision, device: torch.device) -> tuple[Backbone, str]:
-    """Return a backbone and its weights' hash, built once per process."""
-    backbone = build_backbone(model, seed=seed, precision=precision).eval()
-    return backbone.to(device), backbone.weights_hash()
-
-
-@lru_cache(maxsize=1)
-def _open_store(path: Path, fingerprint: str) -> SliceStore:
-    store = SliceStore.open(path)
-    if store.fingerprint != fingerprint:
-        raise BankError(f"{path}: this store has changed since its bank was planned; run the command again")
-    return store

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from ichtune.arrays import map_array
+from ichtune.bank.engines.kinds import TORCH
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.recipe import SMALL, Level, Model, Precision
@@ -43,13 +44,17 @@ class BankKey:
     seed: int | None
     view: int
     versions: tuple[str, ...]
+    engine: str = TORCH
 
     @property
     def text(self) -> str:
         """The content of `key.json`."""
         plain = asdict(self)
+        # Keys of earlier versions lack both.
         if not self.neighbours:
-            del plain["neighbours"]  # as in keys of earlier versions
+            del plain["neighbours"]
+        if self.engine == TORCH:
+            del plain["engine"]
         return json.dumps(plain, indent=2, sort_keys=True) + "\n"
 
     @property

@@ -10,6 +10,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from ichtune.bank.engines.kinds import ENGINES, TORCH, require
 from ichtune.bank.part import FORMAT, BankKey, BankPart, bank_model, part_rows
 from ichtune.bank.place import bank_place
 from ichtune.data.store import SliceStore
@@ -27,6 +28,7 @@ def plan_parts(
     views: int,
     seed: int,
     precision: Precision | Literal["auto"] = "auto",
+    engine: str = TORCH,
     bank: str | Path | None = None,
 ) -> list[BankPart]:
     """Return the parts that these models need: `normal`, and `views` views of each other level.
@@ -35,15 +37,16 @@ def plan_parts(
     `bank` is the folder for the parts; see `bank_place`. Computes nothing yet.
 
     Raises:
-        InputError: a backbone can't be built.
+        InputError: a backbone can't be built, or the engine isn't installed.
     """
+    require(engine)
     parts = {}
     for model in dict.fromkeys(map(bank_model, models)):
         backbone = build_backbone(model, seed=seed, precision=precision)
         weights = backbone.weights_hash()
         for level in dict.fromkeys(("normal", *levels)):
             rows = part_rows(store, level)
-            first = _key_of_first_view(store, rows, model, weights, backbone.precision, level, seed)
+            first = _key_of_first_view(store, rows, model, weights, backbone.precision, level, seed, engine)
             for view in range(1 if level == "normal" else views):
                 key = replace(first, view=view)
                 place = bank_place(store, key, bank)
@@ -60,6 +63,7 @@ def _key_of_first_view(
     precision: Precision,
     level: Level,
     seed: int,
+    engine: str,
 ) -> BankKey:
     return BankKey(
         format=FORMAT,
@@ -75,13 +79,15 @@ def _key_of_first_view(
         augmentation=tuple(describe(level, model.size)),
         seed=None if level == "normal" else seed,
         view=0,
-        versions=library_versions(level, model.backbone),
+        versions=library_versions(level, model.backbone, engine),
+        engine=engine,
     )
 
 
-def library_versions(level: Level, backbone: str) -> tuple[str, ...]:
+def library_versions(level: Level, backbone: str, engine: str) -> tuple[str, ...]:
     """Return the libraries that affect a backbone's features, with major and minor version."""
+    computing = ("torch", *source_of(backbone).libraries, *ENGINES[engine].packages[:1])
     versions = {"opencv": cv2.__version__}
     augmenting = () if level == "normal" else ("albumentations", "albucore", "numpy")
-    versions |= {name: version(name) for name in ("torch", *source_of(backbone).libraries, *augmenting)}
+    versions |= {name: version(name) for name in (*computing, *augmenting)}
     return tuple(f"{name} {'.'.join(text.split('.')[:2])}" for name, text in sorted(versions.items()))

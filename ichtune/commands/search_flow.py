@@ -131,9 +131,10 @@ def print_plan(plan: Plan, console: Console) -> None:
         f"ASHA from epoch {settings.grace}, keeping the top 1/{settings.reduction:g}",
         "resources": f"{settings.cpus_per_trial:g} CPU per trial, on "
         + (f"the Ray cluster at {settings.address}" if settings.address else "its own local Ray"),
-        "bank": f"{views}, {size:,.0f} MiB, computed in {precisions}, in {banks}"
+        "bank": f"{views}, {size:,.0f} MiB, in {banks}"
         if plan.parts
         else "none: every recipe trains its backbone",
+        "engine": f"{settings.engine} in {precisions} ({plan.why_engine})" if plan.parts else "",
         "inputs": plan.inputs,
         "writes": f"{plan.run}",
         "seed": str(settings.seed),

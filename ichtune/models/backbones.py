@@ -72,13 +72,21 @@ class Backbone(nn.Module):
         self._folded: tuple[nn.Module] | None = None
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if images.shape[1] == 2 and len(self.mean) == INPUTS:
-            images = images[:, _FROM_TWO]
-        # Broadcasts one channel to three. Convolutions are up to twice as fast in this memory layout.
-        inputs = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        return self.computed(images, self.precision)
+
+    def computed(self, images: torch.Tensor, precision: Precision) -> torch.Tensor:
+        """Return what a backbone of this precision would."""
+        # Convolutions are up to twice as fast in this memory layout.
+        inputs = self.normalized(images).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             features = self._network()(inputs)
         return features.flatten(1).float()
+
+    def normalized(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the network's inputs: its number of channels (one is broadcast), by its mean and deviation."""
+        if images.shape[1] == 2 and len(self.mean) == INPUTS:
+            images = images[:, _FROM_TWO]
+        return (images - self.mean) / self.std
 
     def set_trained(self, train: Trained) -> None:
         """Set which part is trained: nothing, the last stage, or everything.

@@ -51,7 +51,8 @@ class SearchRequest:
         """
         known = {field.name for field in fields(SearchSettings)}
         try:
-            settings = {key: value for key, value in data["settings"].items() if key in known}
+            earlier: dict[str, Any] = {"engine": "torch"}  # the only one of earlier versions
+            settings = earlier | {key: value for key, value in data["settings"].items() if key in known}
             return cls(
                 data=Path(data["data"]),
                 fingerprint=data["fingerprint"],

@@ -36,6 +36,9 @@ class SearchSettings:
     bank: str | Path | None = option(
         None, "Folder of the feature bank (default: STORE/bank; the user's cache if read-only)."
     )
+    engine: str = option(
+        "auto", "What computes the feature bank: torch, openvino, onnxruntime, or the fastest here (auto)."
+    )
     cpus_per_trial: float = option(1.0, "CPU cores per trial.", min=0.1)
     gpus_per_trial: float | None = option(None, "GPUs per trial (fractions allowed).", min=0)
     max_concurrent: int | None = option(None, "Most trials to run at once.", min=1)

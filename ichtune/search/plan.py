@@ -8,17 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from ichtune.bank.part import BankPart, is_finished
-from ichtune.bank.plan import plan_parts
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import is_defined
 from ichtune.models.first_layer import in_words
-from ichtune.models.precision import resolved
-from ichtune.recipe import LEVELS
 from ichtune.runs.folder import RunFolder
-from ichtune.runs.remote import below, is_uri
+from ichtune.runs.remote import below
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.settings import SearchSettings
+from ichtune.search.bank import bank_folder, bank_parts, decide_engine
 from ichtune.search.proposals import make_sampler
 from ichtune.space import Space
 from ichtune.training.batches import Fold
@@ -38,6 +36,8 @@ class Plan:
     space: Space
     settings: SearchSettings
     parts: tuple[BankPart, ...]
+    why_engine: str
+    """Why the settings' engine computes the bank, in words."""
     resumed: bool = False
 
     @property
@@ -105,13 +105,13 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
         raise InputError(
             f"--name: must be at most {LONGEST_NAME} bytes long, the limit of file systems, got {len(name.encode())}"
         )
-    space = _for_this_machine(space, settings)
     settings = replace(
-        settings, name=name, folds=folds, trials=_trials(space, settings), bank=_bank(settings)
+        settings, name=name, folds=folds, trials=_trials(space, settings), bank=bank_folder(settings)
     )
     make_sampler(settings.sampler, settings.seed, space)
     RunFolder.at(below(settings.runs, name)).refuse_if_taken()
-    return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)))
+    decided = decide_engine(store, space, settings)
+    return Plan(store, decided.space, decided.settings, decided.parts, decided.why)
 
 
 def _refuse_neighbours(space: Space, store: SliceStore) -> None:
@@ -166,15 +166,9 @@ def _refuse_many_backbones(space: Space, repeats: int) -> None:
 
 def plan_again(store: SliceStore, space: Space, settings: SearchSettings) -> Plan:
     """The plan of an existing run that is to continue; called by `resume`, which has checked it."""
-    settings = replace(settings, trials=_trials(space, settings), bank=_bank(settings))
-    return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)), resumed=True)
-
-
-def _for_this_machine(space: Space, settings: SearchSettings) -> Space:
-    """The space with `auto` precision resolved, for this machine or for a cluster's GPUs."""
-    if all(variant.precision != "auto" for variant in space.models()):
-        return space
-    return space.changed({"training.precision": "bfloat16" if settings.address else resolved("auto")})
+    settings = replace(settings, trials=_trials(space, settings), bank=bank_folder(settings))
+    parts = bank_parts(store, space, settings)
+    return Plan(store, space, settings, parts, "as in the run", resumed=True)
 
 
 def _trials(space: Space, settings: SearchSettings) -> int:
@@ -183,31 +177,3 @@ def _trials(space: Space, settings: SearchSettings) -> int:
         return settings.trials
     next(space.grid())  # refuses a range with infinitely many values
     return min(settings.trials, space.count() or settings.trials)
-
-
-def _bank(settings: SearchSettings) -> str | None:
-    """The requested bank folder as an absolute path, independent of the working directory."""
-    if not settings.bank:
-        return None
-    if is_uri(settings.bank):
-        raise InputError(f"--bank: {settings.bank} must be a folder, so that trials can memory-map it")
-    return str(Path(settings.bank).absolute())
-
-
-def _bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> list[BankPart]:
-    """The bank parts of every frozen backbone that a trial may use."""
-    variants = [variant for variant in space.models() if variant.model.train == "frozen"]
-    parts = []
-    for precision in dict.fromkeys(variant.precision for variant in variants):
-        models = [variant.model for variant in variants if variant.precision == precision]
-        levels = sorted(space.levels(), key=LEVELS.index)
-        parts += plan_parts(
-            store,
-            models,
-            levels,
-            views=settings.views,
-            seed=settings.seed,
-            precision=precision,
-            bank=settings.bank,
-        )
-    return parts

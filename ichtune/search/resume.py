@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ichtune.bank.engines.kinds import AUTO
 from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
 from ichtune.search.plan import Plan, plan_again
@@ -45,6 +46,8 @@ def resume(
         key: value for key, value in request.settings.as_dict().items() if key not in (*FREE, "name", "runs")
     }
     now = {key: value for key, value in settings.items() if key not in FREE}
+    if now.get("engine") == AUTO:
+        del now["engine"]
     _refuse_changes(run, {**before, "space": searched.as_dict()}, {**now, "space": wanted.as_dict()})
     free = {key: value for key, value in settings.items() if key in FREE}
     return plan_again(store, searched, replace(request.settings, **free, name=run.name, runs=run.runs))

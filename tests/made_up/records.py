@@ -29,7 +29,7 @@ def epoch(number: int, mean: dict[str, float] | None = None, **more: Any) -> Epo
 
 def request(space: Space | None = None, **settings: Any) -> SearchRequest:
     """What a search of this space was asked for, on a store that is nowhere."""
-    asked = SearchSettings(**settings)
+    asked = SearchSettings(**{"engine": "torch", **settings})
     return SearchRequest(
         Path("/nowhere"), "fingerprint", asked.folds, space or Space.parse({}, "plain"), asked, {}
     )

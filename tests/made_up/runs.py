@@ -66,7 +66,9 @@ def made_up_run(
     """Make a finished search with random sampling and ASHA, as `ichtune search` leaves it, except for the heads."""
     space = space or Space.load("default").changed({"model.weights": "random"})
     folds = store.info.folds
-    settings = SearchSettings(trials=trials, name=name, runs=runs, folds=folds, sampler="random", seed=seed)
+    settings = SearchSettings(
+        trials=trials, name=name, runs=runs, folds=folds, sampler="random", seed=seed, engine="torch"
+    )
     run = new_run(runs / name, SearchRequest.now(store, space, settings))
     halving = Halving(
         metric=OBJECTIVE,
