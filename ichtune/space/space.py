@@ -11,7 +11,7 @@ from ichtune.metric_names import METRICS
 from ichtune.recipe import Head, Level, Model, Recipe
 from ichtune.recipe.refusals import variants
 from ichtune.space import recipes, walks
-from ichtune.space.changes import drop_key, set_key
+from ichtune.space.changes import changes_in, drop_key, set_key
 from ichtune.space.distributions import Choice, Range, SpaceError, as_data, problems_at
 from ichtune.space.grammar import collect
 from ichtune.space.places import SECTIONS
@@ -71,6 +71,19 @@ class Space:
         except YamlError as error:
             raise SpaceError(str(error)) from None
         return cls.parse({"name": path.stem, **data}, str(path))
+
+    @classmethod
+    def written(cls, name_or_path: str | Path) -> dict[str, object]:
+        """Return only what a space's file says, as changes by key for `changed`; the metric and points are left out.
+
+        Raises:
+            SpaceError: as `load`, or it is a space of several recipes.
+        """
+        if cls.load(name_or_path).recipes:
+            raise SpaceError(
+                f"{name_or_path}: has recipes of its own, and changes to recipes are needed here"
+            )
+        return changes_in(read_yaml(locate(name_or_path)))
 
     @classmethod
     def parse(cls, data: Mapping[str, object], where: str) -> "Space":
