@@ -15,6 +15,7 @@ FLOORS = (
     ("analysis.report",),
     ("analysis.findings", "analysis.screen"),
     ("analysis.results", "analysis.retraining"),
+    ("analysis.promotion",),
     ("analysis.tables",),
     ("analysis.hyperparameters", "analysis.pictures", "analysis.test_set"),
     ("analysis.scoring",),

@@ -31,6 +31,21 @@ def recipe_differences(searched: Recipe, retrained: Recipe) -> list[Difference]:
     ]
 
 
+def is_of_head(key: str) -> bool:
+    """Whether a trained head depends on this key: on what it is, or on the features that it reads."""
+    section = key.partition(".")[0]
+    return (section == "head" and key != "head.dropout") or key in (
+        "model",
+        "model.backbone",
+        "model.weights",
+    )
+
+
+def head_misfit(searched: Recipe, retrained: Recipe) -> Difference | None:
+    """The first difference between two recipes because of which the head of one doesn't fit the other."""
+    return next((each for each in recipe_differences(searched, retrained) if is_of_head(each.what)), None)
+
+
 def flat(recipe: Recipe) -> dict[str, Any]:
     """A recipe's values as plain data, by dotted key."""
     values: dict[str, Any] = {}

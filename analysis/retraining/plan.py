@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from analysis.ranking.differences import Difference, flat, recipe_differences
+from analysis.promotion.choose import LR_DIVISOR
+from analysis.ranking.differences import Difference, flat, head_misfit, recipe_differences
 from analysis.ranking.order import Ranking
 from analysis.ranking.trial import RankedTrial
 from analysis.retraining.options import RetrainOptions
@@ -24,9 +25,6 @@ from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, open_store, units_of
 from ichtune.training.units import Units
 from ichtune.wording import fold_count, plain
-
-# A learning rate that suits a new head destroys a pretrained backbone.
-LR_DIVISOR: Final = 10
 
 
 @dataclass(frozen=True)
@@ -220,19 +218,11 @@ def _check_label(plan: RetrainPlan) -> None:
 def _check_head(plan: RetrainPlan) -> None:
     """Refuse a head that was trained on another backbone, or that can't be read."""
     warm = plan.options.head == "warm"
-    before, after = flat(plan.searched.recipe), flat(plan.recipe)
-    for key in ("model.backbone", "model.weights"):
-        if warm and before[key] != after[key]:
-            raise InputError(
-                f"{key}: the search's head was trained on {before[key]}, so it can't be used with {after[key]}; "
-                "use --head fresh"
-            )
-    keys = [key for key in {**before, **after} if key.startswith("head.") and key != "head.dropout"]
-    changed = [key for key in keys if before.get(key) != after.get(key)]
-    if warm and changed:
+    misfit = head_misfit(plan.searched.recipe, plan.recipe)
+    if warm and misfit:
         raise InputError(
-            f"{changed[0]}: the search's head has {plain(before.get(changed[0]))}, so it can't be used with "
-            f"{plain(after.get(changed[0]))}; use --head fresh"
+            f"{misfit.what}: the search's head was trained with {plain(misfit.searched)}, so it can't be used with "
+            f"{plain(misfit.retrained)}; use --head fresh"
         )
     _ = plan.units
     if warm or plan.searched.frozen:

@@ -27,7 +27,33 @@ from ichtune.wording import fold_count, pasteable
 
 def run(data: Path | None, space: Space, settings: SearchSettings, console: Console, *, dry_run: bool) -> int:
     """Search and rank; returns the exit code."""
+    _refuse_idle_options(settings)
     return _run(plan(data or demo_store(console), space, settings), console, dry_run=dry_run)
+
+
+def promote(
+    data: Path | None,
+    settings: SearchSettings,
+    changes: dict[str, object],
+    chosen: set[str],
+    console: Console,
+    *,
+    dry_run: bool,
+) -> int:
+    """Fine-tune recipes of an earlier run and rank them; `chosen` names the options that the user gave.
+
+    Returns the exit code.
+    """
+    from analysis.promotion.choose import promote as promoting
+
+    made = promoting(settings, changes, given=chosen, data=data)
+    return _run(plan(made.data, made.space, made.settings, made.promotion), console, dry_run=dry_run)
+
+
+def _refuse_idle_options(settings: SearchSettings) -> None:
+    for name in ("top", "spread"):
+        if getattr(settings, name) is not None:
+            raise InputError(f"--{name}: chooses among the recipes of a finished search; add --promote RUN")
 
 
 def resume(

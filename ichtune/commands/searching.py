@@ -71,7 +71,11 @@ def search(
     changes = parse_changes(set or [])
     if max_epochs is not None:
         changes["training.epochs"] = max_epochs
-    if resume is None:
+    if settings.promote is not None and resume is None:
+        if "space" in given(context):
+            changes = Space.written(space) | changes
+        code = search_flow.promote(data, settings, changes, given(context), console, dry_run=dry_run)
+    elif resume is None:
         code = search_flow.run(data, Space.load(space).changed(changes), settings, console, dry_run=dry_run)
     else:
         chosen = given(context)

@@ -21,6 +21,10 @@ from ichtune.runs.trial_folder import TrialFolder
 from ichtune.yaml_text import read_yaml, write_yaml
 
 REQUEST, LOCK = "search.yaml", ".lock"
+PROMOTED = "promoted"
+"""The folder of what a run promoted from an earlier one."""
+EARLY = ("trials", PROMOTED)
+"""What is written before the request, with which a folder becomes a run."""
 
 
 class RunFolder:
@@ -97,7 +101,7 @@ class RunFolder:
             refuse_ways_out(self.path)
         if self.path.exists() and (
             not self.path.is_dir()
-            or any(item.name != "trials" and not item.name.startswith(".") for item in self.path.iterdir())
+            or any(item.name not in EARLY and not item.name.startswith(".") for item in self.path.iterdir())
         ):
             raise InputError(f"{self.path}: something else is already here; choose another --name")
 

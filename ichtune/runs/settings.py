@@ -29,6 +29,15 @@ class SearchSettings:
         "Partitions of the patients into folds that each trial is scored on: the store's own, and others.",
         min=1,
     )
+    promote: str | Path | None = option(
+        None, "Fine-tune recipes of this run, each from its own heads (folder or URI of a finished search)."
+    )
+    top: str | None = option(
+        None, "With --promote: how many of the best, or `ties` for all that may be the best (default: 8)."
+    )
+    spread: int | None = option(
+        None, "With --promote: this many spread evenly over the ranking, instead of --top.", min=2
+    )
     sampler: str = option("tpe", "tpe, random, grid, gp or cmaes.")
     grace: int = option(2, "Epochs before ASHA may stop a trial.", min=1)
     reduction: float = option(3.0, "N: keep the top 1/N at each ASHA rung.", min=1.1)

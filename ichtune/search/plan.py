@@ -13,6 +13,7 @@ from ichtune.errors import InputError
 from ichtune.metrics import is_defined
 from ichtune.models.first_layer import in_words
 from ichtune.runs.folder import RunFolder
+from ichtune.runs.promoted import Promotion
 from ichtune.runs.remote import below
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.settings import SearchSettings
@@ -39,6 +40,8 @@ class Plan:
     why_engine: str
     """Why the settings' engine computes the bank, in words."""
     resumed: bool = False
+    promotion: Promotion | None = None
+    """What a new run promotes from an earlier one."""
 
     @property
     def folds(self) -> int:
@@ -84,8 +87,10 @@ class Plan:
         return sum(part.count for part in self.parts if not is_finished(part))
 
 
-def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
-    """Check a search request and return its plan.
+def plan(
+    data: str | Path, space: Space, settings: SearchSettings, promotion: Promotion | None = None
+) -> Plan:
+    """Check a search request and return its plan; with `promotion`, its trials start from an earlier run's heads.
 
     Raises:
         InputError: the store, space, metric, backbone or a setting can't be used, or the run name is taken.
@@ -110,8 +115,22 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
     )
     make_sampler(settings.sampler, settings.seed, space)
     RunFolder.at(below(settings.runs, name)).refuse_if_taken()
+    _check_trained(space, settings)
     decided = decide_engine(store, space, settings)
-    return Plan(store, decided.space, decided.settings, decided.parts, decided.why)
+    return Plan(store, decided.space, decided.settings, decided.parts, decided.why, promotion=promotion)
+
+
+def _check_trained(space: Space, settings: SearchSettings) -> None:
+    """Refuse a trained backbone that can't be built, as planning the bank does for frozen ones."""
+    from ichtune.models.backbones import build_backbone  # takes a second, and most spaces train none
+
+    untrained = (
+        variant.model.model_copy(update={"train": "frozen"})
+        for variant in space.models()
+        if variant.model.train != "frozen"
+    )
+    for model in dict.fromkeys(untrained):
+        build_backbone(model, seed=settings.seed)
 
 
 def _refuse_neighbours(space: Space, store: SliceStore) -> None:

@@ -48,6 +48,8 @@ def search(plan: Plan, console: Console) -> Finished:
         if not plan.resumed:
             stack.enter_context(run.locked())
             run.refuse_other_run()  # one that another process made since this one was planned
+        if plan.promotion:
+            plan.promotion.write(run)
         run.write(plan.request)
         check_storage(run, plan.store, plan.parts)
         if not capacity.has_room_for(*trial_resources(plan.settings, capacity).values()):
@@ -81,4 +83,5 @@ def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
 
 
 def _job(plan: Plan, run: RunFolder) -> TrialJob:
-    return TrialJob(plan.experiment, plan.space, run, threads=max(1, int(plan.settings.cpus_per_trial)))
+    threads = max(1, int(plan.settings.cpus_per_trial))
+    return TrialJob(plan.experiment, plan.space, run, threads, promotes=bool(plan.settings.promote))

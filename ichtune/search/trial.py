@@ -11,10 +11,12 @@ from ray.tune import Trainable
 from safetensors.torch import save
 
 from ichtune.metrics import nan_mean, worst
+from ichtune.models.heads import HeadState
 from ichtune.models.heads.saved import pack
 from ichtune.recipe import recipe_hash
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
+from ichtune.runs.promoted import promoted_heads
 from ichtune.runs.records import EpochRecord
 from ichtune.runs.study import ENDED
 from ichtune.runs.trial_folder import slug
@@ -22,7 +24,7 @@ from ichtune.search.disk import DISK_FULL, is_disk_full
 from ichtune.search.failures import is_out_of_memory
 from ichtune.search.searcher import OBJECTIVE, SCORED
 from ichtune.search.tensorboard import TensorBoardWriter
-from ichtune.space import Space
+from ichtune.space import RECIPE, Space
 from ichtune.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from ichtune.training.experiment import Experiment, open_store
 from ichtune.training.results import EpochResult
@@ -40,6 +42,8 @@ class TrialJob:
     space: Space
     run: RunFolder
     threads: int
+    promotes: bool = False
+    """Whether trials start from the heads that the run promoted."""
 
 
 def trial_folder_name(config: dict[str, Any]) -> str:
@@ -124,10 +128,17 @@ class _TrialRun:
                 threads=job.threads,
                 resume=before and before["state"],
                 micro_batches=micro_batches,
+                heads=self._promoted_heads(config["params"].get(RECIPE)),
             )
         )
         self.saved = time.monotonic()
         self.last: EpochRecord | None = None
+
+    def _promoted_heads(self, recipe: str | None) -> list[HeadState] | None:
+        """The heads that a promoted recipe starts from; None for a trial of an ordinary search."""
+        if not self.job.promotes or recipe is None:
+            return None
+        return promoted_heads(self.job.run, recipe, [fold.index for fold in self.all_folds])
 
     def next_epoch(self) -> dict[str, Any]:
         result, record, is_best, scored_folds = next(self.epochs)

@@ -23,7 +23,6 @@ from ichtune.search.searcher import OBJECTIVE, StudySearcher
 from ichtune.search.trial import SearchTrial, TrialJob, trial_folder_name
 from ichtune.search.uploader import RunUploader
 from ichtune.space import Space
-from ichtune.space.walks import only, reachable
 
 
 def run_trials(
@@ -42,7 +41,7 @@ def run_trials(
     missing = settings.trials - recover(run)
     if missing <= 0:
         return None
-    epochs = max_epochs(space)
+    epochs = space.max_epochs
     scheduler = Halving(
         metric=OBJECTIVE,
         mode=space.direction,
@@ -94,9 +93,3 @@ def run_trials(
 def _sampler(settings: SearchSettings, space: Space, trials: int) -> BaseSampler:
     """The sampler for a study with this many trials; reusing the first seed would repeat its draws."""
     return make_sampler(settings.sampler, settings.seed + trials, space)
-
-
-def max_epochs(space: Space) -> int:
-    """The largest number of epochs of any recipe in the space."""
-    trainings = reachable(only(space.sections["training"], ("epochs",)))
-    return max(training["epochs"] for training in trainings)

@@ -2,7 +2,8 @@
 
 from ichtune.space.distributions import Choice, Range, SpaceError
 from ichtune.space.presets import presets
+from ichtune.space.recipes import RECIPE
 from ichtune.space.space import ModelVariant, Space
 from ichtune.space.walks import Dimension
 
-__all__ = ["Choice", "Dimension", "ModelVariant", "Range", "Space", "SpaceError", "presets"]
+__all__ = ["RECIPE", "Choice", "Dimension", "ModelVariant", "Range", "Space", "SpaceError", "presets"]

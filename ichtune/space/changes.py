@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ichtune.space.distributions import Choice, Node, SpaceError, as_data
+from ichtune.space.distributions import DISTRIBUTIONS, Choice, Node, SpaceError, as_data
 from ichtune.space.grammar import parse_section, parse_value
 from ichtune.space.places import SECTIONS, Place
 from ichtune.wording import plain, shown, unknown_key
@@ -40,6 +40,18 @@ def set_key(tree: Tree, key: str, raw: object) -> Tree:
             f"set {section} as a whole"
         )
     return {**tree, section: node}
+
+
+def changes_in(data: Mapping[str, object]) -> dict[str, object]:
+    """Return what a space's data says of its sections, by key: `model.size`; a section with variants is one change."""
+    changes: dict[str, object] = {}
+    for section, raw in data.items():
+        is_one = section in SECTIONS and Place(section).types and not Place(section).variants
+        if is_one and isinstance(raw, Mapping) and not raw.keys() & set(DISTRIBUTIONS):
+            changes |= {f"{section}.{key}": value for key, value in raw.items()}
+        elif section in SECTIONS:
+            changes[section] = raw
+    return changes
 
 
 def drop_key(points: Mapping[str, Any], key: str, raw: object) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """What a space can have in place of a value: a range of numbers, or a choice of options."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeGuard, Union
@@ -32,6 +33,15 @@ class SpaceError(InputError):
     @property
     def problems(self) -> list[str]:
         return str(self).splitlines()
+
+
+@contextmanager
+def problems_at(place: str) -> Generator[None]:
+    """Prefix every line of a SpaceError with `place`."""
+    try:
+        yield
+    except SpaceError as error:
+        raise SpaceError("\n".join(f"{place}: {problem}" for problem in error.problems)) from None
 
 
 @dataclass(frozen=True)

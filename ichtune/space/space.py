@@ -1,7 +1,6 @@
 """A search space: a recipe in which any value can vary, and the recipes to try first."""
 
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import product
@@ -11,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 from ichtune.metric_names import METRICS
 from ichtune.recipe import Head, Level, Model, Recipe
 from ichtune.recipe.refusals import variants
-from ichtune.space import walks
-from ichtune.space.changes import drop_key, set_key
-from ichtune.space.distributions import Choice, Node, Range, SpaceError, as_data
-from ichtune.space.grammar import collect, parse_tree
+from ichtune.space import recipes, walks
+from ichtune.space.changes import changes_in, drop_key, set_key
+from ichtune.space.distributions import Choice, Range, SpaceError, as_data, problems_at
+from ichtune.space.grammar import collect
 from ichtune.space.places import SECTIONS
 from ichtune.space.points import point_params
 from ichtune.space.presets import locate
+from ichtune.space.recipes import HEADER, RECIPE, Sections, Trees, parse_recipes
 from ichtune.space.walks import Dimension, Params
 from ichtune.wording import not_one_of, shown, unknown_key
 from ichtune.yaml_text import YamlError, read_yaml, write_yaml
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from optuna import Trial
     from rich.tree import Tree
 
-KEYS = ("name", "description", "metric", *SECTIONS, "points")
+KEYS = (*HEADER, *SECTIONS, "points", "recipes")
 BACKBONE_KEYS = ("backbone", "weights", "windows", "neighbours", "size", "train", "widths")
 MOST_SIZES = 64
 """The most values of a range for which features are computed for each value."""
@@ -42,7 +42,10 @@ class ModelVariant(NamedTuple):
 
 @dataclass(frozen=True)
 class Space:
-    """What a search varies (`sections`), which metric it optimizes (`metric`), and what it tries first (`points`).
+    """What a search varies, which metric it optimizes (`metric`), and what it tries first (`points`).
+
+    Most spaces are one recipe in which any value can vary (`sections`). A space of several `recipes` has such sections
+    for each, and the parameter `recipe` chooses among them; parameters of the same name are the same for all.
 
     It can be compared, pickled, and written as YAML that loads back as an equal space.
     """
@@ -50,8 +53,8 @@ class Space:
     name: str
     description: str
     metric: str
-    sections: dict[str, Node]
-    """The recipe's sections, with distributions for whatever varies."""
+    trees: Trees
+    """Each recipe's sections, with distributions for whatever varies; a single recipe has no name."""
     written_points: dict[str, Any] | None
     """The points as changes to the space's defaults; None if the space has none."""
 
@@ -70,6 +73,19 @@ class Space:
         return cls.parse({"name": path.stem, **data}, str(path))
 
     @classmethod
+    def written(cls, name_or_path: str | Path) -> dict[str, object]:
+        """Return only what a space's file says, as changes by key for `changed`; the metric and points are left out.
+
+        Raises:
+            SpaceError: as `load`, or it is a space of several recipes.
+        """
+        if cls.load(name_or_path).recipes:
+            raise SpaceError(
+                f"{name_or_path}: has recipes of its own, and changes to recipes are needed here"
+            )
+        return changes_in(read_yaml(locate(name_or_path)))
+
+    @classmethod
     def parse(cls, data: Mapping[str, object], where: str) -> "Space":
         """Parse plain data in the grammar of the YAML files; `where` names it in messages.
 
@@ -78,13 +94,13 @@ class Space:
         """
         if not isinstance(data, Mapping):
             raise SpaceError(f"{where}: must be a mapping of keys to values, got {shown(data)}")
-        with _problems_at(where):
+        with problems_at(where):
             parts = {
                 "keys": lambda: _refuse_unknown_keys(data),
                 "name": lambda: _text(data, "name", "space"),
                 "description": lambda: _text(data, "description", ""),
                 "metric": lambda: _known_metric(data.get("metric", "auc")),
-                "sections": lambda: parse_tree(data),
+                "trees": lambda: parse_recipes(data),
                 "written_points": lambda: _written_points(data.get("points")),
             }
             parsed = collect(parts)
@@ -100,7 +116,7 @@ class Space:
             SpaceError: a key is unknown, or a value is refused there.
         """
         space = self
-        with _problems_at(self.name):
+        with problems_at(self.name):
             for key, raw in changes.items():
                 space = space._with(key, raw)
             return space._with_sound_points()
@@ -109,14 +125,26 @@ class Space:
         if key == "metric":
             return replace(self, metric=_known_metric(raw))
         points = self.written_points and drop_key(self.written_points, key, raw)
-        return replace(self, sections=set_key(self.sections, key, raw), written_points=points)
+        trees = {name: set_key(tree, key, raw) for name, tree in self.trees.items()}
+        return replace(self, trees=trees, written_points=points)
 
     def _with_sound_points(self) -> "Space":
-        _ = self.points
+        _ = self.points, self.dimensions
         return self
 
+    @property
+    def recipes(self) -> list[str]:
+        """The names of its recipes; none if it is a single one."""
+        return [name for name in self.trees if name]
+
+    @property
+    def sections(self) -> Sections:
+        """The sections of its only recipe, with distributions for whatever varies."""
+        [sections] = self.trees.values()
+        return sections
+
     def _point(self, name: str, changes: object) -> Params:
-        with _problems_at(f"points.{name}"):
+        with problems_at(f"points.{name}"):
             return point_params(self.sections, changes)
 
     @property
@@ -126,6 +154,10 @@ class Space:
     @cached_property
     def points(self) -> dict[str, Params]:
         """What to try first: Optuna's parameters of each named point, or the space's defaults if there are none."""
+        if self.recipes:
+            return {
+                name: {RECIPE: name} | walks.default_params(tree, "") for name, tree in self.trees.items()
+            }
         if self.written_points is None:
             return {"default": walks.default_params(self.sections, "")}
         return collect(
@@ -134,8 +166,12 @@ class Space:
 
     @cached_property
     def dimensions(self) -> list[Dimension]:
-        """Return every searched parameter, in the recipe's order."""
-        return list(walks.dimensions(self.sections, ""))
+        """Return every searched parameter, in the recipe's order.
+
+        Raises:
+            SpaceError: recipes have different distributions for the same parameter.
+        """
+        return list(recipes.dimensions(self.trees))
 
     def suggest(self, trial: "Trial") -> Params:
         """Return the parameters of Optuna's next proposal, define-by-run: only those of the chosen branches."""
@@ -145,7 +181,7 @@ class Space:
             params[name] = distribution.suggest(trial, name)
             return params[name]
 
-        walks.resolve(self.sections, "", pick)
+        recipes.resolve(self.trees, pick)
         return params
 
     def recipe(self, params: Mapping[str, Any], seed: int | None = None) -> Recipe:
@@ -163,8 +199,8 @@ class Space:
             used[name] = None
             return params[name]
 
-        with _problems_at(self.name):
-            data = walks.resolve(self.sections, "", pick)
+        with problems_at(self.name):
+            data = recipes.resolve(self.trees, pick)
         if unused := params.keys() - used.keys():
             raise SpaceError(
                 f"{self.name}: {min(unused)!r} is not a parameter here; the parameters are {', '.join(used)}"
@@ -175,7 +211,7 @@ class Space:
 
     def count(self) -> int | None:
         """Return the number of combinations; None if a range is continuous."""
-        return walks.count(self.sections)
+        return recipes.count(self.trees)
 
     def grid(self) -> Iterator[Params]:
         """Yield the parameters of every combination, each with only those of its own branches.
@@ -183,8 +219,8 @@ class Space:
         Raises:
             SpaceError: a range is continuous.
         """
-        with _problems_at(self.name):
-            yield from walks.grid(self.sections, "")
+        with problems_at(self.name):
+            yield from recipes.grid(self.trees)
 
     def models(self) -> list[ModelVariant]:
         """Return every backbone that a trial may use, as far as its outputs differ.
@@ -192,8 +228,11 @@ class Space:
         Raises:
             SpaceError: a range instead of a choice would make too many.
         """
-        model = walks.only(self.sections["model"], BACKBONE_KEYS)
-        training = walks.only(self.sections["training"], ("precision",))
+        return [variant for tree in self.trees.values() for variant in self._models(tree)]
+
+    def _models(self, tree: Sections) -> list[ModelVariant]:
+        model = walks.only(tree["model"], BACKBONE_KEYS)
+        training = walks.only(tree["training"], ("precision",))
         for dimension in (*walks.dimensions(model, "model"), *walks.dimensions(training, "training")):
             values = dimension.distribution
             if isinstance(values, Range) and (values.count is None or values.count > MOST_SIZES):
@@ -207,19 +246,27 @@ class Space:
     def heads(self) -> list[Head]:
         """Return every kind of head that a trial may have, with its default settings."""
         kinds = variants(Recipe, "head")
-        names = walks.reachable(walks.only(self.sections["head"], ("name",)))
+        names = recipes.reachable(self.trees, "head", "name")
         return [cast("Head", kinds[head["name"]]()) for head in names]
 
     def levels(self) -> set[Level]:
         """Return every augmentation level that a trial may use."""
-        return set(walks.reachable(self.sections["augmentation"]))
+        return set(recipes.reachable(self.trees, "augmentation"))
+
+    @property
+    def max_epochs(self) -> int:
+        """The largest number of epochs of any recipe."""
+        return max(training["epochs"] for training in recipes.reachable(self.trees, "training", "epochs"))
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data that `parse` reads back as an equal space, with all omitted keys filled in."""
         header = {"name": self.name, "description": self.description, "metric": self.metric}
-        tree = {section: as_data(node) for section, node in self.sections.items()}
+        trees = {
+            name: {section: as_data(node) for section, node in tree.items()}
+            for name, tree in self.trees.items()
+        }
         points = {} if self.written_points is None else {"points": self.written_points}
-        return {**header, **tree, **points}
+        return {**header, **({"recipes": trees} if self.recipes else trees[""]), **points}
 
     def to_yaml(self) -> str:
         """Return YAML that `load` reads back as an equal space."""
@@ -230,15 +277,6 @@ class Space:
         from ichtune.space.tree import space_tree  # rich is only needed for display
 
         return space_tree(self)
-
-
-@contextmanager
-def _problems_at(place: str) -> Generator[None, None, None]:
-    """Prefix every line of a SpaceError with `place`."""
-    try:
-        yield
-    except SpaceError as error:
-        raise SpaceError("\n".join(f"{place}: {problem}" for problem in error.problems)) from None
 
 
 def _refuse_unknown_keys(data: Mapping[str, object]) -> None:

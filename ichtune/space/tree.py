@@ -25,17 +25,29 @@ def space_tree(space: "Space") -> Tree:
     tree = Tree(
         Text.assemble(title, (f"\nsearches for the {better} {space.metric}", QUIET)), guide_style=QUIET
     )
-    width = max(map(len, (*space.sections, TRIED)))
-    for section, node in space.sections.items():
-        _add(tree, Text(section.ljust(width), HEADING), node)
-    points = tree.add(_row(Text(TRIED, HEADING)))
+    for name, sections in space.trees.items():
+        branch = tree.add(Text.assemble("recipe ", (name, BRANCH))) if name else tree
+        _add_sections(branch, sections)
+    if space.recipes:
+        tree.add(_row(Text(TRIED, HEADING), Text("each recipe, with its defaults", QUIET)))
+    else:
+        _add_points(tree.add(_row(Text(TRIED, HEADING))), space)
+    tree.add(Text(_extent(space), QUIET))
+    return tree
+
+
+def _add_sections(parent: Tree, sections: Mapping[str, Node]) -> None:
+    width = max(map(len, (*sections, TRIED)))
+    for section, node in sections.items():
+        _add(parent, Text(section.ljust(width), HEADING), node)
+
+
+def _add_points(parent: Tree, space: "Space") -> None:
     defaults = default_params(space.sections, "")
     width = max(map(len, space.points), default=0)
     for name, params in space.points.items():
         other = {key: value for key, value in params.items() if key not in defaults or defaults[key] != value}
-        points.add(_row(Text(name.ljust(width), BRANCH), _listing(other) or Text("the defaults", QUIET)))
-    tree.add(Text(_extent(space), QUIET))
-    return tree
+        parent.add(_row(Text(name.ljust(width), BRANCH), _listing(other) or Text("the defaults", QUIET)))
 
 
 def _add(parent: Tree, head: Text, node: Node) -> None:

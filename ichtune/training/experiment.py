@@ -14,7 +14,7 @@ from ichtune.data.partitions import partitions
 from ichtune.data.splits import fold_rows
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.models.heads import make_heads
+from ichtune.models.heads import HeadState, make_heads
 from ichtune.models.network import Network
 from ichtune.models.precision import resolved
 from ichtune.recipe import Head, Recipe
@@ -52,16 +52,22 @@ class Experiment:
         threads: int,
         resume: dict[str, Any] | None = None,
         micro_batches: int = 1,
+        heads: Sequence[HeadState] | None = None,
     ) -> Iterator[EpochResult]:
         """Train a recipe on every fold and yield one result per epoch; never touches the test set.
 
-        See `fit` for `resume` and `micro_batches`.
+        Each fold's head starts as given by `heads`, or random. See `fit` for `resume` and `micro_batches`.
+
+        Raises:
+            ValueError: a head given is of another kind or width.
         """
         store = open_store(self.store)
         folds, units = self.all_folds, units_of(store, recipe.head)
         if recipe.model.train == "frozen":
             source = self.features(recipe)
             network = Network(None, make_heads(recipe, source.width, [fold.index for fold in folds]))
+            for place, head in enumerate(heads or ()):
+                network.heads.load(place, head)
             return fit(
                 network,
                 source,
@@ -74,6 +80,8 @@ class Experiment:
                 units=units,
             )
         networks = [self.network(recipe, fold) for fold in folds]
+        for network, head in zip(networks, heads or (), strict=False):
+            network.heads.load(0, head)
         images = self.images(recipe, threads)
         return fit_folds_apart(
             networks,

@@ -27,7 +27,7 @@ from ichtune.search.proposals import make_sampler
 from ichtune.search.scheduler import Halving
 from ichtune.search.searcher import OBJECTIVE, StudySearcher
 from ichtune.search.trial import trial_folder_name
-from ichtune.search.tuner import first_trials, max_epochs
+from ichtune.search.tuner import first_trials
 from ichtune.space import Space
 from ichtune.training.experiment import folds_of
 from ichtune.training.results import EpochResult
@@ -73,8 +73,8 @@ def made_up_run(
     halving = Halving(
         metric=OBJECTIVE,
         mode=space.direction,
-        max_epochs=max_epochs(space),
-        grace=min(settings.grace, max_epochs(space)),
+        max_epochs=space.max_epochs,
+        grace=min(settings.grace, space.max_epochs),
         reduction=settings.reduction,
     )
     searcher = StudySearcher(
