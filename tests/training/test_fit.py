@@ -19,6 +19,7 @@ from ichtune.recipe import (
     SGD,
     Adam,
     AdamW,
+    Asymmetric,
     Constant,
     Cosine,
     FlatCosine,
@@ -143,8 +144,11 @@ def test_folds_side_by_side_train_as_they_would_alone(optimizer, schedule, sampl
             assert_same_numbers(fold_of(result, position), alone, rtol=1e-5, atol=2e-6)
 
 
-def test_folds_side_by_side_train_as_alone_with_the_focal_loss():
-    recipe = with_part(loss=Focal(gamma=1.5, alpha=0.75))
+@pytest.mark.parametrize(
+    "loss", [Focal(gamma=1.5, alpha=0.75), Asymmetric(), BCE(pos_weight="balanced", smoothing=0.1)], ids=str
+)
+def test_folds_side_by_side_train_as_alone_with_any_loss(loss):
+    recipe = with_part(loss=loss)
     together = train(recipe=recipe)
     for position, fold in enumerate(FOLDS):
         assert_same_numbers(fold_of(together[-1], position), train([fold], recipe)[-1], rtol=1e-5, atol=2e-6)
