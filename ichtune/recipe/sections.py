@@ -221,5 +221,8 @@ class Training(Section):
     patience: Count | None = None
     """Epochs without a better score before the trial stops."""
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
+    average: Fraction = 0.0
+    """Decay per step of an exponential moving average of the trained weights, which is validated and kept in their
+    place; 0 for none."""
     precision: Precision | Literal["auto"] = "auto"
     """Precision of the backbone (autocast), `auto` by machine; heads and losses are always float32."""

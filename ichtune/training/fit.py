@@ -36,9 +36,6 @@ def fit(
     Randomness depends only on (seed, fold, epoch), so resuming from a result's `state()` reproduces the epochs that
     would have followed bit for bit (on a GPU, if its kernels are deterministic).
 
-    Calling `network.set_trained` between two epochs changes what is trained from then on. Resuming after that needs
-    a network with the same parameters trained.
-
     A batch consists of whole `units`. The recipe's batch size counts slices: of scans, a batch has as many as have
     that many slices on average in the fold's training part, at least one.
 
@@ -101,6 +98,8 @@ def fit_folds_apart(
 def _check(network: Network, labels: np.ndarray, folds: Sequence[Fold], units: Units) -> None:
     if len(network.heads) != len(folds):
         raise ValueError(f"each fold needs one head, got {len(folds)} folds and {len(network.heads)} heads")
+    if network.trained_backbone and len(folds) > 1:
+        raise ValueError(f"{len(folds)} folds would share one trained backbone: use fit_folds_apart")
     for fold in folds:
         if np.isnan(labels[fold.train]).all():
             raise InputError(

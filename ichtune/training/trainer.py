@@ -1,6 +1,7 @@
 """The state of a training between epochs, and what an epoch consists of."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any, Final
 
 import numpy as np
@@ -51,7 +52,12 @@ class Trainer:
         self.per_batch = [units.per_batch(each, recipe.training.batch_size) for each in trained]
         """How many units a batch of each fold has."""
         self.learners = [
-            Learner(network.trained_parameters(head), recipe, len(in_batches(each, count)))
+            Learner(
+                network.trained_parameters(head),
+                network.trained_statistics,
+                recipe,
+                len(in_batches(each, count)),
+            )
             for head, (each, count) in enumerate(zip(trained, self.per_batch, strict=True))
         ]
         self.stepper = Stepper(
@@ -59,12 +65,14 @@ class Trainer:
         )
 
     def next_epoch(self) -> EpochResult:
-        self._follow_network()
         batches = [
             [self.units.batch(batch) for batch in in_batches(order(self.epoch), count)]
             for order, count in zip(self.samplers, self.per_batch, strict=True)
         ]
-        steps = self.stepper.run(batches, self.learners, self.epoch)
+        with ExitStack() as averages:
+            for learner in self.learners:
+                averages.enter_context(learner.training())
+            steps = self.stepper.run(batches, self.learners, self.epoch)
         logits, losses = validate(
             self.network,
             self.source,
@@ -78,13 +86,6 @@ class Trainer:
             learner.lr.after_epoch(float(loss))
         self.epoch += 1
         return self._result(batches, steps, logits, losses)
-
-    def _follow_network(self) -> None:
-        """Make the learners train the parameters that the network trains now."""
-        if self.network.trained_backbone and len(self.folds) > 1:
-            raise ValueError(f"{len(self.folds)} folds would share one trained backbone: use fit_folds_apart")
-        for head, learner in enumerate(self.learners):
-            learner.train(self.network.trained_parameters(head))
 
     @torch.no_grad()
     def normalise(self) -> None:
