@@ -72,6 +72,13 @@ class Network(nn.Module):
         """Return the parameters that the optimizer of a head's fold trains."""
         return [*self.heads.parameters_of(head), *self.trained_backbone]
 
+    @property
+    def trained_statistics(self) -> list[torch.Tensor]:
+        """The statistics that a trained backbone computes in training, such as those of batch normalisation."""
+        if self.backbone is None or not self.trained_backbone:
+            return []
+        return [buffer for buffer in self.backbone.buffers() if buffer.is_floating_point()]
+
     def gradient_norms(self) -> torch.Tensor:
         """Return the norm of each fold's gradient `[F]`, including that of a trained backbone."""
         norms = self.heads.gradient_norms()

@@ -12,6 +12,7 @@ from ichtune.recipe.sections import (
     SMALL,
     Adam,
     AdamW,
+    Asymmetric,
     Constant,
     Focal,
     Loss,
@@ -23,15 +24,22 @@ from ichtune.recipe.sections import (
 from ichtune.windows import Window
 
 # Keys that earlier versions did not have: left out where they change nothing, so that their hashes stay the same.
-_LATER_KEYS: Final = {"neighbours": 0, "widths": None, "block_dropout": 0.0}
+_LATER_KEYS: Final = {
+    "model": {"neighbours": 0, "widths": None, "block_dropout": 0.0},
+    "loss": {"smoothing": 0.0},
+    "training": {"average": 0.0},
+}
 
 
 def recipe_hash(recipe: Recipe) -> str:
     """Return twelve hex digits, equal for recipes that define the same training (including its seed)."""
     plain = effective(recipe).model_dump(mode="json")
-    for key, default in _LATER_KEYS.items():
-        if plain["model"][key] == default:
-            del plain["model"][key]
+    for section, defaults in _LATER_KEYS.items():
+        plain[section] = {
+            key: value
+            for key, value in plain[section].items()
+            if key not in defaults or value != defaults[key]
+        }
     if recipe.head == Linear():  # the only head there was at first
         del plain["head"]
     text = json.dumps(plain, sort_keys=True)
@@ -42,8 +50,9 @@ def effective(recipe: Recipe) -> Recipe:
     """Return the recipe in canonical form, without settings that have no effect.
 
     Windows become `C/W` (`brain` is `40/80`); widths and dropout of stages are dropped if the network has none; label
-    weights that are all one are dropped; focal loss with gamma 0 and no alpha becomes bce; AdamW without weight decay
-    becomes Adam; a step, plateau or patience that can't take effect within the epochs is dropped.
+    weights that are all one are dropped; an asymmetric loss that treats both classes alike becomes focal without alpha,
+    and that with gamma 0 becomes bce; AdamW without weight decay becomes Adam; a step, plateau or patience that can't
+    take effect within the epochs is dropped.
     """
     changes = {
         "model": _effective_model(recipe.model),
@@ -66,6 +75,8 @@ def _effective_model(model: Model) -> Model:
 
 
 def _effective_loss(loss: Loss) -> Loss:
+    if isinstance(loss, Asymmetric) and loss.gamma_pos == loss.gamma_neg and loss.clip == 0:
+        loss = Focal(gamma=loss.gamma_pos, alpha=None, label_weights=loss.label_weights)
     if isinstance(loss, Focal) and loss.gamma == 0 and loss.alpha is None:
         loss = BCE(label_weights=loss.label_weights)
     ones = (1.0,) * len(LABELS)

@@ -98,6 +98,9 @@ class BCE(Section):
     name: Literal["bce"] = "bce"
     pos_weight: Literal["balanced"] | PerLabel | None = None
     """`balanced` means negatives/positives of each label in the fold's training set."""
+    smoothing: Fraction = 0.0
+    """s of label smoothing (Szegedy et al., "Rethinking the Inception architecture", 2016, section 7) between the two
+    classes of each label: the loss of a label y is that of y (1 - s) + s / 2."""
     label_weights: LabelWeights | None = None
 
 
@@ -114,7 +117,22 @@ class MSE(Section):
     label_weights: LabelWeights | None = None
 
 
-Loss = Annotated[BCE | Focal | MSE, Field(discriminator="name")]
+class Asymmetric(Section):
+    """The loss of Ridnik et al., "Asymmetric loss for multi-label classification", 2021, with its defaults.
+
+    A positive with probability p costs -(1 - p)^gamma_pos log p, a negative -q^gamma_neg log(1 - q), where
+    q = max(p - clip, 0).
+    """
+
+    name: Literal["asymmetric"] = "asymmetric"
+    gamma_pos: NonNegative = 0.0
+    gamma_neg: NonNegative = 4.0
+    clip: Fraction = 0.05
+    """Negatives with a probability below it cost nothing."""
+    label_weights: LabelWeights | None = None
+
+
+Loss = Annotated[BCE | Focal | MSE | Asymmetric, Field(discriminator="name")]
 
 
 class Adam(Section):
@@ -203,5 +221,8 @@ class Training(Section):
     patience: Count | None = None
     """Epochs without a better score before the trial stops."""
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
+    average: Fraction = 0.0
+    """Decay per step of an exponential moving average of the trained weights, which is validated and kept in their
+    place; 0 for none."""
     precision: Precision | Literal["auto"] = "auto"
     """Precision of the backbone (autocast), `auto` by machine; heads and losses are always float32."""

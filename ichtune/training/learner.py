@@ -1,51 +1,70 @@
-"""Optimizer and learning rate of one fold."""
+"""Optimizer, learning rate and average of one fold."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
 from ichtune.recipe import Recipe
+from ichtune.training.average import MovingAverage
 from ichtune.training.optimizers import make_optimizer
 from ichtune.training.schedules import LearningRate
 
 
 class Learner:
-    """The optimizer of a fold's parameters, and its learning rate."""
+    """The optimizer of a fold's parameters, its learning rate and, if the recipe averages, their moving average."""
 
-    def __init__(self, parameters: Sequence[nn.Parameter], recipe: Recipe, batches: int) -> None:
-        """`batches` is the number of batches in an epoch."""
+    def __init__(
+        self,
+        parameters: Sequence[nn.Parameter],
+        statistics: Sequence[torch.Tensor],
+        recipe: Recipe,
+        batches: int,
+    ) -> None:
+        """`statistics` are averaged with the parameters; `batches` is the number of batches in an epoch."""
         self.optimizer = make_optimizer(recipe.optimizer, parameters)
         self.lr = LearningRate(
             recipe.schedule, self.optimizer, epochs=recipe.training.epochs, batches=batches
         )
+        decay = recipe.training.average
+        self.average = MovingAverage([*parameters, *statistics], decay) if decay else None
 
     @property
     def parameters(self) -> list[nn.Parameter]:
         """The parameters being trained."""
         return self.optimizer.param_groups[0]["params"]
 
-    def train(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Train these parameters from now on; those that were already trained keep their optimizer state."""
-        if [*map(id, parameters)] == [*map(id, self.parameters)]:
+    @contextmanager
+    def training(self) -> Generator[None]:
+        """The steps of an epoch: outside of it, the parameters hold their average."""
+        if self.average is None:
+            yield
             return
-        self.optimizer.param_groups[0]["params"] = list(parameters)
-        for gone in self.optimizer.state.keys() - set(parameters):
-            del self.optimizer.state[gone]
+        self.average.swap()
+        yield
+        self.average.swap()
 
     def step(self) -> float:
         """Take a step and return the learning rate it used."""
         used = self.lr.value
         self.optimizer.step()
         self.lr.after_batch()
+        if self.average is not None:
+            self.average.update()
         return used
 
     def state(self) -> dict[str, Any]:
-        return copy.deepcopy({"optimizer": self.optimizer.state_dict(), "lr": self.lr.state_dict()})
+        return copy.deepcopy({name: part.state_dict() for name, part in self._parts().items()})
 
     def load_state(self, state: dict[str, Any]) -> None:
         # Otherwise the optimizer would keep updating the tensors in `state`.
         state = copy.deepcopy(state)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.lr.load_state_dict(state["lr"])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"optimizer": self.optimizer, "lr": self.lr, "average": self.average}
+        return {name: part for name, part in parts.items() if part is not None}

@@ -1,13 +1,14 @@
 """A recipe's loss section as a masked loss for each fold."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch.nn import functional
 
 from ichtune.labels import LABELS
-from ichtune.recipe import BCE, MSE, Focal, Loss
+from ichtune.recipe import BCE, MSE, Asymmetric, Focal, Loss
 
 Elementwise = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -58,25 +59,30 @@ def balanced_pos_weight(labels: np.ndarray) -> np.ndarray:
 
 def _elementwise(config: Loss, train_labels: Sequence[np.ndarray], device: torch.device) -> Elementwise:
     match config:
-        case BCE(pos_weight="balanced"):
-            # [F, 1, 6]: each fold by its own training labels.
-            return _bce(np.stack([balanced_pos_weight(labels) for labels in train_labels])[:, None], device)
-        case BCE(pos_weight=None):
-            return _bce(np.ones(len(LABELS), dtype=np.float32), device)
         case BCE():
-            return _bce(np.array(config.pos_weight, dtype=np.float32), device)
+            return _bce(_pos_weight(config, train_labels), config.smoothing, device)
+        case Asymmetric():
+            return partial(_asymmetric, config)
         case Focal():
             return _focal(config.gamma, config.alpha)
         case MSE():
             return _brier
 
 
-def _bce(pos_weight: np.ndarray, device: torch.device) -> Elementwise:
+def _pos_weight(config: BCE, train_labels: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the weights of positives, float32 `[6]`, or `[F, 1, 6]` for each fold by its own training labels."""
+    if config.pos_weight == "balanced":
+        return np.stack([balanced_pos_weight(labels) for labels in train_labels])[:, None]
+    return np.array(config.pos_weight or [1] * len(LABELS), dtype=np.float32)
+
+
+def _bce(pos_weight: np.ndarray, smoothing: float, device: torch.device) -> Elementwise:
     weight = torch.from_numpy(pos_weight).to(device)
 
     def bce(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        targets = labels * (1 - smoothing) + smoothing / 2 if smoothing else labels
         return functional.binary_cross_entropy_with_logits(
-            logits, labels, pos_weight=weight, reduction="none"
+            logits, targets, pos_weight=weight, reduction="none"
         )
 
     return bce
@@ -89,6 +95,17 @@ def _focal(gamma: float, alpha: float | None) -> Elementwise:
     # A scalar alpha weights positives; a list, the softmax form and include_background=False mean other things.
     focal = FocalLoss(gamma=gamma, alpha=alpha, include_background=True, use_softmax=False, reduction="none")
     return lambda logits, labels: focal(logits.flatten(0, 1), labels.flatten(0, 1)).view_as(logits)
+
+
+def _asymmetric(config: Asymmetric, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    # A power below 1 has an infinite slope at 0.
+    least = torch.finfo(logits.dtype).tiny
+    positive, negative = logits.sigmoid(), (-logits).sigmoid()
+    gain = negative.clamp(min=least) ** config.gamma_pos * functional.logsigmoid(logits)
+    # Without a margin, the logarithm of a rounded probability could be that of 0.
+    log_rest = (negative + config.clip).clamp(max=1).log() if config.clip else functional.logsigmoid(-logits)
+    loss = (positive - config.clip).clamp(min=least) ** config.gamma_neg * log_rest
+    return -labels * gain - (1 - labels) * loss
 
 
 def _brier(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -75,6 +75,16 @@ def test_a_single_window_needs_no_list():
             {"loss": {"name": "bce", "label_weights": [0] * 6}},
             "loss.label_weights: must be above 0 for at least one label, got [0, 0, 0, 0, 0, 0]",
         ),
+        ({"loss": {"name": "bce", "smoothing": 1}}, "loss.smoothing: must be below 1, got 1"),
+        (
+            {"loss": {"name": "focal", "smoothing": 0.1}},
+            "unknown key 'smoothing' in loss; known keys are name, gamma, alpha, label_weights",
+        ),
+        (
+            {"loss": {"name": "asymetric"}},
+            "loss.name: 'asymetric' is not one of bce, focal, mse, asymmetric; did you mean 'asymmetric'?",
+        ),
+        ({"training": {"average": 1}}, "training.average: must be below 1, got 1"),
         ({"training": {"epochs": 1.5}}, "training.epochs: must be a whole number, got 1.5"),
         ({"training": {"epochs": float("inf")}}, "training.epochs: must be finite, got inf"),
         (
@@ -121,6 +131,15 @@ ONES = [1] * 6
         ({"schedule": {"name": "step", "every": 10}}, {"schedule": {"name": "constant"}}),
         ({"schedule": {"name": "plateau", "patience": 10}}, {"schedule": {"name": "constant"}}),
         ({"training": {"patience": 10}}, {"training": {"patience": None}}),
+        ({"loss": {"name": "bce", "smoothing": 0}}, {"loss": {"name": "bce"}}),
+        (
+            {"loss": {"name": "asymmetric", "gamma_pos": 2, "gamma_neg": 2, "clip": 0}},
+            {"loss": {"name": "focal", "gamma": 2, "alpha": None}},
+        ),
+        (
+            {"loss": {"name": "asymmetric", "gamma_pos": 0, "gamma_neg": 0, "clip": 0}},
+            {"loss": {"name": "bce"}},
+        ),
     ],
 )
 def test_what_cannot_matter_in_ten_epochs_leaves_the_hash_alone(one: dict, other: dict):
@@ -133,6 +152,12 @@ def test_what_cannot_matter_in_ten_epochs_leaves_the_hash_alone(one: dict, other
         ({"loss": {"name": "focal", "gamma": 0, "alpha": 0.5}}, {"loss": {"name": "bce"}}),
         ({"optimizer": {"name": "adamw"}}, {"optimizer": {"name": "adam", "weight_decay": 0.01}}),
         ({"schedule": {"name": "step", "every": 9}}, {"schedule": {"name": "constant"}}),
+        ({"loss": {"name": "bce", "smoothing": 0.1}}, {"loss": {"name": "bce"}}),
+        ({"training": {"average": 0.99}}, {}),
+        (
+            {"loss": {"name": "asymmetric", "gamma_pos": 2, "gamma_neg": 2}},
+            {"loss": {"name": "focal", "gamma": 2, "alpha": None}},
+        ),
         ({"model": {"windows": "40/80"}}, {"model": {"windows": "40.0000001/80"}}),
     ],
 )
@@ -154,8 +179,8 @@ def test_losses_are_minimised_and_scores_maximised():
     }
 
 
-def test_recipes_from_before_there_were_other_heads_keep_their_hash():
-    # Computed by the version before `head` was part of a recipe.
+def test_recipes_of_earlier_versions_keep_their_hash():
+    # Computed by the version before `head`, `smoothing` and `average` were part of a recipe.
     assert hash_of() == "06d96f6cec96"
     assert hash_of(head={"name": "linear"}, sampler="oversample") == "1c02104f652c"
 

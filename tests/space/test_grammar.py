@@ -35,7 +35,7 @@ def adam_lr(distribution: str) -> str:
             "optimizer: {name: adm}",
             "optimizer.name: 'adm' is not one of adam, adamw, radam, sgd, rmsprop; did you mean 'adam'?",
         ),
-        ("loss: {gamma: 2}", "loss: needs a name, one of bce, focal, mse"),
+        ("loss: {gamma: 2}", "loss: needs a name, one of bce, focal, mse, asymmetric"),
         (
             "metric: auk",
             "metric: 'auk' is not one of auc, average_precision, subset_accuracy, hamming_score, f1, precision, "

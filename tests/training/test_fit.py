@@ -1,10 +1,7 @@
 """Folds side by side train as they would alone, resume bit for bit, and see nothing but their training part."""
 
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +16,11 @@ from ichtune.recipe import (
     SGD,
     Adam,
     AdamW,
+    Asymmetric,
     Constant,
     Cosine,
     FlatCosine,
     Focal,
-    Model,
     OneCycle,
     Plateau,
     RAdam,
@@ -35,80 +32,24 @@ from ichtune.recipe import (
 from ichtune.training.batches import Fold
 from ichtune.training.fit import fit, fit_folds_apart
 from ichtune.training.predict import predict
-from ichtune.training.results import EpochResult
-
-CPU = torch.device("cpu")
-ROWS, WIDTH = 90, 12
-
-
-class Inputs:
-    """Inputs in memory, shifted a little in every epoch as an augmentation would."""
-
-    def __init__(self, inputs: np.ndarray) -> None:
-        self.inputs = torch.from_numpy(inputs.astype(np.float32))
-
-    def batches(self, chunks: Iterable[np.ndarray], epoch: int | None) -> Iterator[torch.Tensor]:
-        shift = 0.0 if epoch is None else 0.1 * (epoch + 1)
-        return (self.inputs[torch.from_numpy(rows)] + shift for rows in chunks)
-
-
-def some_labels() -> np.ndarray:
-    rng = np.random.default_rng(1)
-    labels = (rng.random((ROWS, 6)) < 0.3).astype(np.float32)
-    labels[rng.random((ROWS, 6)) < 0.1] = np.nan
-    return labels
-
-
-LABELS = some_labels()
-SOURCE = Inputs(np.random.default_rng(2).standard_normal((ROWS, WIDTH)))
-# Training parts of 70, 49 and 30 rows: 5, 3 (a lone last row joins) and 2 batches of 16.
-FOLDS = [
-    Fold(0, np.arange(70), np.arange(70, 90)),
-    Fold(1, np.arange(30, 79), np.arange(20)),
-    Fold(3, np.arange(60, 90), np.arange(40, 55)),
-]
-RECIPE = Recipe(
-    model=Model(dropout=0.3),
-    loss=BCE(pos_weight="balanced"),
-    optimizer=Adam(lr=0.02),
-    training=Training(epochs=3, batch_size=16, seed=5),
+from tests.made_up.trainings import (
+    CPU,
+    FOLDS,
+    IMAGES,
+    LABELS,
+    RECIPE,
+    ROWS,
+    SOURCE,
+    WIDTH,
+    Inputs,
+    assert_same_numbers,
+    backbone,
+    fold_of,
+    networks,
+    saved_and_loaded,
+    train,
+    with_part,
 )
-
-
-def train(
-    folds: Sequence[Fold] = FOLDS,
-    recipe: Recipe = RECIPE,
-    labels: np.ndarray = LABELS,
-    resume: dict[str, Any] | None = None,
-) -> list[EpochResult]:
-    heads = LinearHeads(WIDTH, [fold.index for fold in folds], recipe.training.seed)
-    return list(fit(Network(None, heads), SOURCE, labels, folds, recipe, device=CPU, resume=resume))
-
-
-def with_part(**parts: Any) -> Recipe:
-    return RECIPE.model_copy(update=parts)
-
-
-def assert_same_numbers(result: EpochResult, other: EpochResult, **tolerance: float) -> None:
-    assert result.epoch == other.epoch
-    for name in ("train_loss", "lr", "mean_lr", "class_mix", "grad_norm", "trained_parameters"):
-        np.testing.assert_allclose(getattr(result, name), getattr(other, name), err_msg=name, **tolerance)
-    for name, values in result.metrics.items():
-        np.testing.assert_allclose(values, other.metrics[name], err_msg=name, **tolerance)
-    for logits, others in zip(result.logits, other.logits, strict=True):
-        np.testing.assert_allclose(logits, others, **tolerance)
-
-
-def fold_of(result: EpochResult, position: int) -> EpochResult:
-    """What a result says of one fold."""
-    one = slice(position, position + 1)
-    arrays = ("train_loss", "lr", "mean_lr", "class_mix", "grad_norm", "trained_parameters")
-    return replace(
-        result,
-        metrics={name: values[one] for name, values in result.metrics.items()},
-        logits=result.logits[one],
-        **{name: getattr(result, name)[one] for name in arrays},
-    )
 
 
 @pytest.mark.parametrize("sampler", ["shuffle", "oversample"])
@@ -143,8 +84,11 @@ def test_folds_side_by_side_train_as_they_would_alone(optimizer, schedule, sampl
             assert_same_numbers(fold_of(result, position), alone, rtol=1e-5, atol=2e-6)
 
 
-def test_folds_side_by_side_train_as_alone_with_the_focal_loss():
-    recipe = with_part(loss=Focal(gamma=1.5, alpha=0.75))
+@pytest.mark.parametrize(
+    "loss", [Focal(gamma=1.5, alpha=0.75), Asymmetric(), BCE(pos_weight="balanced", smoothing=0.1)], ids=str
+)
+def test_folds_side_by_side_train_as_alone_with_any_loss(loss):
+    recipe = with_part(loss=loss)
     together = train(recipe=recipe)
     for position, fold in enumerate(FOLDS):
         assert_same_numbers(fold_of(together[-1], position), train([fold], recipe)[-1], rtol=1e-5, atol=2e-6)
@@ -182,13 +126,6 @@ def test_resuming_gives_the_same_epochs_bit_for_bit(optimizer, schedule):
     resumed = train(recipe=recipe, resume=saved_and_loaded(first.state()))
     for result, uninterrupted in zip(resumed, train(recipe=recipe)[1:], strict=True):
         assert_same_numbers(result, uninterrupted, rtol=0, atol=0)
-
-
-def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=True)
 
 
 def test_a_state_stays_what_it_was_when_training_goes_on():
@@ -298,36 +235,6 @@ def test_prediction_in_small_chunks_gives_every_heads_logits():
     torch.testing.assert_close(predict(network, SOURCE, rows, device=CPU, head=1), expected[1:].detach())
 
 
-class TinyBackbone(nn.Module):
-    """Images `[n, 1, 4, 4]` to `[n, 3]`, with batch statistics and random numbers of torch's own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 3)
-        )
-        self.dropout = nn.Dropout(0.5)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.dropout(self.layers(images))
-
-    def set_trained(self, train: str) -> None:
-        self.requires_grad_(train == "all")
-
-
-IMAGES = Inputs(np.random.default_rng(3).standard_normal((ROWS, 1, 4, 4)))
-
-
-def backbone(frozen: bool = False) -> TinyBackbone:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return TinyBackbone().requires_grad_(not frozen)
-
-
-def networks() -> list[Network]:
-    return [Network(backbone(), LinearHeads(3, [fold.index], 5)) for fold in FOLDS]
-
-
 def test_a_trained_backbone_resumes_bit_for_bit_whatever_the_global_seed():
     torch.manual_seed(1)
     uninterrupted = list(fit_folds_apart(networks(), IMAGES, LABELS, FOLDS, RECIPE, device=CPU))
@@ -377,58 +284,3 @@ def test_folds_cannot_share_a_trained_backbone():
     network = Network(backbone(), LinearHeads(3, [fold.index for fold in FOLDS], 5))
     with pytest.raises(ValueError, match="use fit_folds_apart"):
         next(fit(network, IMAGES, LABELS, FOLDS, RECIPE, device=CPU))
-
-
-def weights_of(network: Network) -> torch.Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in network.backbone.parameters()])
-
-
-def optimizer_state(result: EpochResult) -> dict[int, dict[str, Any]]:
-    return result.state()["learners"][0]["optimizer"]["state"]
-
-
-def test_a_training_follows_what_the_network_trains():
-    network = Network(backbone(frozen=True), LinearHeads(3, [0], 5))
-    recipe = with_part(training=Training(epochs=4, batch_size=16, seed=5))
-    epochs = fit(network, IMAGES, LABELS, FOLDS[:1], recipe, device=CPU)
-    weights, counts, states = [weights_of(network)], [], []
-    for train in ("frozen", "all", "all", "frozen"):
-        network.set_trained(train)
-        result = next(epochs)
-        weights.append(weights_of(network))
-        counts.append(int(result.trained_parameters[0]))
-        states.append(optimizer_state(result))
-    head, whole = 4 * 6, 4 * 6 + sum(parameter.numel() for parameter in backbone().parameters())
-    assert counts == [head, whole, whole, head]
-    changed = [not torch.equal(before, after) for before, after in pairwise(weights)]
-    assert changed == [False, True, True, False]
-    # Five batches an epoch: Adam goes on counting the head's steps and begins to count the backbone's.
-    assert [part["step"] for part in states[1].values()] == [10, *[5] * len(list(backbone().parameters()))]
-    assert [part["step"] for part in states[3].values()] == [20]
-
-
-def test_a_training_that_has_thawed_resumes_bit_for_bit():
-    def training(trained: list[str], resume: dict[str, Any] | None = None) -> list[EpochResult]:
-        network = Network(backbone(frozen=True), LinearHeads(3, [0], 5))
-        network.set_trained(trained[0])
-        epochs = fit(network, IMAGES, LABELS, FOLDS[:1], RECIPE, device=CPU, resume=resume)
-        results = []
-        for train in trained:
-            network.set_trained(train)
-            results.append(next(epochs))
-            states.append(saved_and_loaded(results[-1].state()))
-        return results
-
-    states: list[dict[str, Any]] = []
-    *_, expected = training(["frozen", "all", "all"])
-    (resumed,) = training(["all"], states[1])
-    assert_same_numbers(resumed, expected, rtol=0, atol=0)
-
-
-def test_folds_side_by_side_cannot_thaw_their_backbone():
-    network = Network(backbone(frozen=True), LinearHeads(3, [fold.index for fold in FOLDS], 5))
-    epochs = fit(network, IMAGES, LABELS, FOLDS, RECIPE, device=CPU)
-    next(epochs)
-    network.set_trained("all")
-    with pytest.raises(ValueError, match="use fit_folds_apart"):
-        next(epochs)

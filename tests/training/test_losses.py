@@ -5,11 +5,19 @@ import pytest
 import torch
 from torch import nn
 
-from ichtune.recipe import BCE, MSE, Focal, Loss
+from ichtune.recipe import BCE, MSE, Asymmetric, Focal, Loss
 from ichtune.training.losses import MaskedLoss, balanced_pos_weight, make_loss
 
 NAN = float("nan")
-LOSSES = [BCE(), BCE(pos_weight=(1, 2, 3, 4, 5, 6)), Focal(), MSE(), BCE(label_weights=(1, 1, 1, 1, 1, 2))]
+LOSSES = [
+    BCE(),
+    BCE(pos_weight=(1, 2, 3, 4, 5, 6)),
+    BCE(label_weights=(1, 1, 1, 1, 1, 2)),
+    BCE(smoothing=0.2),
+    Focal(),
+    MSE(),
+    Asymmetric(gamma_pos=1),
+]
 
 
 def some(folds: int = 2, rows: int = 7, unknown: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -65,9 +73,53 @@ def test_focal_by_hand():
     assert loss(*only(0, np.log(3), 0.0)).item() == pytest.approx(0.75 * 0.5625 * 1.3862944)
 
 
-def test_focal_stays_finite_where_the_network_is_certain():
-    logits = torch.tensor([100.0, -100.0]).repeat(3).expand(1, 2, 6).clone().requires_grad_()
-    loss = loss_of(Focal(), folds=1)(logits, torch.ones(1, 2, 6))
+def test_smoothing_moves_each_label_towards_one_half():
+    # p = 0.75, s = 0.2: a positive is 0.9 and a negative 0.1; -ln 0.75 = 0.2876821, -ln 0.25 = 1.3862944.
+    loss = loss_of(BCE(smoothing=0.2), folds=1)
+    assert loss(*only(0, np.log(3), 1.0)).item() == pytest.approx(0.9 * 0.2876821 + 0.1 * 1.3862944)
+    assert loss(*only(0, np.log(3), 0.0)).item() == pytest.approx(0.1 * 0.2876821 + 0.9 * 1.3862944)
+
+
+def test_the_asymmetric_loss_by_hand():
+    # p = 0.75, so with a margin of 0.05 q = 0.7: a positive costs 0.25^1 (-ln 0.75), a negative 0.7^2 (-ln 0.3).
+    loss = loss_of(Asymmetric(gamma_pos=1, gamma_neg=2, clip=0.05), folds=1)
+    assert loss(*only(0, np.log(3), 1.0)).item() == pytest.approx(0.25 * 0.2876821)
+    assert loss(*only(0, np.log(3), 0.0)).item() == pytest.approx(0.49 * 1.2039728)
+
+
+def test_the_asymmetric_loss_costs_nothing_for_a_negative_below_the_margin():
+    # Logit -3 is probability 0.047.
+    logits, labels = only(0, -3.0, 0.0)
+    logits.requires_grad_()
+    loss = loss_of(Asymmetric(gamma_neg=0.5), folds=1)(logits, labels)
+    loss.sum().backward()
+    assert loss.item() == pytest.approx(0, abs=1e-9)
+    assert (logits.grad == 0).all()
+
+
+def test_the_asymmetric_loss_is_focal_where_it_treats_both_classes_alike():
+    logits, labels = some()
+    focal = loss_of(Focal(gamma=2, alpha=None))(logits, labels)
+    asymmetric = loss_of(Asymmetric(gamma_pos=2, gamma_neg=2, clip=0))(logits, labels)
+    torch.testing.assert_close(asymmetric, focal)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Focal(),
+        BCE(smoothing=0.1),
+        Asymmetric(),
+        Asymmetric(gamma_pos=0.5, gamma_neg=0.5, clip=0),
+        Asymmetric(gamma_neg=0.5, clip=1e-9),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("truth", [0.0, 1.0])
+def test_a_loss_stays_finite_where_the_network_is_certain(config, truth):
+    logits = torch.tensor([100.0, -100.0, 200.0, -200.0, 20.0, -20.0]).expand(1, 2, 6).clone()
+    logits.requires_grad_()
+    loss = loss_of(config, folds=1)(logits, torch.full((1, 2, 6), truth))
     loss.sum().backward()
     assert loss.isfinite().all()
     assert logits.grad.isfinite().all()
