@@ -103,7 +103,7 @@ class RankedResults:
 
     @cached_property
     def cohort(self) -> Cohort:
-        return Cohort(self.store, self.ranking.folds, self.ranking.repeats)
+        return Cohort(self.store, self.ranking.validation)
 
     @property
     def truth(self) -> Truth:

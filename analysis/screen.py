@@ -51,7 +51,7 @@ def print_ranking(ranking: Ranking, ranked: Table, console: Console, top: int = 
 
     `ranked` is the ranking's table, which provides the texts.
     """
-    title = f"{ranking.names}: {ranking.metric} on {ranking.fold_count} folds, mean ± SD"
+    title = f"{ranking.names}: {ranking.metric} on {ranking.validation} folds, mean ± SD"
     screen = Grid(box=box.SIMPLE, title=escape(title), pad_edge=False, collapse_padding=True)
     columns = _columns(ranked, ranking.metric, console.width)
     for head in columns:

@@ -30,7 +30,9 @@ class TrainedAnew:
             scores = [ranking.trials[place].scores for place in certainty.measured]
             spreads = np.array([score.std[ranking.metric] for score in scores])
             folds = np.array([np.isfinite(score.folds[ranking.metric]).sum() for score in scores])
-            folds = folds // ranking.repeats  # another partition's folds are no further training sets
+            folds = (
+                folds // ranking.validation.rounds
+            )  # another partition's folds are no further training sets
             sets = of_training_sets(spreads, folds, validation_share(certainty.truth))
             table.loc[certainty.measured] = anew_intervals(certainty.scores, sets, self._by_seed)
         return table

@@ -150,10 +150,11 @@ class Summary:
     def _scored(self) -> str:
         ranking, metric = self.results.ranking, self.results.metric
         better = "higher" if self.results.maximised else "lower"
-        parted = f" ({ranking.repeats} partitions of the patients)" if ranking.repeats > 1 else ""
+        validation = ranking.validation
+        parted = f" ({validation.partitions} partitions of the patients)" if validation.partitions > 1 else ""
         how = (
-            f"as the mean over {ranking.fold_count} folds{parted}, each on patients that the model had not seen"
-            if ranking.fold_count != "1"
+            f"as the mean over {validation} folds{parted}, each on patients that the model had not seen"
+            if validation.trainings > 1
             else "on one fold, on patients that the model had not seen"
         )
         return (

@@ -101,7 +101,7 @@ def searched_experiment(request: SearchRequest, recipe: Recipe) -> Experiment:
         parts = plan_parts(
             store, [recipe.model], ["normal"], views=1, seed=seed, precision=precision, bank=bank
         )
-    return Experiment(store.path, tuple(parts), request.folds, seed, request.repeats)
+    return Experiment(store.path, tuple(parts), request.validation, seed)
 
 
 def _close(one: float, other: float) -> bool:

@@ -104,7 +104,7 @@ def ranked_table(
     return Table(
         name="compared" if len(ranking.runs) > 1 else "ranked",
         caption=(
-            f"Search {ranking.names}: {len(ranking.trials)} trials by {ranking.metric}, mean over {ranking.fold_count} "
+            f"Search {ranking.names}: {len(ranking.trials)} trials by {ranking.metric}, mean over {ranking.validation} "
             "patient-grouped folds"
         ),
         rows=rows,

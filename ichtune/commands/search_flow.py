@@ -22,7 +22,7 @@ from ichtune.search.plan import Plan, plan
 from ichtune.search.resume import resume as resumed
 from ichtune.search.search import search
 from ichtune.space import Space
-from ichtune.wording import fold_count, pasteable
+from ichtune.wording import pasteable
 
 
 def run(data: Path | None, space: Space, settings: SearchSettings, console: Console, *, dry_run: bool) -> int:
@@ -118,8 +118,8 @@ def print_plan(plan: Plan, console: Console) -> None:
     missing = f", {plan.missing_rows:,} still to compute" if plan.missing_rows else ", all computed"
     views = f"{sum(part.count for part in plan.parts):,} views in {len(plan.parts)} parts{missing}"
     precisions = ", ".join(dict.fromkeys(part.key.precision for part in plan.parts))
-    number = fold_count(plan.folds, settings.repeats_cv)
-    folds = "one fold" if number == "1" else f"{number} folds"
+    validation = plan.validation
+    folds = "one fold" if validation.trainings == 1 else f"{validation} folds"
     size = sum(part.count * part.width * 2 for part in plan.parts) / 2**20
     banks = ", ".join(dict.fromkeys(str(part.bank) for part in plan.parts))
     table = Table.grid(padding=(0, 2))

@@ -9,6 +9,7 @@ import numpy as np
 
 from ichtune.bank.part import BankPart, is_finished
 from ichtune.bank.plan import plan_parts
+from ichtune.cross_validation import CrossValidation
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import is_defined
@@ -41,16 +42,14 @@ class Plan:
     resumed: bool = False
 
     @property
-    def folds(self) -> int:
-        """How many folds of the store each trial is scored on."""
-        return self.settings.folds or self.store.info.folds
+    def validation(self) -> CrossValidation:
+        """On which folds each trial is scored."""
+        return _validation(self.store, self.settings)
 
     @property
     def experiment(self) -> Experiment:
         """What its trials share."""
-        return Experiment(
-            self.store.path, self.parts, self.folds, self.settings.seed, self.settings.repeats_cv
-        )
+        return Experiment(self.store.path, self.parts, self.validation, self.settings.seed)
 
     @property
     def run(self) -> str:
@@ -91,10 +90,10 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
         InputError: the store, space, metric, backbone or a setting can't be used, or the run name is taken.
     """
     store = SliceStore.open(Path(data).absolute())
-    folds = store.info.folds if settings.folds is None else settings.folds
+    validation = _validation(store, settings)
     _refuse_labels_of_scans(store)
-    _refuse_undefined(space.metric, store, folds_of(store, folds, settings.repeats_cv))
-    _refuse_many_backbones(space, settings.repeats_cv)
+    _refuse_undefined(space.metric, store, folds_of(store, validation))
+    _refuse_many_backbones(space, validation)
     _refuse_neighbours(space, store)
     for head in space.heads():
         units_of(store, head)  # refuses a head that reads scans if the store has none
@@ -107,11 +106,16 @@ def plan(data: str | Path, space: Space, settings: SearchSettings) -> Plan:
         )
     space = _for_this_machine(space, settings)
     settings = replace(
-        settings, name=name, folds=folds, trials=_trials(space, settings), bank=_bank(settings)
+        settings, name=name, folds=validation.folds, trials=_trials(space, settings), bank=_bank(settings)
     )
     make_sampler(settings.sampler, settings.seed, space)
     RunFolder.at(below(settings.runs, name)).refuse_if_taken()
     return Plan(store, space, settings, tuple(_bank_parts(store, space, settings)))
+
+
+def _validation(store: SliceStore, settings: SearchSettings) -> CrossValidation:
+    folds = store.info.folds if settings.folds is None else settings.folds
+    return CrossValidation(folds, settings.repeats_cv)
 
 
 def _refuse_neighbours(space: Space, store: SliceStore) -> None:
@@ -154,13 +158,14 @@ def _refuse_undefined(metric: str, store: SliceStore, folds: Sequence[Fold]) -> 
     )
 
 
-def _refuse_many_backbones(space: Space, repeats: int) -> None:
+def _refuse_many_backbones(space: Space, validation: CrossValidation) -> None:
     """Refuse to repeat the training of backbones, of which a trial keeps one per fold in memory."""
     trained = [variant.model.train for variant in space.models() if variant.model.train != "frozen"]
-    if repeats > 1 and trained:
+    times = validation.partitions
+    if times > 1 and trained:
         raise InputError(
-            f"--repeats-cv {repeats}: the space trains backbones (model.train: {trained[0]}), and a trial would hold "
-            f"{repeats} times as many of them in memory; use --repeats-cv 1, or --set model.train=frozen"
+            f"--repeats-cv {times}: the space trains backbones (model.train: {trained[0]}), and a trial would hold "
+            f"{times} times as many of them in memory; use --repeats-cv 1, or --set model.train=frozen"
         )
 
 

@@ -112,7 +112,7 @@ class _TrialRun:
             epochs=recipe.training.epochs,
             patience=recipe.training.patience,
             micro_batches=micro_batches,
-            repeats=job.experiment.repeats,
+            rounds=job.experiment.validation.rounds,
         )
         if before:
             self.session.resume(before)
@@ -175,7 +175,7 @@ class _TrialRun:
         """Keep the logits of these folds' validation slices, and those of the other folds from earlier epochs."""
         if self.out_of_fold is None:
             shape = open_store(self.job.experiment.store).labels.shape
-            self.out_of_fold = np.full((self.job.experiment.repeats, *shape), np.nan, np.float32)
+            self.out_of_fold = np.full((self.job.experiment.validation.rounds, *shape), np.nan, np.float32)
         for number in folds:
             fold = self.all_folds[number]
             self.out_of_fold[fold.partition, fold.valid] = result.logits[number]

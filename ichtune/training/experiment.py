@@ -10,6 +10,7 @@ import torch
 
 from ichtune.bank.features import FeatureSource
 from ichtune.bank.part import BankPart, bank_model
+from ichtune.cross_validation import CrossValidation
 from ichtune.data.partitions import partitions
 from ichtune.data.splits import fold_rows
 from ichtune.data.store import SliceStore
@@ -33,16 +34,14 @@ class Experiment:
 
     store: Path
     parts: tuple[BankPart, ...]
-    folds: int
+    validation: CrossValidation
     seed: int
     """Seed of augmentation and random weights; a recipe has its own seed for training."""
-    repeats: int = 1
-    """How many partitions of the training patients into folds to score on."""
 
     @property
     def all_folds(self) -> Sequence[Fold]:
         """The folds of every partition."""
-        return folds_of(open_store(self.store), self.folds, self.repeats)
+        return folds_of(open_store(self.store), self.validation)
 
     def epochs(
         self,
@@ -150,15 +149,16 @@ def scans_of(store: SliceStore) -> ScanUnits:
     return ScanUnits.of(store.scans)
 
 
-def folds_of(store: SliceStore, count: int, repeats: int = 1) -> Sequence[Fold]:
-    """Return the first `count` folds of each partition; each validates on itself and trains on all others.
+def folds_of(store: SliceStore, validation: CrossValidation) -> Sequence[Fold]:
+    """Return the first folds of each partition; each validates on itself and trains on all others.
 
-    The store's own partition comes first, so fold k of partition r has the index `r * count + k`. With fewer folds than
+    The store's own partition comes first, so fold k of partition r has the index `r * folds + k`. With fewer folds than
     the store has, every partition holds out only some of the patients (Burman's repeated learning-testing).
 
     Raises:
         InputError: the store has fewer folds, or not so many partitions.
     """
+    count = validation.folds
     if not store.info.folds:
         raise InputError(
             f"{store.path}: contains only test slices (made with --all-test), so nothing can be trained on it; "
@@ -171,6 +171,6 @@ def folds_of(store: SliceStore, count: int, repeats: int = 1) -> Sequence[Fold]:
         )
     return [
         Fold(partition * count + number, train, valid, partition)
-        for partition, fold in enumerate(partitions(store, repeats))
+        for partition, fold in enumerate(partitions(store, validation.partitions))
         for number, (train, valid) in enumerate(fold_rows(fold, count))
     ]
