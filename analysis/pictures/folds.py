@@ -30,7 +30,7 @@ def folds(
     """Each fold's scores, connected from trial to trial, with the mean and its interval; the best trial at the top.
 
     `no_skill` is the best no-skill predictor and its score. `intervals` has a row `low, high` per trial (NaN if
-    unknown). Of several partitions, the folds of each look alike; without `validation` there is one.
+    unknown). Of several rounds, the folds of each look alike; without `validation` there is one.
     """
     metric = Metric.of(trials)
     top = [place for place, trial in enumerate(trials) if np.isfinite(metric.score(trial))][:MOST]
@@ -82,6 +82,9 @@ def _values(trial: "RankedTrial", metric: Metric) -> np.ndarray:
 
 def _draw_folds(axes: Axes, values: np.ndarray, validation: CrossValidation) -> None:
     several = validation.rounds > 1
+    names = (
+        validation.round_names if several else [f"fold {number + 1}" for number in range(validation.folds)]
+    )
     rows, alike = np.arange(len(values)), validation.folds if several else 1
     for fold, scores in enumerate(values.T):
         look = fold // alike
@@ -96,5 +99,5 @@ def _draw_folds(axes: Axes, values: np.ndarray, validation: CrossValidation) -> 
             color=colour,
             mew=0,
             zorder=2,
-            label=None if fold % alike else f"{'partition' if several else 'fold'} {look + 1}",
+            label=None if fold % alike else names[look],
         )

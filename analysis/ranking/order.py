@@ -116,6 +116,7 @@ def _refuse_other_data(run: RunFolder, other: RunFolder) -> None:
         ("store", asked.fingerprint, theirs_asked.fingerprint),
         ("number of folds", asked.validation.folds, theirs_asked.validation.folds),
         ("number of partitions", asked.validation.partitions, theirs_asked.validation.partitions),
+        ("number of training seeds", asked.validation.seeds, theirs_asked.validation.seeds),
     ):
         if ours != theirs:
             raise InputError(

@@ -151,7 +151,9 @@ class Summary:
         ranking, metric = self.results.ranking, self.results.metric
         better = "higher" if self.results.maximised else "lower"
         validation = ranking.validation
-        parted = f" ({validation.partitions} partitions of the patients)" if validation.partitions > 1 else ""
+        parts = {"training seeds": validation.seeds, "partitions of the patients": validation.partitions}
+        several = " and ".join(f"{count} {what}" for what, count in parts.items() if count > 1)
+        parted = f" ({several})" if several else ""
         how = (
             f"as the mean over {validation} folds{parted}, each on patients that the model had not seen"
             if validation.trainings > 1
@@ -257,12 +259,10 @@ class Summary:
         return f"{chance_text}, outside the interval of the best."
 
     def _seeds(self) -> str:
-        noise = self.results.noise_floor
+        noise, two = self.results.noise_floor, self.results.seeds.two
         if math.isnan(noise):
             return ""
-        return (
-            f"Two trainings of one recipe differ by up to {self._score(noise)} by random seed alone (95 %)."
-        )
+        return f"{two[0].upper()}{two[1:]} differ by up to {self._score(noise)} by random seed alone (95 %)."
 
     def _retrained(self) -> str:
         if not self.models:

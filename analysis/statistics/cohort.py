@@ -42,4 +42,4 @@ class Cohort:
     @cached_property
     def no_skill(self) -> dict[str, dict[str, float]]:
         """What no-skill predictors score on the folds, by predictor and metric."""
-        return no_skill_rows(self.store, list(self.truth.folds))
+        return no_skill_rows(self.store, self.truth.folds_once)

@@ -11,6 +11,11 @@ from ichtune.runs.best_epoch import EpochsByOtherFolds
 from ichtune.runs.records import EpochRecord
 
 
+def by_seed(folds: np.ndarray, seeds: int) -> list[float]:
+    """The mean over folds `[F]` for each training seed; NaN where undefined on all of them."""
+    return [nan_mean(of) for of in folds.reshape(seeds, -1)]
+
+
 @dataclass(frozen=True)
 class FoldScores:
     """Each fold's metrics at the epoch that was best for the other folds.

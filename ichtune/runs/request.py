@@ -39,7 +39,7 @@ class SearchRequest:
     @property
     def validation(self) -> CrossValidation:
         """On which folds each trial is scored."""
-        return CrossValidation(self.folds, self.settings.repeats_cv)
+        return CrossValidation(self.folds, self.settings.repeats_cv, self.settings.repeats)
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str) -> "SearchRequest":

@@ -10,10 +10,11 @@ import torch
 from ray.tune import Trainable
 from safetensors.torch import save
 
-from ichtune.metrics import nan_mean, worst
+from ichtune.metrics import nan_mean, nan_std, worst
 from ichtune.models.heads.saved import pack
 from ichtune.recipe import recipe_hash
 from ichtune.runs.ends import TrialEnd
+from ichtune.runs.fold_scores import by_seed
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import EpochRecord
 from ichtune.runs.study import ENDED
@@ -128,10 +129,12 @@ class _TrialRun:
         )
         self.saved = time.monotonic()
         self.last: EpochRecord | None = None
+        self.best: EpochRecord | None = None
 
     def next_epoch(self) -> dict[str, Any]:
         result, record, is_best, scored_folds = next(self.epochs)
         if is_best:
+            self.best = record
             self.folder.keep_heads(save(pack(result.heads())))
         if scored_folds:
             self._keep_out_of_fold(result, scored_folds)
@@ -178,13 +181,17 @@ class _TrialRun:
             self.out_of_fold = np.full((self.job.experiment.validation.rounds, *shape), np.nan, np.float32)
         for number in folds:
             fold = self.all_folds[number]
-            self.out_of_fold[fold.partition, fold.valid] = result.logits[number]
+            self.out_of_fold[fold.round, fold.valid] = result.logits[number]
         self.folder.keep_logits(self.out_of_fold)
 
     def close(self) -> None:
         if self.last is not None:
             final, diverged = self.last.mean[self.job.space.metric], float(self.last.diverged)
             outcome = {"best": self.session.best.value, "final": final, "diverged": diverged}
+            seeds = self.job.experiment.validation.seeds
+            if seeds > 1 and self.best is not None:
+                by_metric = np.array(self.best.folds[self.job.space.metric])
+                outcome["seed_std"] = nan_std(np.array(by_seed(by_metric, seeds)))
             self.tensorboard.add(
                 self.last.epoch, {f"outcome/{name}": value for name, value in outcome.items()}
             )

@@ -40,7 +40,7 @@ class Experiment:
 
     @property
     def all_folds(self) -> Sequence[Fold]:
-        """The folds of every partition."""
+        """The folds of every round."""
         return folds_of(open_store(self.store), self.validation)
 
     def epochs(
@@ -113,10 +113,14 @@ class Experiment:
         )
 
     def network(self, recipe: Recipe, fold: Fold) -> Network:
-        """Return an untrained backbone and head for a fold that trains alone."""
+        """Return an untrained backbone and head for a fold that trains alone.
+
+        Random weights differ between training seeds, as everything random does that is trained.
+        """
         from ichtune.models.backbones import build_backbone  # likewise without torchvision
 
-        backbone = build_backbone(recipe.model, seed=self.seed, precision=recipe.training.precision)
+        seed = self.seed + fold.round // self.validation.partitions
+        backbone = build_backbone(recipe.model, seed=seed, precision=recipe.training.precision)
         return Network(backbone, make_heads(recipe, backbone.width, [fold.index]))
 
 
@@ -150,9 +154,10 @@ def scans_of(store: SliceStore) -> ScanUnits:
 
 
 def folds_of(store: SliceStore, validation: CrossValidation) -> Sequence[Fold]:
-    """Return the first folds of each partition; each validates on itself and trains on all others.
+    """Return the folds of each round of a cross-validation; each validates on itself and trains on all others.
 
-    The store's own partition comes first, so fold k of partition r has the index `r * folds + k`. With fewer folds than
+    Fold k of round r has the index `r * folds + k`, on which its random numbers depend, and the store's own partition
+    comes first. So two rounds with the same partition are trainings with different seeds. With fewer folds than
     the store has, every partition holds out only some of the patients (Burman's repeated learning-testing).
 
     Raises:
@@ -169,8 +174,10 @@ def folds_of(store: SliceStore, validation: CrossValidation) -> Sequence[Fold]:
             f"--folds: {store.path} has {store.info.folds} folds; must be 1 to {store.info.folds}, got {count}; "
             "`ichtune prepare --folds` makes a store with more"
         )
+    parted = [list(fold_rows(fold, count)) for fold in partitions(store, validation.partitions)]
+    each_round = [(partition, rows) for _ in range(validation.seeds) for partition, rows in enumerate(parted)]
     return [
-        Fold(partition * count + number, train, valid, partition)
-        for partition, fold in enumerate(partitions(store, validation.partitions))
-        for number, (train, valid) in enumerate(fold_rows(fold, count))
+        Fold(of * count + number, train, valid, partition, of)
+        for of, (partition, rows) in enumerate(each_round)
+        for number, (train, valid) in enumerate(rows)
     ]

@@ -117,8 +117,7 @@ def test_the_test_set_is_scored_by_the_models_of_all_partitions(results):
 
 
 def test_other_seeds_are_scored_on_the_same_partitions(results):
-    noise = rerun(results.ranking, top=1, seeds=1)
-    assert len(noise.records) == 1
+    assert len(rerun(results.ranking, top=1, seeds=1)) == 1
     planned = resume(results.run, {})
     assert planned.experiment.validation.partitions == REPEATS
 
@@ -168,9 +167,12 @@ def test_predictions_of_another_number_of_partitions_are_refused(run):
         _ = RankedResults.of(run).best.logits
 
 
-def test_repeats_of_trained_backbones_are_refused(small_store, tmp_path):
+def test_repeats_of_trained_backbones_are_refused_if_they_take_much_memory(small_store, tmp_path):
     settings = SearchSettings(name="new", runs=tmp_path, repeats_cv=2)
     trained = SPACE.changed({"model.train": "last"})
-    with pytest.raises(InputError, match=r"--repeats-cv 2: the space trains backbones .*model.train=frozen"):
-        plan(small_store.path, trained, settings)
-    plan(small_store.path, trained, replace(settings, repeats_cv=1))
+    plan(small_store.path, trained, settings)
+    # ResNet-18 has 11.2 million parameters without its classifier: times 16 bytes, 3 folds, 10 and 2 repeats, 10 GiB.
+    with pytest.raises(
+        InputError, match=r"--repeats 2 --repeats-cv 10: .*would hold 60 of them.* about 10 GiB"
+    ):
+        plan(small_store.path, trained, replace(settings, repeats_cv=10, repeats=2))

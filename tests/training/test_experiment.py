@@ -112,6 +112,27 @@ def test_fold_k_of_partition_r_has_its_own_number_and_holds_out_patients_of_its_
         assert not set(small_store.patients[fold.train]) & set(small_store.patients[fold.valid])
 
 
+def test_rounds_of_other_seeds_have_the_same_patients_and_folds_of_their_own_number(small_store):
+    folds = folds_of(small_store, CrossValidation(3, partitions=2, seeds=2))
+    assert [(fold.index, fold.partition, fold.round) for fold in folds] == [
+        *((k, 0, 0) for k in (0, 1, 2)),
+        *((k, 1, 1) for k in (3, 4, 5)),
+        *((k, 0, 2) for k in (6, 7, 8)),
+        *((k, 1, 3) for k in (9, 10, 11)),
+    ]
+    for first, again in zip(folds[:6], folds[6:], strict=True):
+        np.testing.assert_array_equal(first.train, again.train)
+        np.testing.assert_array_equal(first.valid, again.valid)
+
+
+def test_backbones_that_are_trained_start_from_other_random_weights_with_each_seed(experiment, recipe):
+    trained = recipe.model_copy(update={"model": recipe.model.model_copy(update={"train": "all"})})
+    seeds = replace(experiment, validation=CrossValidation(3, seeds=2))
+    weights = [seeds.network(trained, fold).backbone.weights_hash() for fold in seeds.all_folds]
+    assert len(set(weights[:3])) == len(set(weights[3:])) == 1
+    assert weights[0] != weights[3]
+
+
 def test_fewer_folds_than_the_store_has_hold_out_as_many_of_each_partition(small_store):
     folds = folds_of(small_store, CrossValidation(1, 3))
     assert [(fold.index, fold.partition) for fold in folds] == [(0, 0), (1, 1), (2, 2)]
