@@ -103,7 +103,7 @@ class RankedResults:
 
     @cached_property
     def cohort(self) -> Cohort:
-        return Cohort(self.store, self.ranking.folds, self.ranking.repeats)
+        return Cohort(self.store, self.ranking.validation)
 
     @property
     def truth(self) -> Truth:
@@ -144,13 +144,13 @@ class RankedResults:
 
     @cached_property
     def seeds(self) -> SeedNoise:
-        """The scores of the best recipes retrained with other random seeds."""
-        return SeedNoise(self.run)
+        """The scores by training seed: of the search's own repeats, or of reruns with other seeds."""
+        return SeedNoise.of(self.ranking)
 
     @cached_property
     def noise_floor(self) -> float:
-        """How much two trainings of one recipe may differ by random seed alone (95 %); NaN before `--seeds`."""
-        return self.seeds.floor(self.metric)
+        """How much two scores of one recipe may differ by random seed alone (95 %); NaN without several seeds."""
+        return self.seeds.floor
 
     # Tables.
 
@@ -179,7 +179,7 @@ class RankedResults:
     @cached_property
     def ranked_table(self) -> Table:
         return ranked.ranked_table(
-            self.ranking, self.certainty, self.cohort, self.digits, self.table, self.no_skill
+            self.ranking, self.certainty, self.cohort, self.digits, self.seeds, self.table, self.no_skill
         )
 
     def label_table(self, top: int) -> Table:

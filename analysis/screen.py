@@ -11,6 +11,7 @@ from rich.table import Table as Grid
 
 from analysis.ranking.order import Ranking
 from analysis.tables.digits import BESIDE
+from analysis.tables.ranked import SEEDS
 from analysis.tables.rounding import shown
 from analysis.tables.table import Table
 from ichtune.runs.ends import TrialEnd
@@ -51,7 +52,7 @@ def print_ranking(ranking: Ranking, ranked: Table, console: Console, top: int = 
 
     `ranked` is the ranking's table, which provides the texts.
     """
-    title = f"{ranking.names}: {ranking.metric} on {ranking.fold_count} folds, mean ± SD"
+    title = f"{ranking.names}: {ranking.metric} on {ranking.validation} folds, mean ± SD"
     screen = Grid(box=box.SIMPLE, title=escape(title), pad_edge=False, collapse_padding=True)
     columns = _columns(ranked, ranking.metric, console.width)
     for head in columns:
@@ -85,6 +86,8 @@ def _columns(ranked: Table, metric: str, width: int) -> dict[str, list[str]]:
         ),
         *values[count:],
     ]
+    if SEEDS in texts:
+        columns[SEEDS] = texts[SEEDS]
     if "ranks" in texts:
         for head in ("95 %", "ranks"):
             columns[head] = [text.replace(" to ", "-") for text in texts.get(head, [""] * len(values))]

@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from ichtune import api
 from ichtune.bank.build import build
+from ichtune.cross_validation import CrossValidation
 from ichtune.data.store import SliceStore
 from ichtune.metrics import evaluate
 from ichtune.recipe import Recipe
@@ -83,7 +84,7 @@ def best_inside(store: SliceStore, inputs: np.ndarray, train: np.ndarray) -> flo
 
 
 def peer(store: SliceStore, inputs: np.ndarray) -> dict[str, object]:
-    folds = folds_of(store, store.info.folds)
+    folds = folds_of(store, CrossValidation(store.info.folds))
 
     def mean(strengths: list[float]) -> dict[str, float]:
         scores = [

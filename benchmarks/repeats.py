@@ -63,7 +63,7 @@ def fold_scores(run: RunFolder) -> np.ndarray:
     """Return each trial's score after each epoch on each fold, `[T, E, R, K]`; without trials that diverged."""
     records = [record for record in run.trial_records() if not record.last.diverged]
     scores = np.array([[epoch.folds[METRIC] for epoch in record.epochs] for record in records])
-    return scores.reshape(*scores.shape[:2], run.request.repeats, -1)
+    return scores.reshape(*scores.shape[:2], run.request.validation.partitions, -1)
 
 
 def kept_scores(folds: np.ndarray) -> np.ndarray:

@@ -96,7 +96,7 @@ def folds_of(heads: Heads, rng: np.random.Generator) -> list[Fold]:
     """Return the folds of all partitions."""
     drawn = [draw_folds(heads.patients, heads.labels, FOLDS, rng) for _ in range(max(PARTITIONS))]
     return [
-        Fold(partition * FOLDS + number, train, valid, partition)
+        Fold(partition * FOLDS + number, train, valid, partition, partition)
         for partition, fold in enumerate(drawn)
         for number, (train, valid) in enumerate(fold_rows(fold, FOLDS))
     ]

@@ -35,11 +35,6 @@ def plural(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
-def fold_count(folds: int, repeats: int) -> str:
-    """Return `5`, or `4 x 5` for four partitions into five folds."""
-    return f"{repeats} x {folds}" if repeats > 1 else str(folds)
-
-
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """Return `; did you mean 'adam'?`, or nothing if no known word is close."""
     close = get_close_matches(str(word).lower(), list(known), n=1)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from analysis.pictures.metric import Metric
 from analysis.pictures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION, WIDTH, paper
 from analysis.pictures.words import trial_name
-from ichtune.wording import fold_count
+from ichtune.cross_validation import CrossValidation
 
 if TYPE_CHECKING:
     from analysis.ranking.trial import RankedTrial
@@ -25,12 +25,12 @@ def folds(
     trials: Sequence["RankedTrial"],
     intervals: np.ndarray | None = None,
     no_skill: tuple[str, float] | None = None,
-    repeats: int = 1,
+    validation: CrossValidation | None = None,
 ) -> Figure:
     """Each fold's scores, connected from trial to trial, with the mean and its interval; the best trial at the top.
 
     `no_skill` is the best no-skill predictor and its score. `intervals` has a row `low, high` per trial (NaN if
-    unknown). The folds of each of `repeats` partitions look alike.
+    unknown). Of several rounds, the folds of each look alike; without `validation` there is one.
     """
     metric = Metric.of(trials)
     top = [place for place, trial in enumerate(trials) if np.isfinite(metric.score(trial))][:MOST]
@@ -38,7 +38,8 @@ def folds(
     axes = figure.subplots()
     values = np.array([_values(trials[place], metric) for place in top])
     metric.scale(axes.xaxis, values)
-    _draw_folds(axes, values, repeats)
+    validation = validation or CrossValidation(values.shape[1])
+    _draw_folds(axes, values, validation)
     means = metric.scores([trials[place] for place in top])
     rows = np.arange(len(top))
     known = intervals is not None and bool(np.isfinite(intervals[top]).any())
@@ -54,10 +55,8 @@ def folds(
     axes.set_ylim(len(top) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel(metric.words)
-    figure.suptitle(
-        _title(len(top), values.shape[1] // repeats, repeats, len(trials), known), x=0.01, ha="left"
-    )
-    looks = repeats if repeats > 1 else values.shape[1]
+    figure.suptitle(_title(len(top), validation, len(trials), known), x=0.01, ha="left")
+    looks = validation.rounds if validation.rounds > 1 else validation.folds
     figure.legend(loc="outside lower center", ncols=_columns(looks), handlelength=1.6, columnspacing=1.2)
     return figure
 
@@ -68,12 +67,12 @@ def _columns(count: int) -> int:
     return -(-entries // -(-entries // 8))
 
 
-def _title(top: int, count: int, repeats: int, trials: int, known: bool) -> str:
+def _title(top: int, validation: CrossValidation, trials: int, known: bool) -> str:
     best = f"All {trials} trials" if top > 1 else "The trial"
     if top < trials:
         best = f"The best {top} of {trials} trials" if top > 1 else f"The best of {trials} trials"
     interval = ", the mean with its 95 % interval by patient" if known else ""
-    return f"{best} on {fold_count(count, repeats)} fold{'s' if count * repeats != 1 else ''}{interval}"
+    return f"{best} on {validation} fold{'s' if validation.trainings != 1 else ''}{interval}"
 
 
 def _values(trial: "RankedTrial", metric: Metric) -> np.ndarray:
@@ -81,8 +80,12 @@ def _values(trial: "RankedTrial", metric: Metric) -> np.ndarray:
     return trial.scores.folds[metric.name]
 
 
-def _draw_folds(axes: Axes, values: np.ndarray, repeats: int) -> None:
-    rows, alike = np.arange(len(values)), values.shape[1] // repeats if repeats > 1 else 1
+def _draw_folds(axes: Axes, values: np.ndarray, validation: CrossValidation) -> None:
+    several = validation.rounds > 1
+    names = (
+        validation.round_names if several else [f"fold {number + 1}" for number in range(validation.folds)]
+    )
+    rows, alike = np.arange(len(values)), validation.folds if several else 1
     for fold, scores in enumerate(values.T):
         look = fold // alike
         colour, marker = COLOURS[look % len(COLOURS)], MARKERS[look % len(MARKERS)]
@@ -96,5 +99,5 @@ def _draw_folds(axes: Axes, values: np.ndarray, repeats: int) -> None:
             color=colour,
             mew=0,
             zorder=2,
-            label=None if fold % alike else f"{'partition' if repeats > 1 else 'fold'} {look + 1}",
+            label=None if fold % alike else names[look],
         )

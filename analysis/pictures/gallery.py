@@ -71,7 +71,7 @@ def _pictures(
         yield "slices", slices(trials, knobs, effects)
         yield "parallel", parallel(trials, knobs)
     without_skill = _no_skill(no_skill, maximised=ranking.maximised)
-    yield "folds", folds(trials, _intervals(certain), without_skill, ranking.repeats)
+    yield "folds", folds(trials, _intervals(certain), without_skill, ranking.validation)
     shown = _shown(trials, by_label)
     if by_label is not None and shown:
         yield "labels", labels(by_label, shown)

@@ -112,7 +112,7 @@ def _count(top: str | None, usable: int) -> int:
 def _best_set(ranking: Ranking) -> list[RankedTrial]:
     """The trials that hold the truly best one with 95 % confidence."""
     request = ranking.run.request
-    cohort = Cohort(request.open_store(), request.folds, request.repeats)
+    cohort = Cohort(request.open_store(), request.validation)
     places = Certainty(ranking, cohort.truth).best_set
     if not places:
         raise InputError(
@@ -172,6 +172,11 @@ def _settings(run: RunFolder, settings: SearchSettings, space: Space, given: set
     if folds > request.folds:
         raise InputError(
             f"--folds: {run} has heads of {request.folds} folds to start from; must be at most that, got {folds}"
+        )
+    if settings.repeats_cv > 1:
+        raise InputError(
+            f"--repeats-cv: {run} has heads of the store's own folds to start from, so use 1 (--repeats trains with "
+            f"several seeds), got {settings.repeats_cv}"
         )
     if "seed" in given and settings.seed != request.settings.seed:
         raise InputError(

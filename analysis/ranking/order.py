@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from analysis.ranking.trial import RankedTrial, varying_parameters
+from ichtune.cross_validation import CrossValidation
 from ichtune.errors import InputError
 from ichtune.labels import LABELS
 from ichtune.metrics import higher_is_better
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import trial_ends
-from ichtune.wording import fold_count, not_one_of
+from ichtune.wording import not_one_of
 
 
 @dataclass(frozen=True)
@@ -70,19 +71,9 @@ class Ranking:
         return " and ".join(run.name for run in self.runs)
 
     @property
-    def folds(self) -> int:
-        """How many folds each trial was scored on."""
-        return self.run.request.folds
-
-    @property
-    def repeats(self) -> int:
-        """On how many partitions into folds each trial was scored."""
-        return self.run.request.repeats
-
-    @property
-    def fold_count(self) -> str:
-        """The folds that a score is the mean over, for captions: `5`, or `4 x 5`."""
-        return fold_count(self.folds, self.repeats)
+    def validation(self) -> CrossValidation:
+        """The folds that a score is the mean over."""
+        return self.run.request.validation
 
     @property
     def folder(self) -> Path:
@@ -120,12 +111,13 @@ def _trials(run: RunFolder, metric: str) -> Iterator[RankedTrial]:
 
 
 def _refuse_other_data(run: RunFolder, other: RunFolder) -> None:
-    for what, name in (
-        ("store", "fingerprint"),
-        ("number of folds", "folds"),
-        ("number of partitions", "repeats"),
+    asked, theirs_asked = run.request, other.request
+    for what, ours, theirs in (
+        ("store", asked.fingerprint, theirs_asked.fingerprint),
+        ("number of folds", asked.validation.folds, theirs_asked.validation.folds),
+        ("number of partitions", asked.validation.partitions, theirs_asked.validation.partitions),
+        ("number of training seeds", asked.validation.seeds, theirs_asked.validation.seeds),
     ):
-        ours, theirs = getattr(run.request, name), getattr(other.request, name)
         if ours != theirs:
             raise InputError(
                 f"--compare: {other} used another {what} than {run} ({theirs}, not {ours}), so their scores are not "

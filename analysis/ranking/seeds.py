@@ -7,9 +7,10 @@ from typing import Any
 import torch
 
 from analysis.ranking.order import Ranking
-from analysis.ranking.seed_noise import FILE, SeedNoise
+from analysis.ranking.seed_noise import FILE, reruns
 from analysis.ranking.trial import RankedTrial
 from ichtune.bank.build import build
+from ichtune.errors import InputError
 from ichtune.progress import Report
 from ichtune.runs.records import without_nan
 from ichtune.search.resume import resume
@@ -17,23 +18,29 @@ from ichtune.training.experiment import Experiment
 from ichtune.training.session import TrainingSession
 
 
-def rerun(ranking: Ranking, top: int, seeds: int, report: Report = lambda *_: None) -> SeedNoise:
+def rerun(ranking: Ranking, top: int, seeds: int, report: Report = lambda *_: None) -> list[dict[str, Any]]:
     """Train the best `top` recipes with `seeds` other seeds each, for as many epochs as in the search.
 
     Finished trainings are kept, even if this is interrupted, and not repeated. The search's own feature bank is used,
     so all seeds see the same augmented views. `report` receives the number of finished trainings.
+    Returns all `reruns` of the run.
 
     Raises:
-        InputError: the store is gone or another one, or another process is running other seeds of this run.
+        InputError: the store is gone or another one, another process is running other seeds of this run, or its
+            search has already trained each recipe with several.
     """
+    if (own := ranking.validation.seeds) > 1:
+        raise InputError(
+            f"--seeds: the search {ranking.run.name} has trained each recipe with {own} seeds (--repeats {own}), which "
+            "its ranking shows; for more, start a new search with more --repeats"
+        )
     ranking.run.refuse_while_searching("--seeds")
     with ranking.run.claimed("other seeds"):
         return _rerun(ranking, top, seeds, report)
 
 
-def _rerun(ranking: Ranking, top: int, seeds: int, report: Report) -> SeedNoise:
-    noise = SeedNoise(ranking.run)
-    done = {(record["trial"], record["seed"]) for record in noise.records}
+def _rerun(ranking: Ranking, top: int, seeds: int, report: Report) -> list[dict[str, Any]]:
+    done = {(record["trial"], record["seed"]) for record in reruns(ranking.run)}
     chosen = [trial for trial in ranking.trials[:top] if not trial.diverged]
     wanted = [(trial, seed) for trial in chosen for seed in other_seeds(trial, seeds)]
     missing = [(trial, seed) for trial, seed in wanted if (trial.name, seed) not in done]
@@ -47,7 +54,7 @@ def _rerun(ranking: Ranking, top: int, seeds: int, report: Report) -> SeedNoise:
                 file.write(json.dumps(_train(experiment, trial, seed)) + "\n")
                 file.flush()
         report(len(wanted), len(wanted), "")
-    return SeedNoise(ranking.run)
+    return reruns(ranking.run)
 
 
 def other_seeds(trial: RankedTrial, count: int) -> Iterator[int]:

@@ -51,7 +51,7 @@ class RankedTrial:
 
     def scores_of(self, epochs: Sequence[EpochRecord]) -> FoldScores:
         """The scores of some epochs of this recipe, chosen as the trial's own."""
-        return FoldScores.of(epochs, self.searched, self.run.request.repeats)
+        return FoldScores.of(epochs, self.searched, self.run.request.validation.rounds)
 
     @cached_property
     def score(self) -> float:
@@ -81,7 +81,7 @@ class RankedTrial:
     def logits(self) -> np.ndarray | None:
         """The out-of-fold logits of those epochs, float16 `[N, 6]` on disk; None if none are kept or not finite.
 
-        `[N, 6]`, or `[R, N, 6]` if the trial was scored on R > 1 partitions: `Measure` takes either.
+        `[N, 6]`, or `[R, N, 6]` of R > 1 rounds of cross-validation: `Measure` takes either.
 
         Raises:
             InputError: the file is damaged, or has other contents.
@@ -94,15 +94,15 @@ class RankedTrial:
             logits = map_array(file)
         except (ValueError, EOFError) as error:
             raise InputError(f"{file}: damaged ({error}); {mend}") from None
-        repeats = self.run.request.repeats
-        several = (repeats,) if repeats > 1 else ()
+        rounds = self.run.request.validation.rounds
+        several = (rounds,) if rounds > 1 else ()
         if logits.dtype != np.float16 or logits.ndim < 2 or logits.shape[:-2] != several:
             raise InputError(f"{file}: holds {logits.dtype} {logits.shape}, not float16 logits; {mend}")
         return logits
 
     @property
     def mean_logits(self) -> np.ndarray | None:
-        """One out-of-fold prediction per slice, `[N, 6]`: the mean probability over the partitions; see `logits`."""
+        """One out-of-fold prediction per slice, `[N, 6]`: the mean probability over the rounds; see `logits`."""
         logits = self.logits
         return logits if logits is None or logits.ndim == 2 else mean_prediction(logits)
 

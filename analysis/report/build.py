@@ -20,6 +20,7 @@ from analysis.report.retrained import RetrainedModel, retrained_models
 from analysis.report.search_facts import date, endings, searched_when, settings_of, space_text
 from analysis.report.summary import Summary
 from analysis.results import RankedResults
+from analysis.tables.ranked import SEEDS
 from ichtune.files import replacing
 from ichtune.space import Space
 
@@ -113,6 +114,7 @@ def _values(results: RankedResults) -> dict[str, str]:
         "to the best (95 %)": "difference",
         "tied": "tied_with_best",
         "ranks": "rank_low",
+        SEEDS: "seed_std",
         "other seeds": "seed_mean",
         "seed noise": "noise_floor",
         "labels": "defined_labels",

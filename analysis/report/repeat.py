@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from analysis.ranking.differences import flat
-from analysis.ranking.seed_noise import SeedNoise
+from analysis.ranking.seed_noise import reruns
 from analysis.report.retrained import RetrainedModel
 from analysis.retraining.options import RetrainOptions
 from ichtune.data.options import BY_SOURCE, PrepareOptions
@@ -87,7 +87,7 @@ def retrain_command(run: RunFolder, model: RetrainedModel) -> str:
 
 def rank_command(run: RunFolder, *, test: bool) -> str:
     """The command that writes the tables, with the other seeds and the test set if they were used."""
-    again = Counter(record["trial"] for record in SeedNoise(run).records)
+    again = Counter(record["trial"] for record in reruns(run))
     seeds = ["--top", str(len(again)), "--seeds", str(max(again.values()))] if again else []
     return _command("ichtune", "rank", f"runs/{run.name}", *seeds, *(["--test"] if test else []))
 

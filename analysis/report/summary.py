@@ -150,10 +150,13 @@ class Summary:
     def _scored(self) -> str:
         ranking, metric = self.results.ranking, self.results.metric
         better = "higher" if self.results.maximised else "lower"
-        parted = f" ({ranking.repeats} partitions of the patients)" if ranking.repeats > 1 else ""
+        validation = ranking.validation
+        parts = {"training seeds": validation.seeds, "partitions of the patients": validation.partitions}
+        several = " and ".join(f"{count} {what}" for what, count in parts.items() if count > 1)
+        parted = f" ({several})" if several else ""
         how = (
-            f"as the mean over {ranking.fold_count} folds{parted}, each on patients that the model had not seen"
-            if ranking.fold_count != "1"
+            f"as the mean over {validation} folds{parted}, each on patients that the model had not seen"
+            if validation.trainings > 1
             else "on one fold, on patients that the model had not seen"
         )
         return (
@@ -256,12 +259,10 @@ class Summary:
         return f"{chance_text}, outside the interval of the best."
 
     def _seeds(self) -> str:
-        noise = self.results.noise_floor
+        noise, two = self.results.noise_floor, self.results.seeds.two
         if math.isnan(noise):
             return ""
-        return (
-            f"Two trainings of one recipe differ by up to {self._score(noise)} by random seed alone (95 %)."
-        )
+        return f"{two[0].upper()}{two[1:]} differ by up to {self._score(noise)} by random seed alone (95 %)."
 
     def _retrained(self) -> str:
         if not self.models:

@@ -13,6 +13,7 @@ from analysis.ranking.order import Ranking
 from analysis.ranking.trial import RankedTrial
 from analysis.retraining.options import RetrainOptions
 from analysis.scoring.searched import SearchedModel, searched_experiment
+from ichtune.cross_validation import CrossValidation
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import evaluate
@@ -24,7 +25,7 @@ from ichtune.space import Space
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, open_store, units_of
 from ichtune.training.units import Units
-from ichtune.wording import fold_count, plain
+from ichtune.wording import plain
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,9 @@ class RetrainPlan:
 
     def _selection(self) -> Difference:
         own = f"fold {self.fold.index}"
-        count = fold_count(self.experiment.folds, self.experiment.repeats)
-        return Difference("best epoch by", own if count == "1" else f"the mean over {count} folds", own)
+        validation = self.experiment.validation
+        mean = own if validation.trainings == 1 else f"the mean over {validation} folds"
+        return Difference("best epoch by", mean, own)
 
     @cached_property
     def notes(self) -> list[str]:
@@ -181,7 +183,7 @@ def _ranked(ranking: Ranking, rank: int) -> RankedTrial:
 
 
 def _fold(experiment: Experiment, index: int) -> Fold:
-    folds = folds_of(open_store(experiment.store), experiment.folds)
+    folds = folds_of(open_store(experiment.store), CrossValidation(experiment.validation.folds))
     if not 0 <= index < len(folds):
         raise InputError(f"--fold: the search has folds 0 to {len(folds) - 1}, got {index}")
     return folds[index]

@@ -28,6 +28,7 @@ from analysis.scoring.comparison import (
 from analysis.statistics.cohort import Cohort
 from analysis.tables.table import Table
 from analysis.tables.writers import write_table
+from ichtune.cross_validation import CrossValidation
 from ichtune.errors import InputError
 from ichtune.files import replacing
 from ichtune.inference.model_folder import Classifier, Origin, Preprocessing, TrainedModel, write_model
@@ -232,7 +233,7 @@ def _setback(plan: RetrainPlan, searched: ModelScores, retrained: ModelScores) -
 
 
 def _table(plan: RetrainPlan, made: Retrained) -> Table:
-    behind = Cohort(plan.store, plan.experiment.folds).population
+    behind = Cohort(plan.store, CrossValidation(plan.experiment.validation.folds)).population
     return Table("comparison", made.caption, made.comparison, made.no_skill, behind, made.notes)
 
 

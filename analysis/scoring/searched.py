@@ -107,7 +107,7 @@ def searched_experiment(request: SearchRequest, recipe: Recipe) -> Experiment:
             engine=settings.engine,
             bank=settings.bank,
         )
-    return Experiment(store.path, tuple(parts), request.folds, settings.seed, request.repeats)
+    return Experiment(store.path, tuple(parts), request.validation, settings.seed)
 
 
 def _close(one: float, other: float) -> bool:

@@ -7,22 +7,22 @@ import pandas as pd
 
 from analysis.statistics.influence import Truth
 from analysis.statistics.population import no_skill_rows, population, population_notes, splits
+from ichtune.cross_validation import CrossValidation
 from ichtune.data.store import SliceStore
 from ichtune.training.experiment import folds_of
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """A store as a search used it, with its number of folds and of partitions into folds."""
+    """A store as a search used it, with its cross-validation."""
 
     store: SliceStore
-    folds: int
-    repeats: int = 1
+    validation: CrossValidation
 
     @cached_property
     def truth(self) -> Truth:
         """The truth that out-of-fold predictions are compared with."""
-        return Truth(self.store.labels, self.store.patients, folds_of(self.store, self.folds, self.repeats))
+        return Truth(self.store.labels, self.store.patients, folds_of(self.store, self.validation))
 
     @cached_property
     def splits(self) -> pd.DataFrame:
@@ -42,4 +42,4 @@ class Cohort:
     @cached_property
     def no_skill(self) -> dict[str, dict[str, float]]:
         """What no-skill predictors score on the folds, by predictor and metric."""
-        return no_skill_rows(self.store, list(self.truth.folds))
+        return no_skill_rows(self.store, self.truth.folds_once)

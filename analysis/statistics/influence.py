@@ -30,7 +30,7 @@ EVERY: Final = -1
 class Truth:
     """What predictions are compared with: labels `[N, 6]` (NaN unknown), each slice's patient, and the folds.
 
-    In repeated cross-validation these are the folds of all partitions, each of which holds the same patients.
+    In repeated cross-validation these are the folds of all rounds, each of which holds the same patients.
     """
 
     labels: np.ndarray
@@ -55,7 +55,9 @@ class Truth:
         """The validation part of each fold."""
         labels = [self.labels[fold.valid] for fold in self.folds]
         return [
-            FoldTruth(fold.valid, self.codes[fold.valid], known > 0.5, known <= 0.5, fold.partition)
+            FoldTruth(
+                fold.valid, self.codes[fold.valid], known > 0.5, known <= 0.5, fold.partition, fold.round
+            )
             for fold, known in zip(self.folds, labels, strict=True)
         ]
 
@@ -65,24 +67,31 @@ class Truth:
         return 1 + max(fold.partition for fold in self.folds)
 
     @property
+    def folds_once(self) -> list[Fold]:
+        """The folds of every partition, each once, whatever the number of training seeds."""
+        return [fold for fold in self.folds if fold.round == fold.partition]
+
+    @property
     def defined_folds(self) -> np.ndarray:
         """In how many folds each label has both a positive and a negative, int64 `[6]`."""
-        return np.sum([part.positive.any(axis=0) & part.negative.any(axis=0) for part in self.parts], axis=0)
+        once = [part for part in self.parts if part.round == part.partition]
+        return np.sum([part.positive.any(axis=0) & part.negative.any(axis=0) for part in once], axis=0)
 
 
 class FoldTruth(NamedTuple):
     """The truth about n slices: their rows and patients, which labels are known present or absent, `[n, 6]`, and the
-    partition that the fold belongs to."""
+    partition and round that the fold belongs to."""
 
     rows: np.ndarray
     patients: np.ndarray
     positive: np.ndarray
     negative: np.ndarray
     partition: int
+    round: int
 
     def predicted(self, logits: np.ndarray) -> np.ndarray:
-        """Return the fold's logits `[n, 6]` from those of all folds, `[N, 6]` or, by partition, `[R, N, 6]`."""
-        return (logits if logits.ndim == 2 else logits[self.partition])[self.rows]
+        """Return the fold's logits `[n, 6]` from those of all folds, `[N, 6]` or, by round, `[R, N, 6]`."""
+        return (logits if logits.ndim == 2 else logits[self.round])[self.rows]
 
 
 @dataclass(frozen=True)
@@ -121,8 +130,8 @@ class Measure:
     def of(self, logits: np.ndarray) -> Moved:
         """The metric of logits (taken in half precision, as runs keep them) and patients' contributions `[P]`.
 
-        Logits are `[N, 6]`, or `[R, N, 6]` of R partitions: the score is the mean over all their folds, and patients'
-        contributions are added up as in `over_partitions`.
+        Logits are `[N, 6]`, or `[R, N, 6]` of R rounds: the score is the mean over all their folds. Patients'
+        contributions are added up over seeds, and over partitions as in `over_partitions`.
 
         A fold has few patients with a rare label, often one, so their spread can't be estimated within it.
         Contributions are therefore relative to the label's mean over folds, and the squares of C carriers are scaled

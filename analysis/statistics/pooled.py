@@ -57,7 +57,7 @@ class PooledAveragePrecision(Measure):
     def of(self, logits: np.ndarray) -> Moved:
         """The score of logits, taken in half precision, and patients' contributions `[P]`; NaN if undefined.
 
-        Logits are `[N, 6]`, or `[R, N, 6]` of R partitions.
+        Logits are `[N, 6]`, or `[R, N, 6]` of R rounds.
 
         As in `Measure`, the squares of the contributions of C carriers are scaled by C / (C - 1), and that of a single
         carrier is relative to the mean over the other labels.
@@ -77,13 +77,24 @@ class PooledAveragePrecision(Measure):
         return mean, shares
 
     def _one_label(self, logits: np.ndarray, label: int) -> Moved:
-        """The mean over partitions: each pools its own folds, as another's hold the same slices again."""
-        by_partition = [
-            _pooled(_keys(logits if logits.ndim == 2 else logits[partition], label), sides, self.truth.count)
-            for partition, sides in self._sides[label].items()
-        ]
-        values, moved = zip(*by_partition, strict=True)
-        return float(np.mean(values)), over_partitions(np.stack(moved) / len(moved))
+        """The mean over rounds: each pools its own folds, as another's hold the same slices again."""
+        by_round = {
+            number: _pooled(
+                _keys(logits if logits.ndim == 2 else logits[number], label), sides, self.truth.count
+            )
+            for number, sides in self._sides[label].items()
+        }
+        by_partition: dict[int, np.ndarray] = {}
+        for number, (_, moved) in by_round.items():
+            partition = self._partition_of[number]
+            by_partition[partition] = by_partition.get(partition, 0) + moved / len(by_round)
+        mean = float(np.mean([value for value, _ in by_round.values()]))
+        return mean, over_partitions(np.stack(list(by_partition.values())))
+
+    @cached_property
+    def _partition_of(self) -> dict[int, int]:
+        """The partition of each round."""
+        return {fold.round: fold.partition for fold in self.truth.folds}
 
     def _patients(self, label: int) -> set[int]:
         every = (side for sides in self._sides[label].values() for side in sides)
@@ -91,16 +102,16 @@ class PooledAveragePrecision(Measure):
 
     @cached_property
     def _sides(self) -> dict[int, dict[int, list["Sides"]]]:
-        """By label and partition, the folds that have the label's negatives; only where the label is defined."""
+        """By label and round, the folds that have the label's negatives; only where the label is defined."""
         found: dict[int, dict[int, list[Sides]]] = {}
         for label in labels_of(self.metric):
-            by_partition: dict[int, list[Sides]] = {}
+            by_round: dict[int, list[Sides]] = {}
             for part in self.truth.parts:
                 if part.negative[:, label].any():
-                    by_partition.setdefault(part.partition, []).append(_sides(part, label))
+                    by_round.setdefault(part.round, []).append(_sides(part, label))
             kept = {
-                partition: sides
-                for partition, sides in by_partition.items()
+                number: sides
+                for number, sides in by_round.items()
                 if any(len(side.positives) for side in sides)
             }
             if kept:

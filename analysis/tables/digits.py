@@ -38,4 +38,4 @@ class Digits:
 def _beside(ranking: Ranking, metric: str) -> int:
     spreads = [trial.scores.std[metric] for trial in ranking.trials]
     known = [spread for spread in spreads if spread == spread]
-    return decimals_for(float(np.median(known)) / ranking.folds**0.5) if known else 4
+    return decimals_for(float(np.median(known)) / ranking.validation.folds**0.5) if known else 4

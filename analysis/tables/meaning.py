@@ -17,7 +17,7 @@ def epoch_note(ranking: Ranking, decimals: int) -> list[str]:
     """A note on how much scores change at epochs that were chosen on the patients that they are about."""
     if not ranking.usable:
         return []
-    if ranking.folds == 1:
+    if ranking.validation.folds == 1:
         return [
             "with one fold, the epoch is chosen on the patients that the score is about, so scores are somewhat too "
             "good; search on more folds to avoid it"
@@ -42,7 +42,7 @@ def anew_note(ranking: Ranking, rows: pd.DataFrame, decimals: int) -> list[str]:
 
 def _why_not(ranking: Ranking) -> str:
     """Why there is no interval for models trained anew, if that is because nothing shows how much they vary."""
-    return ", which takes several folds or --seeds to know" if ranking.folds < 2 else ""
+    return ", which takes several folds or --seeds to know" if ranking.validation.folds < 2 else ""
 
 
 def pooled_note(ranking: Ranking, rows: pd.DataFrame) -> list[str]:

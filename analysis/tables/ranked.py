@@ -22,6 +22,8 @@ from analysis.tables.table import Table
 from ichtune.metric_names import METRICS
 from ichtune.runs.folder import RunFolder
 
+SEEDS = "seeds ±"
+"""Heading of the deviation over training seeds."""
 FEW = 5
 """Labels with fewer positive patients than this get a warning note."""
 MOST_RERUNS = 5
@@ -38,8 +40,8 @@ def ranked_rows(ranking: Ranking, certainty: Certainty, seeds: SeedNoise) -> pd.
             for rank, (trial, certain, remark) in enumerate(zip(trials, sure, remarks, strict=True), 1)
         ]
     )
-    again = seeds.table(ranking.metric).reindex(rows["trial"]).reset_index(drop=True)
-    again["noise_floor"] = seeds.floor(ranking.metric)
+    again = seeds.table(trials)
+    again["noise_floor"] = seeds.floor
     front = list(rows.columns).index("rank_high") + 1
     values = [{name: trial.record.params.get(name) for name in ranking.varying} for trial in trials]
     params = pd.DataFrame(values, dtype=object)
@@ -97,6 +99,7 @@ def ranked_table(
     certainty: Certainty,
     cohort: Cohort,
     digits: Digits,
+    seeds: SeedNoise,
     rows: pd.DataFrame,
     below: pd.DataFrame,
 ) -> Table:
@@ -104,7 +107,7 @@ def ranked_table(
     return Table(
         name="compared" if len(ranking.runs) > 1 else "ranked",
         caption=(
-            f"Search {ranking.names}: {len(ranking.trials)} trials by {ranking.metric}, mean over {ranking.fold_count} "
+            f"Search {ranking.names}: {len(ranking.trials)} trials by {ranking.metric}, mean over {ranking.validation} "
             "patient-grouped folds"
         ),
         rows=rows,
@@ -115,7 +118,7 @@ def ranked_table(
             *epoch_note(ranking, digits.score),
             *anew_note(ranking, rows, digits.score),
             *pooled_note(ranking, rows),
-            *_seed_notes(ranking, rows, digits.score),
+            *_seed_notes(ranking, seeds, rows, digits.score),
             *_loss_note(ranking),
             *cohort.notes,
             *map(provenance, ranking.runs),
@@ -165,11 +168,13 @@ def _corrected(certainty: Certainty, decimals: int) -> str:
     return f"{value} (95 % interval {ends})" if ends else value
 
 
-def _seed_notes(ranking: Ranking, rows: pd.DataFrame, decimals: int) -> list[str]:
-    """Notes on the reruns with other seeds; empty before `--seeds`."""
-    floor = rows["noise_floor"].iloc[0]
-    if np.isnan(floor):
+def _seed_notes(ranking: Ranking, seeds: SeedNoise, rows: pd.DataFrame, decimals: int) -> list[str]:
+    """Notes on trainings with several seeds; empty without them."""
+    if np.isnan(seeds.floor):
         return []
+    noise = f"{seeds.two} differ by up to {shown(seeds.floor, decimals)} by random seed alone (95 %)"
+    if seeds.averaged > 1:
+        return [noise]
     again = rows.dropna(subset="seeds").head(MOST_RERUNS)
     means = [
         f"{ranking.trials[row['rank'] - 1].short_name} {row['seed_mean']:.{decimals}f} (in the search "
@@ -178,7 +183,7 @@ def _seed_notes(ranking: Ranking, rows: pd.DataFrame, decimals: int) -> list[str
     ]
     return [
         f"mean over {again['seeds'].max():.0f} other seeds: {', '.join(means)}",
-        f"two trainings of one recipe differ by up to {shown(floor, decimals)} by random seed alone (95 %)",
+        noise,
     ]
 
 
@@ -208,7 +213,7 @@ def _texts(ranking: Ranking, digits: Digits, rows: pd.DataFrame, below: pd.DataF
         "to the best (95 %)": _differences(rows, digits.difference),
         "tied": ["yes" if tied == 1 else "" for tied in rows["tied_with_best"]],
         "ranks": intervals(rows["rank_low"], rows["rank_high"], 0),
-        **_seed_texts(rows, digits.score),
+        **_seed_texts(ranking, rows, digits.score),
         **_beside(digits, rows),
         "epoch": [
             f"{best}/{last}" for best, last in zip(rows["best_epoch"], rows["last_epoch"], strict=True)
@@ -248,13 +253,16 @@ def _differences(rows: pd.DataFrame, decimals: int) -> list[str]:
     ]
 
 
-def _seed_texts(rows: pd.DataFrame, decimals: int) -> dict[str, list[str]]:
-    """The mean over other seeds, and the noise floor; empty before `--seeds`."""
+def _seed_texts(ranking: Ranking, rows: pd.DataFrame, decimals: int) -> dict[str, list[str]]:
+    """The deviation over the search's own seeds, or the mean over others, and the noise floor; empty without both."""
     floor: Any = rows["noise_floor"].iloc[0]
     if np.isnan(floor):
         return {}
+    noise = {"seed noise": [f"{floor:.{decimals}f}"] * len(rows)}
+    if ranking.validation.seeds > 1:
+        return {SEEDS: all_shown(rows["seed_std"], decimals), **noise}
     again = [
         "" if np.isnan(count) else f"{mean:.{decimals}f} ({count:.0f})"
         for count, mean in zip(rows["seeds"], rows["seed_mean"], strict=True)
     ]
-    return {"other seeds": again, "seed noise": [f"{floor:.{decimals}f}"] * len(rows)}
+    return {"other seeds": again, **noise}

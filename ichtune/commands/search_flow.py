@@ -22,7 +22,7 @@ from ichtune.search.plan import Plan, plan
 from ichtune.search.resume import resume as resumed
 from ichtune.search.search import search
 from ichtune.space import Space
-from ichtune.wording import fold_count, pasteable
+from ichtune.wording import pasteable, plural
 
 
 def run(data: Path | None, space: Space, settings: SearchSettings, console: Console, *, dry_run: bool) -> int:
@@ -144,8 +144,9 @@ def print_plan(plan: Plan, console: Console) -> None:
     missing = f", {plan.missing_rows:,} still to compute" if plan.missing_rows else ", all computed"
     views = f"{sum(part.count for part in plan.parts):,} views in {len(plan.parts)} parts{missing}"
     precisions = ", ".join(dict.fromkeys(part.key.precision for part in plan.parts))
-    number = fold_count(plan.folds, settings.repeats_cv)
-    folds = "one fold" if number == "1" else f"{number} folds"
+    validation = plan.validation
+    folds = "one fold" if validation.trainings == 1 else f"{validation} folds"
+    trainings = plural(settings.trials * validation.trainings, "training", "trainings")
     size = sum(part.count * part.width * 2 for part in plan.parts) / 2**20
     banks = ", ".join(dict.fromkeys(str(part.bank) for part in plan.parts))
     table = Table.grid(padding=(0, 2))
@@ -153,7 +154,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         "data": f"{plan.store.path} ({len(plan.store.train):,} training slices, {plan.store.fingerprint})",
         **({"scans": plan.scans} if plan.scans else {}),
         "space": f"{space.name}, {combinations}, by {space.metric}",
-        "trials": f"up to {settings.trials} by {settings.sampler}, each on {folds}; "
+        "trials": f"{_proposals(plan, count)}, each on {folds}: up to {trainings}; "
         f"ASHA from epoch {settings.grace}, keeping the top 1/{settings.reduction:g}",
         "resources": f"{settings.cpus_per_trial:g} CPU per trial, on "
         + (f"the Ray cluster at {settings.address}" if settings.address else "its own local Ray"),
@@ -168,6 +169,19 @@ def print_plan(plan: Plan, console: Console) -> None:
         if text:
             table.add_row(f"[bold]{name}[/]", escape(text))
     console.print(table)
+
+
+def _proposals(plan: Plan, combinations: int | None) -> str:
+    """How many recipes are proposed and by what; a grid that is cut short names what tries all of it."""
+    settings = plan.settings
+    if settings.sampler != "grid" or combinations is None:
+        return f"up to {settings.trials} by {settings.sampler}"
+    if settings.trials < combinations:
+        return (
+            f"the first {settings.trials:,} of the grid's {combinations:,} combinations, in order (--trials "
+            f"{combinations} tries all)"
+        )
+    return f"all {combinations:,} combinations of the grid, in order"
 
 
 def finish(run: RunFolder, console: Console, *, stopped: str | None) -> int:

@@ -44,16 +44,16 @@ class BestEpoch:
 class EpochsByOtherFolds:
     """Each fold's best epoch so far by the mean of the other folds: no fold chooses the epoch that scores it.
 
-    Of several partitions into folds, one after the other, only the folds of the same partition count: those of another
+    Of several rounds of cross-validation, one after the other, only the folds of the same round count: those of another
     hold the same patients.
 
     A fold without others, or with others where the metric is undefined, chooses its own. Until a metric is defined,
     a fold has its first epoch.
     """
 
-    def __init__(self, metric: str, repeats: int = 1) -> None:
-        """`repeats` is the number of partitions, each with as many folds."""
-        self.metric, self.repeats = metric, repeats
+    def __init__(self, metric: str, rounds: int = 1) -> None:
+        """`rounds` is the number of cross-validations, each with as many folds."""
+        self.metric, self.rounds = metric, rounds
         self._best: list[BestEpoch] = []
         self.epochs: list[int] = []
 
@@ -65,7 +65,7 @@ class EpochsByOtherFolds:
             self.epochs = [epoch] * len(values)
         better = [
             best.update(epoch, others)
-            for best, others in zip(self._best, _of_others(values, self.repeats), strict=True)
+            for best, others in zip(self._best, _of_others(values, self.rounds), strict=True)
         ]
         chosen = [fold for fold, is_better in enumerate(better) if is_better or first]
         for fold in chosen:
@@ -82,9 +82,9 @@ class EpochsByOtherFolds:
             best.load_state_dict(saved)
 
 
-def _of_others(values: Sequence[float] | np.ndarray, repeats: int) -> list[float]:
-    """For each fold, the mean of all others of its partition; its own value if there is none."""
-    partitions = np.asarray(values, np.float64).reshape(repeats, -1)
-    others = [nan_mean(np.delete(folds, fold)) for folds in partitions for fold in range(len(folds))]
-    own = partitions.ravel().tolist()
+def _of_others(values: Sequence[float] | np.ndarray, rounds: int) -> list[float]:
+    """For each fold, the mean of all others of its round; its own value if there is none."""
+    each = np.asarray(values, np.float64).reshape(rounds, -1)
+    others = [nan_mean(np.delete(folds, fold)) for folds in each for fold in range(len(folds))]
+    own = each.ravel().tolist()
     return [mine if other != other else other for mine, other in zip(own, others, strict=True)]

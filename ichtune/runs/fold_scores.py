@@ -11,6 +11,11 @@ from ichtune.runs.best_epoch import EpochsByOtherFolds
 from ichtune.runs.records import EpochRecord
 
 
+def by_seed(folds: np.ndarray, seeds: int) -> list[float]:
+    """The mean over folds `[F]` for each training seed; NaN where undefined on all of them."""
+    return [nan_mean(of) for of in folds.reshape(seeds, -1)]
+
+
 @dataclass(frozen=True)
 class FoldScores:
     """Each fold's metrics at the epoch that was best for the other folds.
@@ -23,15 +28,15 @@ class FoldScores:
     """The epoch of each fold."""
 
     @classmethod
-    def of(cls, epochs: Sequence[EpochRecord], metric: str, repeats: int = 1) -> "FoldScores":
+    def of(cls, epochs: Sequence[EpochRecord], metric: str, rounds: int = 1) -> "FoldScores":
         """Choose the epochs by the metric that the search optimized; diverged ones are passed over.
 
-        `repeats` is the number of partitions that the folds belong to.
+        `rounds` is the number of cross-validations that the folds belong to.
         """
         sound = [epoch for epoch in epochs if not epoch.diverged]
         if not sound:
             return cls((epochs[0],) * len(epochs[0].folds[metric]))
-        chosen = EpochsByOtherFolds(metric, repeats)
+        chosen = EpochsByOtherFolds(metric, rounds)
         for epoch in sound:
             chosen.update(epoch.epoch, epoch.folds[metric])
         by_number = {epoch.epoch: epoch for epoch in sound}

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ichtune.cross_validation import CrossValidation
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.runs.settings import SearchSettings
@@ -36,9 +37,9 @@ class SearchRequest:
         return cls(store.path, store.fingerprint, folds, space, settings, versions)
 
     @property
-    def repeats(self) -> int:
-        """On how many partitions of the patients into folds each trial was scored."""
-        return self.settings.repeats_cv
+    def validation(self) -> CrossValidation:
+        """On which folds each trial is scored."""
+        return CrossValidation(self.folds, self.settings.repeats_cv, self.settings.repeats)
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str) -> "SearchRequest":

@@ -24,9 +24,16 @@ class SearchSettings:
     folds: int | None = option(
         None, "Folds that each trial is scored on (default: all of the store's).", min=1
     )
+    repeats: int = option(
+        1,
+        "Trainings of each recipe with different random seeds; it is ranked by their mean. (`rank --seeds` retrains "
+        "only the best recipes, afterwards.)",
+        min=1,
+    )
     repeats_cv: int = option(
         1,
-        "Partitions of the patients into folds that each trial is scored on: the store's own, and others.",
+        "Partitions of the patients into folds that each recipe is scored on: the store's own, and others. Multiplies "
+        "with --repeats.",
         min=1,
     )
     promote: str | Path | None = option(

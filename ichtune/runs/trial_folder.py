@@ -116,9 +116,9 @@ class TrialFolder:
             file.write_bytes(heads)
 
     def keep_logits(self, logits: np.ndarray) -> None:
-        """Save the out-of-fold logits `[R, N, 6]` of R partitions, NaN for slices that no fold validates on.
+        """Save the out-of-fold logits `[R, N, 6]` of R rounds, NaN for slices that no fold validates on.
 
-        They are kept as float16; those of a single partition as `[N, 6]`.
+        They are kept as float16; those of a single round as `[N, 6]`.
         """
         logits = logits[0] if len(logits) == 1 else logits
         with replacing(self.path / OUT_OF_FOLD) as file, open(file, "wb") as stream:

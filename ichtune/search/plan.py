@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ichtune.bank.part import BankPart, is_finished
+from ichtune.cross_validation import CrossValidation
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import is_defined
+from ichtune.models.backbones import build_backbone
 from ichtune.models.first_layer import in_words
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.promoted import Promotion
@@ -25,6 +27,10 @@ from ichtune.training.experiment import Experiment, folds_of, scans_of, units_of
 from ichtune.wording import plural
 
 LONGEST_NAME = 255
+BYTES_TRAINED = 16
+"""Of a trained parameter in float32: its value, its gradient, and Adam's two moments."""
+MOST_BYTES_TRAINED = 8 * 2**30
+"""The most memory for the trained backbones of a trial with repeats."""
 FALLBACK = "weighted_log_loss"
 """A metric that is defined even if no label has both positives and negatives."""
 
@@ -44,16 +50,14 @@ class Plan:
     """What a new run promotes from an earlier one."""
 
     @property
-    def folds(self) -> int:
-        """How many folds of the store each trial is scored on."""
-        return self.settings.folds or self.store.info.folds
+    def validation(self) -> CrossValidation:
+        """On which folds each trial is scored."""
+        return _validation(self.store, self.settings)
 
     @property
     def experiment(self) -> Experiment:
         """What its trials share."""
-        return Experiment(
-            self.store.path, self.parts, self.folds, self.settings.seed, self.settings.repeats_cv
-        )
+        return Experiment(self.store.path, self.parts, self.validation, self.settings.seed)
 
     @property
     def run(self) -> str:
@@ -96,10 +100,9 @@ def plan(
         InputError: the store, space, metric, backbone or a setting can't be used, or the run name is taken.
     """
     store = SliceStore.open(Path(data).absolute())
-    folds = store.info.folds if settings.folds is None else settings.folds
+    validation = _validation(store, settings)
     _refuse_labels_of_scans(store)
-    _refuse_undefined(space.metric, store, folds_of(store, folds, settings.repeats_cv))
-    _refuse_many_backbones(space, settings.repeats_cv)
+    _refuse_undefined(space.metric, store, folds_of(store, validation))
     _refuse_neighbours(space, store)
     for head in space.heads():
         units_of(store, head)  # refuses a head that reads scans if the store has none
@@ -110,27 +113,23 @@ def plan(
         raise InputError(
             f"--name: must be at most {LONGEST_NAME} bytes long, the limit of file systems, got {len(name.encode())}"
         )
+    _check_trained_backbones(space, settings.seed, validation)
     settings = replace(
-        settings, name=name, folds=folds, trials=_trials(space, settings), bank=bank_folder(settings)
+        settings,
+        name=name,
+        folds=validation.folds,
+        trials=_trials(space, settings),
+        bank=bank_folder(settings),
     )
     make_sampler(settings.sampler, settings.seed, space)
     RunFolder.at(below(settings.runs, name)).refuse_if_taken()
-    _check_trained(space, settings)
     decided = decide_engine(store, space, settings)
     return Plan(store, decided.space, decided.settings, decided.parts, decided.why, promotion=promotion)
 
 
-def _check_trained(space: Space, settings: SearchSettings) -> None:
-    """Refuse a trained backbone that can't be built, as planning the bank does for frozen ones."""
-    from ichtune.models.backbones import build_backbone  # takes a second, and most spaces train none
-
-    untrained = (
-        variant.model.model_copy(update={"train": "frozen"})
-        for variant in space.models()
-        if variant.model.train != "frozen"
-    )
-    for model in dict.fromkeys(untrained):
-        build_backbone(model, seed=settings.seed)
+def _validation(store: SliceStore, settings: SearchSettings) -> CrossValidation:
+    folds = store.info.folds if settings.folds is None else settings.folds
+    return CrossValidation(folds, settings.repeats_cv, settings.repeats)
 
 
 def _refuse_neighbours(space: Space, store: SliceStore) -> None:
@@ -173,14 +172,25 @@ def _refuse_undefined(metric: str, store: SliceStore, folds: Sequence[Fold]) -> 
     )
 
 
-def _refuse_many_backbones(space: Space, repeats: int) -> None:
-    """Refuse to repeat the training of backbones, of which a trial keeps one per fold in memory."""
-    trained = [variant.model.train for variant in space.models() if variant.model.train != "frozen"]
-    if repeats > 1 and trained:
-        raise InputError(
-            f"--repeats-cv {repeats}: the space trains backbones (model.train: {trained[0]}), and a trial would hold "
-            f"{repeats} times as many of them in memory; use --repeats-cv 1, or --set model.train=frozen"
-        )
+def _check_trained_backbones(space: Space, seed: int, validation: CrossValidation) -> None:
+    """Build each backbone that is trained, to refuse one that can't be built, or too many repeats of a large one.
+
+    The others are built when the feature bank is planned.
+    """
+    for model, precision in space.models():
+        if model.train == "frozen":
+            continue
+        backbone = build_backbone(model, seed=seed, precision=precision)
+        size = BYTES_TRAINED * sum(parameter.numel() for parameter in backbone.parameters())
+        if validation.rounds > 1 and validation.trainings * size > MOST_BYTES_TRAINED:
+            flags = {"--repeats": validation.seeds, "--repeats-cv": validation.partitions}
+            asked = " ".join(f"{flag} {count}" for flag, count in flags.items() if count > 1)
+            raise InputError(
+                f"{asked}: the space trains {model.backbone} (model.train: {model.train}), and a trial would hold "
+                f"{validation.trainings} of them in memory, about {validation.trainings * size / 2**30:,.0f} GiB; at "
+                f"most {MOST_BYTES_TRAINED / 2**30:.0f} GiB are accepted, so use fewer repeats or --folds, or --set "
+                "model.train=frozen"
+            )
 
 
 def plan_again(store: SliceStore, space: Space, settings: SearchSettings) -> Plan:

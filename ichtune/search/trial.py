@@ -10,11 +10,12 @@ import torch
 from ray.tune import Trainable
 from safetensors.torch import save
 
-from ichtune.metrics import nan_mean, worst
+from ichtune.metrics import nan_mean, nan_std, worst
 from ichtune.models.heads import HeadState
 from ichtune.models.heads.saved import pack
 from ichtune.recipe import recipe_hash
 from ichtune.runs.ends import TrialEnd
+from ichtune.runs.fold_scores import by_seed
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.promoted import promoted_heads
 from ichtune.runs.records import EpochRecord
@@ -116,7 +117,7 @@ class _TrialRun:
             epochs=recipe.training.epochs,
             patience=recipe.training.patience,
             micro_batches=micro_batches,
-            repeats=job.experiment.repeats,
+            rounds=job.experiment.validation.rounds,
         )
         if before:
             self.session.resume(before)
@@ -133,16 +134,20 @@ class _TrialRun:
         )
         self.saved = time.monotonic()
         self.last: EpochRecord | None = None
+        self.best: EpochRecord | None = None
 
     def _promoted_heads(self, recipe: str | None) -> list[HeadState] | None:
         """The heads that a promoted recipe starts from; None for a trial of an ordinary search."""
         if not self.job.promotes or recipe is None:
             return None
-        return promoted_heads(self.job.run, recipe, [fold.index for fold in self.all_folds])
+        # Every round begins with the heads of the store's own folds.
+        count = self.job.experiment.validation.folds
+        return promoted_heads(self.job.run, recipe, [fold.index % count for fold in self.all_folds])
 
     def next_epoch(self) -> dict[str, Any]:
         result, record, is_best, scored_folds = next(self.epochs)
         if is_best:
+            self.best = record
             self.folder.keep_heads(save(pack(result.heads())))
         if scored_folds:
             self._keep_out_of_fold(result, scored_folds)
@@ -186,16 +191,20 @@ class _TrialRun:
         """Keep the logits of these folds' validation slices, and those of the other folds from earlier epochs."""
         if self.out_of_fold is None:
             shape = open_store(self.job.experiment.store).labels.shape
-            self.out_of_fold = np.full((self.job.experiment.repeats, *shape), np.nan, np.float32)
+            self.out_of_fold = np.full((self.job.experiment.validation.rounds, *shape), np.nan, np.float32)
         for number in folds:
             fold = self.all_folds[number]
-            self.out_of_fold[fold.partition, fold.valid] = result.logits[number]
+            self.out_of_fold[fold.round, fold.valid] = result.logits[number]
         self.folder.keep_logits(self.out_of_fold)
 
     def close(self) -> None:
         if self.last is not None:
             final, diverged = self.last.mean[self.job.space.metric], float(self.last.diverged)
             outcome = {"best": self.session.best.value, "final": final, "diverged": diverged}
+            seeds = self.job.experiment.validation.seeds
+            if seeds > 1 and self.best is not None:
+                by_metric = np.array(self.best.folds[self.job.space.metric])
+                outcome["seed_std"] = nan_std(np.array(by_seed(by_metric, seeds)))
             self.tensorboard.add(
                 self.last.epoch, {f"outcome/{name}": value for name, value in outcome.items()}
             )

@@ -24,6 +24,8 @@ RANGES: Final = {
     "int": ("low", "high"),
     "logint": ("low", "high"),
 }
+NAMING: Final = ("name", "backbone")
+"""Keys that name an option: of all sections but the model, and of the model."""
 DISTRIBUTIONS: Final = (*RANGES, "choice")
 
 
@@ -237,7 +239,7 @@ def _check_steps(low: float, high: float, step: float) -> None:
 
 
 def _labels(options: Sequence[Node]) -> tuple[Scalar, ...]:
-    """Return a short label for each option: itself, or its `name` plus what distinguishes it from its namesakes."""
+    """Return a short label for each option: itself, or its name plus what distinguishes it from its namesakes."""
     short = [_label(option, options, distributions=False) for option in options]
     full = [_label(option, options, distributions=True) for option in options]
     labels = [
@@ -263,7 +265,8 @@ def _label(option: Node, options: Sequence[Node], distributions: bool) -> Scalar
 
 
 def _branch_label(branch: dict[str, Node], branches: Sequence[dict[str, Node]], distributions: bool) -> str:
-    namesakes = [other for other in branches if other.get("name") == branch.get("name")]
+    name = next((key for key in NAMING if key in branch), None)
+    namesakes = [other for other in branches if name is None or other.get(name) == branch[name]]
     telling = [
         f"{key}={_text(value)}"
         for key, value in branch.items()
@@ -271,7 +274,7 @@ def _branch_label(branch: dict[str, Node], branches: Sequence[dict[str, Node]], 
         and (distributions or not isinstance(value, Range | Choice))
         and any(other.get(key) != value for other in namesakes)
     ]
-    return " ".join([*([_text(branch["name"])] if "name" in branch else []), *telling])
+    return " ".join([*([_text(branch[name])] if name else []), *telling])
 
 
 def _text(node: Node) -> str:

@@ -32,6 +32,8 @@ class Fold:
     valid: np.ndarray
     partition: int = 0
     """The partition that it belongs to, in repeated cross-validation; patients are in folds of several partitions."""
+    round: int = 0
+    """The cross-validation that it belongs to: one for each partition and training seed."""
 
 
 class Batch(NamedTuple):

@@ -10,6 +10,7 @@ import torch
 
 from ichtune.bank.features import FeatureSource
 from ichtune.bank.part import BankPart, bank_model
+from ichtune.cross_validation import CrossValidation
 from ichtune.data.partitions import partitions
 from ichtune.data.splits import fold_rows
 from ichtune.data.store import SliceStore
@@ -33,16 +34,14 @@ class Experiment:
 
     store: Path
     parts: tuple[BankPart, ...]
-    folds: int
+    validation: CrossValidation
     seed: int
     """Seed of augmentation and random weights; a recipe has its own seed for training."""
-    repeats: int = 1
-    """How many partitions of the training patients into folds to score on."""
 
     @property
     def all_folds(self) -> Sequence[Fold]:
-        """The folds of every partition."""
-        return folds_of(open_store(self.store), self.folds, self.repeats)
+        """The folds of every round."""
+        return folds_of(open_store(self.store), self.validation)
 
     def epochs(
         self,
@@ -122,10 +121,14 @@ class Experiment:
         )
 
     def network(self, recipe: Recipe, fold: Fold) -> Network:
-        """Return an untrained backbone and head for a fold that trains alone."""
+        """Return an untrained backbone and head for a fold that trains alone.
+
+        Random weights differ between training seeds, as everything random does that is trained.
+        """
         from ichtune.models.backbones import build_backbone  # likewise without torchvision
 
-        backbone = build_backbone(recipe.model, seed=self.seed, precision=recipe.training.precision)
+        seed = self.seed + fold.round // self.validation.partitions
+        backbone = build_backbone(recipe.model, seed=seed, precision=recipe.training.precision)
         return Network(backbone, make_heads(recipe, backbone.width, [fold.index]))
 
 
@@ -158,15 +161,17 @@ def scans_of(store: SliceStore) -> ScanUnits:
     return ScanUnits.of(store.scans)
 
 
-def folds_of(store: SliceStore, count: int, repeats: int = 1) -> Sequence[Fold]:
-    """Return the first `count` folds of each partition; each validates on itself and trains on all others.
+def folds_of(store: SliceStore, validation: CrossValidation) -> Sequence[Fold]:
+    """Return the folds of each round of a cross-validation; each validates on itself and trains on all others.
 
-    The store's own partition comes first, so fold k of partition r has the index `r * count + k`. With fewer folds than
+    Fold k of round r has the index `r * folds + k`, on which its random numbers depend, and the store's own partition
+    comes first. So two rounds with the same partition are trainings with different seeds. With fewer folds than
     the store has, every partition holds out only some of the patients (Burman's repeated learning-testing).
 
     Raises:
         InputError: the store has fewer folds, or not so many partitions.
     """
+    count = validation.folds
     if not store.info.folds:
         raise InputError(
             f"{store.path}: contains only test slices (made with --all-test), so nothing can be trained on it; "
@@ -177,8 +182,10 @@ def folds_of(store: SliceStore, count: int, repeats: int = 1) -> Sequence[Fold]:
             f"--folds: {store.path} has {store.info.folds} folds; must be 1 to {store.info.folds}, got {count}; "
             "`ichtune prepare --folds` makes a store with more"
         )
+    parted = [list(fold_rows(fold, count)) for fold in partitions(store, validation.partitions)]
+    each_round = [(partition, rows) for _ in range(validation.seeds) for partition, rows in enumerate(parted)]
     return [
-        Fold(partition * count + number, train, valid, partition)
-        for partition, fold in enumerate(partitions(store, repeats))
-        for number, (train, valid) in enumerate(fold_rows(fold, count))
+        Fold(of * count + number, train, valid, partition, of)
+        for of, (partition, rows) in enumerate(each_round)
+        for number, (train, valid) in enumerate(rows)
     ]

@@ -28,12 +28,12 @@ class TrainingSession:
     """The state of a training apart from its network: the best epoch, patience, and why it ended."""
 
     def __init__(
-        self, metric: str, *, epochs: int, patience: int | None, micro_batches: int = 1, repeats: int = 1
+        self, metric: str, *, epochs: int, patience: int | None, micro_batches: int = 1, rounds: int = 1
     ) -> None:
-        """`micro_batches` is recorded with each epoch; `repeats` is the number of partitions of the folds."""
+        """`micro_batches` is recorded with each epoch; the folds are those of `rounds` cross-validations."""
         self.epochs, self.micro_batches = epochs, micro_batches
         self.best = BestEpoch(metric, patience)
-        self.by_others = EpochsByOtherFolds(metric, repeats)
+        self.by_others = EpochsByOtherFolds(metric, rounds)
         self.ended: TrialEnd | None = None
 
     def state(self, result: EpochResult) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
+from ichtune.cross_validation import CrossValidation
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
 from ichtune.metrics import evaluate
@@ -101,7 +102,7 @@ class _World:
 
     def __init__(self, store: SliceStore, folds: int, seed: int) -> None:
         rng = np.random.default_rng([seed, 1])
-        self.labels, self.folds, self.seed = store.labels, folds_of(store, folds), seed
+        self.labels, self.folds, self.seed = store.labels, folds_of(store, CrossValidation(folds)), seed
         _, patient = np.unique(store.patients, return_inverse=True)
         by_patient = rng.normal(0, 0.6, (int(patient.max()) + 1, len(LABELS)))[patient]
         self.hardness = (by_patient + rng.normal(0, 0.6, self.labels.shape) - 2.5).astype(np.float32)

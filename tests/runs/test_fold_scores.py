@@ -73,4 +73,4 @@ def test_choosing_among_epochs_that_differ_by_chance_alone_adds_nothing_to_the_s
 def test_folds_of_another_partition_have_no_say_as_they_hold_the_same_patients():
     rows = epochs([0.6, 0.7, 0.1, 0.9], [0.5, 0.8, 0.9, 0.1])
     # Each partition has two folds, so each fold's epoch is the one that its partner likes best.
-    assert FoldScores.of(rows, "auc", repeats=2).folds["auc"].tolist() == [0.5, 0.7, 0.1, 0.1]
+    assert FoldScores.of(rows, "auc", rounds=2).folds["auc"].tolist() == [0.5, 0.7, 0.1, 0.1]

@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 from sklearn.metrics import roc_auc_score
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from ichtune.cross_validation import CrossValidation
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.trial_folder import TrialFolder
@@ -47,7 +48,7 @@ def test_kept_predictions_are_of_the_epochs_that_the_other_folds_chose_and_of_no
     values = np.array([epoch.folds["auc"] for epoch in record.epochs])
     others = np.stack([np.nanmean(np.delete(values, fold, 1), axis=1) for fold in range(3)], axis=1)
     chosen = others.argmax(axis=0)  # by fold, the epoch that the other two like best
-    for number, fold in enumerate(folds_of(store, 3)):
+    for number, fold in enumerate(folds_of(store, CrossValidation(3))):
         any_known = store.labels[fold.valid, 5]
         if 0 < any_known.mean() < 1:
             expected = roc_auc_score(any_known, logits[fold.valid, 5])

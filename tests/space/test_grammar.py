@@ -253,13 +253,9 @@ def test_the_default_is_given_or_the_recipes_or_the_middle_or_the_first(text: st
         ),
         (
             "model: {choice: [{backbone: resnet18}, {backbone: resnet18, size: 128}, {backbone: vgg11}]}",
-            (
-                "backbone=resnet18 size=224",
-                "backbone=resnet18 size=128",
-                "backbone=vgg11 size=224",
-            ),
+            ("resnet18 size=224", "resnet18 size=128", "vgg11"),
         ),
-        ("model: {choice: [{size: 64}]}", ("#1",)),
+        ("model: {choice: [{size: 64}]}", ("resnet18",)),
         ("model: {windows: {choice: [brain, [brain, subdural, soft]]}}", ("brain", "brain, subdural, soft")),
         ("loss: {name: focal, alpha: {choice: [null, {uniform: [0.1, 0.9]}]}}", (None, "uniform")),
     ],

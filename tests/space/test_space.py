@@ -62,7 +62,7 @@ def test_parameters_carry_their_branch_so_that_ranges_never_clash():
 def test_no_parameter_has_a_slash_for_ray_to_take_apart():
     text = "model: {choice: [{windows: 40/80, dropout: {uniform: [0, 0.5]}}, {weights: a/b.pt}]}"
     assert [dimension.name for dimension in space(text).dimensions][1] == (
-        "model.weights=imagenet windows=40|80.dropout"
+        "model.resnet18 weights=imagenet windows=40|80.dropout"
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from optuna.samplers import CmaEsSampler
 
-from analysis.ranking.seed_noise import SeedNoise
+from analysis.ranking.seed_noise import reruns
 from analysis.report.retrained import retrained_models
 from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
@@ -51,7 +51,7 @@ def test_what_is_no_trial_is_passed_over(made_up_copy: RunFolder):
 def test_seeds_that_are_no_json_are_refused(made_up_copy: RunFolder):
     (made_up_copy.path / "seeds.jsonl").write_text("[" * 100_000 + "\n")
     with pytest.raises(InputError, match="nested too deeply"):
-        _ = SeedNoise(made_up_copy).records
+        reruns(made_up_copy)
 
 
 @pytest.mark.parametrize("line", [b"[" * 100_000, b"{}", b'{"op_code": 99}', b"\xff", b"[]"])

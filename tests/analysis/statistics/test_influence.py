@@ -111,7 +111,7 @@ def repeated(seed: int) -> tuple[np.ndarray, Truth]:
     rows, patient = np.arange(len(truth.patients)), truth.patients
     groups = (patient % 2, patient // 2 % 2)
     folds = [
-        Fold(2 * r + k, rows[group != k], rows[group == k], r)
+        Fold(2 * r + k, rows[group != k], rows[group == k], r, r)
         for r, group in enumerate(groups)
         for k in range(2)
     ]
@@ -132,7 +132,7 @@ def test_over_several_partitions_patients_shares_are_as_the_slopes_of_the_mean_s
     logits, truth = repeated(6)
     rows = np.arange(len(truth.patients))
     label = np.where(np.isnan(truth.labels[:, 0]), 0.0, truth.labels[:, 0])
-    whole = Truth(np.tile(label[:, None], 6), truth.patients, [Fold(r, rows, rows, r) for r in range(2)])
+    whole = Truth(np.tile(label[:, None], 6), truth.patients, [Fold(r, rows, rows, r, r) for r in range(2)])
     found = Measure("auc", whole).of(np.tile(logits[:, :, :1], 6))[1]
 
     def score(weights: np.ndarray) -> float:
@@ -149,6 +149,25 @@ def test_over_several_partitions_patients_shares_are_as_the_slopes_of_the_mean_s
     assert np.corrcoef(found, slopes)[0, 1] == pytest.approx(1, abs=1e-6)
 
 
+def test_over_several_seeds_a_score_has_the_error_of_the_models_mean_score():
+    logits, truth = repeated(8)
+    rows = np.arange(len(truth.patients))
+    label = np.where(np.isnan(truth.labels[:, 0]), 0.0, truth.labels[:, 0])
+    whole = Truth(np.tile(label[:, None], 6), truth.patients, [Fold(r, rows, rows, 0, r) for r in range(2)])
+    both = Measure("auc", whole).of(np.tile(logits[:, :, :1], 6))[1]
+    alone = Truth(whole.labels, whole.patients, whole.folds[:1])
+    each = [Measure("auc", alone).of(np.tile(seed[:, :1], 6))[1] for seed in logits]
+    np.testing.assert_allclose(both, np.mean(each, axis=0), atol=1e-12)
+    # Models of other seeds err on other patients, so the mean has a smaller error than each, unlike over partitions.
+    assert (both**2).sum() < np.mean([(one**2).sum() for one in each])
+
+
+def test_more_seeds_make_no_label_defined_in_more_folds():
+    _, truth = heads(9)
+    twice = Truth(truth.labels, truth.patients, [replace(f, round=r) for r in range(2) for f in truth.folds])
+    np.testing.assert_array_equal(twice.defined_folds, truth.defined_folds)
+
+
 def test_over_several_partitions_the_variance_is_the_mean_of_theirs_and_no_smaller():
     # By hand: two partitions, each half of the score. Alone they would have variances 4 x (1 + 4) and 4 x (4 + 1).
     shares = over_partitions(np.array([[1.0, -2.0], [2.0, -1.0]]))
@@ -159,7 +178,9 @@ def test_over_several_partitions_the_variance_is_the_mean_of_theirs_and_no_small
 def test_repeating_one_partition_changes_neither_a_score_nor_its_error():
     logits, truth = heads(7)
     twice = Truth(
-        truth.labels, truth.patients, [replace(f, partition=r) for r in range(2) for f in truth.folds]
+        truth.labels,
+        truth.patients,
+        [replace(f, partition=r, round=r) for r in range(2) for f in truth.folds],
     )
     for metric in ("auc", "weighted_log_loss"):
         once = Scores.of(Measure(metric, truth), [logits])

@@ -16,7 +16,7 @@ from scipy.special import expit
 from sklearn.metrics import recall_score, roc_auc_score
 from typer.testing import CliRunner
 
-from analysis.ranking.seed_noise import SeedNoise
+from analysis.ranking.seed_noise import reruns
 from analysis.ranking.seeds import rerun
 from analysis.ranking.single_changes import finalists
 from analysis.results import RankedResults
@@ -138,8 +138,8 @@ def test_a_store_without_a_test_set_is_told(run, store):
 
 def test_other_seeds_of_the_top_recipes_give_the_noise_floor(run):
     results = RankedResults.of(run)
-    noise = rerun(results.ranking, top=2, seeds=2)
-    assert [(r["trial"], r["seed"]) for r in noise.records] == [
+    again = rerun(results.ranking, top=2, seeds=2)
+    assert [(r["trial"], r["seed"]) for r in again] == [
         (trial.name, seed) for trial in results.trials[:2] for seed in (1, 2)
     ]
     again = RankedResults.of(run)
@@ -155,9 +155,9 @@ def test_an_interrupted_rerun_goes_on_where_it_was(run):
     results = RankedResults.of(run)
     with pytest.raises(KeyboardInterrupt):
         rerun(results.ranking, 1, 2, interrupt)
-    before = SeedNoise(run).records
+    before = reruns(run)
     assert len(before) == 1
-    assert rerun(results.ranking, 1, 2).records[:1] == before
+    assert rerun(results.ranking, 1, 2)[:1] == before
 
 
 def test_the_noise_floor_as_worked_by_hand(run):
@@ -170,7 +170,7 @@ def test_the_noise_floor_as_worked_by_hand(run):
     (run.path / "seeds.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     pooled = np.sqrt((0.01**2 * 2 + 0.02**2 * 2) / 2)
     # Student's t for one degree of freedom, as both recipes have the same two seeds
-    assert SeedNoise(run).floor("auc") == pytest.approx(12.706205 * np.sqrt(2) * pooled)
+    assert RankedResults.of(run).noise_floor == pytest.approx(12.706205 * np.sqrt(2) * pooled)
 
 
 @pytest.mark.parametrize("command", [["rank", "--test"], ["report"]])
