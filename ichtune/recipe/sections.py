@@ -221,6 +221,9 @@ class Training(Section):
     patience: Count | None = None
     """Epochs without a better score before the trial stops."""
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0
+    mixup: NonNegative = 0.0
+    """alpha of mixup (Zhang et al., 2018): what is trained on are mixtures of two slices in a share with the
+    distribution Beta(alpha, alpha), mixed as features if the backbone is frozen, otherwise as images. 0 for none."""
     average: Fraction = 0.0
     """Decay per step of an exponential moving average of the trained weights, which is validated and kept in their
     place; 0 for none."""

@@ -13,6 +13,7 @@ from ichtune.training.batches import Batch, Fold, Part, Source, Step, side_by_si
 from ichtune.training.dropout import DropoutMasks
 from ichtune.training.learner import Learner
 from ichtune.training.losses import MaskedLoss
+from ichtune.training.mixup import Mix, MixedInputs, Mixup
 
 
 class StepRecords(NamedTuple):
@@ -71,13 +72,13 @@ class Stepper:
     def _run(self, batches: list[list[Batch]], learners: Sequence[Learner], epoch: int) -> StepRecords:
         steps = side_by_side(batches)
         parts = [list(step.parts(self.micro_batches)) for step in steps]
-        dropout = self._dropout(epoch)
+        dropout, mixes = self._dropout(epoch), self._mixes(steps, epoch)
         losses, norms, lrs = [], [], np.zeros((len(steps), len(batches)))
         self.network.train()
-        inputs = self._inputs(parts, epoch)
-        for step, its_parts, used in zip(steps, parts, lrs, strict=True):
+        inputs = self._inputs(parts, mixes, epoch)
+        for step, its_parts, mix, used in zip(steps, parts, mixes, lrs, strict=True):
             mask = dropout.draw(step.counts, self.network.heads.width).to(self.device) if dropout else None
-            losses.append(self._backward(its_parts, inputs, mask))
+            losses.append(self._backward(its_parts, mix, inputs, mask))
             norms.append(self.network.gradient_norms())
             for head in np.flatnonzero(step.counts):
                 used[head] = learners[head].step()
@@ -86,28 +87,65 @@ class Stepper:
         return StepRecords(counts, torch.stack(losses).cpu().numpy(), torch.stack(norms).cpu().numpy(), lrs)
 
     def _backward(
-        self, parts: list[Part], inputs: Iterator[torch.Tensor], mask: torch.Tensor | None
+        self, parts: list[Part], mix: Mix | None, inputs: Iterator[torch.Tensor], mask: torch.Tensor | None
     ) -> torch.Tensor:
         """Return the losses `[F]` of a step in parts, leaving their gradients in the parameters."""
-        targets = [self._targets(part.step) for part in parts]
-        total = self.loss.total(torch.cat(targets, dim=1))
+        targets = [self._targets(part, mix) for part in parts]
+        total = self.loss.total(torch.cat([first for (first, _), *_ in targets], dim=1))
         losses = torch.zeros(len(self.fold_numbers), device=self.device)
-        for part, target in zip(parts, targets, strict=True):
+        for part, its_targets in zip(parts, targets, strict=True):
             dropout = None if mask is None else part.of(mask)
-            loss = self.loss(self.network(next(inputs), dropout, part.step.sizes), target, total)
+            logits = self.network(next(inputs), dropout, part.step.sizes)
+            shares = [share * self.loss(logits, target, total) for target, share in its_targets]
+            loss = torch.stack(shares).sum(dim=0)
             loss.sum().backward()
             losses += loss.detach()
         return losses
 
-    def _inputs(self, parts: list[list[Part]], epoch: int) -> Iterator[torch.Tensor]:
-        rows = (part.step.rows.reshape(-1) for step in parts for part in step)
-        return (inputs.to(self.device, non_blocking=True) for inputs in self.source.batches(rows, epoch))
+    def _inputs(
+        self, parts: list[list[Part]], mixes: Sequence[Mix | None], epoch: int
+    ) -> Iterator[torch.Tensor]:
+        """Yield the inputs of every part of every step, mixed if the step has a mix."""
+        pairs = [(part, mix) for step, mix in zip(parts, mixes, strict=True) for part in step]
+        mixed = [None if mix is None else MixedInputs(part, mix) for part, mix in pairs]
+        rows = [
+            part.step.rows.reshape(-1) if one is None else one.rows
+            for (part, _), one in zip(pairs, mixed, strict=True)
+        ]
+        for inputs, one in zip(self.source.batches(rows, epoch), mixed, strict=True):
+            there = inputs.to(self.device, non_blocking=True)
+            yield there if one is None else one(there)
 
-    def _targets(self, step: Step) -> torch.Tensor:
-        """Return the labels of a step `[F, B, 6]`; padding has unknown labels, so the loss ignores it."""
-        targets = self.labels[step.rows]
-        targets[np.arange(targets.shape[1]) >= step.counts[:, None]] = np.nan
-        return torch.from_numpy(targets).to(self.device)
+    def _targets(self, part: Part, mix: Mix | None) -> list[tuple[torch.Tensor, torch.Tensor | float]]:
+        """Return the labels of a part `[F, B, 6]`, each with the share `[F]` of its loss.
+
+        Padding has unknown labels, so the loss ignores it. The loss of a mixture is the mixture of the losses, as in
+        the authors' code of mixup; for bce it is the loss of the mixed labels. A label is known if both slices have it.
+        """
+        own = self._labels(part.step.rows, part.step.counts)
+        if mix is None:
+            return [(own, 1.0)]
+        partners = part.of(torch.from_numpy(mix.partners)).numpy()
+        other = self._labels(partners, part.step.counts)
+        share = torch.from_numpy(mix.share).to(self.device)
+        unknown = own.isnan() | other.isnan()
+        return [
+            (own.masked_fill(unknown, torch.nan), share),
+            (other.masked_fill(unknown, torch.nan), 1 - share),
+        ]
+
+    def _labels(self, rows: np.ndarray, counts: np.ndarray) -> torch.Tensor:
+        """Return the labels of rows `[F, B, 6]`, unknown beyond the first `counts` `[F]`."""
+        labels = self.labels[rows]
+        labels[np.arange(labels.shape[1]) >= counts[:, None]] = np.nan
+        return torch.from_numpy(labels).to(self.device)
+
+    def _mixes(self, steps: Sequence[Step], epoch: int) -> Sequence[Mix | None]:
+        alpha, seed = self.recipe.training.mixup, self.recipe.training.seed
+        if not alpha:
+            return [None] * len(steps)
+        mixup = Mixup(alpha, self.fold_numbers, seed=seed, epoch=epoch)
+        return [mixup.draw(step) for step in steps]
 
     def _dropout(self, epoch: int) -> DropoutMasks | None:
         rate, seed = self.recipe.model.dropout, self.recipe.training.seed

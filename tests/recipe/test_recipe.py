@@ -84,6 +84,7 @@ def test_a_single_window_needs_no_list():
             {"loss": {"name": "asymetric"}},
             "loss.name: 'asymetric' is not one of bce, focal, mse, asymmetric; did you mean 'asymmetric'?",
         ),
+        ({"training": {"mixup": -1}}, "training.mixup: must be at least 0, got -1"),
         ({"training": {"average": 1}}, "training.average: must be below 1, got 1"),
         ({"training": {"epochs": 1.5}}, "training.epochs: must be a whole number, got 1.5"),
         ({"training": {"epochs": float("inf")}}, "training.epochs: must be finite, got inf"),
@@ -154,6 +155,7 @@ def test_what_cannot_matter_in_ten_epochs_leaves_the_hash_alone(one: dict, other
         ({"schedule": {"name": "step", "every": 9}}, {"schedule": {"name": "constant"}}),
         ({"loss": {"name": "bce", "smoothing": 0.1}}, {"loss": {"name": "bce"}}),
         ({"training": {"average": 0.99}}, {}),
+        ({"training": {"mixup": 0.2}}, {}),
         (
             {"loss": {"name": "asymmetric", "gamma_pos": 2, "gamma_neg": 2}},
             {"loss": {"name": "focal", "gamma": 2, "alpha": None}},
@@ -180,7 +182,7 @@ def test_losses_are_minimised_and_scores_maximised():
 
 
 def test_recipes_of_earlier_versions_keep_their_hash():
-    # Computed by the version before `head`, `smoothing` and `average` were part of a recipe.
+    # Computed by the version before `head`, `smoothing`, `mixup` and `average` were part of a recipe.
     assert hash_of() == "06d96f6cec96"
     assert hash_of(head={"name": "linear"}, sampler="oversample") == "1c02104f652c"
 

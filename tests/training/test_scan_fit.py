@@ -66,9 +66,11 @@ def units_for(head: Head, units: Units = UNITS) -> Units:
     return units if head.reads_scans else SLICES
 
 
-def recipe_of(head: Head, **parts: Any) -> Recipe:
-    training = Training(epochs=3, batch_size=8, seed=5)
-    return Recipe(head=head, model=Model(dropout=0.3), optimizer=Adam(lr=0.02), training=training, **parts)
+TRAINING = Training(epochs=3, batch_size=8, seed=5)
+
+
+def recipe_of(head: Head, training: Training = TRAINING) -> Recipe:
+    return Recipe(head=head, model=Model(dropout=0.3), optimizer=Adam(lr=0.02), training=training)
 
 
 def train(
@@ -76,9 +78,10 @@ def train(
     folds: list[Fold] = FOLDS,
     features: np.ndarray = FEATURES,
     labels: np.ndarray = LABELS,
+    training: Training = TRAINING,
     **options: Any,
 ) -> list[EpochResult]:
-    recipe = recipe_of(head)
+    recipe = recipe_of(head, training)
     network = Network(None, make_heads(recipe, WIDTH, [fold.index for fold in folds]))
     options = {"units": units_for(head), **options}
     return list(fit(network, Inputs(features), labels, folds, recipe, device=CPU, **options))
