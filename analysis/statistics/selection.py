@@ -34,9 +34,9 @@ class Winner:
     @cached_property
     def interval(self) -> tuple[float, float]:
         """The ends of the winner's 95 % interval, which allows for the selection; NaN without a degree of freedom."""
-        degrees = self.scores.degrees_of_freedom
-        if degrees < 1:
+        if self.scores.degrees_of_freedom < 1:
             return float("nan"), float("nan")
+        degrees = self.scores.degrees(self.scores.influence)[(self._sign * self.scores.values).argmax()]
         rng = np.random.default_rng(self.seed)
         centre = self._excess.mean()
         spread = (self._excess - centre) / np.sqrt(rng.chisquare(degrees, DRAWS) / degrees)
