@@ -124,7 +124,7 @@ class Comparisons:
         rng = np.random.default_rng(self.seed)
         influence = self.scores.influence.astype(np.float32)
         multipliers = rng.standard_normal((influence.shape[1], DRAWS), np.float32)
-        degrees = self.scores.degrees_of_freedom
+        degrees = self.scores.pooled_degrees
         return influence @ multipliers / np.sqrt(rng.chisquare(degrees, DRAWS) / degrees).astype(np.float32)
 
     @cached_property

@@ -27,15 +27,28 @@ class Scores:
     influence: np.ndarray
     """Each patient's contribution to each score, `[T, P]`."""
     degrees_of_freedom: float
-    """The most that any error can have; below 1 there are no intervals or tests."""
+    """The most that a single error can have; below 1 there are no intervals or tests."""
     maximised: bool = True
     """Whether higher is better, as for all metrics between 0 and 1; minimized metrics are losses of 0 or more."""
+    labels: int = 1
+    """How many labels the score is the mean of."""
 
     @classmethod
     def of(cls, measure: Measure, logits: Iterable[np.ndarray]) -> "Scores":
         """The scores of trials' logits, each `[N, 6]` and read one at a time."""
         values, shares = measure.of_each(logits)
-        return cls(values, shares, measure.degrees_of_freedom, higher_is_better(measure.metric))
+        return cls(
+            values,
+            shares,
+            measure.degrees_of_freedom,
+            higher_is_better(measure.metric),
+            len(measure.carriers),
+        )
+
+    @property
+    def pooled_degrees(self) -> float:
+        """Degrees of freedom of the errors of many trials together: each label's carriers minus one, summed."""
+        return self.degrees_of_freedom * self.labels
 
     @cached_property
     def covariance(self) -> np.ndarray:
@@ -66,8 +79,9 @@ class Scores:
         mean and variance (Satterthwaite, Biometrics Bulletin 1946, 2:110); the variance follows from the kurtosis k of
         P contributions, which gives 2 P / (k - 1) degrees (O'Neill, The American Statistician 2014, 68:282).
 
-        In simulations on 50 patients, 95 % intervals of means over labels covered the truth in 95 % of searches this
-        way, and in 97 % by the mean number of positive patients; those of AUCs of 0.97 in 95 %, and in 94 % by it.
+        By the number of positive patients alone, 95 % intervals of AUCs of 0.97 covered the truth in 92 % of simulated
+        searches on 50 or 200 patients, and in 94 % this way. By kurtosis alone, those of means over labels on 50
+        patients covered it in only 91 %, where models were trained on each fold.
         """
         squares = influence.astype(float) ** 2
         total = squares.sum(axis=-1)
