@@ -5,21 +5,25 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
+from scipy.special import expit, logit
 
-from analysis.statistics.shrinkage import Posterior, posterior
+from analysis.statistics.shrinkage import posterior_means
 from analysis.statistics.significance import Scores, ends_around
 
-_TINY: Final = 1e-6
-"""The smallest share of the typical variance that an error of its own may have."""
+_TINY: Final = 1e-3
+"""The smallest share of the mean variance that a trial's own error may have."""
 
 
 @dataclass(frozen=True)
 class Winner:
-    """The best of T scores, corrected by the posterior of its truth given all scores.
+    """The best of T scores, corrected by the posterior mean of its truth given all scores.
 
     The more of the scores' scatter is that of their errors, the more likely the best one was lucky. A posterior allows
     for that: it is the same whether or not its score was selected. Trials are scored on the same patients, so most of
     their errors is common to all; what makes one trial lucky is the rest, its distance to the mean of all trials.
+
+    All this is on the logit scale for metrics between 0 and 1: a score near 1 has a smaller error, and a smaller part
+    of the common one, so on the metric's own scale it would differ from the mean by chance more than it does.
     """
 
     scores: Scores
@@ -27,22 +31,20 @@ class Winner:
     @cached_property
     def corrected(self) -> float:
         """The best score minus what selecting it adds on average."""
-        return float(self._posterior.means[self._best])
+        if not self._on_logits:
+            return float(self._shrunken(self.scores.values, self.scores.influence)[self._best])
+        values = self.scores.values
+        influence = self.scores.influence / (values * (1 - values))[:, None]
+        return float(expit(self._shrunken(logit(values), influence)[self._best]))
 
     @cached_property
     def interval(self) -> tuple[float, float]:
         """The ends of the winner's 95 % interval, which allows for the selection; NaN without a degree of freedom.
 
-        The corrected score is a weighted mean of the best score and of all scores, and so has contributions by patient.
-        To their variance is added that of the truth at given scores, as far as it isn't the best score's own error.
+        The corrected score is taken to be as uncertain as the best one is by itself. If all recipes are equally good,
+        it is less so, but how much can't be known from few trials.
         """
-        truth, own = self._posterior.variances[self._best], self._own[self._best]
-        # For normal errors, a posterior's variance is that of the error times the mean's slope by the score.
-        weight = min(truth / own, 1.0) if own else 1.0
-        influence = self.scores.influence
-        combined = weight * influence[self._best] + (1 - weight) * self._posterior.centring @ influence
-        error = np.sqrt(combined @ combined + truth - weight**2 * own)
-        half = self.scores.quantiles(combined) * error
+        half = self.scores.quantiles(self.scores.influence[self._best]) * self.scores.errors[self._best]
         low, high = ends_around(np.array([self.corrected]), half, half, maximised=self.scores.maximised)[0]
         return float(low), float(high)
 
@@ -50,16 +52,14 @@ class Winner:
     def _best(self) -> int:
         return int(np.argmax(self.scores.values if self.scores.maximised else -self.scores.values))
 
-    @cached_property
-    def _own(self) -> np.ndarray:
-        """The variance of each trial's error that isn't common to all, `[T]`."""
-        influence = self.scores.influence
-        count = len(influence)
-        apart = ((influence - influence.mean(axis=0)) ** 2).sum(axis=1) * count / max(count - 1, 1)
-        return np.maximum(apart, _TINY * apart.mean())
+    @property
+    def _on_logits(self) -> bool:
+        values = self.scores.values
+        return self.scores.maximised and bool(((values > 0) & (values < 1)).all())
 
-    @cached_property
-    def _posterior(self) -> Posterior:
-        if not self._own.any():  # a single trial, or copies of one
-            return Posterior(self.scores.values, self._own, np.full(len(self._own), 1 / len(self._own)))
-        return posterior(self.scores.values, self._own)
+    def _shrunken(self, values: np.ndarray, influence: np.ndarray) -> np.ndarray:
+        count = len(values)
+        own = ((influence - influence.mean(axis=0)) ** 2).sum(axis=1) * count / max(count - 1, 1)
+        if not own.any():  # a single trial, or copies of one
+            return values
+        return posterior_means(values, np.maximum(own, _TINY * own.mean()))
