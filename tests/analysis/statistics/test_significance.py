@@ -93,6 +93,23 @@ def test_a_losss_interval_is_symmetric_and_not_below_zero():
     assert losses.intervals()[1][0] == 0
 
 
+def test_degrees_of_freedom_follow_from_the_kurtosis_of_the_contributions():
+    # Squares 1, 1, 1, 9 sum to 12, fourth powers 1, 1, 1, 81 to 84: 2 * 144 / (84 - 144 / 4) = 6.
+    heavy = np.array([[1.0, -1.0, 1.0, -3.0]])
+    assert Scores(np.array([0.9]), heavy, 40).degrees(heavy) == pytest.approx([6])
+    assert Scores(np.array([0.9]), heavy, 3).degrees(heavy) == pytest.approx([3])
+
+
+def test_contributions_of_one_size_have_all_degrees_of_freedom():
+    even, none = np.full((1, 4), 0.01), np.zeros((1, 4))
+    assert Scores(np.array([0.9]), even, 40).degrees(np.stack([even, none])).tolist() == [[40], [40]]
+
+
+def test_normal_contributions_have_as_many_degrees_of_freedom_as_patients():
+    drawn = np.random.default_rng(6).normal(0, 1, (50, 2000))
+    assert np.median(Scores(np.zeros(50), drawn, 1e9).degrees(drawn)) == pytest.approx(2000, rel=0.05)
+
+
 def test_where_nobody_can_tell_there_is_no_interval_and_no_difference():
     scores = Scores(np.array([0.9, 0.5]), np.zeros((2, 4)), degrees_of_freedom=0)
     assert np.isnan(scores.intervals()).all()
