@@ -109,7 +109,9 @@ def test_a_retrained_model_reads_whole_scans(run: RunFolder, store: SliceStore):
 
 def test_a_head_of_another_kind_starts_fresh_or_not_at_all(run: RunFolder):
     rank = rank_of(run, "linear")
-    with pytest.raises(InputError, match=r"head.name: the search's head has linear.*gru; use --head fresh"):
+    with pytest.raises(
+        InputError, match=r"head.name: the search's head was .* linear.*gru; use --head fresh"
+    ):
         retrain_plan(run, RetrainOptions(rank=rank, changes={"head.name": "gru"}))
     options = RetrainOptions(rank=rank, head="fresh", changes={"head.name": "gru"})
     assert retrain_plan(run, options).recipe.head.name == "gru"

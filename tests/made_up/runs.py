@@ -34,6 +34,7 @@ from ichtune.training.experiment import folds_of
 from ichtune.training.results import EpochResult
 from ichtune.training.session import record_of
 from tests.made_up.records import new_run
+from tests.made_up.spaces import USUAL
 
 BEST_LR = {"adam": 1e-3, "radam": 1e-3, "sgd": 1e-2}
 
@@ -65,7 +66,7 @@ def made_up_run(
     seed: int = 0,
 ) -> RunFolder:
     """Make a finished search with random sampling and ASHA, as `ichtune search` leaves it, except for the heads."""
-    space = space or Space.load("default").changed({"model.weights": "random"})
+    space = space or USUAL.changed({"model.weights": "random"})
     folds = store.info.folds
     settings = SearchSettings(
         trials=trials, name=name, runs=runs, folds=folds, sampler="random", seed=seed, engine="torch"

@@ -1,5 +1,9 @@
 """A space for searches that take seconds."""
 
+from pathlib import Path
+
+from ichtune.space import Space
+
 SMALL = {
     "name": "small",
     "metric": "auc",
@@ -14,3 +18,6 @@ SMALL = {
     "training": {"epochs": 3, "batch_size": 8},
     "points": {"baseline": {"optimizer": {"name": "adam", "lr": 1e-3}}},
 }
+
+USUAL = Space.load(Path(__file__).with_name("usual.yaml"))
+"""What made-up searches vary: choices with branches, ranges and named points."""

@@ -14,8 +14,8 @@ from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.space.distributions import Choice, Range
 from tests.made_up.rankings import drawn, run_by_hand, searched
+from tests.made_up.spaces import USUAL
 
-DEFAULT = Space.load("default")
 RATES = Space.parse({"optimizer": {"name": "adam", "lr": {"loguniform": [1e-4, 1e-2]}}}, "rates")
 
 
@@ -60,8 +60,8 @@ def test_a_space_is_even_between_0_and_1(distribution: Range | Choice, value: ob
 
 
 def test_a_branch_is_the_trials_that_took_its_option():
-    params = drawn(DEFAULT, 50)
-    found = {branch.when: branch for branch in branches_of(DEFAULT, params, np.arange(50.0))}
+    params = drawn(USUAL, 50)
+    found = {branch.when: branch for branch in branches_of(USUAL, params, np.arange(50.0))}
     taken = [number for number, trial in enumerate(params) if trial["optimizer"] == "adam"]
     adam = found["optimizer is adam"]
     assert adam.scores.tolist() == taken
@@ -78,7 +78,7 @@ def test_a_branch_is_the_trials_that_took_its_option():
 
 
 def test_a_branch_with_too_few_trials_is_refused_in_words(tmp_path: Path):
-    results = searched(tmp_path / "run", DEFAULT, 30)
+    results = searched(tmp_path / "run", USUAL, 30)
     small = [branch for branch in Rung.of(results).branches if len(branch.scores) < 20]
     assert small
     for branch in small:

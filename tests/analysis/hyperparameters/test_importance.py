@@ -16,14 +16,13 @@ from analysis.hyperparameters.importance import importance
 from analysis.hyperparameters.marginals import Leaves
 from ichtune.space import Space
 from tests.made_up.rankings import ADAM, run_by_hand, searched
-
-DEFAULT = Space.load("default")
+from tests.made_up.spaces import USUAL
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Of a search of 150 trials."""
-    results = searched(tmp_path_factory.mktemp("runs") / "run", DEFAULT, 150)
+    results = searched(tmp_path_factory.mktemp("runs") / "run", USUAL, 150)
     return importance(Rung.of(results)).set_index("parameter")
 
 

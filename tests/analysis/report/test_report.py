@@ -208,7 +208,8 @@ def test_the_commands_name_what_differs_from_the_defaults(made_up: tuple[SliceSt
         "ichtune prepare SOURCE1 SOURCE2 store --size 32 --folds by-source --keep-split"
     )
     assert search_command(run, "store", "default") == (
-        "ichtune search --data store --space default --trials 60 --name made-up --folds 5 --sampler random --seed 0"
+        "ichtune search --data store --space default --trials 60 --name made-up --folds 5 --sampler random "
+        "--engine torch --seed 0"
     )
 
 

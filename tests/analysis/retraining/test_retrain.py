@@ -183,6 +183,7 @@ def test_what_is_asked_for_is_a_named_difference(searched: RunFolder):
         "model.train": "frozen -> last",
         "model.size": "32 -> 48",
         "loss.name": "bce -> focal",
+        "loss.smoothing": "0 -> none",
         "loss.gamma": "none -> 2",
         "loss.alpha": "none -> 0.25",
         "optimizer.lr": "0.01 -> 0.02",

@@ -121,7 +121,7 @@ def test_a_network_that_an_engine_cannot_convert_is_named(engine):
     with pytest.raises(
         EngineError, match=rf"--engine: {engine} can't compute odd here \(.+\); use --engine torch"
     ):
-        start(engine, odd, images(2), network="odd", threads=1)
+        start(engine, odd, images(2) ** 4, network="odd", threads=1)  # unlike their negatives
 
 
 def test_an_engine_that_is_not_installed_is_named_with_its_packages(monkeypatch):
