@@ -1,0 +1,134 @@
+"""Recipes of a finished search are promoted to one that trains their backbones, each from its own heads."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from analysis.promotion.choose import promote
+from analysis.ranking.order import Ranking
+from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
+from ichtune.models.heads.saved import unpack
+from ichtune.runs.folder import RunFolder
+from ichtune.runs.promoted import Promoted, promoted_heads
+from ichtune.runs.settings import SearchSettings
+from ichtune.search.plan import plan
+from ichtune.search.trial import TrialJob
+from ichtune.space import Space
+from tests.made_up.records import new_run
+from tests.made_up.searches import run_trial, search_without_ray
+from tests.made_up.spaces import SMALL
+
+pytestmark = pytest.mark.timeout(60)
+
+SPACE = Space.parse(SMALL, "small.yaml")
+RATES = (1e-4, 1e-3, 1e-2)
+
+
+@pytest.fixture(scope="module")
+def frozen(prepared: SliceStore, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of three recipes on a frozen backbone that differ in their learning rate."""
+    settings = SearchSettings(
+        runs=tmp_path_factory.mktemp("runs"), name="frozen", folds=3, views=2, engine="torch"
+    )
+    recipes = [
+        (
+            {"model.dropout": 0.0, "optimizer": "adam", "optimizer.adam.lr": rate, "augmentation": "normal"},
+            None,
+        )
+        for rate in RATES
+    ]
+    return search_without_ray(prepared, SPACE, settings, recipes)
+
+
+def settings(run: RunFolder, **changes) -> SearchSettings:
+    return replace(SearchSettings(promote=str(run), name="tuned", runs=run.path.parent), **changes)
+
+
+def test_the_best_train_their_whole_backbone_at_a_tenth_of_their_rate(frozen: RunFolder):
+    made = promote(settings(frozen, top="2"), {}, given=set())
+    best = [trial.short_name for trial in Ranking.of(frozen).trials[:2]]
+    assert made.space.recipes == best
+    tuned = {name: made.space.recipe(params) for name, params in made.space.points.items()}
+    for name in best:
+        before = made.promotion.recipes[name]
+        assert tuned[name].model.train == "all"
+        assert tuned[name].optimizer.lr == pytest.approx(before.optimizer.lr / 10)
+        assert tuned[name].head == before.head
+    assert made.settings.trials == 2
+
+
+def test_a_spread_holds_the_best_the_middle_and_the_worst(frozen: RunFolder):
+    made = promote(settings(frozen, spread=3), {}, given=set())
+    assert [one.rank for one in made.promotion.promoted.recipes] == [1, 2, 3]
+
+
+def test_a_change_may_vary_for_all_recipes(frozen: RunFolder):
+    changes = {"model.train": {"choice": ["last", "all"]}, "optimizer.lr": 1e-5}
+    made = promote(settings(frozen, top="2"), changes, given=set())
+    assert made.space.count() == 4
+    assert {made.space.recipe(params).optimizer.lr for params in made.space.grid()} == {1e-5}
+    assert made.settings.trials == 30
+
+
+def test_a_trial_begins_with_the_heads_of_the_search(frozen: RunFolder, tmp_path: Path):
+    still = {"optimizer.lr": 1e-12, "training.epochs": 1}
+    made = promote(settings(frozen, top="1", folds=2, runs=tmp_path), still, given=set())
+    planned = plan(made.data, made.space, made.settings, made.promotion)
+    run = new_run(planned.run, planned.request)
+    made.promotion.write(run)
+    assert Promoted.of(run) == made.promotion.promoted
+    job = TrialJob(planned.experiment, planned.space, run, threads=1, promotes=True)
+    [name] = made.space.recipes
+    assert run_trial(job, {"number": 0, "params": made.space.points[name], "point": name})[-1]["done"]
+    [trained] = run.trials.glob("*/best.safetensors")
+    before = load_file(Ranking.of(frozen).best.record.folder / "best.safetensors")
+    for fold in (0, 1):
+        now, then = (unpack(tensors, fold)["weights"] for tensors in (load_file(trained), before))
+        torch.testing.assert_close(now, then)
+
+
+def test_the_promoted_run_needs_the_earlier_one_no_more(frozen: RunFolder, tmp_path: Path):
+    gone = RunFolder(Path(shutil.copytree(frozen.path, tmp_path / "gone")))
+    made = promote(settings(gone, top="1", runs=tmp_path), {}, given=set())
+    planned = plan(made.data, made.space, made.settings, made.promotion)
+    run = new_run(planned.run, planned.request)
+    made.promotion.write(run)
+    shutil.rmtree(gone.path)
+    assert promoted_heads(run, made.space.recipes[0], [0])
+
+
+@pytest.mark.parametrize(
+    ("changed", "changes", "message"),
+    [
+        ({"top": "9"}, {}, r"--top: .* has 3 recipes .* choose at most 3, got 9"),
+        ({"top": "best"}, {}, r"--top: must be a whole number from 1, or ties, got 'best'"),
+        ({"spread": 4}, {}, r"--spread: .* choose at most 3, got 4"),
+        ({"top": "1", "spread": 2}, {}, r"--top, --spread: choose either"),
+        ({"folds": 4}, {}, r"--folds: .* has heads of 3 folds to start from; must be at most that, got 4"),
+        ({"repeats_cv": 2}, {}, r"--repeats-cv: .* so use 1 .*, got 2"),
+        ({}, {"head.name": "mlp"}, r"head.name: the heads of recipe .* were trained with linear"),
+        ({}, {"model.backbone": "resnet34"}, r"model.backbone: the heads of recipe .* trained with resnet18"),
+        ({}, {"head.normalize": {"choice": ["none", "layer"]}}, r"head.normalize: .* so it can't vary"),
+    ],
+)
+def test_what_is_refused(frozen: RunFolder, changed: dict, changes: dict, message: str):
+    with pytest.raises(InputError, match=message):
+        promote(settings(frozen, **changed), changes, given=set())
+
+
+def test_another_seed_is_refused_because_random_weights_depend_on_it(frozen: RunFolder):
+    with pytest.raises(InputError, match=r"--seed: .* trained with seed 0; leave it out, got 5"):
+        promote(settings(frozen, seed=5), {}, given={"seed"})
+
+
+def test_a_run_without_heads_is_refused(frozen: RunFolder, tmp_path: Path):
+    run = RunFolder(Path(shutil.copytree(frozen.path, tmp_path / "frozen")))
+    for file in run.trials.glob("*/best.safetensors"):
+        file.unlink()
+    with pytest.raises(InputError, match=r"this trial kept no heads to start from"):
+        promote(settings(run), {}, given=set())
