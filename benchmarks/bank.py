@@ -3,8 +3,10 @@
     OMP_NUM_THREADS=1 python benchmarks/bank.py [--processes 2] [--threads 1] [--backbone resnet18] ...
 
 Prints JSON: rows per second of both by augmentation level, their ratio (medians over rounds in which the two take
-turns), and the rendering speed of one thread. The slices are made up, 256 x 256 and smooth; the weights are random,
-which doesn't affect the time.
+turns), and the rendering speed of one thread. With `--engines`, prints instead how fast each engine computes the same
+bank without augmentation, in each precision that it has (medians over rounds in which all take turns, each on processes
+of its own, which have started it before), and its ratio to torch's best. The slices are made up, 256 x 256 and smooth;
+the weights are random, which doesn't affect the time.
 """
 
 import argparse
@@ -25,6 +27,7 @@ import torch
 
 from ichtune.bank.build import Work, build, compute_chunk
 from ichtune.bank.compute import BATCH_ROWS
+from ichtune.bank.engines.kinds import ENGINES, TORCH, is_installed
 from ichtune.bank.part import BankPart
 from ichtune.bank.plan import plan_parts
 from ichtune.data.slice_table import COLUMNS
@@ -122,6 +125,30 @@ def measure(arguments: argparse.Namespace, store: SliceStore) -> dict[str, objec
     return result
 
 
+def measure_engines(arguments: argparse.Namespace, store: SliceStore) -> dict[str, object]:
+    model = Model(backbone=arguments.backbone, weights="random", windows=arguments.windows)
+    kinds = [
+        (name, precision) for name in ENGINES if is_installed(name) for precision in ENGINES[name].precisions
+    ]
+    [*parts] = (
+        plan_parts(store, [model], ["normal"], views=1, seed=0, precision=precision, engine=name)[0]
+        for name, precision in kinds
+    )
+    machines = [Machine(arguments.processes, arguments.threads) for _ in kinds]
+    rates: list[list[float]] = [[] for _ in kinds]
+    for round_number in range(arguments.rounds + 1):
+        for machine, part, rate in zip(machines, parts, rates, strict=True):
+            seen = machine.bank(part)
+            if round_number:  # in the first, every process imports, converts and warms up
+                rate.append(seen)
+    torchs = [rate for (name, _), rate in zip(kinds, rates, strict=True) if name == TORCH]
+    best = max(map(median, torchs))
+    return {**vars(arguments), "torch": torch.__version__, "batch": BATCH_ROWS} | {
+        f"{name} {precision}": {"bank_per_s": round(median(rate), 1), "ratio": round(median(rate) / best, 2)}
+        for (name, precision), rate in zip(kinds, rates, strict=True)
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -133,9 +160,11 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--engines", action="store_true", help="compare all installed engines")
     with tempfile.TemporaryDirectory() as folder:
         arguments = parser.parse_args()
-        print(json.dumps(measure(arguments, make_store(Path(folder), arguments.slices)), indent=2))
+        compare = measure_engines if arguments.engines else measure
+        print(json.dumps(compare(arguments, make_store(Path(folder), arguments.slices)), indent=2))
 
 
 if __name__ == "__main__":

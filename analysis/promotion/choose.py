@@ -132,8 +132,7 @@ def _heads(trial: RankedTrial) -> Path:
 
 
 def _space(run: RunFolder, recipes: Mapping[str, Recipe], changes: Mapping[str, object]) -> Space:
-    own_rate = any(key.startswith("optimizer") for key in changes)
-    trees = {name: _fine_tuned(recipe, own_rate=own_rate) for name, recipe in recipes.items()}
+    trees = {name: _fine_tuned(recipe) for name, recipe in recipes.items()}
     described = f"fine-tuning of {plural(len(recipes), 'recipe', 'recipes')} of {run.name}"
     metric = run.request.space.metric
     data = {"name": "finetune", "description": described, "metric": metric, "recipes": trees}
@@ -142,11 +141,10 @@ def _space(run: RunFolder, recipes: Mapping[str, Recipe], changes: Mapping[str, 
     return space
 
 
-def _fine_tuned(recipe: Recipe, *, own_rate: bool) -> dict[str, Any]:
+def _fine_tuned(recipe: Recipe) -> dict[str, Any]:
     data = recipe.model_dump(mode="json")
     data["model"]["train"] = "all"
-    if not own_rate:
-        data["optimizer"]["lr"] /= LR_DIVISOR
+    data["optimizer"]["lr"] /= LR_DIVISOR
     return data
 
 

@@ -132,7 +132,8 @@ def _notes(ranking: Ranking, certainty: Certainty, decimals: int) -> list[str]:
     notes = []
     if certainty.others:
         notes.append(
-            f"{certainty.tied} of the other {certainty.others} trials are indistinguishable from the best: with it, "
+            f"{certainty.tied} of the other {certainty.others} trials {'is' if certainty.tied == 1 else 'are'} "
+            "indistinguishable from the best: with it, "
             "they are the set that holds the truly best recipe with 95 % confidence (paired by patient; multiple "
             "comparisons with the best)"
         )

@@ -15,7 +15,9 @@ from ichtune.runs.settings import SearchSettings
 def space(
     space: Annotated[
         str,
-        typer.Argument(metavar="NAME|FILE", help="A preset (quick, default, full, ablation) or a YAML file."),
+        typer.Argument(
+            metavar="NAME|FILE", help="A preset (quick, default, scans, full, ablation) or a YAML file."
+        ),
     ],
 ) -> None:
     """Check a search space and print it as a tree."""

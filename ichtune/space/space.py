@@ -223,12 +223,12 @@ class Space:
             yield from recipes.grid(self.trees)
 
     def models(self) -> list[ModelVariant]:
-        """Return every backbone that a trial may use, as far as its outputs differ.
+        """Return every backbone that a trial may use, each once, as far as its outputs differ.
 
         Raises:
             SpaceError: a range instead of a choice would make too many.
         """
-        return [variant for tree in self.trees.values() for variant in self._models(tree)]
+        return list(dict.fromkeys(variant for tree in self.trees.values() for variant in self._models(tree)))
 
     def _models(self, tree: Sections) -> list[ModelVariant]:
         model = walks.only(tree["model"], BACKBONE_KEYS)
