@@ -14,6 +14,7 @@ from ichtune.errors import InputError
 from ichtune.metrics import is_defined
 from ichtune.models.backbones import build_backbone
 from ichtune.models.first_layer import in_words
+from ichtune.recipe import Model
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.promoted import Promotion
 from ichtune.runs.remote import below
@@ -66,14 +67,22 @@ class Plan:
 
     @property
     def inputs(self) -> str:
-        """What networks see besides the windows of a single slice, in words; else empty."""
+        """What networks see besides the windows of a single slice in the store's size, in words; else empty."""
         models = [variant.model for variant in self.space.models()]
-        words = in_words(models)
-        if not any(model.neighbours for model in models):
-            return words
+        return "; ".join(filter(None, (in_words(models), self._stand_ins(models), self._enlarged(models))))
+
+    def _stand_ins(self, models: Sequence[Model]) -> str:
         alone = int(np.isnan(self.store.scans.places).sum())
+        if not alone or not any(model.neighbours for model in models):
+            return ""
         stand_in = plural(alone, "slice without a position stands in", "slices without a position stand in")
-        return f"{words}; {stand_in} for neighbours" if alone else words
+        return f"{stand_in} for neighbours"
+
+    def _enlarged(self, models: Sequence[Model]) -> str:
+        own = self.store.info.size
+        sizes = sorted({model.size for model in models if model.size > own})
+        larger = " and ".join(map(str, sizes))
+        return f"slices of {own} pixels, enlarged to {larger} without more detail" if sizes else ""
 
     @property
     def scans(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from ichtune.space.distributions import DISTRIBUTIONS, Choice, Node, SpaceError, as_data
 from ichtune.space.grammar import parse_section, parse_value
 from ichtune.space.places import SECTIONS, Place
-from ichtune.wording import plain, shown, unknown_key
+from ichtune.wording import not_one_of, plain, shown, unknown_key
 
 Tree = dict[str, Node]
 
@@ -32,6 +32,8 @@ def set_key(tree: Tree, key: str, raw: object) -> Tree:
         raise SpaceError(unknown_key(below, section, Place(section).all_keys))
     if not below:
         return {**tree, section: parse_section(Place(section), raw)}
+    if below == "name" and raw not in Place(section).variants:
+        raise SpaceError(f"{key}: {not_one_of(raw, Place(section).variants)}")
     change = _renamed if below == "name" else _with_key
     node = change(tree[section], Place(section), below, raw)
     if node is None:

@@ -50,3 +50,9 @@ def test_neighbours_in_a_store_without_positions_are_refused_in_one_line(store, 
         plan(store.path, SPACE, settings)
     assert "\n" not in str(refused.value)
     assert plan(store.path, SPACE.changed({"model.neighbours": 0}), settings).inputs == ""
+
+
+def test_a_size_above_the_stores_is_said(small_store):
+    space = Space.parse({"model": {"weights": "random", "size": {"choice": [32, 48]}}}, "larger")
+    planned = plan(small_store.path, space, SearchSettings(folds=2))
+    assert planned.inputs == "slices of 32 pixels, enlarged to 48 without more detail"
