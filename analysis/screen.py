@@ -52,7 +52,9 @@ def print_ranking(ranking: Ranking, ranked: Table, console: Console, top: int = 
 
     `ranked` is the ranking's table, which provides the texts.
     """
-    title = f"{ranking.names}: {ranking.metric} on {ranking.validation} folds, mean ± SD"
+    trained = ranking.validation.trainings
+    on = "one fold" if trained == 1 else f"{ranking.validation} folds, mean ± SD"
+    title = f"{ranking.names}: {ranking.metric} on {on}"
     screen = Grid(box=box.SIMPLE, title=escape(title), pad_edge=False, collapse_padding=True)
     columns = _columns(ranked, ranking.metric, console.width)
     for head in columns:
@@ -76,16 +78,13 @@ def _columns(ranked: Table, metric: str, width: int) -> dict[str, list[str]]:
     texts = {name: list(ranked.human[name]) for name in ranked.human}
     count, score = len(ranked.rows), metric.replace("_", " ")
     values = texts.get(score, [""] * len(ranked.human))
-    spreads = texts.get("folds ±", values)[:count]
+    spreads = texts.get("folds ±")
     columns = {"": texts["rank"], **({"run": texts["run"]} if "run" in texts else {})}
     columns["trial"] = [*texts["trial"][:count], *["no skill"] * (len(values) - count)]
-    columns[metric] = [
-        *(
-            f"{value or 'undefined'} ± {spread or '?'}"
-            for value, spread in zip(values, spreads, strict=False)
-        ),
-        *values[count:],
-    ]
+    scores = [value or "undefined" for value in values[:count]]
+    if spreads:  # a single fold has none
+        scores = [f"{text} ± {spread or '?'}" for text, spread in zip(scores, spreads, strict=False)]
+    columns[metric] = [*scores, *values[count:]]
     if SEEDS in texts:
         columns[SEEDS] = texts[SEEDS]
     if "ranks" in texts:

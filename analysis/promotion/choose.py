@@ -19,7 +19,7 @@ from ichtune.runs.promoted import Promoted, PromotedRecipe, Promotion
 from ichtune.runs.settings import SearchSettings
 from ichtune.runs.trial_folder import HEADS, kept_file
 from ichtune.space import Space
-from ichtune.wording import plain, plural
+from ichtune.wording import not_one_of, plain, plural
 
 TOP: Final = 8
 """How many of the best are promoted, unless something else is requested."""
@@ -43,11 +43,13 @@ def promote(
     *,
     given: set[str],
     data: Path | None = None,
+    space: Space | None = None,
 ) -> Promoting:
     """Choose the recipes of the run `settings.promote` and return the search that fine-tunes them.
 
     Each recipe trains its whole backbone at a tenth of its learning rate, unless `changes` (distributions or values by
     recipe key) say otherwise. Store, folds and seed are the run's; `given` names the settings that the user chose.
+    A `space` of recipes says instead which trials of the run are promoted, by their names, and how each is trained.
 
     Raises:
         InputError: the run is under way or has no usable recipes, too many are requested, or a change doesn't go with
@@ -56,7 +58,7 @@ def promote(
     run = RunFolder.open(str(settings.promote), data)
     run.refuse_while_searching("--promote")
     ranking = Ranking.of(run, data=data)
-    trials = _chosen(ranking, settings)
+    trials = _chosen(ranking, settings, space.recipes if space else None)
     recipes = {trial.short_name: trial.record.recipe for trial in trials}
     promotion = Promotion(
         Promoted(
@@ -69,15 +71,17 @@ def promote(
         recipes,
         {trial.short_name: _heads(trial) for trial in trials},
     )
-    space = _space(run, recipes, changes)
+    space = space.changed(changes) if space else _space(run, recipes, changes)
+    _refuse_other_heads(space, recipes)
     return Promoting(
         run.request.open_store(data).path, space, _settings(run, settings, space, given), promotion
     )
 
 
-def _chosen(ranking: Ranking, settings: SearchSettings) -> list[RankedTrial]:
-    if settings.top is not None and settings.spread is not None:
-        raise InputError("--top, --spread: choose either the best or some of all ranks")
+def _chosen(ranking: Ranking, settings: SearchSettings, named: list[str] | None) -> list[RankedTrial]:
+    ways = {"--top": settings.top, "--spread": settings.spread, "--space with recipes": named}
+    if len(asked := [way for way, value in ways.items() if value is not None]) > 1:
+        raise InputError(f"{', '.join(asked)}: each says which recipes are promoted; use one of them")
     usable = [
         trial
         for trial in ranking.trials
@@ -87,6 +91,13 @@ def _chosen(ranking: Ranking, settings: SearchSettings) -> list[RankedTrial]:
         raise InputError(
             f"--promote: {ranking.run} has no recipe with a frozen backbone and a score; promote a run that has"
         )
+    if named is not None:
+        by_name = {trial.short_name: trial for trial in usable}
+        if unknown := [name for name in named if name not in by_name]:
+            raise InputError(
+                f"--space: its recipe {not_one_of(unknown[0], by_name)}, the trials of {ranking.run}"
+            )
+        return [by_name[name] for name in named]
     if settings.top == TIES:
         return [trial for trial in _best_set(ranking) if trial in usable]
     count = settings.spread or _count(settings.top, len(usable))
@@ -136,9 +147,7 @@ def _space(run: RunFolder, recipes: Mapping[str, Recipe], changes: Mapping[str, 
     described = f"fine-tuning of {plural(len(recipes), 'recipe', 'recipes')} of {run.name}"
     metric = run.request.space.metric
     data = {"name": "finetune", "description": described, "metric": metric, "recipes": trees}
-    space = Space.parse(data, "--promote").changed(changes)
-    _refuse_other_heads(space, recipes)
-    return space
+    return Space.parse(data, "--promote").changed(changes)
 
 
 def _fine_tuned(recipe: Recipe) -> dict[str, Any]:

@@ -48,8 +48,9 @@ def prepare_command(info: StoreInfo, store: str) -> str:
 
 
 def search_command(run: RunFolder, store: str, space: str) -> str:
-    """The command that repeats the search; `space` is a preset or a file."""
-    settings = {**run.request.settings.as_dict(), "runs": None, "name": run.name}
+    """The command that repeats the search; `space` is a preset or a file, which has a promoted run's recipes."""
+    chosen = {"runs": None, "name": run.name, "top": None, "spread": None}
+    settings = {**run.request.settings.as_dict(), **chosen}
     flags = _flags(SearchSettings, settings, always=("trials", "seed"))
     return _command("ichtune", "search", "--data", store, "--space", space, *flags)
 

@@ -33,6 +33,7 @@ def run(data: Path | None, space: Space, settings: SearchSettings, console: Cons
 
 def promote(
     data: Path | None,
+    space: Space | None,
     settings: SearchSettings,
     changes: dict[str, object],
     chosen: set[str],
@@ -46,7 +47,7 @@ def promote(
     """
     from analysis.promotion.choose import promote as promoting
 
-    made = promoting(settings, changes, given=chosen, data=data)
+    made = promoting(settings, changes, given=chosen, data=data, space=space)
     return _run(plan(made.data, made.space, made.settings, made.promotion), console, dry_run=dry_run)
 
 

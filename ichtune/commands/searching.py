@@ -74,9 +74,10 @@ def search(
     if max_epochs is not None:
         changes["training.epochs"] = max_epochs
     if settings.promote is not None and resume is None:
-        if "space" in given(context):
-            changes = Space.written(space) | changes
-        code = search_flow.promote(data, settings, changes, given(context), console, dry_run=dry_run)
+        own = Space.load(space) if "space" in given(context) else None
+        if own and not own.recipes:
+            own, changes = None, Space.written(space) | changes
+        code = search_flow.promote(data, own, settings, changes, given(context), console, dry_run=dry_run)
     elif resume is None:
         code = search_flow.run(data, Space.load(space).changed(changes), settings, console, dry_run=dry_run)
     else:

@@ -74,15 +74,7 @@ class Space:
 
     @classmethod
     def written(cls, name_or_path: str | Path) -> dict[str, object]:
-        """Return only what a space's file says, as changes by key for `changed`; the metric and points are left out.
-
-        Raises:
-            SpaceError: as `load`, or it is a space of several recipes.
-        """
-        if cls.load(name_or_path).recipes:
-            raise SpaceError(
-                f"{name_or_path}: has recipes of its own, and changes to recipes are needed here"
-            )
+        """Return only what a loadable space's file says of its recipe, as changes by key for `changed`."""
         return changes_in(read_yaml(locate(name_or_path)))
 
     @classmethod

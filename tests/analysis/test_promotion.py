@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from analysis.promotion.choose import promote
 from analysis.ranking.order import Ranking
+from analysis.report.repeat import search_command
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.models.heads.saved import unpack
@@ -108,7 +109,11 @@ def test_the_promoted_run_needs_the_earlier_one_no_more(frozen: RunFolder, tmp_p
         ({"top": "9"}, {}, r"--top: .* has 3 recipes .* choose at most 3, got 9"),
         ({"top": "best"}, {}, r"--top: must be a whole number from 1, or ties, got 'best'"),
         ({"spread": 4}, {}, r"--spread: .* choose at most 3, got 4"),
-        ({"top": "1", "spread": 2}, {}, r"--top, --spread: choose either"),
+        (
+            {"top": "1", "spread": 2},
+            {},
+            r"--top, --spread: each says which recipes are promoted; use one of them",
+        ),
         ({"folds": 4}, {}, r"--folds: .* has heads of 3 folds to start from; must be at most that, got 4"),
         ({"repeats_cv": 2}, {}, r"--repeats-cv: .* so use 1 .*, got 2"),
         ({}, {"head.name": "mlp"}, r"head.name: the heads of recipe .* were trained with linear"),
@@ -132,3 +137,23 @@ def test_a_run_without_heads_is_refused(frozen: RunFolder, tmp_path: Path):
         file.unlink()
     with pytest.raises(InputError, match=r"this trial kept no heads to start from"):
         promote(settings(run), {}, given=set())
+
+
+def test_the_reports_command_and_space_promote_the_same_again(frozen: RunFolder, tmp_path: Path):
+    made = promote(settings(frozen, top="2", runs=tmp_path), {}, given=set())
+    planned = plan(made.data, made.space, made.settings, made.promotion)
+    run = new_run(planned.run, planned.request)
+    command = search_command(run, "store", "tuned.yaml")
+    assert f"--space tuned.yaml --trials 2 --name tuned --folds 3 --promote {frozen}" in command
+    assert "--top" not in command
+    (tmp_path / "tuned.yaml").write_text(made.space.to_yaml())
+    space = Space.load(tmp_path / "tuned.yaml")
+    again = promote(settings(frozen), {}, given=set(), space=space)
+    assert again.space == space == made.space
+    assert again.promotion == made.promotion
+
+
+def test_a_space_whose_recipes_are_not_the_runs_is_refused(frozen: RunFolder):
+    space = Space.parse({"recipes": {"0009": {}}}, "other.yaml")
+    with pytest.raises(InputError, match=r"--space: its recipe '0009' is not one of 0000, 0001, 0002"):
+        promote(settings(frozen), {}, given=set(), space=space)
