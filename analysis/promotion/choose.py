@@ -95,7 +95,7 @@ def _chosen(ranking: Ranking, settings: SearchSettings, named: list[str] | None)
         by_name = {trial.short_name: trial for trial in usable}
         if unknown := [name for name in named if name not in by_name]:
             raise InputError(
-                f"--space: its recipe {not_one_of(unknown[0], by_name)}, the trials of {ranking.run}"
+                f"--space: of the trials of {ranking.run}, its recipe {not_one_of(unknown[0], by_name)}"
             )
         return [by_name[name] for name in named]
     if settings.top == TIES:
