@@ -52,11 +52,11 @@ def print_ranking(ranking: Ranking, ranked: Table, console: Console, top: int = 
 
     `ranked` is the ranking's table, which provides the texts.
     """
-    trained = ranking.validation.trainings
-    on = "one fold" if trained == 1 else f"{ranking.validation} folds, mean ± SD"
+    several = ranking.validation.trainings > 1
+    on = f"{ranking.validation} folds, mean ± SD" if several else "one fold"
     title = f"{ranking.names}: {ranking.metric} on {on}"
     screen = Grid(box=box.SIMPLE, title=escape(title), pad_edge=False, collapse_padding=True)
-    columns = _columns(ranked, ranking.metric, console.width)
+    columns = _columns(ranked, ranking.metric, console.width, several=several)
     for head in columns:
         screen.add_column(head, no_wrap=head != RECIPE)
     count = len(ranked.rows)
@@ -73,16 +73,19 @@ def print_ranking(ranking: Ranking, ranked: Table, console: Console, top: int = 
         console.print(f"... and {count - top} more in the tables", highlight=False)
 
 
-def _columns(ranked: Table, metric: str, width: int) -> dict[str, list[str]]:
-    """The table's columns that fit the screen, by heading; the no-skill rows come last."""
+def _columns(ranked: Table, metric: str, width: int, *, several: bool) -> dict[str, list[str]]:
+    """The table's columns that fit the screen, by heading; the no-skill rows come last.
+
+    Scores are followed by their deviation if they are the mean of several folds.
+    """
     texts = {name: list(ranked.human[name]) for name in ranked.human}
     count, score = len(ranked.rows), metric.replace("_", " ")
     values = texts.get(score, [""] * len(ranked.human))
-    spreads = texts.get("folds ±")
     columns = {"": texts["rank"], **({"run": texts["run"]} if "run" in texts else {})}
     columns["trial"] = [*texts["trial"][:count], *["no skill"] * (len(values) - count)]
     scores = [value or "undefined" for value in values[:count]]
-    if spreads:  # a single fold has none
+    if several:
+        spreads = texts.get("folds ±", [""] * count)
         scores = [f"{text} ± {spread or '?'}" for text, spread in zip(scores, spreads, strict=False)]
     columns[metric] = [*scores, *values[count:]]
     if SEEDS in texts:

@@ -43,7 +43,8 @@ def frozen(prepared: SliceStore, tmp_path_factory: pytest.TempPathFactory) -> Ru
         )
         for rate in RATES
     ]
-    return search_without_ray(prepared, SPACE, settings, recipes)
+    store = shutil.copytree(prepared.path, tmp_path_factory.mktemp("data") / "store")
+    return search_without_ray(SliceStore.open(store), SPACE, settings, recipes)
 
 
 def settings(run: RunFolder, **changes) -> SearchSettings:
