@@ -27,7 +27,7 @@ from ichtune.windows import Window
 _LATER_KEYS: Final = {
     "model": {"neighbours": 0, "widths": None, "block_dropout": 0.0},
     "loss": {"smoothing": 0.0},
-    "training": {"mixup": 0.0, "average": 0.0},
+    "training": {"mixup": 0.0, "average": 0.0, "steps": None},
 }
 
 

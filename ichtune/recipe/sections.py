@@ -218,6 +218,9 @@ Schedule = Annotated[Constant | Step | Plateau | Cosine | OneCycle | FlatCosine,
 class Training(Section):
     epochs: Count = 10
     batch_size: Count = 64
+    steps: Count | None = None
+    """Optimizer steps of an epoch, which goes on in the data where the one before it stopped; None for a pass over
+    all of it."""
     patience: Count | None = None
     """Epochs without a better score before the trial stops."""
     seed: Annotated[Whole, Field(ge=0, lt=2**32)] = 0

@@ -1,5 +1,6 @@
 """The order in which an epoch draws the units of a fold's training set."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -39,17 +40,33 @@ def rarity(labels: np.ndarray) -> np.ndarray:
 
 
 def make_sampler(
-    name: str, fold: Fold, labels: np.ndarray, seed: int, units: Units = SLICES
+    name: str,
+    fold: Fold,
+    labels: np.ndarray,
+    seed: int,
+    units: Units = SLICES,
+    *,
+    per_epoch: int | None = None,
 ) -> Callable[[int], np.ndarray]:
     """Return a function from the epoch (counted from 0) to the order of its units (int64 `[u]`).
 
-    Seeded by (seed, fold number, epoch), and weighted by the fold's training rows of `labels` `[N, 6]`.
+    An epoch is a pass over the fold's training part or, with `per_epoch`, that many units: each epoch goes on in the
+    passes where the one before it stopped. A pass is seeded by (seed, fold number, number of the pass), and weighted
+    by the fold's training rows of `labels` `[N, 6]`.
     """
     train = units.within(fold.train)
     train_labels = units.labels(train, labels)
 
-    def order(epoch: int) -> np.ndarray:
-        rng = np.random.default_rng([*b"order", seed, fold.index, epoch])
+    def whole(number: int) -> np.ndarray:
+        rng = np.random.default_rng([*b"order", seed, fold.index, number])
         return SAMPLERS[name](train, train_labels, rng)
 
-    return order
+    if per_epoch is None:
+        return whole
+
+    def part(epoch: int) -> np.ndarray:
+        first, skipped = divmod(epoch * per_epoch, len(train))
+        passes = math.ceil((skipped + per_epoch) / len(train))
+        return np.concatenate([whole(first + n) for n in range(passes)])[skipped : skipped + per_epoch]
+
+    return part

@@ -45,18 +45,27 @@ class Trainer:
         self.network = network.to(device)
         self.source, self.labels, self.folds, self.device = source, labels, folds, device
         self.loss = make_loss(recipe.loss, [labels[fold.train] for fold in folds], device)
-        self.samplers = [
-            make_sampler(recipe.sampler, fold, labels, recipe.training.seed, units) for fold in folds
-        ]
         trained = [units.within(fold.train) for fold in folds]
         self.per_batch = [units.per_batch(each, recipe.training.batch_size) for each in trained]
         """How many units a batch of each fold has."""
+        steps = recipe.training.steps
+        self.samplers = [
+            make_sampler(
+                recipe.sampler,
+                fold,
+                labels,
+                recipe.training.seed,
+                units,
+                per_epoch=steps and steps * count,
+            )
+            for fold, count in zip(folds, self.per_batch, strict=True)
+        ]
         self.learners = [
             Learner(
                 network.trained_parameters(head),
                 network.trained_statistics,
                 recipe,
-                len(in_batches(each, count)),
+                steps or len(in_batches(each, count)),
             )
             for head, (each, count) in enumerate(zip(trained, self.per_batch, strict=True))
         ]

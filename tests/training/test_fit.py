@@ -207,6 +207,30 @@ def test_the_class_mix_is_that_of_the_rows_drawn():
     assert 0.4 < mix < 0.6
 
 
+@pytest.mark.parametrize("steps", [1, 9])
+def test_an_epoch_of_a_number_of_steps_has_that_many_in_every_fold(steps):
+    training = RECIPE.training.model_copy(update={"steps": steps, "epochs": 4})
+    recipe = with_part(training=training, optimizer=SGD(lr=0.1), schedule=FlatCosine(flat=0))
+    results = train(recipe=recipe)
+    # Half a cosine wave over all steps of the training: the rate of each epoch's last step.
+    shares = [(epoch * steps - 1) / (4 * steps) for epoch in (1, 2, 3, 4)]
+    expected = [[0.05 * (1 + np.cos(np.pi * share))] * 3 for share in shares]
+    np.testing.assert_allclose([result.lr for result in results], expected)
+    first = next(
+        fit(
+            Network(None, LinearHeads(WIDTH, [fold.index for fold in FOLDS], seed=5)),
+            SOURCE,
+            LABELS,
+            FOLDS,
+            recipe,
+            device=CPU,
+        )
+    )
+    resumed = train(recipe=recipe, resume=saved_and_loaded(first.state()))
+    for result, uninterrupted in zip(resumed, results[1:], strict=True):
+        assert_same_numbers(result, uninterrupted, rtol=0, atol=0)
+
+
 def test_training_without_a_validation_part_works():
     result = train([Fold(0, np.arange(ROWS), np.arange(0))])[-1]
     assert not result.diverged

@@ -55,3 +55,13 @@ def test_oversampling_draws_rare_slices_as_often_as_their_weight_says():
     drawn = np.concatenate([order(epoch) for epoch in range(100)])
     # 4 slices of 1/4 against 36 of 1/36: half of 4,000 draws, five standard errors are 0.04.
     assert abs((drawn < 104).mean() - 0.5) < 0.04
+
+
+@pytest.mark.parametrize("name", ["shuffle", "oversample"])
+@pytest.mark.parametrize("per_epoch", [7, 40, 100])
+def test_epochs_of_a_number_of_units_go_on_in_the_passes_where_the_last_one_stopped(name, per_epoch):
+    passes = make_sampler(name, FOLD, LABELS, seed=0)
+    parts = make_sampler(name, FOLD, LABELS, seed=0, per_epoch=per_epoch)
+    stream = np.concatenate([passes(number) for number in range(15)])
+    for epoch in (0, 1, 5):
+        assert parts(epoch).tolist() == stream[epoch * per_epoch : (epoch + 1) * per_epoch].tolist()
