@@ -19,6 +19,8 @@ class Network(nn.Module):
     The backbone maps `[n, C, H, W]` to `[n, D]`. Its parameters that require gradients on construction are
     trained, until `set_trained` changes that. A frozen backbone stays in evaluation mode and without gradients,
     whatever mode is set.
+
+    Its state holds everything that was trained at any time, so construct it with the most that a training trains.
     """
 
     def __init__(self, backbone: nn.Module | None, heads: Heads) -> None:
@@ -27,6 +29,8 @@ class Network(nn.Module):
         self.heads = heads
         self.trained_backbone = _trained(backbone)
         """The trained parameters of the backbone."""
+        self._changing = self._trained_names()
+        """The names of all that is, or was, trained."""
 
     def set_trained(self, train: Trained) -> None:
         """Set which part of the backbone is trained; a running training follows from its next epoch on.
@@ -40,6 +44,7 @@ class Network(nn.Module):
             return
         cast("Backbone", self.backbone).set_trained(train)
         self.trained_backbone = _trained(self.backbone)
+        self._changing = list(dict.fromkeys((*self._changing, *self._trained_names())))
         self.train(self.training)
 
     def forward(
@@ -88,11 +93,15 @@ class Network(nn.Module):
     def trained_state(self) -> dict[str, torch.Tensor]:
         """Return copies of all that training changes: trained parameters, what features are normalised by, and a
         trained backbone's statistics."""
-        trained = {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
-        changing = self if self.trained_backbone else self.heads
-        prefix = "" if self.trained_backbone else "heads."
-        statistics = {f"{prefix}{name}": buffer for name, buffer in changing.named_buffers()}
-        return {name: tensor.detach().clone() for name, tensor in (*trained.items(), *statistics.items())}
+        own = self.state_dict()
+        return {name: own[name].clone() for name in self._changing}
+
+    def _trained_names(self) -> list[str]:
+        """Return the names of the trained parameters, the heads' statistics and those of a trained backbone."""
+        kept = self.state_dict().keys()
+        trained = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+        buffers = [name for name, _ in self.named_buffers() if name in kept]
+        return trained + [name for name in buffers if self.trained_backbone or name.startswith("heads.")]
 
     @torch.no_grad()
     def load_trained_state(self, state: dict[str, torch.Tensor]) -> None:

@@ -15,6 +15,11 @@ from ichtune.recipe.heads import (
     Normalize,
     ScanHead,
 )
+from ichtune.recipe.phases import (
+    NARROW_TO_WIDE,
+    Phase,
+    phases_of,
+)
 from ichtune.recipe.recipe import (
     Recipe,
     RecipeError,
@@ -59,6 +64,7 @@ __all__ = [
     "LSTM",
     "MLP",
     "MSE",
+    "NARROW_TO_WIDE",
     "SGD",
     "SMALL",
     "Adam",
@@ -80,6 +86,7 @@ __all__ = [
     "Normalize",
     "OneCycle",
     "Optimizer",
+    "Phase",
     "Plateau",
     "Precision",
     "RAdam",
@@ -95,5 +102,6 @@ __all__ = [
     "WholeOrZero",
     "Windows",
     "effective",
+    "phases_of",
     "recipe_hash",
 ]

@@ -6,6 +6,7 @@ from typing import Final
 
 from ichtune.labels import LABELS
 from ichtune.recipe.heads import Linear
+from ichtune.recipe.phases import Phase
 from ichtune.recipe.recipe import Recipe
 from ichtune.recipe.sections import (
     BCE,
@@ -42,6 +43,8 @@ def recipe_hash(recipe: Recipe) -> str:
         }
     if recipe.head == Linear():  # the only head there was at first
         del plain["head"]
+    if plain["phases"] is None:
+        del plain["phases"]
     text = json.dumps(plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -52,8 +55,9 @@ def effective(recipe: Recipe) -> Recipe:
     Windows become `C/W` (`brain` is `40/80`); widths and dropout of stages are dropped if the network has none; label
     weights that are all one are dropped; an asymmetric loss that treats both classes alike becomes focal without alpha,
     and that with gamma 0 becomes bce; AdamW without weight decay becomes Adam; a step, plateau or patience that can't
-    take effect within the epochs is dropped.
+    take effect within the epochs is dropped; a single phase is a recipe without phases.
     """
+    recipe = _effective_phases(recipe)
     changes = {
         "model": _effective_model(recipe.model),
         "loss": _effective_loss(recipe.loss),
@@ -62,6 +66,25 @@ def effective(recipe: Recipe) -> Recipe:
         "training": _effective_training(recipe.training),
     }
     return recipe.model_copy(update=changes)
+
+
+def _effective_phases(recipe: Recipe) -> Recipe:
+    if not recipe.phases:
+        return recipe
+    phases = tuple(map(_effective_phase, recipe.phases))
+    if len(phases) > 1:
+        return recipe.model_copy(update={"phases": phases})
+    alone = {"phases": None, "optimizer": phases[0].optimizer, "schedule": phases[0].schedule}
+    return recipe.model_copy(update=alone)
+
+
+def _effective_phase(phase: Phase) -> Phase:
+    return phase.model_copy(
+        update={
+            "optimizer": _effective_optimizer(phase.optimizer),
+            "schedule": _effective_schedule(phase.schedule, phase.epochs),
+        }
+    )
 
 
 def _effective_model(model: Model) -> Model:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Literal, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, field_validator, model_validator
 
 from ichtune.errors import InputError
 from ichtune.recipe.heads import Head, Linear
+from ichtune.recipe.phases import Phase, with_whole_phases
 from ichtune.recipe.refusals import refusals
 from ichtune.recipe.sections import (
     BCE,
@@ -37,6 +38,21 @@ class Recipe(Section):
     sampler: Literal["shuffle", "oversample"] = "shuffle"
     augmentation: Level = "normal"
     training: Training = Training()
+    phases: tuple[Phase, ...] | None = None
+    """Trained one after the other, with the same network; patience and the best epoch are those of all epochs."""
+
+    @field_validator("phases")
+    @classmethod
+    def _phases_train_something(cls, phases: tuple[Phase, ...] | None) -> tuple[Phase, ...] | None:
+        if phases == ():
+            raise ValueError("an empty list never trains anything; leave phases out, or give at least one")
+        return phases
+
+    @model_validator(mode="after")
+    def _every_phase_is_whole(self) -> Self:
+        if self.phases:
+            vars(self).update(with_whole_phases(self))  # a frozen model refuses assignments
+        return self
 
     @classmethod
     def parse(cls, data: Mapping[str, object], where: str) -> Self:

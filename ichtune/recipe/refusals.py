@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from functools import cache
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -42,6 +42,15 @@ def variants(recipe: type[BaseModel], section: str) -> dict[str, type[BaseModel]
     return {member.model_fields["name"].default: member for member in get_args(field.annotation)}
 
 
+@cache
+def item_type(recipe: type[BaseModel], section: str) -> type[BaseModel] | None:
+    """Return the type of each item if the section is a list of sections."""
+    kinds = get_args(recipe.model_fields[section].annotation)
+    lists = [get_args(kind) for kind in kinds if get_origin(kind) is tuple]
+    found = [item for item, *_ in lists if isinstance(item, type) and issubclass(item, BaseModel)]
+    return found[0] if found else None
+
+
 def refusals(error: ValidationError, recipe: type[BaseModel]) -> list[str]:
     """Return a line for every problem: place, rule, value and, for a misspelled name, a suggestion."""
     grouped: dict[str, list[ErrorDetails]] = {}
@@ -52,15 +61,29 @@ def refusals(error: ValidationError, recipe: type[BaseModel]) -> list[str]:
     return [_line(place, group, recipe) for place, group in grouped.items() if place not in outer]
 
 
-def _place(loc: tuple[int | str, ...], recipe: type[BaseModel]) -> str:
+Loc = tuple[int | str, ...]
+
+
+def _stepped_in(loc: Loc, recipe: type[BaseModel]) -> tuple[str, Loc, type[BaseModel]]:
+    """Return `phases.1.`, ('optimizer', ...) and the item's type for ('phases', 0, 'optimizer', ...)."""
+    item = item_type(recipe, str(loc[0])) if len(loc) > 1 else None
+    if item is None or not isinstance(loc[1], int):
+        return "", loc, recipe
+    return f"{loc[0]}.{loc[1] + 1}.", loc[2:], item
+
+
+def _place(loc: Loc, recipe: type[BaseModel]) -> str:
     """Return `loss.pos_weight[1]` for ('loss', 'bce', 'pos_weight', 'tuple[constrained-float, ...]', 1)."""
     if not loc:
         return "recipe"
+    inside, loc, owner = _stepped_in(loc, recipe)
+    if not loc:
+        return inside.removesuffix(".")
     section, *rest = loc
-    if rest and rest[0] in variants(recipe, str(section)):
+    if rest and rest[0] in variants(owner, str(section)):
         rest = rest[1:]
     indices = [f"[{part}]" for part in rest[1:] if isinstance(part, int)]
-    return ".".join([str(section), *map(str, rest[:1])]) + "".join(indices)
+    return inside + ".".join([str(section), *map(str, rest[:1])]) + "".join(indices)
 
 
 def _line(place: str, group: list[ErrorDetails], recipe: type[BaseModel]) -> str:
@@ -70,9 +93,9 @@ def _line(place: str, group: list[ErrorDetails], recipe: type[BaseModel]) -> str
         holder, _, key = place.rpartition(".")
         return unknown_key(key, holder, _keys(detail["loc"][:-1], recipe))
     if kind == "union_tag_invalid":
-        return f"{place}.name: {not_one_of(value['name'], variants(recipe, place))}"
+        return f"{place}.name: {not_one_of(value['name'], _names(detail['loc'], recipe))}"
     if kind == "union_tag_not_found":
-        return f"{place}: needs a name, one of {', '.join(variants(recipe, place))}"
+        return f"{place}: needs a name, one of {', '.join(_names(detail['loc'], recipe))}"
     if kind == "value_error":
         return f"{place}: {context['error']}"
     if kind == "literal_error" and len(group) == 1:
@@ -82,8 +105,15 @@ def _line(place: str, group: list[ErrorDetails], recipe: type[BaseModel]) -> str
     return f"{place}: {rules}, got {shown(value)}{''.join(hints)}"
 
 
-def _keys(holder: tuple[int | str, ...], recipe: type[BaseModel]) -> Iterable[str]:
-    """Return the keys allowed at pydantic's `holder`: (), ('model',) or ('optimizer', 'adam')."""
+def _names(loc: Loc, recipe: type[BaseModel]) -> Iterable[str]:
+    """Return the names allowed at a section with variants."""
+    _, (section, *_), owner = _stepped_in(loc, recipe)
+    return variants(owner, str(section))
+
+
+def _keys(holder: Loc, recipe: type[BaseModel]) -> Iterable[str]:
+    """Return the keys allowed at pydantic's `holder`: (), ('model',), ('optimizer', 'adam') or ('phases', 0)."""
+    _, holder, recipe = _stepped_in(holder, recipe) if holder else ("", holder, recipe)
     if not holder:
         return recipe.model_fields
     section, *tag = map(str, holder)

@@ -8,28 +8,30 @@ from typing import Any
 import torch
 from torch import nn
 
-from ichtune.recipe import Recipe
+from ichtune.recipe import Phase
 from ichtune.training.average import MovingAverage
 from ichtune.training.optimizers import make_optimizer
 from ichtune.training.schedules import LearningRate
 
 
 class Learner:
-    """The optimizer of a fold's parameters, its learning rate and, if the recipe averages, their moving average."""
+    """The optimizer of a fold's parameters, its learning rate and, if the recipe averages, their moving average.
+
+    Each phase of a training has a new one, which begins with the weights that the phase before it left.
+    """
 
     def __init__(
         self,
         parameters: Sequence[nn.Parameter],
         statistics: Sequence[torch.Tensor],
-        recipe: Recipe,
+        phase: Phase,
+        *,
         batches: int,
+        decay: float,
     ) -> None:
-        """`statistics` are averaged with the parameters; `batches` is the number of batches in an epoch."""
-        self.optimizer = make_optimizer(recipe.optimizer, parameters)
-        self.lr = LearningRate(
-            recipe.schedule, self.optimizer, epochs=recipe.training.epochs, batches=batches
-        )
-        decay = recipe.training.average
+        """`statistics` are averaged with the parameters, by `decay`; `batches` is their number in an epoch."""
+        self.optimizer = make_optimizer(phase.optimizer, parameters)
+        self.lr = LearningRate(phase.schedule, self.optimizer, epochs=phase.epochs, batches=batches)
         self.average = MovingAverage([*parameters, *statistics], decay) if decay else None
 
     @property

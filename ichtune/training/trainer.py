@@ -11,7 +11,7 @@ from scipy.special import expit
 from ichtune.metrics import evaluate
 from ichtune.models.heads import HeadState
 from ichtune.models.network import Network
-from ichtune.recipe import Recipe
+from ichtune.recipe import Recipe, phases_of
 from ichtune.training.batches import Batch, Fold, Source, in_batches
 from ichtune.training.learner import Learner
 from ichtune.training.losses import make_loss
@@ -60,20 +60,39 @@ class Trainer:
             )
             for fold, count in zip(folds, self.per_batch, strict=True)
         ]
-        self.learners = [
-            Learner(
-                network.trained_parameters(head),
-                network.trained_statistics,
-                recipe,
-                steps or len(in_batches(each, count)),
-            )
-            for head, (each, count) in enumerate(zip(trained, self.per_batch, strict=True))
+        self.batches = [
+            steps or len(in_batches(each, count)) for each, count in zip(trained, self.per_batch, strict=True)
         ]
+        """How many batches an epoch of each fold has."""
+        self.phases, self.decay = phases_of(recipe), recipe.training.average
+        self.phase = 0
+        self.learners = self._begun(self.phase)
         self.stepper = Stepper(
             network, source, labels, folds, recipe, self.loss, device=device, micro_batches=micro_batches
         )
 
+    def _begun(self, phase: int) -> list[Learner]:
+        """Begin a phase: return the folds' learners."""
+        its = self.phases[phase]
+        if len(self.phases) > 1:
+            self.network.set_trained(its.train)
+        return [
+            Learner(
+                self.network.trained_parameters(head),
+                self.network.trained_statistics,
+                its,
+                batches=batches,
+                decay=self.decay,
+            )
+            for head, batches in enumerate(self.batches)
+        ]
+
+    def _enter(self, phase: int) -> None:
+        if phase != self.phase:
+            self.phase, self.learners = phase, self._begun(phase)
+
     def next_epoch(self) -> EpochResult:
+        self._enter(self._phase_at(self.epoch))
         batches = [
             [self.units.batch(batch) for batch in in_batches(order(self.epoch), count)]
             for order, count in zip(self.samplers, self.per_batch, strict=True)
@@ -148,9 +167,15 @@ class Trainer:
         if state.get("folds") != indices:
             raise ValueError(f"resuming needs the state of folds {indices}, got that of {state.get('folds')}")
         self.epoch = state["epoch"]
+        self._enter(self._phase_at(self.epoch - 1))
         self.network.load_trained_state(state["network"])
         for learner, saved in zip(self.learners, state["learners"], strict=True):
             learner.load_state(saved)
+
+    def _phase_at(self, epoch: int) -> int:
+        """Return which phase an epoch, counted from 0, belongs to."""
+        ends = np.cumsum([phase.epochs for phase in self.phases])
+        return int(np.searchsorted(ends, epoch, side="right"))
 
 
 def _prevalence(labels: np.ndarray) -> np.ndarray:
