@@ -153,7 +153,10 @@ def _space(run: RunFolder, recipes: Mapping[str, Recipe], changes: Mapping[str, 
 def _fine_tuned(recipe: Recipe) -> dict[str, Any]:
     data = recipe.model_dump(mode="json")
     data["model"]["train"] = "all"
-    data["optimizer"]["lr"] /= LR_DIVISOR
+    for part in data["phases"] or [data]:
+        part["optimizer"]["lr"] /= LR_DIVISOR
+    for phase in data["phases"] or []:
+        phase["train"] = "all"
     return data
 
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from analysis.ranking.differences import recipe_differences
 from analysis.ranking.trial import RankedTrial
-from ichtune.recipe import Constant, Recipe, effective, recipe_hash
+from ichtune.recipe import Constant, Recipe, Schedule, effective, phases_of, recipe_hash
+from ichtune.runs.records import EpochRecord
 
 
 def idle_knobs(trials: Sequence[RankedTrial]) -> list[str]:
@@ -29,13 +30,27 @@ def idle_knobs(trials: Sequence[RankedTrial]) -> list[str]:
 
 
 def _schedule(trial: RankedTrial, recipe: Recipe) -> str:
-    if isinstance(recipe.schedule, Constant) or len(trial.record.epochs) < 2 or trial.diverged:
+    if trial.diverged:
         return ""
-    rates = {rate for epoch in trial.record.epochs for rate in (*epoch.lr, *epoch.mean_lr)}
+    begins = np.cumsum([0, *(phase.epochs for phase in phases_of(recipe))])
+    notes = [
+        _unstepped(phase.schedule, trial.record.epochs[begin : begin + phase.epochs])
+        for begin, phase in zip(begins, phases_of(recipe), strict=False)
+    ]
+    named = [
+        f"phase {number}: {note}" if recipe.phases else note for number, note in enumerate(notes, 1) if note
+    ]
+    return "; ".join(named)
+
+
+def _unstepped(schedule: Schedule, epochs: Sequence[EpochRecord]) -> str:
+    if isinstance(schedule, Constant) or len(epochs) < 2:
+        return ""
+    rates = {rate for epoch in epochs for rate in (*epoch.lr, *epoch.mean_lr)}
     lowest, highest = min(rates), max(rates)
     if highest - lowest > 1e-9 * highest:
         return ""
-    return f"{recipe.schedule.name} never stepped in {len(trial.record.epochs)} epochs: the rate stayed {highest:.3g}"
+    return f"{schedule.name} never stepped in {len(epochs)} epochs: the rate stayed {highest:.3g}"
 
 
 def _sampler(trials: Sequence[RankedTrial], recipes: Sequence[Recipe]) -> list[str]:

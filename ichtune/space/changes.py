@@ -3,8 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ichtune.space.distributions import DISTRIBUTIONS, Choice, Node, SpaceError, as_data
-from ichtune.space.grammar import parse_section, parse_value
+from pydantic import BaseModel
+
+from ichtune.recipe import Recipe
+from ichtune.space.distributions import (
+    DISTRIBUTIONS,
+    Choice,
+    Node,
+    Numbered,
+    SpaceError,
+    as_data,
+    problems_at,
+)
+from ichtune.space.grammar import parse_item, parse_section, parse_value
+from ichtune.space.phases import is_unused
 from ichtune.space.places import SECTIONS, Place
 from ichtune.wording import not_one_of, plain, shown, unknown_key
 
@@ -20,28 +32,62 @@ def set_key(tree: Tree, key: str, raw: object) -> Tree:
     Raises:
         SpaceError: the key is unknown or can't be used in this space, or the value is refused.
     """
+    if is_unused(tree, key):
+        raise SpaceError(f"{key}: has no effect, because every phase has its own; change the phases")
+    return _set(tree, key, raw, Recipe)
+
+
+def _set(tree: Tree, key: str, raw: object, owner: type[BaseModel]) -> Tree:
     section, _, below = key.partition(".")
-    if section not in SECTIONS:
-        homes = [f"{home}.{key}" for home in SECTIONS if key in Place(home).all_keys]
+    place, sections = Place(section, owner=owner), owner.model_fields
+    if section not in sections:
+        homes = [f"{home}.{key}" for home in sections if key in Place(home, owner=owner).all_keys]
         raise SpaceError(
             f"unknown key {key!r}; did you mean {homes[0]!r}?"
             if homes
-            else unknown_key(key, "", (*SECTIONS, "metric"))
+            else unknown_key(key, "", (*sections, *(["metric"] if owner is Recipe else [])))
         )
-    if below and below not in Place(section).all_keys:
-        raise SpaceError(unknown_key(below, section, Place(section).all_keys))
     if not below:
-        return {**tree, section: parse_section(Place(section), raw)}
-    if below == "name" and raw not in Place(section).variants:
-        raise SpaceError(f"{key}: {not_one_of(raw, Place(section).variants)}")
+        return {**tree, section: parse_section(place, raw)}
+    if place.item:
+        return {**tree, section: _with_item(tree[section], place, below, raw)}
+    if below not in place.all_keys:
+        raise SpaceError(unknown_key(below, section, place.all_keys))
+    if below == "name" and raw not in place.variants:
+        raise SpaceError(f"{key}: {not_one_of(raw, place.variants)}")
+    if section not in tree:
+        raise SpaceError(f"{key}: there is no {section} here; set {section} as a whole")
     change = _renamed if below == "name" else _with_key
-    node = change(tree[section], Place(section), below, raw)
+    node = change(tree[section], place, below, raw)
     if node is None:
         raise SpaceError(
             f"{key}: no {section} of this space accepts {shown(raw)} there (it has {_inventory(tree[section])}); "
             f"set {section} as a whole"
         )
     return {**tree, section: node}
+
+
+def _with_item(node: Node, place: Place, below: str, raw: object) -> Node:
+    """Return the list, or each of a choice of lists, with `raw` at `below`: an item's number, and a key of it."""
+    number, _, key = below.partition(".")
+    options = list(node.options) if isinstance(node, Choice) else [node]
+    lists = [option for option in options if isinstance(option, Numbered) and number in option]
+    if not lists:
+        most = max((len(option) for option in options if isinstance(option, Numbered)), default=0)
+        raise SpaceError(f"{place}.{number}: there are {most} {place} here, numbered from 1")
+    changed = [_with_number(each, place, number, key, raw) if each in lists else each for each in options]
+    return _choice_of(
+        changed, changed[node.labels.index(node.default)] if isinstance(node, Choice) else changed[0]
+    )
+
+
+def _with_number(node: Node, place: Place, number: str, key: str, raw: object) -> Numbered:
+    assert isinstance(node, Numbered)
+    assert place.item
+    if not key:
+        return Numbered({**node, number: parse_item(place, number, raw)})
+    with problems_at(f"{place}.{number}"):
+        return Numbered({**node, number: _set(_branch(node[number]), key, raw, place.item)})
 
 
 def changes_in(data: Mapping[str, object]) -> dict[str, object]:
@@ -58,13 +104,23 @@ def changes_in(data: Mapping[str, object]) -> dict[str, object]:
 
 def drop_key(points: Mapping[str, Any], key: str, raw: object) -> dict[str, Any]:
     """Return the points without their values for `key`, which is now set to `raw`."""
+    return {name: _without_key(point, key, raw) for name, point in points.items()}
+
+
+def _without_key(point: Mapping[str, Any], key: str, raw: object) -> dict[str, Any]:
     section, _, below = key.partition(".")
-    return {name: _without(point, section, below, raw) for name, point in points.items()}
+    return _without(point, section, below, raw)
 
 
 def _without(point: Mapping[str, Any], section: str, below: str, raw: object) -> dict[str, Any]:
     rest = {key: change for key, change in point.items() if key != section}
     change = point.get(section)
+    if below and isinstance(change, list):
+        number, _, key = below.partition(".")
+        items = [
+            item if str(n) != number else _without_key(item, key, raw) for n, item in enumerate(change, 1)
+        ]
+        return {**rest, section: items}
     other_variant = below == "name" and isinstance(change, Mapping) and change.get("name") != raw
     if not below or other_variant or not isinstance(change, Mapping):
         return rest

@@ -17,6 +17,11 @@ Scalar = None | bool | int | float | str
 Node = Union[Scalar, tuple, "Range", "Choice", dict[str, "Node"]]
 """A node of a space: a value (lists are tuples), a distribution, or a mapping of nodes."""
 
+
+class Numbered(dict[str, "Node"]):
+    """A list of mappings as a mapping, by their numbers from 1: its nodes have names like any others."""
+
+
 RANGES: Final = {
     "uniform": ("low", "high"),
     "loguniform": ("low", "high"),
@@ -219,6 +224,8 @@ def as_data(node: Node) -> object:
     """Return the plain data (dicts, lists, scalars) that the grammar parses as `node`."""
     if isinstance(node, Range | Choice):
         return node.as_data()
+    if isinstance(node, Numbered):
+        return [as_data(child) for child in node.values()]
     if isinstance(node, dict):
         return {key: as_data(child) for key, child in node.items()}
     return list(node) if isinstance(node, tuple) else node
@@ -255,6 +262,8 @@ def _labels(options: Sequence[Node]) -> tuple[Scalar, ...]:
 
 def _label(option: Node, options: Sequence[Node], distributions: bool) -> Scalar:
     """Return an option's label; with `distributions`, they count among what distinguishes it."""
+    if isinstance(option, Numbered):
+        return " then ".join(" ".join(_scalars(item)) for item in option.values())
     if isinstance(option, dict):
         return _branch_label(option, [other for other in options if isinstance(other, dict)], distributions)
     if isinstance(option, Range):
@@ -275,6 +284,12 @@ def _branch_label(branch: dict[str, Node], branches: Sequence[dict[str, Node]], 
         and any(other.get(key) != value for other in namesakes)
     ]
     return " ".join([*([_text(branch[name])] if name else []), *telling])
+
+
+def _scalars(item: Node) -> list[str]:
+    """Return the plain values of an item: what it trains and for how many epochs, if it is a phase."""
+    values = item.values() if isinstance(item, dict) else ()
+    return [plain(value) for value in values if isinstance(value, bool | int | float | str)]
 
 
 def _text(node: Node) -> str:

@@ -1,10 +1,19 @@
 """Parsing plain data into a space's tree, shaped like a recipe but with distributions in place of values."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from ichtune.recipe import Recipe
-from ichtune.space.distributions import DISTRIBUTIONS, Choice, Node, Range, SpaceError
+from ichtune.space.distributions import (
+    DISTRIBUTIONS,
+    Choice,
+    Node,
+    Numbered,
+    Range,
+    SpaceError,
+    problems_at,
+)
 from ichtune.space.places import SECTIONS, Place
 from ichtune.wording import not_one_of, plain, shown, unknown_key
 
@@ -39,11 +48,13 @@ def collect(parsers: Mapping[Any, Callable[[], Any]]) -> dict[Any, Any]:
 
 
 def parse_section(place: Place, raw: object) -> Node:
-    """Return a whole section: a plain value, a mapping, or a choice of either.
+    """Return a whole section: a plain value, a mapping, a list of mappings, or a choice of them.
 
     Raises:
         SpaceError: a line for every problem.
     """
+    if place.item:
+        return _items(place, raw)
     if not place.variants and not place.types:
         return parse_value(place, raw)
     if not isinstance(raw, Mapping):
@@ -54,6 +65,36 @@ def parse_section(place: Place, raw: object) -> Node:
     if kind:
         raise SpaceError(f"{place}: {kind} is for numbers; must be a mapping or a choice of mappings")
     return _mapping(place, raw)
+
+
+def _items(place: Place, raw: object) -> Node:
+    """Return a list of mappings, of which each holds only the sections that it is given."""
+    if isinstance(raw, Mapping) and _distribution(place, raw) == "choice":
+        return _choice(place, raw, _items)
+    if not raw or not isinstance(raw, list | tuple):
+        return place.accept(raw)
+    return Numbered(
+        collect({str(n): partial(parse_item, place, str(n), item) for n, item in enumerate(raw, 1)})
+    )
+
+
+def parse_item(place: Place, number: str, raw: object) -> Node:
+    """Return one item of a section that is a list.
+
+    Raises:
+        SpaceError: a line for every problem.
+    """
+    assert place.item
+    here = f"{place}.{number}"
+    if not isinstance(raw, Mapping):
+        raise SpaceError(f"{here}: must be a mapping of keys to values, got {shown(raw)}")
+    sections = place.item.model_fields
+    unknown = [unknown_key(key, here, sections) for key in raw if key not in sections]
+    if unknown:
+        raise SpaceError("\n".join(unknown))
+    with problems_at(here):
+        places = {key: Place(key, owner=place.item) for key in sections if key in raw}
+        return collect({key: partial(parse_section, at, raw[key]) for key, at in places.items()})
 
 
 def _mapping(place: Place, raw: Mapping[str, object]) -> Node:

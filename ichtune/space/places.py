@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ichtune.recipe import Recipe, Section
-from ichtune.recipe.refusals import refusals, variants
+from ichtune.recipe.refusals import item_type, refusals, variants
 from ichtune.space.distributions import Choice, Node, SpaceError
 from ichtune.space.walks import corners
 
@@ -17,13 +17,15 @@ SECTIONS = tuple(Recipe.model_fields)
 
 @dataclass(frozen=True)
 class Place:
-    """A section of the recipe, its allowed variants, and one of its keys."""
+    """A section of a recipe or of one of its phases, its allowed variants, and one of its keys."""
 
     section: str
     names: tuple[Any, ...] = ()
     """The allowed names of a section with variants (loss, optimizer, schedule)."""
     key: str | None = None
     """None for the section itself."""
+    owner: type[BaseModel] = Recipe
+    """The type that has the section."""
 
     def __str__(self) -> str:
         return self.section if self.key is None else f"{self.section}.{self.key}"
@@ -38,14 +40,19 @@ class Place:
 
     @property
     def variants(self) -> dict[str, type[BaseModel]]:
-        return variants(Recipe, self.section)
+        return variants(self.owner, self.section)
+
+    @property
+    def item(self) -> type[BaseModel] | None:
+        """The type of each item if the section is a list of sections."""
+        return item_type(self.owner, self.section)
 
     @cached_property
     def types(self) -> tuple[type[BaseModel], ...]:
         """The types that the section may have here; empty if it is a plain value (`augmentation`)."""
         if self.variants:
             return tuple(self.variants[name] for name in self.names)
-        annotation: Any = Recipe.model_fields[self.section].annotation
+        annotation: Any = self.owner.model_fields[self.section].annotation
         return (annotation,) if isinstance(annotation, type) and issubclass(annotation, Section) else ()
 
     @property
@@ -61,11 +68,9 @@ class Place:
             SpaceError: a recipe type refuses it.
         """
         if self.key is None:
-            return getattr(checked({self.section: value}), self.section)
+            return getattr(self._checked(value), self.section)
         names = [{"name": name} for name in self.names] or [{}]
-        sections = [
-            getattr(checked({self.section: {**name, self.key: value}}), self.section) for name in names
-        ]
+        sections = [getattr(self._checked({**name, self.key: value}), self.section) for name in names]
         return getattr(sections[0], self.key)
 
     def check(self, node: dict[str, Node]) -> None:
@@ -75,23 +80,22 @@ class Place:
             SpaceError: with the recipe type's message.
         """
         for corner in corners(node):
-            checked({self.section: corner})
+            self._checked(corner)
 
     @property
     def own_default(self) -> Any:
         """Return the recipe types' default here."""
         if self.key is None:
-            return Recipe.model_fields[self.section].default
+            return self.owner.model_fields[self.section].default
         return self.types[0].model_fields[self.key].default
 
+    def _checked(self, value: object) -> BaseModel:
+        """Return what has this value for the section, and defaults otherwise.
 
-def checked(data: Mapping[str, object]) -> Recipe:
-    """Return the recipe that `data` describes.
-
-    Raises:
-        SpaceError: the recipe types refuse it; a line for every problem.
-    """
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        raise SpaceError("\n".join(refusals(error, Recipe))) from None
+        Raises:
+            SpaceError: the recipe types refuse it; a line for every problem.
+        """
+        try:
+            return self.owner.model_validate({self.section: value})
+        except ValidationError as error:
+            raise SpaceError("\n".join(refusals(error, self.owner))) from None

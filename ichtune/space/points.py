@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ichtune.space.distributions import Choice, Node, Range, SpaceError
+from ichtune.space.distributions import Choice, Node, Numbered, Range, SpaceError
 from ichtune.space.places import Place
 from ichtune.space.walks import Params, default_params, named
 from ichtune.wording import plain, shown, unknown_key
@@ -35,6 +35,8 @@ def point_params(tree: Mapping[str, Node], changes: object) -> Params:
 
 def _settle(node: Node, name: str, place: Place, change: object) -> Params:
     """Return the parameters that give `node` the value `change`."""
+    if isinstance(node, Numbered):
+        return _settle_items(node, name, place, change)
     if isinstance(node, dict):
         return _settle_mapping(node, name, place, change)
     if isinstance(node, Choice):
@@ -69,9 +71,28 @@ def _settle_mapping(node: dict[str, Node], name: str, place: Place, change: obje
     return params
 
 
+def _settle_items(node: Numbered, name: str, place: Place, change: object) -> Params:
+    if not isinstance(change, list | tuple) or len(change) != len(node):
+        raise SpaceError(f"{place}: must be a list of {len(node)} changes, got {shown(change)}")
+    params: Params = {}
+    for (number, item), its in zip(node.items(), change, strict=True):
+        assert isinstance(item, dict)
+        assert place.item
+        if not isinstance(its, Mapping) or its.keys() - item.keys():
+            raise SpaceError(
+                f"{place}.{number}: must be a mapping of changes to {', '.join(item)}, got {shown(its)}"
+            )
+        for key, child in item.items():
+            below = named(named(name, number), key)
+            at = Place(key, owner=place.item)
+            params |= _settle(child, below, at, its[key]) if key in its else default_params(child, below)
+    return params
+
+
 def _settle_choice(node: Choice, name: str, place: Place, change: object) -> Params:
     """Return the parameters of the first option that fits `change`."""
-    if isinstance(node.options[0], dict) and not isinstance(change, Mapping):
+    branches = isinstance(node.options[0], dict) and not isinstance(node.options[0], Numbered)
+    if branches and not isinstance(change, Mapping):
         raise SpaceError(
             f"{place}: a branch is selected by its content, such as {{name: ...}}, got {shown(change)}"
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 from ichtune.metric_names import METRICS
 from ichtune.recipe import Head, Level, Model, Recipe
 from ichtune.recipe.refusals import variants
-from ichtune.space import recipes, walks
+from ichtune.space import phases, recipes, walks
 from ichtune.space.changes import changes_in, drop_key, set_key
 from ichtune.space.distributions import Choice, Range, SpaceError, as_data, problems_at
 from ichtune.space.grammar import collect
@@ -121,6 +121,8 @@ class Space:
         return replace(self, trees=trees, written_points=points)
 
     def _with_sound_points(self) -> "Space":
+        for tree in self.trees.values():
+            phases.refuse_unused(tree)
         _ = self.points, self.dimensions
         return self
 
@@ -232,8 +234,11 @@ class Space:
                     f"{self.name}: {dimension.name}: the backbone's outputs are computed before the search, once for "
                     f"each value; use a choice of a few instead of {values.kind} {values}"
                 )
-        pairs = product(walks.reachable(model), walks.reachable(training))
-        return [ModelVariant(Model.model_validate(model), training["precision"]) for model, training in pairs]
+        return [
+            ModelVariant(Model.model_validate({**each, "train": train}), precision["precision"])
+            for each, precision in product(walks.reachable(model), walks.reachable(training))
+            for train in phases.widest(tree, each["train"])
+        ]
 
     def heads(self) -> list[Head]:
         """Return every kind of head that a trial may have, with its default settings."""
@@ -248,7 +253,7 @@ class Space:
     @property
     def max_epochs(self) -> int:
         """The largest number of epochs of any recipe."""
-        return max(training["epochs"] for training in recipes.reachable(self.trees, "training", "epochs"))
+        return max(max(phases.epochs(tree)) for tree in self.trees.values())
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data that `parse` reads back as an equal space, with all omitted keys filled in."""

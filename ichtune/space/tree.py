@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from ichtune.space.distributions import Choice, Node, Range
+from ichtune.space.distributions import Choice, Node, Numbered, Range
+from ichtune.space.phases import used
 from ichtune.space.walks import default_params
 from ichtune.wording import plain
 
@@ -27,7 +28,7 @@ def space_tree(space: "Space") -> Tree:
     )
     for name, sections in space.trees.items():
         branch = tree.add(Text.assemble("recipe ", (name, BRANCH))) if name else tree
-        _add_sections(branch, sections)
+        _add_sections(branch, used(sections))
     if space.recipes:
         tree.add(_row(Text(TRIED, HEADING), Text("each recipe, with its defaults", QUIET)))
     else:
@@ -52,7 +53,11 @@ def _add_points(parent: Tree, space: "Space") -> None:
 
 def _add(parent: Tree, head: Text, node: Node) -> None:
     """Add a line for a node, and below it whatever varies within it."""
-    if isinstance(node, dict):
+    if isinstance(node, Numbered):
+        below = parent.add(_row(head))
+        for number, item in node.items():
+            _add_sections(below.add(Text(number, BRANCH)), item if isinstance(item, dict) else {})
+    elif isinstance(node, dict):
         searched = {key: child for key, child in node.items() if isinstance(child, Range | Choice)}
         below = parent.add(_row(head, _fixed(node, head.plain)))
         for key, child in searched.items():

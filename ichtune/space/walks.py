@@ -11,7 +11,7 @@ from itertools import combinations, product
 from math import prod
 from typing import Any
 
-from ichtune.space.distributions import Choice, Node, Range, Scalar, SpaceError
+from ichtune.space.distributions import Choice, Node, Numbered, Range, Scalar, SpaceError
 from ichtune.wording import plain
 
 Pick = Callable[[str, Range | Choice], Any]
@@ -45,6 +45,8 @@ def resolve(node: Node, name: str, pick: Pick) -> Any:
     Raises:
         SpaceError: `pick` chose an option that a choice doesn't have.
     """
+    if isinstance(node, Numbered):
+        return [resolve(child, named(name, key), pick) for key, child in node.items()]
     if isinstance(node, dict):
         return {key: resolve(child, named(name, key), pick) for key, child in node.items()}
     if isinstance(node, Choice):
@@ -120,6 +122,8 @@ def grid(node: Node, name: str) -> Iterator[Params]:
 
 def only(node: Node, keys: Iterable[str]) -> Node:
     """Return the same tree with its mappings reduced to `keys`."""
+    if isinstance(node, Numbered):
+        return Numbered({number: only(child, keys) for number, child in node.items()})
     if isinstance(node, dict):
         return {key: child for key, child in node.items() if key in keys}
     if isinstance(node, Choice):
