@@ -1,9 +1,10 @@
 """A trial as a ranking sees it: the metrics of each fold at the epoch that the other folds chose."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -11,11 +12,13 @@ from analysis.statistics.averaging import mean_prediction
 from ichtune.arrays import map_array
 from ichtune.errors import InputError
 from ichtune.metrics import higher_is_better
+from ichtune.recipe import Phase
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.fold_scores import FoldScores
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import EpochRecord, TrialRecord
 from ichtune.runs.trial_folder import OUT_OF_FOLD, kept_file
+from ichtune.wording import plain
 
 
 @dataclass(frozen=True)
@@ -121,12 +124,20 @@ def recipe_texts(trials: Sequence[RankedTrial], varying: list[str]) -> list[str]
 def recipe_text(trial: RankedTrial, varying: list[str]) -> str:
     """The trial's values of the varying parameters: `dropout 0.12, focal, alpha 0.5, adam, lr 0.0031`."""
     params = trial.record.params
-    return ", ".join(_short(name, params[name]) for name in varying if name in params)
+    return ", ".join(parameter_text(name, params[name]) for name in varying if name in params)
 
 
-def _short(name: str, value: Any) -> str:
-    """A parameter without the name of its branch: `lr 0.0031`; a choice by its value only."""
+def parameter_text(name: str, value: Any) -> str:
+    """A parameter without the name of its branch: `lr 0.0031`, `phase 2 lr 0.0031`; a choice by its value only."""
+    phase = _PHASE.search(name)
+    which = f"phase {phase[1]} " if phase else ""
+    key = name.rpartition(".")[2]
+    if value is None:
+        return f"{which}no {key}"
     if isinstance(value, str):
-        return value
-    digits = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return f"{name.rpartition('.')[2]} {digits}"
+        return f"{which}{value}"
+    digits = f"{value:.3g}" if isinstance(value, float) else plain(value)
+    return f"{which}{key} {digits}"
+
+
+_PHASE: Final = re.compile(rf"^phases\b.*\.(\d+)\.(?:{'|'.join(Phase.model_fields)})\b")
