@@ -11,6 +11,7 @@ from ichtune.models.network import Network
 from ichtune.recipe import Recipe
 from ichtune.training.batches import Fold, Source
 from ichtune.training.results import EpochResult, merge
+from ichtune.training.team import ALONE, Team
 from ichtune.training.trainer import Trainer
 from ichtune.training.units import SLICES, Units
 
@@ -26,6 +27,7 @@ def fit(
     resume: dict[str, Any] | None = None,
     micro_batches: int = 1,
     units: Units = SLICES,
+    team: Team = ALONE,
 ) -> Iterator[EpochResult]:
     """Train the network's heads, one per fold, and yield one result per epoch.
 
@@ -45,13 +47,16 @@ def fit(
     If memory doesn't hold a whole batch, `micro_batches` splits each one, between its units. Their gradients add up
     to the batch's, within rounding; only trained batch normalisation sees them separately.
 
+    The members of a `team` call this with the same arguments; each works on its parts of every batch, as if there were
+    as many micro-batches as members, and all get the same results and weights.
+
     Raises:
         InputError: a fold has no known label to train on.
         ValueError: the numbers of heads and folds differ, several folds share a trained backbone, or the state to
             resume belongs to other folds.
     """
     _check(network, labels, folds, units)
-    training = Trainer(network, source, labels, folds, recipe, device, micro_batches, units)
+    training = Trainer(network, source, labels, folds, recipe, device, micro_batches, units, team)
     if resume is None:
         training.normalise()
     else:

@@ -8,6 +8,7 @@ import torch
 from ichtune.labels import LABELS
 from ichtune.models.network import Network
 from ichtune.training.batches import Batch, Source
+from ichtune.training.team import ALONE, Team
 from ichtune.training.units import SLICES, Units
 
 
@@ -21,22 +22,26 @@ def predict(
     head: int | None = None,
     units: Units = SLICES,
     batch_size: int = 256,
+    team: Team = ALONE,
 ) -> torch.Tensor:
     """Return every head's logits on the same rows (int64 `[n]`): float32 `[F, n, 6]`, or `[1, n, 6]` for one `head`.
 
     Whole units go through the network, about `batch_size` slices at a time, so of a scan with some of its slices in
-    `rows`, all are read. Leaves the network in evaluation mode, and the logits on the device.
+    `rows`, all are read. Leaves the network in evaluation mode, and the logits on the device. The members of a `team`
+    share the chunks, and all get all logits.
     """
     network.eval()
     heads = range(len(network.heads)) if head is None else [head]
     chunks = whole_units(units, rows, batch_size)
-    logits = [torch.empty(len(heads), 0, len(LABELS), device=device)]
-    for (_, sizes), inputs in zip(
-        chunks, source.batches((chunk.rows for chunk in chunks), None), strict=True
-    ):
-        features = network.features(inputs.to(device, non_blocking=True))
-        logits.append(torch.stack([network.heads.one(index, features, sizes) for index in heads]))
-    return torch.cat(logits, dim=1)[:, places(chunks, rows)]
+    sizes = [len(chunk.rows) for chunk in chunks]
+    logits = torch.zeros(len(heads), sum(sizes), len(LABELS), device=device)
+    own = team.share(list(zip(chunks, logits.split(sizes, dim=1), strict=True)))
+    inputs = source.batches((chunk.rows for chunk, _ in own), None)
+    for (chunk, here), its in zip(own, inputs, strict=True):
+        features = network.features(its.to(device, non_blocking=True))
+        here.copy_(torch.stack([network.heads.one(index, features, chunk.sizes) for index in heads]))
+    team.add_up([logits])
+    return logits[:, places(chunks, rows)]
 
 
 def whole_units(units: Units, rows: np.ndarray, slices: int) -> list[Batch]:

@@ -14,6 +14,7 @@ from ichtune.training.dropout import DropoutMasks
 from ichtune.training.learner import Learner
 from ichtune.training.losses import MaskedLoss
 from ichtune.training.mixup import Mix, MixedInputs, Mixup
+from ichtune.training.team import ALONE, Team
 
 
 class StepRecords(NamedTuple):
@@ -58,7 +59,9 @@ class Stepper:
         *,
         device: torch.device,
         micro_batches: int,
+        team: Team = ALONE,
     ) -> None:
+        self.team = team
         self.network, self.source, self.labels, self.loss = network, source, labels, loss
         self.recipe, self.device, self.micro_batches = recipe, device, micro_batches
         self.fold_numbers = [fold.index for fold in folds]
@@ -71,29 +74,33 @@ class Stepper:
 
     def _run(self, batches: list[list[Batch]], learners: Sequence[Learner], epoch: int) -> StepRecords:
         steps = side_by_side(batches)
-        parts = [list(step.parts(self.micro_batches)) for step in steps]
+        parts = [list(step.parts(self.micro_batches * self.team.size)) for step in steps]
         dropout, mixes = self._dropout(epoch), self._mixes(steps, epoch)
         losses, norms, lrs = [], [], np.zeros((len(steps), len(batches)))
         self.network.train()
-        inputs = self._inputs(parts, mixes, epoch)
+        inputs = self._inputs([self.team.share(its) for its in parts], mixes, epoch)
         for step, its_parts, mix, used in zip(steps, parts, mixes, lrs, strict=True):
             mask = dropout.draw(step.counts, self.network.heads.width).to(self.device) if dropout else None
             losses.append(self._backward(its_parts, mix, inputs, mask))
+            self._add_up_gradients(learners)
             norms.append(self.network.gradient_norms())
             for head in np.flatnonzero(step.counts):
                 used[head] = learners[head].step()
             self.network.zero_grad()
         counts = np.stack([step.counts for step in steps])
-        return StepRecords(counts, torch.stack(losses).cpu().numpy(), torch.stack(norms).cpu().numpy(), lrs)
+        shares = torch.stack(losses)
+        self.team.add_up([shares])
+        self.team.average(self.network.trained_statistics)
+        return StepRecords(counts, shares.cpu().numpy(), torch.stack(norms).cpu().numpy(), lrs)
 
     def _backward(
         self, parts: list[Part], mix: Mix | None, inputs: Iterator[torch.Tensor], mask: torch.Tensor | None
     ) -> torch.Tensor:
-        """Return the losses `[F]` of a step in parts, leaving their gradients in the parameters."""
+        """Return the losses `[F]` of this member's share of a step, leaving their gradients in the parameters."""
         targets = [self._targets(part, mix) for part in parts]
         total = self.loss.total(torch.cat([first for (first, _), *_ in targets], dim=1))
         losses = torch.zeros(len(self.fold_numbers), device=self.device)
-        for part, its_targets in zip(parts, targets, strict=True):
+        for part, its_targets in self.team.share(list(zip(parts, targets, strict=True))):
             dropout = None if mask is None else part.of(mask)
             logits = self.network(next(inputs), dropout, part.step.sizes)
             shares = [share * self.loss(logits, target, total) for target, share in its_targets]
@@ -102,8 +109,18 @@ class Stepper:
             losses += loss.detach()
         return losses
 
+    def _add_up_gradients(self, learners: Sequence[Learner]) -> None:
+        """Give every member the gradients of whole batches; one without a part of a batch has none of its own."""
+        if self.team.size == 1:
+            return
+        parameters = list(dict.fromkeys(p for learner in learners for p in learner.parameters))
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self.team.add_up([parameter.grad for parameter in parameters if parameter.grad is not None])
+
     def _inputs(
-        self, parts: list[list[Part]], mixes: Sequence[Mix | None], epoch: int
+        self, parts: Sequence[Sequence[Part]], mixes: Sequence[Mix | None], epoch: int
     ) -> Iterator[torch.Tensor]:
         """Yield the inputs of every part of every step, mixed if the step has a mix."""
         pairs = [(part, mix) for step, mix in zip(parts, mixes, strict=True) for part in step]
@@ -158,6 +175,7 @@ class Stepper:
             yield
             return
         key = [*b"backbone", self.recipe.training.seed, self.fold_numbers[0], epoch]
+        key += [self.team.rank] if self.team.rank else []  # members draw for different slices
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
             yield

@@ -19,6 +19,7 @@ from ichtune.training.predict import whole_units
 from ichtune.training.results import EpochResult
 from ichtune.training.samplers import make_sampler
 from ichtune.training.steps import Stepper, StepRecords
+from ichtune.training.team import ALONE, Team
 from ichtune.training.units import SLICES, Units
 from ichtune.training.validation import validate
 
@@ -38,10 +39,11 @@ class Trainer:
         device: torch.device,
         micro_batches: int,
         units: Units,
+        team: Team = ALONE,
     ) -> None:
         self.epoch = 0
         """Number of finished epochs."""
-        self.micro_batches, self.units = micro_batches, units
+        self.micro_batches, self.units, self.team = micro_batches, units, team
         self.network = network.to(device)
         self.source, self.labels, self.folds, self.device = source, labels, folds, device
         self.loss = make_loss(recipe.loss, [labels[fold.train] for fold in folds], device)
@@ -68,7 +70,15 @@ class Trainer:
         self.phase = 0
         self.learners = self._begun(self.phase)
         self.stepper = Stepper(
-            network, source, labels, folds, recipe, self.loss, device=device, micro_batches=micro_batches
+            network,
+            source,
+            labels,
+            folds,
+            recipe,
+            self.loss,
+            device=device,
+            micro_batches=micro_batches,
+            team=team,
         )
 
     def _begun(self, phase: int) -> list[Learner]:
@@ -108,7 +118,8 @@ class Trainer:
             self.folds,
             self.loss,
             units=self.units,
-            batch_size=max(1, PREDICTED_AT_ONCE // self.micro_batches),
+            batch_size=max(1, PREDICTED_AT_ONCE // (self.micro_batches * self.team.size)),
+            team=self.team,
         )
         for learner, loss in zip(self.learners, losses, strict=True):
             learner.lr.after_epoch(float(loss))

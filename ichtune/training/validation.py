@@ -10,6 +10,7 @@ from ichtune.models.network import Network
 from ichtune.training.batches import Fold, Source
 from ichtune.training.losses import MaskedLoss
 from ichtune.training.predict import predict
+from ichtune.training.team import ALONE, Team
 from ichtune.training.units import Units
 
 
@@ -22,6 +23,7 @@ def validate(
     *,
     units: Units,
     batch_size: int,
+    team: Team = ALONE,
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Return each fold's validation logits, float32 `[n_f, 6]`, and the losses `[F]`, NaN without a known label.
 
@@ -29,7 +31,16 @@ def validate(
     """
     device = next(network.parameters()).device
     logits = [
-        predict(network, source, fold.valid, device=device, head=head, units=units, batch_size=batch_size)[0]
+        predict(
+            network,
+            source,
+            fold.valid,
+            device=device,
+            head=head,
+            units=units,
+            batch_size=batch_size,
+            team=team,
+        )[0]
         for head, fold in enumerate(folds)
     ]
     truth = [labels[fold.valid] for fold in folds]

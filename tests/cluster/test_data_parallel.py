@@ -1,0 +1,84 @@
+"""Two workers train one network as a single process would."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ichtune.cluster.data_parallel import run_together
+from ichtune.cluster.local_ray import local_ray
+from ichtune.models.heads import LinearHeads
+from ichtune.models.network import Network
+from ichtune.recipe import BCE, Adam, Model, Recipe, Training
+from ichtune.training.batches import Fold
+from ichtune.training.fit import fit
+from ichtune.training.team import Team
+from tests.made_up.trainings import CPU, Inputs
+
+pytestmark = [
+    pytest.mark.timeout(240),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray"),  # Ray's own use of it
+]
+
+
+def training() -> list[dict[str, Any]]:
+    """Train a small network with dropout, mixup and a moving average; most labels of the last rows are unknown."""
+    rng = np.random.default_rng(0)
+    labels = (rng.random((50, 6)) < 0.4).astype(np.float32)
+    labels[20:, 1:] = np.nan
+    labels[20:40] = np.nan
+    images = Inputs(rng.standard_normal((50, 1, 6, 6)))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        backbone = nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(64, 8), nn.GroupNorm(2, 8)
+        )
+    network = Network(backbone, LinearHeads(8, [0], 0))
+    recipe = Recipe(
+        model=Model(dropout=0.3),
+        loss=BCE(pos_weight="balanced"),
+        optimizer=Adam(lr=0.01),
+        training=Training(epochs=2, batch_size=12, mixup=0.4, average=0.5, seed=3),
+    )
+    fold = Fold(0, np.arange(43), np.arange(43, 50))
+    team = Team.of_this_process()
+    results = fit(network, images, labels, [fold], recipe, device=CPU, team=team)
+    return [
+        {
+            "size": team.size,
+            "train_loss": result.train_loss,
+            "grad_norm": result.grad_norm,
+            "logits": result.logits[0],
+            "weights": {name: value.numpy() for name, value in result.state()["network"].items()},
+        }
+        for result in results
+    ]
+
+
+def saved(work: Callable[[], list[dict[str, Any]]], folder: Path) -> None:
+    torch.save(work(), folder / f"{Team.of_this_process().rank}.pt")
+
+
+def test_two_workers_get_the_numbers_of_one_process(tmp_path):
+    expected = training()
+    with local_ray():
+        run_together(
+            partial(saved, training, tmp_path),
+            workers=2,
+            gpus=False,
+            cpus_per_worker=1,
+            scratch=tmp_path / "ray",
+        )
+    for rank in (0, 1):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
+        assert [epoch["size"] for epoch in found] == [2, 2]
+        for epoch, other in zip(found, expected, strict=True):
+            for name in ("train_loss", "grad_norm", "logits"):
+                np.testing.assert_allclose(epoch[name], other[name], rtol=1e-4, atol=1e-5, err_msg=name)
+            for name, value in epoch["weights"].items():
+                np.testing.assert_allclose(value, other["weights"][name], rtol=1e-3, atol=1e-5, err_msg=name)
