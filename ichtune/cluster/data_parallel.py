@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
@@ -20,7 +21,8 @@ def run_together(
         ray.train.v2.api.exceptions.TrainingFailedError: a worker raised, or was lost too often.
     """
     resources = {"CPU": float(cpus_per_worker)} | ({"GPU": 1.0} if gpus else {})
-    TorchTrainer(
+    trainer: Any = TorchTrainer  # Ray has two of them, and an environment variable decides
+    trainer(
         lambda _: work(),
         train_loop_config={},
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
