@@ -21,13 +21,14 @@ def run_together(
         ray.train.v2.api.exceptions.TrainingFailedError: a worker raised, or was lost too often.
     """
     resources = {"CPU": float(cpus_per_worker)} | ({"GPU": 1.0} if gpus else {})
-    trainer: Any = TorchTrainer  # Ray has two of them, and an environment variable decides
+    trainer: Any = TorchTrainer  # Ray has two of each, and an environment variable decides
+    run_config: Any = RunConfig
     trainer(
         lambda _: work(),
         train_loop_config={},
         torch_config=TorchConfig(backend="nccl" if gpus else "gloo"),
         scaling_config=ScalingConfig(num_workers=workers, use_gpu=gpus, resources_per_worker=resources),
-        run_config=RunConfig(
+        run_config=run_config(
             name="together", storage_path=str(scratch), failure_config=FailureConfig(max_failures=3)
         ),
     ).fit()
