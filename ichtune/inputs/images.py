@@ -11,6 +11,7 @@ import torch
 
 from ichtune.data.scans import Scans
 from ichtune.inputs.augment import render
+from ichtune.inputs.kept_images import KeptImages
 from ichtune.recipe import Level, Model
 from ichtune.windows import Window
 
@@ -44,8 +45,10 @@ class ImageSource:
         views: int,
         threads: int = 1,
         scans: Scans | None = None,
+        shared: bool = False,
     ) -> None:
-        """
+        """`shared` sources, which several folds train on in turn, keep images that the next fold asks for again.
+
         Raises:
             ValueError: the model reads neighbouring slices, but the slices' scans are not given.
         """
@@ -61,15 +64,20 @@ class ImageSource:
         self.seed = seed
         self.views = views
         self.threads = threads
+        shape = (self.channels, self.size, self.size)
+        self.kept = {augmented: KeptImages(shape) for augmented in (True, False)} if shared else {}
 
     def batches(self, chunks: Iterable[np.ndarray], epoch: int | None) -> Iterator[torch.Tensor]:
         """Yield the images of each chunk of rows (int64 `[n]`) in order; not augmented if the epoch is None."""
         level, view = ("normal", 0) if epoch is None else (self.level, epoch % self.views)
+        kept = self.kept.get(epoch is not None)
+        if kept:
+            kept.begin(view)
         pool = ThreadPoolExecutor(self.threads, "render")
         ready: deque[_Chunk] = deque()
         try:
             for rows in chunks:
-                ready.append(self._start(pool, rows, level, view))
+                ready.append(self._start(pool, rows, level, view, kept))
                 if len(ready) > AHEAD:
                     yield _finish(ready.popleft())
             while ready:
@@ -77,17 +85,27 @@ class ImageSource:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _start(self, pool: ThreadPoolExecutor, rows: np.ndarray, level: Level, view: int) -> _Chunk:
+    def _start(
+        self, pool: ThreadPoolExecutor, rows: np.ndarray, level: Level, view: int, kept: KeptImages | None
+    ) -> _Chunk:
         images = np.empty((len(rows), self.channels, self.size, self.size), np.uint8)
         shares = [slice(first, None, self.threads) for first in range(self.threads)]
-        work = [pool.submit(self._render, images[share], rows[share], level, view) for share in shares]
+        work = [pool.submit(self._render, images[share], rows[share], level, view, kept) for share in shares]
         return _Chunk(images, work)
 
-    def _render(self, images: np.ndarray, rows: np.ndarray, level: Level, view: int) -> None:
+    def _render(
+        self, images: np.ndarray, rows: np.ndarray, level: Level, view: int, kept: KeptImages | None
+    ) -> None:
         seen = self.scans.neighbours(rows, self.reach) if self.scans and self.reach else rows[:, None]
         for image, row, slices in zip(images, rows.tolist(), seen, strict=True):
+            known = kept.get(row) if kept else None
+            if known is not None:
+                image[:] = known
+                continue
             hu = [self.hu[one] for one in slices]
             image[:] = render(hu, self.windows, self.size, level=level, seed=self.seed, view=view, row=row)
+            if kept:
+                kept.keep(row, image)
 
 
 def _finish(chunk: _Chunk) -> torch.Tensor:

@@ -81,7 +81,7 @@ class Experiment:
         networks = [self.network(recipe, fold) for fold in folds]
         for network, head in zip(networks, heads or (), strict=False):
             network.heads.load(0, head)
-        images = self.images(recipe, threads)
+        images = self.images(recipe, threads, shared=len(folds) > 1)
         return fit_folds_apart(
             networks,
             images,
@@ -105,8 +105,12 @@ class Experiment:
         ]
         return FeatureSource.open(open_store(self.store), needed, level)
 
-    def images(self, recipe: Recipe, threads: int) -> "ImageSource":
-        """Return the augmented images that a recipe trains its backbone on, with a new view in each epoch."""
+    def images(self, recipe: Recipe, threads: int, *, shared: bool = False) -> "ImageSource":
+        """Return the augmented images that a recipe trains its backbone on, with a new view in each epoch.
+
+        If several folds train on them in turn (`shared`), images of the same view are rendered once for all, as far as
+        memory allows.
+        """
         from ichtune.inputs.images import ImageSource  # trials on features start faster without this import
 
         store = open_store(self.store)
@@ -118,6 +122,7 @@ class Experiment:
             seed=self.seed,
             views=recipe.training.epochs,
             threads=threads,
+            shared=shared,
         )
 
     def network(self, recipe: Recipe, fold: Fold) -> Network:

@@ -8,6 +8,7 @@ import torch
 from ichtune.data.scans import Scans
 from ichtune.inputs.augment import render
 from ichtune.inputs.images import ImageSource
+from ichtune.inputs.kept_images import KeptImages
 from ichtune.recipe import Model
 from ichtune.windows import WINDOWS
 
@@ -47,6 +48,35 @@ def test_epochs_show_one_view_after_another_and_then_the_first_again():
 def test_the_number_of_threads_changes_nothing():
     for one, five in zip(images(threads=1), images(threads=5), strict=True):
         assert torch.equal(one, five)
+
+
+def test_folds_that_share_images_get_the_same_and_render_each_once(monkeypatch):
+    rendered = []
+
+    def watched(hu, *args, **options):
+        rendered.append((options["view"], options["level"], options["row"]))
+        return render(hu, *args, **options)
+
+    monkeypatch.setattr("ichtune.inputs.images.render", watched)
+    model = Model(size=32)
+    source = ImageSource(HU, model, "moderate", seed=5, views=3, threads=2, shared=True)
+    folds = [[np.arange(8)], [np.arange(11, 3, -1)]]
+    epochs = [(epoch, chunks) for epoch in (0, None, 1, None) for chunks in folds]
+    found = [next(source.batches(chunks, epoch)) for epoch, chunks in epochs]
+    # All 12 slices are in one of the folds: two augmented views and the plain one of each.
+    assert len(rendered) == len(set(rendered)) == 3 * 12
+    for (epoch, chunks), its in zip(epochs, found, strict=True):
+        assert torch.equal(its, images(epoch=epoch, chunks=chunks)[0])
+
+
+def test_no_more_images_are_kept_than_fit():
+    kept = KeptImages((1, 2, 2), most_bytes=9)
+    kept.begin(0)
+    for row in range(3):
+        kept.keep(row, np.full((1, 2, 2), row, np.uint8))
+    assert [kept.get(row) is not None for row in range(3)] == [True, True, False]
+    kept.begin(1)
+    assert kept.get(0) is None
 
 
 def test_stopping_halfway_leaves_no_thread_behind():
