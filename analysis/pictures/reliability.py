@@ -1,7 +1,5 @@
 """Whether predicted probabilities are calibrated: reliability diagrams of out-of-fold predictions."""
 
-from typing import NamedTuple
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,35 +8,12 @@ from scipy.special import expit
 
 from analysis.pictures.style import BLACK, BLUE, SKY, WIDTH, paper
 from analysis.pictures.words import number
+from analysis.statistics.reliability import BINS, reliability_curve
 from ichtune.labels import LABELS
 
-BINS = 10
 ROOM = 1.08
 MOST = 0.99
 """The share of slices that a panel covers at least."""
-
-
-class Calibration(NamedTuple):
-    """By bins of equally many slices `[B]`: mean probability, share of positives, and number of slices."""
-
-    predicted: np.ndarray
-    observed: np.ndarray
-    slices: np.ndarray
-
-    @property
-    def error(self) -> float:
-        """The expected calibration error: the bins' mean distance from the diagonal, weighted by slices."""
-        return float(np.average(np.abs(self.observed - self.predicted), weights=self.slices))
-
-
-def calibration(probs: np.ndarray, truth: np.ndarray, bins: int = BINS) -> Calibration:
-    """The observed share of positives by quantiles of the probability; empty bins are omitted."""
-    edges = np.quantile(probs, np.linspace(0, 1, bins + 1))
-    places = np.searchsorted(edges[1:-1], probs)
-    slices = np.bincount(places, minlength=bins)
-    filled = slices > 0
-    predicted, observed = (np.bincount(places, values, bins)[filled] for values in (probs, truth))
-    return Calibration(predicted / slices[filled], observed / slices[filled], slices[filled])
 
 
 @paper()
@@ -75,7 +50,7 @@ def _draw_label(axes: Axes, below: Axes, label: str, probs: np.ndarray, truth: n
     if not len(probs):
         axes.set_title(f"{label}\nno predictions", fontsize=8)
         return
-    found = calibration(probs, truth)
+    found = reliability_curve(probs, truth)
     axes.set_title(
         f"{label}, ECE {number(found.error)}\n{int(truth.sum()):,} of {len(truth):,} positive", fontsize=8
     )

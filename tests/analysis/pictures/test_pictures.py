@@ -24,7 +24,7 @@ from analysis.pictures.importance_bars import importance
 from analysis.pictures.knobs import varying
 from analysis.pictures.metric import Metric
 from analysis.pictures.parallel import LEFT_OUT, parallel
-from analysis.pictures.reliability import calibration, reliability
+from analysis.pictures.reliability import reliability
 from analysis.pictures.search_progress import progress
 from analysis.pictures.slices import slices
 from analysis.pictures.style import paper, save
@@ -288,18 +288,6 @@ def test_what_asha_saved_is_counted_by_hand():
     assert saved_share(given, "asha") == pytest.approx((10 + 6) / 60)
     assert "ASHA saved 27 % and patience saved 5 % of 60 epochs" in texts(saved(given))
     assert "stopped by ASHA: 2 trials, 8 epochs" in texts(saved(given))
-
-
-def test_reliability_is_scikit_learns_with_its_expected_error():
-    rng = np.random.default_rng(0)
-    probs = rng.beta(1, 9, 700)
-    truth = (rng.random(700) < probs).astype(float)
-    found = calibration(probs, truth)
-    observed, predicted = calibration_curve(truth, probs, n_bins=10, strategy="quantile")
-    np.testing.assert_allclose(found.observed, observed)
-    np.testing.assert_allclose(found.predicted, predicted)
-    assert found.slices.sum() == 700
-    assert found.error == pytest.approx(np.mean(np.abs(observed - predicted)), rel=1e-6)  # all bins hold 70
 
 
 def test_reliability_draws_known_labels_of_predicted_slices_alone():
