@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
 from analysis.report.grids import Grid
-from ichtune.inference.model_folder import ABOUT, About
+from ichtune.inference.model_folder import ABOUT, About, read_about
 from ichtune.json_text import read_json
 from ichtune.runs.folder import RunFolder
-from ichtune.yaml_text import read_yaml, write_yaml
+from ichtune.yaml_text import write_yaml
 
 
 @dataclass(frozen=True)
@@ -89,10 +88,10 @@ def retrained_models(run: RunFolder) -> tuple[list[RetrainedModel], list[str]]:
     models, damaged = [], []
     for folder in _folders(run):
         try:
-            about = About.model_validate(read_yaml(folder / ABOUT))
+            about = read_about(folder)
             metrics = read_json(folder / "metrics.json")
             _check(metrics)
-        except (OSError, ValueError, ValidationError) as error:
+        except (OSError, ValueError) as error:
             damaged.append(f"{folder.name} can't be read: {str(error).splitlines()[0]}")
         else:
             models.append(RetrainedModel(folder, about, metrics))
