@@ -18,7 +18,7 @@ FLOORS = (
     ("analysis.promotion",),
     ("analysis.tables",),
     ("analysis.hyperparameters", "analysis.pictures", "analysis.test_set"),
-    ("analysis.scoring",),
+    ("analysis.scoring", "analysis.calibration"),
     ("analysis.ranking",),
     ("analysis.statistics",),
     ("ichtune.search",),
