@@ -22,6 +22,15 @@ class Decided(NamedTuple):
     logits: np.ndarray
     thresholds: np.ndarray
 
+    @classmethod
+    def as_trained(cls, logits: np.ndarray) -> "Decided":
+        """A network's own logits, and 0.5."""
+        return cls(logits, np.full(logits.shape, THRESHOLD))
+
+    def probabilities(self, rows: np.ndarray, label: int) -> np.ndarray:
+        """The probabilities of a label (a column) for some slices."""
+        return expit(self.logits[rows, label].astype(np.float64))
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -57,6 +66,10 @@ class Tuned:
         few = self._listed(~self.out_of_fold.enough)
         kept = f"; {few} kept {THRESHOLD} ({_TOO_FEW})" if few else ""
         return f"for {purpose} on the {self.out_of_fold}{kept}"
+
+    def decide(self, logits: np.ndarray) -> Decided:
+        """Other slices, which nothing was chosen on, from a network's logits `[n, 6]`."""
+        return Decided(self._fitted.logits(logits), np.broadcast_to(self._fitted.thresholds, logits.shape))
 
     @cached_property
     def cross_fitted(self) -> Decided:
