@@ -7,12 +7,13 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
-from analysis.calibration.tune import Decided
+from analysis.calibration.tune import Decided, Tuned
 from analysis.statistics.bootstrap import Drawn, PatientBootstrap, mean_of, ratio
 from analysis.statistics.reliability import BINS, quantile_bins
 from ichtune.labels import LABELS
-from ichtune.metrics import log_losses
+from ichtune.metrics import evaluate, log_losses
 
 MEAN: Final = "mean"
 ERRORS: Final = ("log loss", "Brier score", "calibration error")
@@ -31,6 +32,26 @@ class Judged:
     after: Decided
     thresholds: dict[str, float]
     """The model's thresholds; cross-fitted slices have others, in `after`."""
+
+    @classmethod
+    def cross_fitted(cls, part: str, tuned: Tuned) -> "Judged":
+        """The slices that a model was tuned on, each judged by what was fitted on the other parts."""
+        given = tuned.out_of_fold
+        before = Decided.as_trained(given.logits)
+        return cls(part, given.labels, given.patients, before, tuned.cross_fitted, tuned.thresholds)
+
+    @classmethod
+    def of(
+        cls, part: str, tuned: Tuned, logits: np.ndarray, labels: np.ndarray, patients: np.ndarray
+    ) -> "Judged":
+        """Slices that nothing was chosen on."""
+        before = Decided.as_trained(logits)
+        return cls(part, labels, patients, before, tuned.decide(logits), tuned.thresholds)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """All metrics of the tuned predictions, at the tuned thresholds; see `evaluate`."""
+        return evaluate(expit(self.after.logits.astype(np.float64)), self.labels, self.after.thresholds)
 
     @cached_property
     def bootstrap(self) -> PatientBootstrap:

@@ -160,6 +160,7 @@ def plan(run: RunFolder | str | Path, options: RetrainOptions | None = None) -> 
             can't be used, or pretrained weights are unavailable.
     """
     options = options or RetrainOptions()
+    _ = options.wanted
     ranking = Ranking.of(run)
     trial = _ranked(ranking, options.rank)
     recipe = trial.record.recipe

@@ -18,6 +18,7 @@ from ichtune.files import refuse_ways_out, replacing
 from ichtune.inference.calibration import Calibration
 from ichtune.inputs.images import ImageSource
 from ichtune.labels import LABELS
+from ichtune.metrics import THRESHOLD
 from ichtune.models.backbones import Backbone, build_backbone
 from ichtune.models.heads import make_heads
 from ichtune.models.network import Network
@@ -75,15 +76,17 @@ class About(Section):
     format: Literal[2] = FORMAT
     labels: tuple[str, ...] = LABELS
     """The labels in the order of the network's outputs."""
-    calibration: Calibration = Calibration.identity("not calibrated")
+    calibration: Calibration = Calibration.identity(
+        "not calibrated, as nothing was fitted on out-of-fold predictions"
+    )
     """How logits become probabilities."""
-    thresholds: dict[str, Fraction]
+    thresholds: dict[str, Fraction] = dict.fromkeys(LABELS, THRESHOLD)
     """The calibrated probability from which each label counts as present."""
     thresholds_by: Literal["f1", "sensitivity", "fixed"] = "fixed"
     """What they were chosen for."""
     sensitivity: Annotated[float, Field(gt=0, le=1)] | None = None
     """The wanted sensitivity, if they were chosen for one."""
-    thresholds_chosen: str
+    thresholds_chosen: str = f"{THRESHOLD} for every label, as nothing was chosen on out-of-fold predictions"
     """On what they were chosen, and which labels kept 0.5, in words."""
     preprocessing: Preprocessing
     recipe: Recipe

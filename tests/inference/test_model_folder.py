@@ -71,6 +71,12 @@ def test_a_model_tells_its_labels_windows_and_thresholds(folder: Path):
     assert model.thresholds.tolist() == [0.5] * 6
 
 
+def test_a_model_without_out_of_fold_predictions_keeps_one_half_and_says_so(folder: Path):
+    about = TrainedModel.open(folder).about
+    assert about.thresholds_chosen == "0.5 for every label, as nothing was chosen on out-of-fold predictions"
+    assert about.calibration.chosen == "not calibrated, as nothing was fitted on out-of-fold predictions"
+
+
 def test_probabilities_are_calibrated_and_logits_are_not(folder: Path):
     before = TrainedModel.open(folder)
     slopes, intercepts = [0.5, 1.0, 2.0, 1.0, 1.0, 0.25], [0.0, -1.0, 0.5, 0.0, 0.0, 3.0]
@@ -97,7 +103,7 @@ def test_a_model_of_the_format_before_calibration_predicts_as_it_did(folder: Pat
     file.write_text(write_yaml(about | {"format": 1}))
     model = TrainedModel.open(folder)
     np.testing.assert_array_equal(model.predict(HU), predicted)
-    assert model.about.calibration.chosen == "not calibrated"
+    assert model.about.calibration.method == "none"
 
 
 def test_slices_that_are_not_hounsfield_units_are_refused(folder: Path):
