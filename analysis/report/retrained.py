@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from analysis.report.figures import Figure, figures
 from analysis.report.grids import Grid
+from analysis.tables.tuning import BEHIND, calibration_table, thresholds_table
 from ichtune.inference.model_folder import ABOUT, About, read_about
 from ichtune.json_text import read_json
 from ichtune.runs.folder import RunFolder
@@ -61,6 +64,21 @@ class RetrainedModel:
             "The search's model, the retrained model, and no skill", pd.DataFrame(rows), self._notes()
         )
 
+    @property
+    def tuning(self) -> list[Grid]:
+        """Calibration and thresholds, before and after; empty for a model made before it had them."""
+        if "thresholds" not in self.metrics:
+            return []
+        nobody = pd.DataFrame()
+        decided = thresholds_table(_frame(self.metrics["thresholds"]), self.about.thresholds_chosen, nobody)
+        errors = calibration_table(_frame(self.metrics["calibration"]), self.about.calibration, nobody)
+        return [Grid.of(table, BEHIND) for table in (decided, errors)]
+
+    @cached_property
+    def pictures(self) -> list[Figure]:
+        """The picture of the calibration, if there is one."""
+        return figures([file for file in [self.folder / "calibration.png"] if file.is_file()])
+
     def _notes(self) -> list[str]:
         counts = [
             f"{part}: {facts['slices']:,} slices of {facts['patients']:,} patients"
@@ -81,6 +99,10 @@ class RetrainedModel:
     def thresholds(self) -> str:
         values = ", ".join(f"{label} {value:g}" for label, value in self.about.thresholds.items())
         return f"{values} ({self.about.thresholds_chosen})"
+
+    @property
+    def calibration(self) -> str:
+        return self.about.calibration.chosen
 
 
 def retrained_models(run: RunFolder) -> tuple[list[RetrainedModel], list[str]]:
@@ -110,6 +132,15 @@ def _folders(run: RunFolder) -> Iterator[Path]:
     for file in sorted(run.path.glob(f"retrain/*/{ABOUT}")):
         if not file.parent.name.startswith("."):
             yield file.parent
+
+
+def _frame(records: list[dict[str, Any]]) -> pd.DataFrame:
+    """A table that was kept as records, with its missing numbers."""
+    frame = pd.DataFrame(records)
+    texts = ("part", "label", "error", "model")
+    return frame.astype(
+        {name: float for name in frame.columns if name not in (*texts, "positive", "patients")}
+    )
 
 
 def _number(value: float | None) -> float:

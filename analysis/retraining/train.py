@@ -52,7 +52,7 @@ from ichtune.training.fit import fit
 from ichtune.training.losses import make_loss
 
 TRAINED_WITH: Final = ("ichtune", "torch", "torchvision", "monai", "albumentations", "numpy", "scikit-learn")
-RETRAINED, TUNED = "retrained", "retrained, tuned"
+RETRAINED, TUNED = "retrained", "tuned"
 """The rows of the retrained model: as trained, and with its calibration and thresholds."""
 
 
@@ -268,6 +268,7 @@ def _write_tables(plan: RetrainPlan, folder: Path, made: Retrained, tuning: Tuni
     comparison = Table("comparison", made.caption, made.comparison, made.no_skill, behind, made.notes)
     for table in (comparison, *tuning.tables(behind)):
         write_table(folder, table)
+    tuning.draw(folder)
 
 
 def _write_metrics(

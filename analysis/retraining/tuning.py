@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -12,6 +13,8 @@ from analysis.calibration.out_of_fold import OutOfFold
 from analysis.calibration.scores import Judged, calibration_errors, decisions
 from analysis.calibration.tune import Tuned
 from analysis.calibration.wanted import Wanted
+from analysis.pictures.reliability import calibration
+from analysis.pictures.style import save
 from analysis.scoring.comparison import ModelScores, Part
 from analysis.tables.table import Table
 from analysis.tables.tuning import calibration_table, thresholds_table
@@ -51,9 +54,14 @@ class Tuning:
 
     def tables(self, population: pd.DataFrame) -> list[Table]:
         return [
-            calibration_table(self.errors, self.tuned, population),
-            thresholds_table(self.decisions, self.tuned, population),
+            calibration_table(self.errors, self.tuned.calibration, population),
+            thresholds_table(self.decisions, self.tuned.thresholds_chosen, population),
         ]
+
+    def draw(self, folder: Path) -> None:
+        """Write the picture of the calibration, before and after, to a folder."""
+        judged = self.parts[0]
+        save(calibration(judged.before.logits, judged.after.logits, judged.labels), folder, "calibration")
 
     def scores(self, trained_parameters: int) -> ModelScores:
         """The tuned model's scores; it has no loss, which is that of the network."""

@@ -24,7 +24,7 @@ from analysis.pictures.importance_bars import importance
 from analysis.pictures.knobs import varying
 from analysis.pictures.metric import Metric
 from analysis.pictures.parallel import LEFT_OUT, parallel
-from analysis.pictures.reliability import reliability
+from analysis.pictures.reliability import calibration, reliability
 from analysis.pictures.search_progress import progress
 from analysis.pictures.slices import slices
 from analysis.pictures.style import paper, save
@@ -301,6 +301,23 @@ def test_reliability_draws_known_labels_of_predicted_slices_alone():
     )
     np.testing.assert_allclose(points, np.column_stack([predicted, observed]))
     assert f"{int(truth[150:, 0].sum())} of 250 positive" in texts(figure)
+
+
+def test_probabilities_that_are_all_zero_are_drawn_too():
+    figure = reliability(np.full((20, 6), -800.0), np.eye(20, 6), "hopeless")
+    assert figure.axes[0].get_xlim()[1] > 0
+
+
+def test_calibration_draws_both_curves_of_the_same_slices_with_both_errors():
+    rng = np.random.default_rng(1)
+    logits, truth = rng.normal(-2, 1, (400, 6)), (rng.random((400, 6)) < 0.2).astype(float)
+    figure = calibration(3 * logits, logits, truth)
+    for line, probs in zip(
+        figure.axes[0].lines[1:], (expit(3 * logits[:, 0]), expit(logits[:, 0])), strict=True
+    ):
+        observed, predicted = calibration_curve(truth[:, 0], probs, n_bins=10, strategy="quantile")
+        np.testing.assert_allclose(line.get_xydata(), np.column_stack([predicted, observed]))
+    assert re.search(r"ECE 0\.\d+ → 0\.\d+", texts(figure))
 
 
 def params(number: int) -> dict[str, Any]:
