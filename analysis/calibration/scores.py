@@ -17,6 +17,7 @@ from ichtune.metrics import evaluate, log_losses
 
 MEAN: Final = "mean"
 ERRORS: Final = ("log loss", "Brier score", "calibration error")
+_OF_THE_ORDER: Final = ("auc", "average_precision")
 BEFORE, AFTER = "as trained", "tuned"
 
 
@@ -50,8 +51,16 @@ class Judged:
 
     @property
     def scores(self) -> dict[str, float]:
-        """All metrics of the tuned predictions, at the tuned thresholds; see `evaluate`."""
-        return evaluate(expit(self.after.logits.astype(np.float64)), self.labels, self.after.thresholds)
+        """All metrics of the tuned predictions, at the tuned thresholds; see `evaluate`.
+
+        A model's calibration keeps the order of slices. Cross-fitted slices are calibrated part by part, so metrics of
+        the order are those of the predictions as trained.
+        """
+        trained, tuned = (
+            evaluate(expit(of.logits.astype(np.float64)), self.labels, of.thresholds)
+            for of in (self.before, self.after)
+        )
+        return tuned | {name: trained[name] for name in tuned if name.startswith(_OF_THE_ORDER)}
 
     @cached_property
     def bootstrap(self) -> PatientBootstrap:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import brier_score_loss, log_loss, precision_score, recall_score
+from sklearn.metrics import brier_score_loss, log_loss, precision_score, recall_score, roc_auc_score
 
 from analysis.calibration.scores import Judged, calibration_errors, decisions
 from analysis.calibration.tune import Decided, Tuned
@@ -63,3 +63,13 @@ def test_a_label_of_one_patient_has_no_interval_of_its_sensitivity(judged: Judge
     row = decisions([judged]).set_index(["label", "model"]).loc[("epidural", "as trained")]
     assert (row["patients"], row["threshold"]) == (1, 0.5)
     assert np.isnan(row["sensitivity_low"])
+
+
+def test_tuning_changes_decisions_and_probabilities_but_not_the_order(judged: Judged):
+    known = ~np.isnan(judged.labels[:, 5])
+    assert judged.scores["auc_any"] == pytest.approx(
+        roc_auc_score(judged.labels[known, 5], judged.before.logits[known, 5])
+    )
+    called = expit(judged.after.logits) >= judged.after.thresholds
+    right = (called == (judged.labels == 1))[~np.isnan(judged.labels)]
+    assert judged.scores["hamming_score"] == pytest.approx(right.mean())
