@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
+from analysis.model_card.card import Card, Training
 from analysis.ranking.differences import Difference
 from analysis.retraining.plan import RetrainOptions, RetrainPlan, plan
 from analysis.retraining.resumable import ResumableTraining
@@ -108,6 +109,7 @@ def train(plan: RetrainPlan, report: Report = lambda *_: None) -> Retrained:
         made = _outcome(plan, parts, searched, retrained, tuning)
         _write_tables(plan, folder, made, tuning)
         _write_metrics(plan, folder, parts, made, training, tuning)
+        _card(plan, TrainedModel.open(folder, device), parts, made, training, tuning).write(folder)
     return made
 
 
@@ -297,3 +299,31 @@ def _write_metrics(
     }
     with replacing(folder / "metrics.json") as file:
         file.write_text(json.dumps(without_nan(content), indent=2) + "\n")
+
+
+def _card(
+    plan: RetrainPlan,
+    model: TrainedModel,
+    parts: list[Part],
+    made: Retrained,
+    training: ResumableTraining,
+    tuning: Tuning,
+) -> Card:
+    return Card(
+        folder=plan.folder,
+        about=model.about,
+        training=Training(
+            epochs=len(training.history),
+            ended=str(training.ended),
+            metric=plan.metric,
+            trained_parameters=training.history[-1]["trained_parameters"],
+            parameters=sum(parameter.numel() for parameter in model.network.parameters()),
+        ),
+        ranking=plan.ranking,
+        cohort=Cohort(plan.store, CrossValidation(plan.experiment.validation.folds)),
+        rows={"training": plan.fold.train} | {part.name: part.rows for part in parts},
+        parts=tuning.parts,
+        errors=tuning.errors,
+        decisions=tuning.decisions,
+        notes=made.notes,
+    )

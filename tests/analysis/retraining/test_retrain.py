@@ -192,6 +192,38 @@ def test_calibration_and_thresholds_are_tables_in_the_models_folder(made: Retrai
         assert "slightly optimistic" in text
 
 
+def test_the_cards_snippet_loads_the_model_and_predicts(
+    made: Retrained, store: SliceStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    card = (made.folder / "MODEL.md").read_text()
+    snippet = card.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(made.folder.parents[3])
+    known = {"hu": store.hu[store.test]}
+    exec(snippet, known)
+    assert known["present"].shape == (len(store.test), 6)
+    expected = TrainedModel.open(made.folder).predict(store.hu, store.test)
+    np.testing.assert_allclose(known["probabilities"], expected)
+
+
+def test_the_card_has_what_the_run_knows_and_lists_what_it_cannot_know(made: Retrained, store: SliceStore):
+    card = (made.folder / "MODEL.md").read_text()
+    told = metrics(made)
+    positive = store.labels[store.test, 5].sum()
+    for shown in (
+        "no medical device",
+        "The search tiny tried 3 recipes",
+        f"after epoch {told['best_epoch']}, the best by weighted log loss",
+        "corrected for selecting the best of 3",
+        f"`{store.fingerprint}`",
+        f"{len(store.test)} slices of {len(set(store.patients[store.test]))} patients",
+        f"| {positive:.0f} in ",
+        "optimizer.lr: 0.01 -> 0.001",
+        "kept 0.5 (fewer than 5 patients with or without it)",
+        "- [ ] **17** Ethical approval and informed consent",
+    ):
+        assert shown in card, shown
+
+
 def test_unfreezing_changes_nothing_that_is_not_named(searched: RunFolder):
     planned = plan(searched, RetrainOptions(rank=rank_of(searched, FROZEN)))
     best = planned.searched.trial.best_epoch.epoch
