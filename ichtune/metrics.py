@@ -15,12 +15,14 @@ _CLIP: Final = 1e-15
 _BY_LABEL: Final = [name for name, metric in METRICS.items() if metric.by_label]
 
 
-def evaluate(probs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def evaluate(
+    probs: np.ndarray, labels: np.ndarray, thresholds: np.ndarray | float = THRESHOLD
+) -> dict[str, float]:
     """Return all metrics of probabilities `[N, 6]` against labels `[N, 6]` (NaN = unknown, ignored).
 
     - `auc`, `average_precision`: area under the ROC curve, and scikit-learn's average precision, of each label
       (`auc_epidural`, ...) and as their mean; ties count half.
-    - `f1`, `precision`, `recall` at threshold 0.5: mean over labels; precision is 0 if nothing is called
+    - `f1`, `precision`, `recall` at the thresholds: mean over labels; precision is 0 if nothing is called
       positive.
     - `subset_accuracy`: share of slices whose known labels are all right. `hamming_score`: share of known labels
       that are right (1 - Hamming loss).
@@ -28,12 +30,16 @@ def evaluate(probs: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     - `defined_labels`: the number of labels with a positive and a negative. The others are NaN and left out
       of means; if none is defined, the mean is NaN.
 
+    `thresholds` are those from which a label counts as present: one for all, per label `[6]`, or `[N, 6]`.
+
     Non-finite probabilities make every metric except `defined_labels` NaN.
     """
     positive, negative = labels > 0.5, labels <= 0.5
     defined = positive.any(axis=0) & negative.any(axis=0)
     if np.isfinite(probs).all():
-        per_label, overall = _per_label(probs, positive, negative), _overall(probs, positive, negative)
+        called = probs >= thresholds
+        per_label = _per_label(probs, called, positive, negative)
+        overall = _overall(probs, called, positive, negative)
     else:
         per_label, overall = (
             dict.fromkeys(_PER_LABEL, np.full(len(LABELS), np.nan)),
@@ -77,9 +83,10 @@ def worst(metric: str) -> float:
     return 0.0 if higher_is_better(metric) else _WORST_LOSS
 
 
-def _per_label(probs: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> dict[str, np.ndarray]:
+def _per_label(
+    probs: np.ndarray, called: np.ndarray, positive: np.ndarray, negative: np.ndarray
+) -> dict[str, np.ndarray]:
     auc, average_precision = _ranking(probs, positive, negative)
-    called = probs >= THRESHOLD
     true, false = (called & positive).sum(axis=0), (called & negative).sum(axis=0)
     missed = positive.sum(axis=0) - true
     # The guards only affect undefined labels, and precision where nothing is called positive.
@@ -92,9 +99,11 @@ def _per_label(probs: np.ndarray, positive: np.ndarray, negative: np.ndarray) ->
     }
 
 
-def _overall(probs: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> dict[str, float]:
+def _overall(
+    probs: np.ndarray, called: np.ndarray, positive: np.ndarray, negative: np.ndarray
+) -> dict[str, float]:
     known = positive | negative
-    right = np.where(probs >= THRESHOLD, positive, negative)
+    right = np.where(called, positive, negative)
     log_loss = log_losses(probs, positive)
     weights = known * np.array(CHALLENGE_WEIGHTS)
     return {

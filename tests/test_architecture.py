@@ -15,10 +15,10 @@ FLOORS = (
     ("analysis.report",),
     ("analysis.findings", "analysis.screen"),
     ("analysis.results", "analysis.retraining"),
-    ("analysis.promotion",),
+    ("analysis.promotion", "analysis.model_card"),
     ("analysis.tables",),
     ("analysis.hyperparameters", "analysis.pictures", "analysis.test_set"),
-    ("analysis.scoring",),
+    ("analysis.scoring", "analysis.calibration"),
     ("analysis.ranking",),
     ("analysis.statistics",),
     ("ichtune.search",),
@@ -160,6 +160,7 @@ def test_the_analysis_is_known_to_commands_and_the_python_api_alone():
 def test_few_modules_know_the_statistics_of_a_ranking():
     knowing = importers("analysis.statistics.significance") & OURS.keys()
     assert knowing == {
+        "analysis.model_card.tables",
         "analysis.ranking.certainty",
         "analysis.ranking.pooled",
         "analysis.ranking.seed_noise",

@@ -55,6 +55,19 @@ def test_macro_means_are_scikit_learns(seed):
     assert scores["weighted_log_loss"] == pytest.approx(weighted)
 
 
+def test_each_label_may_have_its_own_threshold_and_each_slice_too():
+    probs, labels = some(1)
+    thresholds = np.linspace(0.2, 0.7, 6)
+    called = probs >= thresholds
+    settings = {"average": "macro", "zero_division": 0}
+    for chosen in (thresholds, np.tile(thresholds, (len(probs), 1))):
+        scores = evaluate(probs, labels, chosen)
+        assert scores["f1"] == pytest.approx(sk.f1_score(labels, called, **settings))
+        assert scores["precision"] == pytest.approx(sk.precision_score(labels, called, **settings))
+        assert scores["subset_accuracy"] == pytest.approx(sk.accuracy_score(labels, called))
+        assert scores["hamming_score"] == pytest.approx(1 - sk.hamming_loss(labels, called))
+
+
 def test_a_label_with_one_class_is_not_defined_and_no_part_of_a_mean():
     probs, labels = some(0)
     labels[:, 0], labels[:, 1] = 0, 1

@@ -1,6 +1,7 @@
 """Whether predicted probabilities are calibrated: reliability diagrams of out-of-fold predictions."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,37 +9,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from scipy.special import expit
 
-from analysis.pictures.style import BLACK, BLUE, SKY, WIDTH, paper
+from analysis.pictures.style import BLACK, BLUE, ORANGE, SKY, WIDTH, paper
 from analysis.pictures.words import number
+from analysis.statistics.reliability import BINS, ReliabilityCurve, reliability_curve
 from ichtune.labels import LABELS
 
-BINS = 10
 ROOM = 1.08
 MOST = 0.99
 """The share of slices that a panel covers at least."""
-
-
-class Calibration(NamedTuple):
-    """By bins of equally many slices `[B]`: mean probability, share of positives, and number of slices."""
-
-    predicted: np.ndarray
-    observed: np.ndarray
-    slices: np.ndarray
-
-    @property
-    def error(self) -> float:
-        """The expected calibration error: the bins' mean distance from the diagonal, weighted by slices."""
-        return float(np.average(np.abs(self.observed - self.predicted), weights=self.slices))
-
-
-def calibration(probs: np.ndarray, truth: np.ndarray, bins: int = BINS) -> Calibration:
-    """The observed share of positives by quantiles of the probability; empty bins are omitted."""
-    edges = np.quantile(probs, np.linspace(0, 1, bins + 1))
-    places = np.searchsorted(edges[1:-1], probs)
-    slices = np.bincount(places, minlength=bins)
-    filled = slices > 0
-    predicted, observed = (np.bincount(places, values, bins)[filled] for values in (probs, truth))
-    return Calibration(predicted / slices[filled], observed / slices[filled], slices[filled])
+NARROWEST = 1e-6
+"""The narrowest panel, for probabilities that are all 0."""
+_HOW: Final = (
+    f"{BINS} bins of equally many slices, with the expected calibration error (ECE);\n"
+    "below, the number of slices (the last bar includes those beyond it)"
+)
+_BEFORE: Final[dict[str, Any]] = {"color": ORANGE, "marker": "s", "ms": 3.5, "lw": 1.0}
+_SHOWN: Final[dict[str, Any]] = {"color": BLUE, "marker": "o", "ms": 4, "lw": 1.2}
 
 
 @paper()
@@ -47,45 +33,54 @@ def reliability(logits: np.ndarray, labels: np.ndarray, name: str) -> Figure:
 
     Logits and labels are `[N, 6]`; slices without a prediction or with an unknown label are left out.
     """
+    return _draw({"": logits}, labels, f"Reliability of {name}, out of fold\n{_HOW}")
+
+
+@paper()
+def calibration(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> Figure:
+    """Reliability before and after calibration, from logits `[N, 6]` of the same slices; histograms are those after."""
+    title = f"Reliability as trained (orange squares) and calibrated (blue dots), cross-fitted\n{_HOW}"
+    return _draw({"as trained": before, "calibrated": after}, labels, title)
+
+
+def _draw(logits: Mapping[str, np.ndarray], labels: np.ndarray, title: str) -> Figure:
     figure = Figure(figsize=(WIDTH, 5.6))
     grid = figure.subplots(5, 3, height_ratios=(3, 1, 0.02, 3, 1), squeeze=False)
     for axes in grid[2]:
         axes.set_visible(False)
     for index, label in enumerate(LABELS):
         row, column = 3 * (index // 3), index % 3
-        known = np.isfinite(logits[:, index]) & np.isfinite(labels[:, index])
-        probs, truth = expit(logits[known, index].astype(np.float64)), labels[known, index]
-        _draw_label(grid[row, column], grid[row + 1, column], label, probs, truth)
+        known = np.isfinite(labels[:, index])
+        for of in logits.values():
+            known = known & np.isfinite(of[:, index])
+        probs = [expit(of[known, index].astype(np.float64)) for of in logits.values()]
+        _draw_label(grid[row, column], grid[row + 1, column], label, probs, labels[known, index])
     for row in (0, 3):
         grid[row, 0].set_ylabel("share of positives")
         grid[row + 1, 0].set_ylabel("slices")
     for axes in grid[4]:
         axes.set_xlabel("predicted probability")
-    figure.suptitle(
-        f"Reliability of {name}, out of fold\n"
-        f"{BINS} bins of equally many slices, with the expected calibration error (ECE);\n"
-        "below, the number of slices (the last bar includes those beyond it)",
-        x=0.01,
-        ha="left",
-    )
+    figure.suptitle(title, x=0.01, ha="left")
     return figure
 
 
-def _draw_label(axes: Axes, below: Axes, label: str, probs: np.ndarray, truth: np.ndarray) -> None:
-    if not len(probs):
+def _draw_label(axes: Axes, below: Axes, label: str, probs: list[np.ndarray], truth: np.ndarray) -> None:
+    """Draw each curve, the last one on top; the histogram is that of the last."""
+    if not len(truth):
         axes.set_title(f"{label}\nno predictions", fontsize=8)
         return
-    found = calibration(probs, truth)
-    axes.set_title(
-        f"{label}, ECE {number(found.error)}\n{int(truth.sum()):,} of {len(truth):,} positive", fontsize=8
-    )
-    across = max(found.predicted.max() * ROOM, np.quantile(probs, MOST))
+    curves = [reliability_curve(of, truth) for of in probs]
+    errors = " → ".join(number(curve.error) for curve in curves)
+    axes.set_title(f"{label}, ECE {errors}\n{int(truth.sum()):,} of {len(truth):,} positive", fontsize=8)
+    across = max(_reach(curve, of) for curve, of in zip(curves, probs, strict=True))
     axes.plot([0, 1], [0, 1], color="0.4", lw=1, linestyle=(0, (4, 3)), zorder=1.5)
-    axes.plot(found.predicted, found.observed, "o-", color=BLUE, ms=4, lw=1.2)
-    axes.set(xlim=(0, across), ylim=(0, max(across, found.observed.max() * ROOM)))
+    for curve, look in zip(curves, (_BEFORE, _SHOWN)[-len(curves) :], strict=True):
+        axes.plot(curve.predicted, curve.observed, **look)
+    highest = max(curve.observed.max() * ROOM for curve in curves)
+    axes.set(xlim=(0, across), ylim=(0, max(across, highest)))
     axes.tick_params(labelbottom=False)
     below.hist(
-        np.minimum(probs, across),
+        np.minimum(probs[-1], across),
         bins=np.linspace(0, across, 31).tolist(),
         color=SKY,
         edgecolor=BLACK,
@@ -96,3 +91,7 @@ def _draw_label(axes: Axes, below: Axes, label: str, probs: np.ndarray, truth: n
     below.yaxis.set_minor_locator(NullLocator())
     for axis in (axes.xaxis, axes.yaxis, below.xaxis):
         axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+
+
+def _reach(curve: ReliabilityCurve, probs: np.ndarray) -> float:
+    return float(max(curve.predicted.max() * ROOM, np.quantile(probs, MOST), NARROWEST))

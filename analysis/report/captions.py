@@ -1,4 +1,4 @@
-"""What each picture of a search shows, for readers who have never seen one."""
+"""What each picture of a search or a model shows, for readers who have never seen one."""
 
 from typing import Final, NamedTuple
 
@@ -49,6 +49,11 @@ CAPTIONS: Final = {
         "Reliability",
         "How often a label was present, against its predicted probability, out of fold. On the diagonal, "
         "probabilities are well calibrated; the bars below count slices.",
+    ),
+    "calibration": Caption(
+        "Calibration",
+        "How often a label was present, against its predicted probability, in validation: as trained, and calibrated "
+        "on other patients. On the diagonal, probabilities are well calibrated; the bars below count slices.",
     ),
 }
 

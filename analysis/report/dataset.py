@@ -6,8 +6,9 @@ import pandas as pd
 
 from analysis.report.grids import Cell, Grid
 from analysis.statistics.cohort import Cohort
+from analysis.tables.store_facts import store_facts
 from ichtune.data.inspect.audit import NOTE, Finding, audit
-from ichtune.data.store import SliceStore, StoreError, StoreInfo
+from ichtune.data.store import SliceStore, StoreError
 from ichtune.labels import LABELS
 
 
@@ -21,45 +22,7 @@ class Dataset:
 
     @classmethod
     def of(cls, cohort: Cohort) -> "Dataset":
-        return cls(_facts(cohort.store), _splits(cohort.splits), _audited(cohort.store))
-
-
-def _facts(store: SliceStore) -> dict[str, str]:
-    info = store.info
-    window = (
-        f"{info.window[0]:g}/{info.window[1]:g} HU (centre/width) undone"
-        if info.window
-        else "none: Hounsfield units"
-    )
-    return {
-        "store": store.path.name,
-        "source format": info.format,
-        **({"sources": ", ".join(info.sources)} if info.sources else {}),
-        "slices": f"{info.slices:,} of {info.patients:,} patients",
-        "rejected": f"{info.rejected:,} (see rejected.csv in the store for the reasons)"
-        if info.rejected
-        else "none",
-        "stored size": f"{info.size} × {info.size} pixels",
-        "window of the source": window,
-        "test set": _test_set(info),
-        "folds": f"{info.folds}, each a whole source: {', '.join(info.sources)}"
-        if info.folds_by_source
-        else f"{info.folds}, by patient, stratified on the labels",
-        "random seed of the splits": str(info.seed),
-        "patients": "identified" if info.patients_known else "not all identified in the source",
-        "identifiers": "replaced by salted hashes" if info.hashed_ids else "as in the source",
-        "fingerprint": store.fingerprint,
-    }
-
-
-def _test_set(info: StoreInfo) -> str:
-    if info.keeps_given_split:
-        return "as given by the source"
-    return (
-        f"{info.test_fraction:.0%} of the slices requested, by whole patients"
-        if info.test_fraction
-        else "none"
-    )
+        return cls(store_facts(cohort.store), _splits(cohort.splits), _audited(cohort.store))
 
 
 def _splits(parts: pd.DataFrame) -> Grid:

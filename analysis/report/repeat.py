@@ -15,6 +15,7 @@ from analysis.retraining.options import RetrainOptions
 from ichtune.data.options import BY_SOURCE, PrepareOptions
 from ichtune.data.store import StoreInfo
 from ichtune.errors import InputError
+from ichtune.inference.model_folder import About
 from ichtune.options import options_of
 from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder
@@ -76,6 +77,7 @@ def retrain_command(run: RunFolder, model: RetrainedModel) -> str:
         "fold": origin.fold,
         "label": model.label,
     }
+    values |= _tuning(model.about)
     changed = _changed(before, after) | {"optimizer.lr": after.optimizer.lr}
     if model.metrics["metric"] != run.request.space.metric:
         changed["metric"] = model.metrics["metric"]
@@ -84,6 +86,14 @@ def retrain_command(run: RunFolder, model: RetrainedModel) -> str:
     sets = [f"--set={key}={_yaml(value)}" for key, value in changed.items() if key not in names]
     flags = _flags(RetrainOptions, values, always=values)
     return _command("ichtune", "retrain", f"runs/{run.name}", *flags, *sets)
+
+
+def _tuning(about: About) -> dict[str, Any]:
+    """The options of calibration and thresholds."""
+    calibration = about.calibration.method
+    if about.thresholds_by == "sensitivity":
+        return {"calibration": calibration, "sensitivity": about.sensitivity}
+    return {"calibration": calibration, "thresholds": about.thresholds_by}
 
 
 def rank_command(run: RunFolder, *, test: bool) -> str:

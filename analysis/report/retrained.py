@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
+from analysis.report.figures import Figure, figures
 from analysis.report.grids import Grid
-from ichtune.inference.model_folder import ABOUT, About
+from analysis.tables.tuning import BEHIND, calibration_table, thresholds_table
+from ichtune.inference.model_folder import ABOUT, About, read_about
 from ichtune.json_text import read_json
 from ichtune.runs.folder import RunFolder
-from ichtune.yaml_text import read_yaml, write_yaml
+from ichtune.yaml_text import write_yaml
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,21 @@ class RetrainedModel:
             "The search's model, the retrained model, and no skill", pd.DataFrame(rows), self._notes()
         )
 
+    @property
+    def tuning(self) -> list[Grid]:
+        """Calibration and thresholds, before and after; empty for a model made before it had them."""
+        if "thresholds" not in self.metrics:
+            return []
+        nobody = pd.DataFrame()
+        decided = thresholds_table(_frame(self.metrics["thresholds"]), self.about.thresholds_chosen, nobody)
+        errors = calibration_table(_frame(self.metrics["calibration"]), self.about.calibration, nobody)
+        return [Grid.of(table, BEHIND) for table in (decided, errors)]
+
+    @cached_property
+    def pictures(self) -> list[Figure]:
+        """The picture of the calibration, if there is one."""
+        return figures([file for file in [self.folder / "calibration.png"] if file.is_file()])
+
     def _notes(self) -> list[str]:
         counts = [
             f"{part}: {facts['slices']:,} slices of {facts['patients']:,} patients"
@@ -83,16 +100,20 @@ class RetrainedModel:
         values = ", ".join(f"{label} {value:g}" for label, value in self.about.thresholds.items())
         return f"{values} ({self.about.thresholds_chosen})"
 
+    @property
+    def calibration(self) -> str:
+        return self.about.calibration.chosen
+
 
 def retrained_models(run: RunFolder) -> tuple[list[RetrainedModel], list[str]]:
     """The run's models by name, and a line for each folder that can't be read."""
     models, damaged = [], []
     for folder in _folders(run):
         try:
-            about = About.model_validate(read_yaml(folder / ABOUT))
+            about = read_about(folder)
             metrics = read_json(folder / "metrics.json")
             _check(metrics)
-        except (OSError, ValueError, ValidationError) as error:
+        except (OSError, ValueError) as error:
             damaged.append(f"{folder.name} can't be read: {str(error).splitlines()[0]}")
         else:
             models.append(RetrainedModel(folder, about, metrics))
@@ -111,6 +132,15 @@ def _folders(run: RunFolder) -> Iterator[Path]:
     for file in sorted(run.path.glob(f"retrain/*/{ABOUT}")):
         if not file.parent.name.startswith("."):
             yield file.parent
+
+
+def _frame(records: list[dict[str, Any]]) -> pd.DataFrame:
+    """A table that was kept as records, with its missing numbers."""
+    frame = pd.DataFrame(records)
+    texts = ("part", "label", "error", "model")
+    return frame.astype(
+        {name: float for name in frame.columns if name not in (*texts, "positive", "patients")}
+    )
 
 
 def _number(value: float | None) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from analysis.calibration.wanted import Wanted
 from ichtune.options import option
 
 
@@ -35,6 +36,24 @@ class RetrainOptions:
     batch_size: int | None = option(
         None, "Batch size (default: the recipe's).", min=1, recipe_key="training.batch_size"
     )
+    calibration: Literal["platt", "temperature", "none"] = option(
+        "platt", "How to calibrate each label's probabilities on out-of-fold predictions."
+    )
+    thresholds: Literal["f1", "fixed"] | None = option(
+        None, "f1: the threshold of each label with the highest F1 (default); fixed: 0.5."
+    )
+    sensitivity: float | None = option(
+        None, "Choose the highest threshold of each label that reaches this sensitivity instead, e.g. 0.95."
+    )
     label: str | None = option(None, "Name of the model (default: e.g. rank1-all).")
     changes: Mapping[str, object] = field(default_factory=dict)
     """Other settings by key, e.g. `loss.name`; `metric` is the one that chooses the best epoch."""
+
+    @property
+    def wanted(self) -> Wanted:
+        """How to calibrate the model and choose its thresholds.
+
+        Raises:
+            InputError: the options contradict one another.
+        """
+        return Wanted(self.calibration, self.thresholds, self.sensitivity)

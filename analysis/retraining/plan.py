@@ -32,13 +32,17 @@ from ichtune.wording import plain
 class RetrainPlan:
     """A fully checked retraining, before anything is written or computed."""
 
-    run: RunFolder
+    ranking: Ranking
     options: RetrainOptions
     searched: SearchedModel
     recipe: Recipe
     """The recipe as it will be trained."""
     metric: str
     """The metric that chooses the best epoch."""
+
+    @property
+    def run(self) -> RunFolder:
+        return self.ranking.run
 
     @property
     def experiment(self) -> Experiment:
@@ -160,13 +164,14 @@ def plan(run: RunFolder | str | Path, options: RetrainOptions | None = None) -> 
             can't be used, or pretrained weights are unavailable.
     """
     options = options or RetrainOptions()
+    _ = options.wanted
     ranking = Ranking.of(run)
     trial = _ranked(ranking, options.rank)
     recipe = trial.record.recipe
     experiment = searched_experiment(ranking.run.request, recipe)
     searched = SearchedModel(trial, recipe, experiment, _fold(experiment, options.fold))
     changed = _changed(recipe, ranking.metric, options)
-    made = RetrainPlan(ranking.run, options, searched, changed.recipe({}), changed.metric)
+    made = RetrainPlan(ranking, options, searched, changed.recipe({}), changed.metric)
     _check_label(made)
     _check_head(made)
     _check_metric(made)

@@ -14,9 +14,11 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
+from analysis.model_card.card import Card, Training
 from analysis.ranking.differences import Difference
 from analysis.retraining.plan import RetrainOptions, RetrainPlan, plan
 from analysis.retraining.resumable import ResumableTraining
+from analysis.retraining.tuning import VALIDATION, Tuning, of_one_fold
 from analysis.scoring.comparison import (
     ModelScores,
     Part,
@@ -31,8 +33,15 @@ from analysis.tables.writers import write_table
 from ichtune.cross_validation import CrossValidation
 from ichtune.errors import InputError
 from ichtune.files import replacing
-from ichtune.inference.model_folder import Classifier, Origin, Preprocessing, TrainedModel, write_model
-from ichtune.labels import LABELS
+from ichtune.inference.model_folder import (
+    Classifier,
+    Origin,
+    Preprocessing,
+    TrainedModel,
+    read_about,
+    write_about,
+    write_model,
+)
 from ichtune.metrics import THRESHOLD, higher_is_better
 from ichtune.models.network import Network
 from ichtune.progress import Report
@@ -43,7 +52,9 @@ from ichtune.training.batches import Source
 from ichtune.training.fit import fit
 from ichtune.training.losses import make_loss
 
-TRAINED_WITH: Final = ("ichtune", "torch", "torchvision", "monai", "albumentations", "numpy")
+TRAINED_WITH: Final = ("ichtune", "torch", "torchvision", "monai", "albumentations", "numpy", "scikit-learn")
+RETRAINED, TUNED = "retrained", "tuned"
+"""The rows of the retrained model: as trained, and with its calibration and thresholds."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +103,13 @@ def train(plan: RetrainPlan, report: Report = lambda *_: None) -> Retrained:
         folder = work / "model"
         folder.mkdir(exist_ok=True)
         _write_model(plan, folder, network, training.best.epoch)
-        retrained = _scores(plan, TrainedModel.open(folder, device), parts, training)
-        made = _outcome(plan, parts, searched, retrained)
-        write_table(folder, _table(plan, made))
-        _write_metrics(plan, folder, parts, made, training)
+        logits = _predicted(plan, folder, parts, device)
+        tuning = _tune(plan, folder, parts, logits)
+        retrained = _scores(plan, logits, parts, training)
+        made = _outcome(plan, parts, searched, retrained, tuning)
+        _write_tables(plan, folder, made, tuning)
+        _write_metrics(plan, folder, parts, made, training, tuning)
+        _card(plan, TrainedModel.open(folder, device), parts, made, training, tuning).write(folder)
     return made
 
 
@@ -173,8 +187,6 @@ def _write_model(plan: RetrainPlan, folder: Path, network: Network, epoch: int) 
     write_model(
         folder,
         Classifier.of(network),
-        thresholds=dict.fromkeys(LABELS, THRESHOLD),
-        thresholds_chosen=f"{THRESHOLD} for every label, not tuned",
         preprocessing=Preprocessing.of(plan.recipe.model),
         recipe=plan.recipe,
         fingerprint=plan.store.fingerprint,
@@ -192,22 +204,37 @@ def _write_model(plan: RetrainPlan, folder: Path, network: Network, epoch: int) 
     )
 
 
+def _predicted(
+    plan: RetrainPlan, folder: Path, parts: list[Part], device: torch.device
+) -> dict[str, np.ndarray]:
+    """The logits of each part, by the model as reloaded from its folder, just as its users will load it."""
+    model = TrainedModel.open(folder, device)
+    return {part.name: model.logits(plan.store.hu, part.rows, scans=plan.store.scans) for part in parts}
+
+
+def _tune(plan: RetrainPlan, folder: Path, parts: list[Part], logits: dict[str, np.ndarray]) -> Tuning:
+    """Calibrate the model and choose its thresholds, and write both to its folder."""
+    tuned = of_one_fold(plan.store, plan.fold, logits[VALIDATION], plan.options.wanted)
+    others = {part.name: (part, logits[part.name]) for part in parts if part.name != VALIDATION}
+    tuning = Tuning.of(tuned, plan.store, others)
+    write_about(folder, tuning.applied_to(read_about(folder)))
+    return tuning
+
+
 def _scores(
-    plan: RetrainPlan, model: TrainedModel, parts: list[Part], training: ResumableTraining
+    plan: RetrainPlan, logits: dict[str, np.ndarray], parts: list[Part], training: ResumableTraining
 ) -> ModelScores:
-    """The scores of the model as reloaded from its folder, just as its users will load it."""
+    """The scores of the model as trained, at 0.5."""
     loss = make_loss(plan.recipe.loss, [plan.store.labels[plan.fold.train]], torch.device("cpu"))
-    by_part = {
-        part.name: score(model.logits(plan.store.hu, part.rows, scans=plan.store.scans), part.labels, loss)
-        for part in parts
-    }
+    by_part = {part.name: score(logits[part.name], part.labels, loss) for part in parts}
     return ModelScores(training.history[-1]["trained_parameters"], by_part)
 
 
 def _outcome(
-    plan: RetrainPlan, parts: list[Part], searched: ModelScores, retrained: ModelScores
+    plan: RetrainPlan, parts: list[Part], searched: ModelScores, retrained: ModelScores, tuning: Tuning
 ) -> Retrained:
-    models = {plan.searched.name: searched, "retrained": retrained}
+    tuned = tuning.scores(retrained.trained_parameters)
+    models = {plan.searched.name: searched, RETRAINED: retrained, TUNED: tuned}
     no_skill = no_skill_scores(parts, Part.of("train", plan.store, plan.fold.train))
     trained = f"{plan.run.name}, rank {plan.options.rank} ({plan.trial}), fold {plan.fold.index}"
     return Retrained(
@@ -216,7 +243,13 @@ def _outcome(
         no_skill=comparison_table(no_skill, parts),
         caption=f"{trained}. Changed: {'; '.join(map(str, plan.differences))}.",
         differences=plan.differences,
-        notes=[*plan.notes, *plan.searched.departures(searched), *_setback(plan, searched, retrained)],
+        notes=[
+            *plan.notes,
+            f"{TUNED}: calibrated probabilities at the model's own thresholds, in validation each chosen on other "
+            f"patients; all other rows are uncalibrated, at {THRESHOLD}",
+            *plan.searched.departures(searched),
+            *_setback(plan, searched, retrained),
+        ],
         scores=models | no_skill,
     )
 
@@ -232,13 +265,21 @@ def _setback(plan: RetrainPlan, searched: ModelScores, retrained: ModelScores) -
     ]
 
 
-def _table(plan: RetrainPlan, made: Retrained) -> Table:
+def _write_tables(plan: RetrainPlan, folder: Path, made: Retrained, tuning: Tuning) -> None:
     behind = Cohort(plan.store, CrossValidation(plan.experiment.validation.folds)).population
-    return Table("comparison", made.caption, made.comparison, made.no_skill, behind, made.notes)
+    comparison = Table("comparison", made.caption, made.comparison, made.no_skill, behind, made.notes)
+    for table in (comparison, *tuning.tables(behind)):
+        write_table(folder, table)
+    tuning.draw(folder)
 
 
 def _write_metrics(
-    plan: RetrainPlan, folder: Path, parts: list[Part], made: Retrained, training: ResumableTraining
+    plan: RetrainPlan,
+    folder: Path,
+    parts: list[Part],
+    made: Retrained,
+    training: ResumableTraining,
+    tuning: Tuning,
 ) -> None:
     train = Part.of("train", plan.store, plan.fold.train)
     content = {
@@ -250,9 +291,39 @@ def _write_metrics(
             name: {"trained_parameters": scores.trained_parameters, **scores.parts}
             for name, scores in made.scores.items()
         },
-        "history": {plan.searched.name: plan.searched.history, "retrained": training.history},
+        "calibration": tuning.errors.to_dict("records"),
+        "thresholds": tuning.decisions.to_dict("records"),
+        "history": {plan.searched.name: plan.searched.history, RETRAINED: training.history},
         "differences": [change._asdict() for change in made.differences],
         "notes": made.notes,
     }
     with replacing(folder / "metrics.json") as file:
         file.write_text(json.dumps(without_nan(content), indent=2) + "\n")
+
+
+def _card(
+    plan: RetrainPlan,
+    model: TrainedModel,
+    parts: list[Part],
+    made: Retrained,
+    training: ResumableTraining,
+    tuning: Tuning,
+) -> Card:
+    return Card(
+        folder=plan.folder,
+        about=model.about,
+        training=Training(
+            epochs=len(training.history),
+            ended=str(training.ended),
+            metric=plan.metric,
+            trained_parameters=training.history[-1]["trained_parameters"],
+            parameters=sum(parameter.numel() for parameter in model.network.parameters()),
+        ),
+        ranking=plan.ranking,
+        cohort=Cohort(plan.store, CrossValidation(plan.experiment.validation.folds)),
+        rows={"training": plan.fold.train} | {part.name: part.rows for part in parts},
+        parts=tuning.parts,
+        errors=tuning.errors,
+        decisions=tuning.decisions,
+        notes=made.notes,
+    )

@@ -77,13 +77,21 @@ def _json(table: Table) -> str:
 
 
 def _markdown(table: Table) -> str:
-    def grid(frame: pd.DataFrame) -> str:
-        heading, *rows = one_lines([list(frame.columns), *frame.to_numpy().tolist()])
-        cells = [map(_md, heading), ["---"] * len(heading), *(map(_md, row) for row in rows)]
-        return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    caption, *notes = map(markdown_text, (table.caption, *table.notes))
+    grids = markdown_grid(table.human), markdown_grid(rounded(table.population))
+    return "\n\n".join([caption, grids[0], *notes, grids[1]]) + "\n"
 
-    caption, *notes = map(_md, *one_lines([[table.caption, *table.notes]]))
-    return "\n\n".join([caption, grid(table.human), *notes, grid(rounded(table.population))]) + "\n"
+
+def markdown_grid(frame: pd.DataFrame) -> str:
+    """A table of texts as a Markdown table."""
+    heading, *rows = one_lines([list(frame.columns), *frame.to_numpy().tolist()])
+    cells = [map(_md, heading), ["---"] * len(heading), *(map(_md, row) for row in rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def markdown_text(text: str) -> str:
+    """A text as one line of Markdown, which shows it as it is."""
+    return _md(one_lines([[text]])[0][0])
 
 
 def _md(text: str) -> str:

@@ -150,6 +150,11 @@ def _fewer(count: int, plan: SplitPlan) -> str:
     return f"use fewer --folds or another --test-fraction, such as {one_patient} or {without_test}, {alone}"
 
 
+def patient_folds(patients: np.ndarray, labels: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Return a fold for each slice, `[N]`: a patient's slices share one, and labels `[N, 6]` are balanced over them."""
+    return _grouped_folds(patients, _combinations(labels), folds, seed)
+
+
 def _grouped_folds(patients: np.ndarray, classes: np.ndarray, folds: int, seed: int) -> np.ndarray:
     # Takes two seconds to import, which processes that only open a store shouldn't pay.
     from sklearn.model_selection import StratifiedGroupKFold

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 import torch
-from pydantic import ValidationError, model_validator
-from scipy.special import expit
+from pydantic import Field, ValidationError, model_validator
 from torch import nn
 
 from ichtune.bank.part import bank_model
@@ -16,8 +15,10 @@ from ichtune.checksums import sha256_of
 from ichtune.data.scans import Scans
 from ichtune.errors import InputError
 from ichtune.files import refuse_ways_out, replacing
+from ichtune.inference.calibration import Calibration
 from ichtune.inputs.images import ImageSource
 from ichtune.labels import LABELS
+from ichtune.metrics import THRESHOLD
 from ichtune.models.backbones import Backbone, build_backbone
 from ichtune.models.heads import make_heads
 from ichtune.models.network import Network
@@ -28,7 +29,7 @@ from ichtune.training.predict import places, whole_units
 from ichtune.training.units import ScanUnits
 from ichtune.yaml_text import read_yaml, write_yaml
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 ABOUT, WEIGHTS = "model.yaml", "weights.safetensors"
 _BATCH: Final = 32  # larger ones are no faster on a CPU
 
@@ -72,12 +73,21 @@ class Origin(Section):
 class About(Section):
     """The contents of `model.yaml`."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[2] = FORMAT
     labels: tuple[str, ...] = LABELS
     """The labels in the order of the network's outputs."""
-    thresholds: dict[str, Fraction]
-    """The probability from which each label counts as present."""
-    thresholds_chosen: str
+    calibration: Calibration = Calibration.identity(
+        "not calibrated, as nothing was fitted on out-of-fold predictions"
+    )
+    """How logits become probabilities."""
+    thresholds: dict[str, Fraction] = dict.fromkeys(LABELS, THRESHOLD)
+    """The calibrated probability from which each label counts as present."""
+    thresholds_by: Literal["f1", "sensitivity", "fixed"] = "fixed"
+    """What they were chosen for."""
+    sensitivity: Annotated[float, Field(gt=0, le=1)] | None = None
+    """The wanted sensitivity, if they were chosen for one."""
+    thresholds_chosen: str = f"{THRESHOLD} for every label, as nothing was chosen on out-of-fold predictions"
+    """On what they were chosen, and which labels kept 0.5, in words."""
     preprocessing: Preprocessing
     recipe: Recipe
     """The recipe as it was trained."""
@@ -137,27 +147,33 @@ class TrainedModel:
         folder = Path(folder)
         if folder.is_dir():
             refuse_ways_out(folder)
-        about = _read_about(folder)
+        about = read_about(folder)
         network = _network(folder, about)
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return cls(about, network.eval().requires_grad_(False).to(device), device)
 
     @property
     def thresholds(self) -> np.ndarray:
-        """The probability from which each label counts as present, `[6]`."""
+        """The calibrated probability from which each label counts as present, `[6]`."""
         return np.array([self.about.thresholds[label] for label in LABELS])
 
     def predict(
         self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None
     ) -> np.ndarray:
-        """Probabilities `[n, 6]` (float64) of slices in Hounsfield units; see `logits`."""
-        return expit(self.logits(hu, rows, scans=scans).astype(np.float64))
+        """Calibrated probabilities `[n, 6]` (float64) of slices in Hounsfield units; see `logits`.
+
+        model = TrainedModel.open("runs/mine/retrain/rank1-all")
+        present = model.predict(hu) >= model.thresholds
+        """
+        return self.about.calibration.probabilities(self.logits(hu, rows, scans=scans))
 
     @torch.no_grad()
     def logits(
         self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None
     ) -> np.ndarray:
-        """Logits `[n, 6]` (float32) of slices in Hounsfield units, int16 `[n, S, S]` of any size S.
+        """The network's logits `[n, 6]` (float32), uncalibrated, of slices in Hounsfield units.
+
+        Slices are int16 `[n, S, S]` of any size S.
 
         With `rows` (int64), only those slices are read and scored, on demand: `hu` may be a memory map. A model that
         reads neighbouring slices needs the `scans` of all slices, e.g. `SliceStore.scans`.
@@ -206,22 +222,32 @@ def write_model(folder: Path, network: Classifier, **about: Any) -> About:
     """Write a network and its `About` fields (except hash and format) to an existing folder."""
     write_classifier(folder / WEIGHTS, network)
     written = About(weights_sha256=sha256_of(folder / WEIGHTS), **about)
-    with replacing(folder / ABOUT) as file:
-        file.write_text(write_yaml(written.model_dump(mode="json")))
+    write_about(folder, written)
     return written
 
 
-def _read_about(folder: Path) -> About:
+def write_about(folder: Path, about: About) -> None:
+    """Write a model's `model.yaml`, in place of any that is there."""
+    with replacing(folder / ABOUT) as file:
+        file.write_text(write_yaml(about.model_dump(mode="json")))
+
+
+def read_about(folder: Path) -> About:
+    """Read a model's `model.yaml`; one of format 1 is that of an uncalibrated model.
+
+    Raises:
+        ModelError: there is none, it is damaged, or it has another format version.
+    """
     file = folder / ABOUT
     if not file.is_file():
         raise ModelError(f"{folder}: no model here (no {ABOUT}); `ichtune retrain RUN` makes one")
     data = read_yaml(file)
-    if data.get("format") != FORMAT:
+    if data.get("format") not in (1, FORMAT):
         raise ModelError(
-            f"{file}: has model format {data.get('format')}, this ichtune reads {FORMAT}; retrain the model"
+            f"{file}: has model format {data.get('format')}, this ichtune reads 1 and {FORMAT}; retrain the model"
         )
     try:
-        return About.model_validate(data)
+        return About.model_validate(data | {"format": FORMAT})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "as a whole"

@@ -10,11 +10,10 @@ from safetensors.torch import load_file
 from torchvision.models import resnet18
 
 from ichtune.errors import InputError
-from ichtune.inference.model_folder import (
-    ModelError,
-    Preprocessing,
-    TrainedModel,
-)
+from ichtune.inference.calibration import Calibration
+from ichtune.inference.model_folder import ModelError, Preprocessing, TrainedModel, write_about
+from ichtune.labels import LABELS
+from ichtune.yaml_text import read_yaml, write_yaml
 from tests.made_up.models import RECIPE, write_model_folder
 
 HU = np.random.default_rng(3).integers(-50, 250, (5, 32, 32)).astype(np.int16)
@@ -72,6 +71,41 @@ def test_a_model_tells_its_labels_windows_and_thresholds(folder: Path):
     assert model.thresholds.tolist() == [0.5] * 6
 
 
+def test_a_model_without_out_of_fold_predictions_keeps_one_half_and_says_so(folder: Path):
+    about = TrainedModel.open(folder).about
+    assert about.thresholds_chosen == "0.5 for every label, as nothing was chosen on out-of-fold predictions"
+    assert about.calibration.chosen == "not calibrated, as nothing was fitted on out-of-fold predictions"
+
+
+def test_probabilities_are_calibrated_and_logits_are_not(folder: Path):
+    before = TrainedModel.open(folder)
+    slopes, intercepts = [0.5, 1.0, 2.0, 1.0, 1.0, 0.25], [0.0, -1.0, 0.5, 0.0, 0.0, 3.0]
+    calibration = Calibration(
+        method="platt",
+        slopes=dict(zip(LABELS, slopes, strict=True)),
+        intercepts=dict(zip(LABELS, intercepts, strict=True)),
+        chosen="by hand",
+    )
+    write_about(folder, before.about.model_copy(update={"calibration": calibration}))
+    after = TrainedModel.open(folder)
+    logits = before.logits(HU)
+    np.testing.assert_array_equal(after.logits(HU), logits)
+    expected = 1 / (1 + np.exp(-(logits.astype(float) * slopes + intercepts)))
+    np.testing.assert_allclose(after.predict(HU), expected)
+
+
+def test_a_model_of_the_format_before_calibration_predicts_as_it_did(folder: Path):
+    predicted = TrainedModel.open(folder).predict(HU)
+    file = folder / "model.yaml"
+    about = read_yaml(file)
+    for added in ("calibration", "thresholds_by", "sensitivity"):
+        del about[added]
+    file.write_text(write_yaml(about | {"format": 1}))
+    model = TrainedModel.open(folder)
+    np.testing.assert_array_equal(model.predict(HU), predicted)
+    assert model.about.calibration.method == "none"
+
+
 def test_slices_that_are_not_hounsfield_units_are_refused(folder: Path):
     with pytest.raises(ValueError, match=r"int16 \[n, S, S\], got float32 \[5, 32, 32\]"):
         TrainedModel.open(folder).predict(HU.astype(np.float32))
@@ -85,7 +119,9 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("format: 1", "format: 2", "has model format 2, this ichtune reads 1"),
+        ("format: 2", "format: 3", "has model format 3, this ichtune reads 1 and 2"),
+        ("epidural: 1.0", "epidural: -1.0", r"damaged \(calibration.slopes.epidural"),
+        ("subdural: 1.0", "subdurals: 1.0", "slopes and intercepts must be those of epidural"),
         ("[epidural,", "[subdural,", "labels and thresholds must be those of epidural, intraparenchymal"),
         ("any: 0.5", "any: 1.5", r"damaged \(thresholds.any"),
         ("80/200", "80/0", "window '80/0'"),

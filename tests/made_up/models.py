@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from ichtune.inference.model_folder import Classifier, Origin, Preprocessing, write_model
-from ichtune.labels import LABELS
 from ichtune.models.backbones import build_backbone
 from ichtune.models.heads import LinearHeads
 from ichtune.models.network import Network
@@ -22,8 +21,6 @@ def write_model_folder(folder: Path, recipe: Recipe = RECIPE, seed: int = 0) -> 
     write_model(
         folder,
         Classifier.of(Network(backbone, LinearHeads(backbone.width, [0], seed))),
-        thresholds=dict.fromkeys(LABELS, 0.5),
-        thresholds_chosen="fixed",
         preprocessing=Preprocessing.of(recipe.model),
         recipe=recipe,
         fingerprint="0123456789abcdef",

@@ -84,13 +84,21 @@ def print_rejected(rejected: pd.DataFrame, console: Console, *, most: int = 12) 
     table.add_column("", justify="right")
     table.add_column("reason")
     table.add_column("first file", overflow="fold")
-    # Names and numbers within a reason (files, bytes, frames) would make every reason unique.
-    kinds = rejected.groupby(rejected["reason"].str.replace(_PARTICULARS, "#", regex=True), sort=False)
-    for _, group in sorted(kinds, key=lambda kind: -len(kind[1]))[:most]:
+    kinds = rejections_by_kind(rejected)
+    for _, group in kinds[:most]:
         table.add_row(f"{len(group):,}", escape(group["reason"].iloc[0]), escape(group["file"].iloc[0]))
     console.print(table)
     if len(kinds) > most:
         console.print(f"... and {len(kinds) - most} more reasons")
+
+
+def rejections_by_kind(rejected: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rejected files (`file`, `reason`) by their reason, most first.
+
+    Names and numbers within a reason (files, bytes, frames) would make every reason unique, so they are `#`.
+    """
+    kinds = rejected.groupby(rejected["reason"].str.replace(_PARTICULARS, "#", regex=True), sort=False)
+    return sorted(((str(kind), group) for kind, group in kinds), key=lambda kind: -len(kind[1]))
 
 
 def print_audit(findings: list[Finding], console: Console) -> None:

@@ -290,18 +290,6 @@ def test_what_asha_saved_is_counted_by_hand():
     assert "stopped by ASHA: 2 trials, 8 epochs" in texts(saved(given))
 
 
-def test_reliability_is_scikit_learns_with_its_expected_error():
-    rng = np.random.default_rng(0)
-    probs = rng.beta(1, 9, 700)
-    truth = (rng.random(700) < probs).astype(float)
-    found = calibration(probs, truth)
-    observed, predicted = calibration_curve(truth, probs, n_bins=10, strategy="quantile")
-    np.testing.assert_allclose(found.observed, observed)
-    np.testing.assert_allclose(found.predicted, predicted)
-    assert found.slices.sum() == 700
-    assert found.error == pytest.approx(np.mean(np.abs(observed - predicted)), rel=1e-6)  # all bins hold 70
-
-
 def test_reliability_draws_known_labels_of_predicted_slices_alone():
     rng = np.random.default_rng(1)
     logits, truth = rng.normal(-2, 1, (400, 6)), (rng.random((400, 6)) < 0.2).astype(float)
@@ -313,6 +301,23 @@ def test_reliability_draws_known_labels_of_predicted_slices_alone():
     )
     np.testing.assert_allclose(points, np.column_stack([predicted, observed]))
     assert f"{int(truth[150:, 0].sum())} of 250 positive" in texts(figure)
+
+
+def test_probabilities_that_are_all_zero_are_drawn_too():
+    figure = reliability(np.full((20, 6), -800.0), np.eye(20, 6), "hopeless")
+    assert figure.axes[0].get_xlim()[1] > 0
+
+
+def test_calibration_draws_both_curves_of_the_same_slices_with_both_errors():
+    rng = np.random.default_rng(1)
+    logits, truth = rng.normal(-2, 1, (400, 6)), (rng.random((400, 6)) < 0.2).astype(float)
+    figure = calibration(3 * logits, logits, truth)
+    for line, probs in zip(
+        figure.axes[0].lines[1:], (expit(3 * logits[:, 0]), expit(logits[:, 0])), strict=True
+    ):
+        observed, predicted = calibration_curve(truth[:, 0], probs, n_bins=10, strategy="quantile")
+        np.testing.assert_allclose(line.get_xydata(), np.column_stack([predicted, observed]))
+    assert re.search(r"ECE 0\.\d+ → 0\.\d+", texts(figure))
 
 
 def params(number: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from analysis.report.summary import Summary
 from analysis.results import RankedResults
 from ichtune.cli import app
 from ichtune.data.store import SliceStore
+from ichtune.inference.calibration import Calibration
 from ichtune.inference.model_folder import About, Origin, Preprocessing
 from ichtune.labels import LABELS
 from ichtune.recipe import Recipe
@@ -47,6 +49,14 @@ IMPORTANCE = pd.DataFrame(
 )
 
 
+CALIBRATION = Calibration(
+    method="temperature",
+    slopes=dict.fromkeys(LABELS, 0.5),
+    intercepts=dict.fromkeys(LABELS, 0.0),
+    chosen="temperature scaling on fold 2",
+)
+
+
 class Told(Findings):
     """Findings whose importance and effects are given, as they take their time."""
 
@@ -63,6 +73,12 @@ def reported(run: RunFolder, folder: Path) -> Path:
     return write_report(Told(RankedResults.of(run), top=2), [picture(folder)])
 
 
+def with_ends(name: str, *values: float) -> dict[str, float | None]:
+    """A figure and the ends of its interval, as far as they are known."""
+    keys = (name, f"{name}_low", f"{name}_high")
+    return dict(zip_longest(keys, values))
+
+
 def retrained(run: RunFolder, label: str = "rank1-all", **changes: Any) -> Path:
     """A model's folder without its weights, of the best trial's recipe with other settings."""
     best = RankedResults.of(run).best
@@ -72,8 +88,11 @@ def retrained(run: RunFolder, label: str = "rank1-all", **changes: Any) -> Path:
     folder = run.path / "retrain" / label
     folder.mkdir(parents=True)
     about = About(
-        thresholds=dict.fromkeys(LABELS, 0.5),
-        thresholds_chosen="not tuned",
+        calibration=CALIBRATION,
+        thresholds=dict.fromkeys(LABELS, 0.25),
+        thresholds_by="sensitivity",
+        sensitivity=0.95,
+        thresholds_chosen="for a sensitivity of at least 0.95",
         preprocessing=Preprocessing.of(recipe.model),
         recipe=recipe,
         fingerprint="f",
@@ -102,11 +121,22 @@ def retrained(run: RunFolder, label: str = "rank1-all", **changes: Any) -> Path:
             "frozen": {"trained_parameters": 3078, **scores},
             "retrained": {"trained_parameters": 9, **scores},
         },
+        "calibration": [
+            {"part": "test", "label": "any", "error": "log loss"}
+            | (with_ends("before", 0.9, 0.8, 1.0) | with_ends("after", 0.31, 0.2, 0.4))
+            | with_ends("change", -0.59, -0.7, -0.4)
+        ],
+        "thresholds": [
+            {"part": "test", "label": "any", "model": "tuned", "threshold": 0.25}
+            | {"positive": 1234, "patients": 1}
+            | (with_ends("sensitivity", 1.0) | with_ends("specificity", 0.8, 0.7, 0.9) | with_ends("ppv"))
+        ],
         "history": {"frozen": [], "retrained": [{}, {}, {}]},
         "differences": [],
         "notes": ["optimistic"],
     }
     (folder / "metrics.json").write_text(json.dumps(metrics))
+    picture(folder, "calibration")
     return folder
 
 
@@ -230,8 +260,35 @@ def test_the_command_of_a_retrained_model_gives_its_recipe_again(made_up_copy: R
     assert damaged == []
     assert retrain_command(made_up_copy, model) == (
         "ichtune retrain runs/made-up --rank 1 --train all --head warm --fold 2 --epochs 3 --lr 0.0001 "
-        "--label rank1-all --set=model.dropout=0.25"
+        "--calibration temperature --sensitivity 0.95 --label rank1-all --set=model.dropout=0.25"
     )
+
+
+def test_a_model_shows_its_calibration_and_thresholds_before_and_after(
+    made_up_copy: RunFolder, tmp_path: Path
+):
+    retrained(made_up_copy)
+    page = reported(made_up_copy, tmp_path).read_text()
+    for shown in (
+        "Calibration: temperature scaling on fold 2.",
+        "any 0.25 (for a sensitivity of at least 0.95)",
+        ">0.900 (0.800 to 1.000)<",
+        ">-0.590 (-0.700 to -0.400)<",
+        ">1.00<",  # a single patient has no interval
+        ">undefined<",
+        ">1,234<",
+        "<b>Calibration.</b> How often a label was present",
+    ):
+        assert shown in page
+
+
+def test_a_model_from_before_calibration_has_no_tables_of_it(made_up_copy: RunFolder):
+    folder = retrained(made_up_copy)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    del metrics["calibration"], metrics["thresholds"]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (model,), _ = retrained_models(made_up_copy)
+    assert model.tuning == []
 
 
 def test_a_damaged_model_is_a_line(made_up_copy: RunFolder):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import hamming_loss, log_loss, recall_score, roc_auc_score
 
 from analysis.results import RankedResults
 from analysis.retraining.options import RetrainOptions
@@ -128,13 +128,14 @@ def test_the_best_epochs_weights_are_kept(made: Retrained):
 
 
 def test_the_table_has_both_models_both_parts_and_prevalence(made: Retrained, store: SliceStore):
-    frozen, retrained = made.comparison.to_dict("records")
-    assert [frozen["model"], retrained["model"]] == ["frozen", "retrained"]
+    frozen, retrained, tuned = made.comparison.to_dict("records")
+    assert [row["model"] for row in (frozen, retrained, tuned)] == ["frozen", "retrained", "tuned"]
     assert frozen["trained_parameters"] == 513 * 6
     # torchvision's resnet18 has 11,689,512 parameters with its 1,000 classes.
     assert retrained["trained_parameters"] == 11_689_512 - 513 * 1000 + 513 * 6
     assert frozen["test_prevalence_any"] == store.labels[store.test, 5].mean()
-    assert made.comparison.filter(regex="auc|f1|loss").notna().all(axis=None)
+    assert made.comparison[:2].filter(regex="auc|f1|loss").notna().all(axis=None)
+    assert tuned["test_f1"] >= 0
 
 
 def test_no_skill_stands_beside_the_models(made: Retrained, store: SliceStore):
@@ -151,6 +152,76 @@ def test_the_table_lies_in_the_models_folder(made: Retrained):
         "metrics.json",
     }
     assert not list(made.folder.parent.glob(".made.*"))
+
+
+def test_labels_of_few_patients_are_not_tuned_and_the_model_says_so(made: Retrained):
+    about = TrainedModel.open(made.folder).about
+    assert about.calibration.method == "platt"
+    assert set(about.calibration.slopes.values()) == {1.0}
+    assert set(about.thresholds.values()) == {0.5}
+    assert "slightly optimistic, as the best epoch was chosen on them" in about.thresholds_chosen
+    assert "kept 0.5 (fewer than 5 patients with or without it)" in about.thresholds_chosen
+
+
+def test_a_tuned_model_decides_by_its_own_thresholds(
+    run: RunFolder, store: SliceStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("analysis.calibration.out_of_fold.FEWEST", 1)
+    options = RetrainOptions(rank=rank_of(run, FROZEN), epochs=1, sensitivity=0.9)
+    made = retrain(run, options)
+    model = TrainedModel.open(made.folder)
+    assert (model.about.thresholds_by, model.about.sensitivity) == ("sensitivity", 0.9)
+    assert model.about.thresholds["any"] not in (0.5, 0)
+
+    probs, truth = model.predict(store.hu, store.test), store.labels[store.test]
+    called = probs >= model.thresholds
+    tuned = made.scores["tuned"].parts["test"]
+    assert tuned["hamming_score"] == pytest.approx(1 - hamming_loss(truth, called))
+    assert tuned["weighted_log_loss"] == pytest.approx(
+        np.mean([log_loss(truth[:, i], probs[:, i], labels=[0, 1]) for i in (0, 1, 2, 3, 4, 5, 5)])
+    )
+    rows = [row for row in metrics(made)["thresholds"] if (row["part"], row["label"]) == ("test", "any")]
+    assert rows[1]["sensitivity"] == pytest.approx(recall_score(truth[:, 5], called[:, 5]))
+
+
+def test_calibration_and_thresholds_are_tables_in_the_models_folder(made: Retrained):
+    for name in ("calibration", "thresholds"):
+        text = (made.folder / f"{name}.md").read_text()
+        assert "| validation | any |" in text
+        assert "| test | any |" in text
+        assert "slightly optimistic" in text
+
+
+def test_the_cards_snippet_loads_the_model_and_predicts(
+    made: Retrained, store: SliceStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    card = (made.folder / "MODEL.md").read_text()
+    snippet = card.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(made.folder.parents[3])
+    known = {"hu": store.hu[store.test]}
+    exec(snippet, known)
+    assert known["present"].shape == (len(store.test), 6)
+    expected = TrainedModel.open(made.folder).predict(store.hu, store.test)
+    np.testing.assert_allclose(known["probabilities"], expected)
+
+
+def test_the_card_has_what_the_run_knows_and_lists_what_it_cannot_know(made: Retrained, store: SliceStore):
+    card = (made.folder / "MODEL.md").read_text()
+    told = metrics(made)
+    positive = store.labels[store.test, 5].sum()
+    for shown in (
+        "no medical device",
+        "The search tiny tried 3 recipes",
+        f"after epoch {told['best_epoch']}, the best by weighted log loss",
+        "corrected for selecting the best of 3",
+        f"`{store.fingerprint}`",
+        f"{len(store.test)} slices of {len(set(store.patients[store.test]))} patients",
+        f"| {positive:.0f} in ",
+        "optimizer.lr: 0.01 -> 0.001",
+        "kept 0.5 (fewer than 5 patients with or without it)",
+        "- [ ] **17** Ethical approval and informed consent",
+    ):
+        assert shown in card, shown
 
 
 def test_unfreezing_changes_nothing_that_is_not_named(searched: RunFolder):
@@ -262,7 +333,7 @@ def test_a_training_with_other_settings_that_broke_off_is_not_gone_on_with(run: 
 
 def test_a_recipe_searched_unfrozen_has_its_record_and_no_test_values(run: RunFolder):
     made = retrain(run, RetrainOptions(rank=rank_of(run, LAST), train="last", epochs=1))
-    searched, retrained = made.comparison.to_dict("records")
+    searched, retrained, _ = made.comparison.to_dict("records")
     assert searched["model"] == "searched"
     assert searched["validation_loss"] > 0
     assert np.isnan(searched["test_loss"])
@@ -273,7 +344,7 @@ def test_a_recipe_searched_unfrozen_has_its_record_and_no_test_values(run: RunFo
 
 def test_a_model_that_became_worse_says_so(run: RunFolder):
     made = retrain(run, RetrainOptions(rank=rank_of(run, FROZEN), lr=1.0, epochs=1))
-    before, after = made.comparison["validation_weighted_log_loss"]
+    before, after, _ = made.comparison["validation_weighted_log_loss"]
     assert after > before
     assert any("worse than the frozen one in validation" in note for note in made.notes)
 
@@ -319,6 +390,8 @@ def test_another_store_than_the_searchs_is_refused(run: RunFolder, store: SliceS
         (RetrainOptions(rank=4), "--rank: .* has 3 ranked trials, so choose 1 to 3, got 4"),
         (RetrainOptions(fold=3), "--fold: the search has folds 0 to 2, got 3"),
         (RetrainOptions(label="../x"), "--label: '../x' must be a plain folder name"),
+        (RetrainOptions(sensitivity=95), "--sensitivity: must be above 0 and at most 1, got 95"),
+        (RetrainOptions(thresholds="f1", sensitivity=0.9), "so does --thresholds f1; leave out one"),
         (RetrainOptions(lr=-1.0), "optimizer.lr: must be above 0, got -1"),
         (RetrainOptions(changes={"loss.nam": "bce"}), "unknown key 'nam' in loss; did you mean 'name'"),
         (RetrainOptions(changes={"model.dropout": {"uniform": [0, 0.5]}}), "give a single value"),

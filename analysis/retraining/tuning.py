@@ -1,0 +1,88 @@
+"""The calibration and thresholds of a retrained model, and what they are worth on validation and test slices."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from analysis.calibration.out_of_fold import OutOfFold
+from analysis.calibration.scores import Judged, calibration_errors, decisions
+from analysis.calibration.tune import Tuned
+from analysis.calibration.wanted import Wanted
+from analysis.pictures.reliability import calibration
+from analysis.pictures.style import save
+from analysis.scoring.comparison import ModelScores, Part
+from analysis.tables.table import Table
+from analysis.tables.tuning import calibration_table, thresholds_table
+from ichtune.data.store import SliceStore
+from ichtune.inference.model_folder import About
+from ichtune.training.batches import Fold
+
+VALIDATION: Final = "validation"
+_REMARK: Final = "slightly optimistic, as the best epoch was chosen on them"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A model's calibration and thresholds, and each part's slices as trained and tuned."""
+
+    tuned: Tuned
+    parts: list[Judged]
+
+    @classmethod
+    def of(cls, tuned: Tuned, store: SliceStore, others: Mapping[str, tuple[Part, np.ndarray]]) -> "Tuning":
+        """Tuned on its out-of-fold predictions; `others` are further parts, each with the model's logits for it."""
+        judged = [
+            Judged.of(name, tuned, logits, part.labels, store.patients[part.rows])
+            for name, (part, logits) in others.items()
+        ]
+        return cls(tuned, [Judged.cross_fitted(VALIDATION, tuned), *judged])
+
+    @cached_property
+    def errors(self) -> pd.DataFrame:
+        """What calibration changes; see `calibration_errors`."""
+        return calibration_errors(self.parts)
+
+    @cached_property
+    def decisions(self) -> pd.DataFrame:
+        """What the thresholds do; see `decisions`."""
+        return decisions(self.parts)
+
+    def tables(self, population: pd.DataFrame) -> list[Table]:
+        return [
+            calibration_table(self.errors, self.tuned.calibration, population),
+            thresholds_table(self.decisions, self.tuned.thresholds_chosen, population),
+        ]
+
+    def draw(self, folder: Path) -> None:
+        """Write the picture of the calibration, before and after, to a folder."""
+        judged = self.parts[0]
+        save(calibration(judged.before.logits, judged.after.logits, judged.labels), folder, "calibration")
+
+    def scores(self, trained_parameters: int) -> ModelScores:
+        """The tuned model's scores; it has no loss, which is that of the network."""
+        return ModelScores(trained_parameters, {judged.part: judged.scores for judged in self.parts})
+
+    def applied_to(self, about: About) -> About:
+        """The description of a model, with its calibration and thresholds."""
+        wanted = self.tuned.wanted
+        return about.model_copy(
+            update={
+                "calibration": self.tuned.calibration,
+                "thresholds": self.tuned.thresholds,
+                "thresholds_by": wanted.rule,
+                "sensitivity": wanted.sensitivity,
+                "thresholds_chosen": self.tuned.thresholds_chosen,
+            }
+        )
+
+
+def of_one_fold(store: SliceStore, fold: Fold, logits: np.ndarray, wanted: Wanted) -> Tuned:
+    """Calibration and thresholds chosen on the validation slices of the only fold, from their logits `[n, 6]`."""
+    rows = fold.valid
+    folds = np.full(len(rows), fold.index)
+    return Tuned(OutOfFold(logits, store.labels[rows], store.patients[rows], folds, _REMARK), wanted)
