@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from analysis.statistics.averaging import mean_prediction
 from ichtune.arrays import map_array
+from ichtune.averaging import mean_prediction
 from ichtune.errors import InputError
 from ichtune.metrics import higher_is_better
 from ichtune.recipe import Phase

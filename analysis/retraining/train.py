@@ -317,7 +317,7 @@ def _card(
             ended=str(training.ended),
             metric=plan.metric,
             trained_parameters=training.history[-1]["trained_parameters"],
-            parameters=sum(parameter.numel() for parameter in model.network.parameters()),
+            parameters=sum(parameter.numel() for parameter in model.networks[0].parameters()),
         ),
         ranking=plan.ranking,
         cohort=Cohort(plan.store, CrossValidation(plan.experiment.validation.folds)),

@@ -8,8 +8,8 @@ import torch
 from analysis.ranking.trial import RankedTrial
 from analysis.scoring.frozen import FrozenPredictor
 from analysis.scoring.searched import searched_experiment
-from analysis.statistics.averaging import mean_prediction
 from analysis.test_set.held_out import HeldOut
+from ichtune.averaging import mean_prediction
 from ichtune.errors import InputError
 from ichtune.progress import Report
 from ichtune.runs.trial_folder import HEADS

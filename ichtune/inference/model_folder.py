@@ -1,6 +1,6 @@
 """A trained model in a folder: its weights, and everything needed to turn slices into probabilities."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -10,6 +10,7 @@ import torch
 from pydantic import Field, ValidationError, model_validator
 from torch import nn
 
+from ichtune.averaging import mean_prediction
 from ichtune.bank.part import bank_model
 from ichtune.checksums import sha256_of
 from ichtune.data.scans import Scans
@@ -59,11 +60,11 @@ class Origin(Section):
     run: str
     rank: int
     trial: str
-    fold: WholeOrZero
-    """The validation fold; the store's other folds were trained on."""
+    fold: WholeOrZero | None
+    """The validation fold, the store's other folds were trained on; None if trained on all, or for an ensemble."""
     head: Literal["warm", "fresh"]
-    epoch: int
-    """The best epoch, which the weights are from."""
+    epoch: int | None
+    """The best epoch, which the weights are from; None for an ensemble."""
     seed: int
     """Seed of the augmentation and of random weights; the training's own seed is in the recipe."""
     differences: dict[str, str]
@@ -96,7 +97,18 @@ class About(Section):
     origin: Origin
     versions: dict[str, str]
     """Versions of the libraries that trained it."""
-    weights_sha256: str
+    weights_sha256: str | None = None
+    """None for an ensemble."""
+    members: tuple[str, ...] = ()
+    """The folders of an ensemble's models: its probability is the mean of theirs before calibration."""
+
+    @model_validator(mode="after")
+    def _has_weights_or_members(self) -> "About":
+        if (self.weights_sha256 is None) != bool(self.members):
+            raise ValueError("weights_sha256 is for a model with weights, members for an ensemble")
+        if any(Path(name).name != name or name.startswith(".") for name in self.members):
+            raise ValueError("members must be folders inside the ensemble's")
+        return self
 
     @model_validator(mode="after")
     def _labels_are_ours(self) -> "About":
@@ -131,10 +143,11 @@ class Classifier(nn.Module):
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model loaded from its folder, on a device, frozen and in evaluation mode."""
+    """A model loaded from its folder, on a device, frozen and in evaluation mode; or an ensemble of several."""
 
     about: About
-    network: Classifier
+    networks: tuple[Classifier, ...]
+    """One, or those of the ensemble's members."""
     device: torch.device
 
     @classmethod
@@ -148,9 +161,11 @@ class TrainedModel:
         if folder.is_dir():
             refuse_ways_out(folder)
         about = read_about(folder)
-        network = _network(folder, about)
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(about, network.eval().requires_grad_(False).to(device), device)
+        networks = [
+            _network(place, of).eval().requires_grad_(False).to(device) for place, of in _parts(folder, about)
+        ]
+        return cls(about, tuple(networks), device)
 
     @property
     def thresholds(self) -> np.ndarray:
@@ -173,6 +188,8 @@ class TrainedModel:
     ) -> np.ndarray:
         """The network's logits `[n, 6]` (float32), uncalibrated, of slices in Hounsfield units.
 
+        Those of an ensemble are the logits of the mean of its members' probabilities.
+
         Slices are int16 `[n, S, S]` of any size S.
 
         With `rows` (int64), only those slices are read and scored, on demand: `hu` may be a memory map. A model that
@@ -191,25 +208,37 @@ class TrainedModel:
         rows = np.arange(len(hu)) if rows is None else rows
         if not len(rows):
             return np.empty((0, len(LABELS)), np.float32)
-        if not self.about.recipe.head.reads_scans:
-            return np.concatenate(
-                [self.network.head(some).cpu().numpy() for some in self._features(hu, rows, scans)]
-            )
+        logits = self._of_slices if not self.about.recipe.head.reads_scans else self._of_scans
+        each = np.stack(logits(hu, rows, scans))
+        return each[0] if len(each) == 1 else mean_prediction(each).astype(np.float32)
+
+    def _of_slices(self, hu: np.ndarray, rows: np.ndarray, scans: Scans | None) -> list[np.ndarray]:
+        """Each network's logits `[n, 6]`, if heads score slices alone."""
+        found: list[list[np.ndarray]] = [[] for _ in self.networks]
+        for features in self._features(hu, rows, scans):
+            for network, its, logits in zip(self.networks, features, found, strict=True):
+                logits.append(network.head(its).cpu().numpy())
+        return [np.concatenate(logits) for logits in found]
+
+    def _of_scans(self, hu: np.ndarray, rows: np.ndarray, scans: Scans | None) -> list[np.ndarray]:
+        """Each network's logits `[n, 6]`, if heads read whole scans."""
         one = [Batch(rows, np.array([len(rows)]))]
         chunks = one if scans is None else whole_units(ScanUnits.of(scans), rows, _BATCH)
-        logits = [
-            self.network.head(torch.cat(list(self._features(hu, chunk.rows, scans))), chunk.sizes)
-            .cpu()
-            .numpy()
-            for chunk in chunks
-        ]
-        return np.concatenate(logits)[places(chunks, rows)]
+        found: list[list[np.ndarray]] = [[] for _ in self.networks]
+        for chunk in chunks:
+            features = list(zip(*self._features(hu, chunk.rows, scans), strict=True))
+            for network, its, logits in zip(self.networks, features, found, strict=True):
+                logits.append(network.head(torch.cat(its), chunk.sizes).cpu().numpy())
+        return [np.concatenate(logits)[places(chunks, rows)] for logits in found]
 
-    def _features(self, hu: np.ndarray, rows: np.ndarray, scans: Scans | None) -> Iterator[torch.Tensor]:
-        """Yield the backbone's features of these slices, a few at a time."""
+    def _features(
+        self, hu: np.ndarray, rows: np.ndarray, scans: Scans | None
+    ) -> Iterator[list[torch.Tensor]]:
+        """Yield the features of these slices, a few at a time, by each network's backbone."""
         chunks = np.split(rows, range(_BATCH, len(rows), _BATCH))
         for images in self._images(hu, scans).batches(chunks, None):
-            yield self.network.backbone(images.to(self.device, non_blocking=True))
+            there = images.to(self.device, non_blocking=True)
+            yield [network.backbone(there) for network in self.networks]
 
     def _images(self, hu: np.ndarray, scans: Scans | None) -> ImageSource:
         seen = self.about.preprocessing.model_dump()
@@ -222,6 +251,13 @@ def write_model(folder: Path, network: Classifier, **about: Any) -> About:
     """Write a network and its `About` fields (except hash and format) to an existing folder."""
     write_classifier(folder / WEIGHTS, network)
     written = About(weights_sha256=sha256_of(folder / WEIGHTS), **about)
+    write_about(folder, written)
+    return written
+
+
+def write_ensemble(folder: Path, members: Sequence[str], **about: Any) -> About:
+    """Write the `About` fields of an ensemble, whose members are models in these folders below."""
+    written = About(members=tuple(members), **about)
     write_about(folder, written)
     return written
 
@@ -252,6 +288,17 @@ def read_about(folder: Path) -> About:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "as a whole"
         raise ModelError(f"{file}: damaged ({place}: {first['msg']}); retrain the model") from None
+
+
+def _parts(folder: Path, about: About) -> Iterator[tuple[Path, About]]:
+    """Yield the folders with weights, and what they hold: the model's own, or those of an ensemble's members."""
+    if not about.members:
+        yield folder, about
+    for name in about.members:
+        member = read_about(folder / name)
+        if member.members or member.preprocessing != about.preprocessing:
+            raise ModelError(f"{folder / name}: not a member of this ensemble; copy the whole folder again")
+        yield folder / name, member
 
 
 def _network(folder: Path, about: About) -> Classifier:

@@ -54,8 +54,8 @@ def test_rows_choose_slices(folder: Path):
 
 def test_the_network_takes_images_and_has_nothing_left_to_train(folder: Path):
     model = TrainedModel.open(folder)
-    assert model.network(torch.rand(2, 1, 32, 32)).shape == (2, 6)
-    assert not any(parameter.requires_grad for parameter in model.network.parameters())
+    assert model.networks[0](torch.rand(2, 1, 32, 32)).shape == (2, 6)
+    assert not any(parameter.requires_grad for parameter in model.networks[0].parameters())
 
 
 def test_a_model_does_not_need_the_weights_that_its_training_started_from(tmp_path: Path):

@@ -1,0 +1,18 @@
+"""What several models say of a slice together."""
+
+from typing import Final
+
+import numpy as np
+from scipy.special import expit, logit
+
+# Mean probabilities of exactly 0 or 1 would have no logit that half precision holds.
+_MOST_CERTAIN: Final = 1e-7
+
+
+def mean_prediction(logits: np.ndarray) -> np.ndarray:
+    """Return the logit of the mean probability of M models, float64 `[n, 6]`, from their logits `[M, n, 6]`.
+
+    NaN where any of them has no prediction.
+    """
+    probs = expit(logits.astype(np.float64)).mean(axis=0)
+    return logit(np.clip(probs, _MOST_CERTAIN, 1 - _MOST_CERTAIN))
