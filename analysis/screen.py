@@ -12,8 +12,9 @@ from rich.table import Table as Grid
 from analysis.ranking.order import Ranking
 from analysis.tables.digits import BESIDE
 from analysis.tables.ranked import SEEDS
-from analysis.tables.rounding import shown
+from analysis.tables.rounding import shown, with_intervals
 from analysis.tables.table import Table
+from ichtune.metric_names import in_words
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import repeated_trials, trial_ends
@@ -135,3 +136,19 @@ def print_comparison(table: pd.DataFrame, console: Console) -> None:
     for column_name in table.columns.drop("model"):
         shown_table.add_row(column_name, *(shown(value) for value in table[column_name]))
     console.print(shown_table)
+
+
+def print_paired(paired: pd.DataFrame, console: Console) -> None:
+    """Print how much a retraining adds to each score, with its interval; nothing if it isn't known."""
+    if not len(paired):
+        return
+    screen = Grid(box=box.SIMPLE, pad_edge=False, title="retrained minus searched (95 %)")
+    screen.add_column("", no_wrap=True)
+    texts = with_intervals(paired["difference"], paired["low"], paired["high"])
+    parts = list(dict.fromkeys(paired["part"]))
+    for part in parts:
+        screen.add_column(escape(part), justify="right")
+    for metric in dict.fromkeys(paired["metric"]):
+        here = paired["metric"] == metric
+        screen.add_row(in_words(metric), *(text for text, is_it in zip(texts, here, strict=True) if is_it))
+    console.print(screen)

@@ -28,8 +28,11 @@ CARD: Final = "MODEL.md"
 class Training:
     """How a model's training went."""
 
-    epochs: int
+    epochs: str
+    """How many, or from how many to how many."""
     ended: str
+    best: str
+    """The epochs that the weights are from."""
     metric: str
     """The metric that chose the best epoch."""
     trained_parameters: int

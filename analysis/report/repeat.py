@@ -74,11 +74,11 @@ def retrain_command(run: RunFolder, model: RetrainedModel) -> str:
         "rank": origin.rank,
         "train": after.model.train,
         "head": origin.head,
-        "fold": origin.fold,
+        **_trained_on(model.about),
         "label": model.label,
     }
     values |= _tuning(model.about)
-    changed = _changed(before, after) | {"optimizer.lr": after.optimizer.lr}
+    changed = _changed(before, after) | ({} if after.phases else {"optimizer.lr": after.optimizer.lr})
     if model.metrics["metric"] != run.request.space.metric:
         changed["metric"] = model.metrics["metric"]
     names = {option.recipe_key: option.name for option in options_of(RetrainOptions) if option.recipe_key}
@@ -94,6 +94,17 @@ def _tuning(about: About) -> dict[str, Any]:
     if about.thresholds_by == "sensitivity":
         return {"calibration": calibration, "sensitivity": about.sensitivity}
     return {"calibration": calibration, "thresholds": about.thresholds_by}
+
+
+def _trained_on(about: About) -> dict[str, Any]:
+    """The options that say which folds and seeds a model was trained with."""
+    folds = {name.partition("-")[0] for name in about.members}
+    if not about.members:
+        return {"fold": about.origin.fold}
+    several = (
+        {"folds": len(folds)} if len(folds) > 1 else {"fold": int(next(iter(folds)).removeprefix("fold"))}
+    )
+    return several | {"seeds": len(about.members) // len(folds)}
 
 
 def rank_command(run: RunFolder, *, test: bool) -> str:

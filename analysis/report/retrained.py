@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.report.figures import Figure, figures
 from analysis.report.grids import Grid
+from analysis.tables.paired import PAIRED, paired_table
 from analysis.tables.tuning import BEHIND, calibration_table, thresholds_table
 from ichtune.inference.model_folder import ABOUT, About, read_about
 from ichtune.json_text import read_json
@@ -38,9 +39,19 @@ class RetrainedModel:
     def sentence(self) -> str:
         """Where the model came from and how its training went."""
         origin, epochs = self.about.origin, len(self.metrics["history"]["retrained"])
+        recipe = f"The recipe of rank {origin.rank} ({origin.trial}), retrained"
+        metric = self.metrics["metric"].replace("_", " ")
+        if self.about.members:
+            each = ", ".join(str(of["best_epoch"]) for of in self.metrics["trainings"].values())
+            return (
+                f"{recipe} as {len(self.about.members)} models that predict together, each with early stopping on its "
+                f"own fold. Their best epochs were {each} by {metric}."
+            )
+        if origin.fold is None:
+            return f"{recipe} on all folds for {epochs} epochs, as many as were best for the models of the folds."
         return (
-            f"The recipe of rank {origin.rank} ({origin.trial}), retrained with fold {origin.fold} for early stopping. "
-            f"Its best epoch was {origin.epoch} of {epochs} by {self.metrics['metric'].replace('_', ' ')}."
+            f"{recipe} with fold {origin.fold} for early stopping. Its best epoch was {origin.epoch} of {epochs} by "
+            f"{metric}."
         )
 
     @property
@@ -73,6 +84,14 @@ class RetrainedModel:
         decided = thresholds_table(_frame(self.metrics["thresholds"]), self.about.thresholds_chosen, nobody)
         errors = calibration_table(_frame(self.metrics["calibration"]), self.about.calibration, nobody)
         return [Grid.of(table, BEHIND) for table in (decided, errors)]
+
+    @property
+    def paired(self) -> list[Grid]:
+        """What the retraining adds, with intervals; empty if it isn't known."""
+        if not self.metrics.get("paired"):
+            return []
+        searched = next(iter(self.metrics["models"]))
+        return [Grid.of(paired_table(_frame(self.metrics["paired"]), searched, pd.DataFrame()), PAIRED)]
 
     @cached_property
     def pictures(self) -> list[Figure]:
@@ -137,7 +156,7 @@ def _folders(run: RunFolder) -> Iterator[Path]:
 def _frame(records: list[dict[str, Any]]) -> pd.DataFrame:
     """A table that was kept as records, with its missing numbers."""
     frame = pd.DataFrame(records)
-    texts = ("part", "label", "error", "model")
+    texts = ("part", "label", "error", "model", "metric")
     return frame.astype(
         {name: float for name in frame.columns if name not in (*texts, "positive", "patients")}
     )

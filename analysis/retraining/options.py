@@ -16,6 +16,10 @@ class RetrainOptions:
     """
 
     rank: int = option(1, "Rank of the recipe to retrain.", min=1)
+    trial: str | None = option(None, "The recipe of this trial instead, by its name or number.")
+    top: int = option(
+        1, "Retrain the recipes of this many ranks, from --rank on, as models of their own.", min=1
+    )
     train: Literal["last", "all"] = option(
         "all", "How much of the backbone to train.", recipe_key="model.train"
     )
@@ -23,6 +27,14 @@ class RetrainOptions:
         "warm", "warm: start from the search's own head; fresh: from a new one."
     )
     fold: int = option(0, "Validation fold for early stopping; the others are for training.", min=0)
+    folds: int | None = option(
+        None, "Train on this many folds instead, and keep all models together as an ensemble.", min=2
+    )
+    seeds: int = option(1, "Train this many times with other random seeds, and keep all together.", min=1)
+    final: bool = option(
+        False, "Also train a single model on all folds, for the epochs that the folds found best."
+    )
+    address: str | None = option(None, "Ray cluster for several trainings at once (default: a local Ray).")
     epochs: int | None = option(None, "Epochs (default: the recipe's).", min=1, recipe_key="training.epochs")
     patience: int | None = option(
         None, "Patience (default: the recipe's).", min=1, recipe_key="training.patience"

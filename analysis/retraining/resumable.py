@@ -19,15 +19,24 @@ class ResumableTraining:
     """A training whose state is saved after every epoch, so that it can resume."""
 
     def __init__(
-        self, file: Path, settings: dict[str, Any], *, metric: str, epochs: int, patience: int | None
+        self,
+        file: Path,
+        settings: dict[str, Any],
+        *,
+        metric: str,
+        epochs: int,
+        patience: int | None,
+        keeps_last: bool = False,
     ) -> None:
         """Load the file if there is one. `settings` (plain data) is everything that the training depends on.
+
+        With `keeps_last`, the last epoch's weights are kept, as nothing chooses another.
 
         Raises:
             InputError: the file is damaged, or belongs to a training with other settings.
         """
         self.file = file
-        self.settings = settings
+        self.settings, self.keeps_last = settings, keeps_last
         self.session = TrainingSession(metric, epochs=epochs, patience=patience)
         self.weights: dict[str, torch.Tensor] = {}
         """The best epoch's weights, in the format of `Network.load_trained_state`."""
@@ -59,10 +68,10 @@ class ResumableTraining:
 
     def _take(self, epoch: SessionEpoch) -> None:
         self.state = epoch.result.state()
-        if epoch.is_best:
+        if epoch.is_best or self.keeps_last:
             self.weights = self.state["network"]
         self.history.append(epoch.record.of_fold(0))
-        if self.ended and not self.weights:
+        if self.ended and (not self.weights or (self.keeps_last and epoch.result.diverged)):
             raise InputError(
                 f"optimizer.lr: the training diverged in epoch {epoch.record.epoch}, before {self.best.metric} was "
                 f"defined in any epoch; use a lower --lr than {plain(epoch.record.lr[0])}"

@@ -1,77 +1,37 @@
-"""Retrains the best recipe of a search with its backbone, and compares it with the search's own model."""
+"""Retrains recipes of a search with their backbone, and compares each with the search's own model."""
 
-import json
 import os
 import shutil
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
-from analysis.model_card.card import Card, Training
-from analysis.ranking.differences import Difference
+from analysis.retraining.describe import Retrained, describe
+from analysis.retraining.member import Member
 from analysis.retraining.plan import RetrainOptions, RetrainPlan, plan
 from analysis.retraining.resumable import ResumableTraining
-from analysis.retraining.tuning import VALIDATION, Tuning, of_one_fold
-from analysis.scoring.comparison import (
-    ModelScores,
-    Part,
-    comparison_table,
-    no_skill_scores,
-    score,
-    scored_parts,
-)
-from analysis.statistics.cohort import Cohort
-from analysis.tables.table import Table
-from analysis.tables.writers import write_table
-from ichtune.cross_validation import CrossValidation
+from analysis.retraining.run import Job, run_jobs
+from analysis.scoring.predicted import Predicted, together
 from ichtune.errors import InputError
-from ichtune.files import replacing
 from ichtune.inference.model_folder import (
     Classifier,
     Origin,
     Preprocessing,
     TrainedModel,
-    read_about,
-    write_about,
+    write_ensemble,
     write_model,
 )
-from ichtune.metrics import THRESHOLD, higher_is_better
-from ichtune.models.network import Network
 from ichtune.progress import Report
 from ichtune.runs.folder import RunFolder
-from ichtune.runs.records import without_nan
 from ichtune.runs.request import installed
-from ichtune.training.batches import Source
-from ichtune.training.fit import fit
-from ichtune.training.losses import make_loss
 
 TRAINED_WITH: Final = ("ichtune", "torch", "torchvision", "monai", "albumentations", "numpy", "scikit-learn")
-RETRAINED, TUNED = "retrained", "tuned"
-"""The rows of the retrained model: as trained, and with its calibration and thresholds."""
-
-
-@dataclass(frozen=True)
-class Retrained:
-    """The outcome of a retraining."""
-
-    folder: Path
-    """The model's folder."""
-    comparison: pd.DataFrame
-    """The search's model and the retrained one, one row each; see `comparison_table`."""
-    no_skill: pd.DataFrame
-    """The same columns for no-skill predictors."""
-    caption: str
-    differences: list[Difference]
-    notes: list[str]
-    scores: dict[str, ModelScores]
-    """The scores by row name of both tables."""
 
 
 def retrain(
@@ -82,42 +42,35 @@ def retrain(
     Raises:
         InputError: the options can't be used, or the training diverged at once.
     """
-    return train(plan(run, options), report)
+    return train([plan(run, options)], report)[0]
 
 
-def train(plan: RetrainPlan, report: Report = lambda *_: None) -> Retrained:
-    """Run a planned retraining; the model's folder appears when everything is done.
+def train(plans: Sequence[RetrainPlan], report: Report = lambda *_: None) -> list[Retrained]:
+    """Run planned retrainings, their trainings side by side; a model's folder appears when everything is done.
 
-    A training that was killed or interrupted resumes after its last epoch when the same plan is run again. `report`
+    Trainings that were killed or interrupted resume after their last epoch when the same plans are run again. `report`
     receives the images done so far, the total over all epochs, and a remark.
 
+    Returns the models in the order of the plans, the final one of a plan after that of its folds.
+
     Raises:
-        InputError: another process is running it, an unfinished training with other settings is in the way, or the
-            training diverged at once.
+        InputError: another process is running one of them, an unfinished training with other settings is in the way, or
+            a training diverged at once, which doesn't stop the others.
     """
-    with _claimed(plan) as work:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        parts = scored_parts(plan.store, plan.fold)
-        searched = plan.searched.scores(parts, device, report)
-        network, training = _fit(plan, work / "checkpoint.pt", device, report)
-        folder = work / "model"
-        folder.mkdir(exist_ok=True)
-        _write_model(plan, folder, network, training.best.epoch)
-        logits = _predicted(plan, folder, parts, device)
-        tuning = _tune(plan, folder, parts, logits)
-        retrained = _scores(plan, logits, parts, training)
-        made = _outcome(plan, parts, searched, retrained, tuning)
-        _write_tables(plan, folder, made, tuning)
-        _write_metrics(plan, folder, parts, made, training, tuning)
-        _card(plan, TrainedModel.open(folder, device), parts, made, training, tuning).write(folder)
-    return made
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with ExitStack() as claims:
+        works = [(each, claims.enter_context(_claimed(each))) for each in plans]
+        run_jobs([Job(member, work) for each, work in works for member in each.members], plans[0], report)
+        finals = [Job(_final(each, work), work) for each, work in works if each.options.final]
+        run_jobs(finals, plans[0], report)
+        return [made for each, work in works for made in _made(each, work, device, report)]
 
 
 @contextmanager
 def _claimed(plan: RetrainPlan) -> Generator[Path]:
-    """A working folder for this process only; at the end its `model` becomes the plan's folder.
+    """A working folder for this process only, gone at the end.
 
-    After an error or an interruption it remains, with the checkpoint to resume from.
+    After an error or an interruption it remains, with the checkpoints to resume from.
     """
     work = plan.folder.with_name(f".{plan.label}.partial")
     work.mkdir(parents=True, exist_ok=True)
@@ -131,199 +84,101 @@ def _claimed(plan: RetrainPlan) -> Generator[Path]:
     try:
         plan.refuse_taken_label()
         yield work
-        os.replace(work / "model", plan.folder)
         shutil.rmtree(work)
     finally:
         lock.release()
 
 
-def _fit(
-    plan: RetrainPlan, checkpoint: Path, device: torch.device, report: Report
-) -> tuple[Network, ResumableTraining]:
-    """The network after its best epoch, and the training that produced it."""
-    settings = plan.recipe.training
-    training = ResumableTraining(
-        checkpoint, plan.settings, metric=plan.metric, epochs=settings.epochs, patience=settings.patience
+def _made(plan: RetrainPlan, work: Path, device: torch.device, report: Report) -> list[Retrained]:
+    """Write the folders of a plan's models, whose trainings have ended, with their scores."""
+    searched = plan.searched.predicted(device, report)
+    trainings = [member.begun(work) for member in plan.members]
+    folder = _empty(work / "model")
+    _write_models(plan, folder, trainings)
+    predicted = _predicted(plan, folder, trainings, device)
+    made = [describe(plan, folder, plan.folder, searched, predicted, trainings)]
+    places = [(folder, plan.folder)]
+    if plan.options.final:
+        member, final = _final(plan, work), _empty(work / "final")
+        training = member.begun(work)
+        _write_model(plan, final, member, training, fold=None)
+        alone = TrainedModel.open(final, device)
+        test = _logits(plan, alone, plan.store.test) if len(plan.store.test) else None
+        on_all = Predicted(predicted.validation, test, predicted.trained_parameters)
+        made.append(describe(plan, final, plan.final_folder, searched, on_all, [training]))
+        places.append((final, plan.final_folder))
+    for here, there in places:
+        os.replace(here, there)
+    return made
+
+
+def _final(plan: RetrainPlan, work: Path) -> Member:
+    """The training on all folds, for as many epochs as were best for half of the folds' models."""
+    best = sorted(member.begun(work).best.epoch for member in plan.members)
+    return plan.final(best[len(best) // 2])
+
+
+def _empty(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def _write_models(plan: RetrainPlan, folder: Path, trainings: Sequence[ResumableTraining]) -> None:
+    """Write the models of all members: the only one into the folder itself, several below it as an ensemble."""
+    if len(plan.members) == 1:
+        _write_model(plan, folder, plan.members[0], trainings[0], fold=plan.folds[0].index)
+        return
+    for member, training in zip(plan.members, trainings, strict=True):
+        (folder / member.name).mkdir()
+        _write_model(plan, folder / member.name, member, training, fold=member.fold.index)
+    names = [member.name for member in plan.members]
+    write_ensemble(folder, names, recipe=plan.recipe, **_about(plan, fold=None, epoch=None))
+
+
+def _write_model(
+    plan: RetrainPlan, folder: Path, member: Member, training: ResumableTraining, *, fold: int | None
+) -> None:
+    epoch = len(training.history) if fold is None else training.best.epoch
+    network = Classifier.of(member.trained(training))
+    write_model(folder, network, recipe=member.recipe, **_about(plan, fold=fold, epoch=epoch))
+
+
+def _about(plan: RetrainPlan, *, fold: int | None, epoch: int | None) -> dict[str, object]:
+    origin = Origin(
+        run=plan.run.name,
+        rank=plan.options.rank,
+        trial=plan.trial,
+        fold=fold,
+        head=plan.options.head,
+        epoch=epoch,
+        seed=plan.experiment.seed,
+        differences={change.what: change.change for change in plan.differences},
     )
-    network = plan.network()
-    images = plan.experiment.images(plan.recipe, threads=torch.get_num_threads())
-    epoch = len(plan.fold.train) + len(plan.fold.valid)
-    # A fresh head that normalises by the training part reads it once before the first epoch.
-    before = len(plan.fold.train) if network.heads.normalization.lacks_statistics(0) else 0
-    done = before + len(training.history) * epoch if training.state else 0
-    source = _Watched(images, done, before + settings.epochs * epoch, report)
-    results = fit(
-        network,
-        source,
-        plan.store.labels,
-        [plan.fold],
-        plan.recipe,
-        device=device,
-        resume=training.state,
-        units=plan.units,
-    )
-    for record in training.run(results):
-        best = f"best {plan.metric} {training.best.value:.4f}"
-        source.remark = f"{record['epoch']} of {settings.epochs} epochs, {best} (epoch {training.best.epoch})"
-    network.load_trained_state(training.weights)
-    return network, training
-
-
-class _Watched:
-    """A source that reports how many images it has delivered."""
-
-    def __init__(self, source: Source, done: int, total: int, report: Report) -> None:
-        self.source, self.done, self.total, self.report = source, done, total, report
-        self.remark = ""
-
-    def batches(self, chunks: Iterable[np.ndarray], epoch: int | None) -> Iterator[torch.Tensor]:
-        for images in self.source.batches(chunks, epoch):
-            self.done += len(images)
-            self.report(self.done, self.total, self.remark)
-            yield images
-
-
-def _write_model(plan: RetrainPlan, folder: Path, network: Network, epoch: int) -> None:
-    write_model(
-        folder,
-        Classifier.of(network),
-        preprocessing=Preprocessing.of(plan.recipe.model),
-        recipe=plan.recipe,
-        fingerprint=plan.store.fingerprint,
-        origin=Origin(
-            run=plan.run.name,
-            rank=plan.options.rank,
-            trial=plan.trial,
-            fold=plan.fold.index,
-            head=plan.options.head,
-            epoch=epoch,
-            seed=plan.experiment.seed,
-            differences={change.what: change.change for change in plan.differences},
-        ),
-        versions=installed(TRAINED_WITH),
-    )
+    return {
+        "preprocessing": Preprocessing.of(plan.recipe.model),
+        "fingerprint": plan.store.fingerprint,
+        "origin": origin,
+        "versions": installed(TRAINED_WITH),
+    }
 
 
 def _predicted(
-    plan: RetrainPlan, folder: Path, parts: list[Part], device: torch.device
-) -> dict[str, np.ndarray]:
-    """The logits of each part, by the model as reloaded from its folder, just as its users will load it."""
+    plan: RetrainPlan, folder: Path, trainings: Sequence[ResumableTraining], device: torch.device
+) -> Predicted:
+    """What the models predict, as reloaded from their folders, just as their users will load them."""
     model = TrainedModel.open(folder, device)
-    return {part.name: model.logits(plan.store.hu, part.rows, scans=plan.store.scans) for part in parts}
-
-
-def _tune(plan: RetrainPlan, folder: Path, parts: list[Part], logits: dict[str, np.ndarray]) -> Tuning:
-    """Calibrate the model and choose its thresholds, and write both to its folder."""
-    tuned = of_one_fold(plan.store, plan.fold, logits[VALIDATION], plan.options.wanted)
-    others = {part.name: (part, logits[part.name]) for part in parts if part.name != VALIDATION}
-    tuning = Tuning.of(tuned, plan.store, others)
-    write_about(folder, tuning.applied_to(read_about(folder)))
-    return tuning
-
-
-def _scores(
-    plan: RetrainPlan, logits: dict[str, np.ndarray], parts: list[Part], training: ResumableTraining
-) -> ModelScores:
-    """The scores of the model as trained, at 0.5."""
-    loss = make_loss(plan.recipe.loss, [plan.store.labels[plan.fold.train]], torch.device("cpu"))
-    by_part = {part.name: score(logits[part.name], part.labels, loss) for part in parts}
-    return ModelScores(training.history[-1]["trained_parameters"], by_part)
-
-
-def _outcome(
-    plan: RetrainPlan, parts: list[Part], searched: ModelScores, retrained: ModelScores, tuning: Tuning
-) -> Retrained:
-    tuned = tuning.scores(retrained.trained_parameters)
-    models = {plan.searched.name: searched, RETRAINED: retrained, TUNED: tuned}
-    no_skill = no_skill_scores(parts, Part.of("train", plan.store, plan.fold.train))
-    trained = f"{plan.run.name}, rank {plan.options.rank} ({plan.trial}), fold {plan.fold.index}"
-    return Retrained(
-        folder=plan.folder,
-        comparison=comparison_table(models, parts),
-        no_skill=comparison_table(no_skill, parts),
-        caption=f"{trained}. Changed: {'; '.join(map(str, plan.differences))}.",
-        differences=plan.differences,
-        notes=[
-            *plan.notes,
-            f"{TUNED}: calibrated probabilities at the model's own thresholds, in validation each chosen on other "
-            f"patients; all other rows are uncalibrated, at {THRESHOLD}",
-            *plan.searched.departures(searched),
-            *_setback(plan, searched, retrained),
-        ],
-        scores=models | no_skill,
-    )
-
-
-def _setback(plan: RetrainPlan, searched: ModelScores, retrained: ModelScores) -> list[str]:
-    """A note if the retrained model is worse in validation."""
-    before, after = (model.parts["validation"][plan.metric] for model in (searched, retrained))
-    if not (after < before if higher_is_better(plan.metric) else after > before):
-        return []
-    return [
-        f"the retrained model is worse than the {plan.searched.name} one in validation ({plan.metric} {after:.4f} "
-        f"instead of {before:.4f}); more --epochs or a lower --lr may help"
+    alone = [replace(model, networks=(network,)) for network in model.networks]
+    seeds = plan.options.seeds
+    validation = [
+        together(
+            np.stack([_logits(plan, each, fold.valid) for each in alone[place * seeds : (place + 1) * seeds]])
+        )
+        for place, fold in enumerate(plan.folds)
     ]
+    test = _logits(plan, model, plan.store.test) if len(plan.store.test) else None
+    return Predicted(validation, test, trainings[0].history[-1]["trained_parameters"])
 
 
-def _write_tables(plan: RetrainPlan, folder: Path, made: Retrained, tuning: Tuning) -> None:
-    behind = Cohort(plan.store, CrossValidation(plan.experiment.validation.folds)).population
-    comparison = Table("comparison", made.caption, made.comparison, made.no_skill, behind, made.notes)
-    for table in (comparison, *tuning.tables(behind)):
-        write_table(folder, table)
-    tuning.draw(folder)
-
-
-def _write_metrics(
-    plan: RetrainPlan,
-    folder: Path,
-    parts: list[Part],
-    made: Retrained,
-    training: ResumableTraining,
-    tuning: Tuning,
-) -> None:
-    train = Part.of("train", plan.store, plan.fold.train)
-    content = {
-        "metric": plan.metric,
-        "best_epoch": training.best.epoch,
-        "ended": training.ended,
-        "parts": {part.name: part.about() for part in (train, *parts)},
-        "models": {
-            name: {"trained_parameters": scores.trained_parameters, **scores.parts}
-            for name, scores in made.scores.items()
-        },
-        "calibration": tuning.errors.to_dict("records"),
-        "thresholds": tuning.decisions.to_dict("records"),
-        "history": {plan.searched.name: plan.searched.history, RETRAINED: training.history},
-        "differences": [change._asdict() for change in made.differences],
-        "notes": made.notes,
-    }
-    with replacing(folder / "metrics.json") as file:
-        file.write_text(json.dumps(without_nan(content), indent=2) + "\n")
-
-
-def _card(
-    plan: RetrainPlan,
-    model: TrainedModel,
-    parts: list[Part],
-    made: Retrained,
-    training: ResumableTraining,
-    tuning: Tuning,
-) -> Card:
-    return Card(
-        folder=plan.folder,
-        about=model.about,
-        training=Training(
-            epochs=len(training.history),
-            ended=str(training.ended),
-            metric=plan.metric,
-            trained_parameters=training.history[-1]["trained_parameters"],
-            parameters=sum(parameter.numel() for parameter in model.networks[0].parameters()),
-        ),
-        ranking=plan.ranking,
-        cohort=Cohort(plan.store, CrossValidation(plan.experiment.validation.folds)),
-        rows={"training": plan.fold.train} | {part.name: part.rows for part in parts},
-        parts=tuning.parts,
-        errors=tuning.errors,
-        decisions=tuning.decisions,
-        notes=made.notes,
-    )
+def _logits(plan: RetrainPlan, model: TrainedModel, rows: np.ndarray) -> np.ndarray:
+    return model.logits(plan.store.hu, rows, scans=plan.store.scans)

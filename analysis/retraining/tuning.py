@@ -1,6 +1,6 @@
 """The calibration and thresholds of a retrained model, and what they are worth on validation and test slices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,8 +81,8 @@ class Tuning:
         )
 
 
-def of_one_fold(store: SliceStore, fold: Fold, logits: np.ndarray, wanted: Wanted) -> Tuned:
-    """Calibration and thresholds chosen on the validation slices of the only fold, from their logits `[n, 6]`."""
-    rows = fold.valid
-    folds = np.full(len(rows), fold.index)
-    return Tuned(OutOfFold(logits, store.labels[rows], store.patients[rows], folds, _REMARK), wanted)
+def of_folds(store: SliceStore, folds: Sequence[Fold], logits: np.ndarray, wanted: Wanted) -> Tuned:
+    """Calibration and thresholds chosen on the folds' validation slices, from their logits `[n, 6]`, fold by fold."""
+    rows = np.concatenate([fold.valid for fold in folds])
+    numbers = np.concatenate([np.full(len(fold.valid), fold.index) for fold in folds])
+    return Tuned(OutOfFold(logits, store.labels[rows], store.patients[rows], numbers, _REMARK), wanted)

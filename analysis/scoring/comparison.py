@@ -1,6 +1,6 @@
 """Models scored on the same slices, side by side, with what no-skill predictors score there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +42,10 @@ class Part:
         return {"slices": len(self.rows), "patients": self.patients, "prevalence": prevalence}
 
 
-def scored_parts(store: SliceStore, fold: Fold) -> list[Part]:
-    """The parts that a fold's models are scored on: its validation part and, if there is one, the test set."""
-    parts = [Part.of("validation", store, fold.valid), Part.of("test", store, store.test)]
+def scored_parts(store: SliceStore, folds: Sequence[Fold]) -> list[Part]:
+    """The parts that folds' models are scored on: their validation parts and, if there is one, the test set."""
+    valid = np.concatenate([fold.valid for fold in folds])
+    parts = [Part.of("validation", store, valid), Part.of("test", store, store.test)]
     return [part for part in parts if len(part.rows)]
 
 

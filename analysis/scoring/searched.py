@@ -5,30 +5,33 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 
 from analysis.ranking.trial import RankedTrial
-from analysis.scoring.comparison import ModelScores, Part, score
+from analysis.scoring.comparison import ModelScores, Part
 from analysis.scoring.frozen import FrozenPredictor, kept_head
+from analysis.scoring.predicted import Predicted, mean_history, together
 from ichtune.bank.plan import plan_parts
 from ichtune.data.store import SliceStore
+from ichtune.labels import LABELS
+from ichtune.metrics import nan_mean
 from ichtune.models.heads import HeadState
 from ichtune.progress import Report
 from ichtune.recipe import Recipe
 from ichtune.runs.request import SearchRequest
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, open_store
-from ichtune.training.losses import make_loss
 
 
 @dataclass(frozen=True)
 class SearchedModel:
-    """A trial's model for one fold, as it was after the trial's best epoch."""
+    """A trial's models for one or more folds, as they were after the trial's best epoch."""
 
     trial: RankedTrial
     recipe: Recipe
     experiment: Experiment
-    fold: Fold
+    folds: tuple[Fold, ...]
 
     @property
     def store(self) -> SliceStore:
@@ -45,34 +48,46 @@ class SearchedModel:
         return self.recipe.model.train == "frozen"
 
     @cached_property
-    def head(self) -> HeadState:
-        """The fold's head, in the format of `Heads.load`; see `kept_head`."""
-        return kept_head(self.trial, self.fold)
+    def heads(self) -> list[HeadState]:
+        """The folds' heads, in the format of `Heads.load`; see `kept_head`."""
+        return [kept_head(self.trial, fold) for fold in self.folds]
 
     @property
     def recorded(self) -> dict[str, float]:
-        """The fold's validation metrics as recorded by the search."""
-        folds = self.trial.best_epoch.folds
-        return {name: values[self.fold.index] for name, values in folds.items()}
+        """The mean of the folds' validation metrics, as recorded by the search."""
+        by_name = self.trial.best_epoch.folds
+        return {
+            name: nan_mean(np.array([values[fold.index] for fold in self.folds]))
+            for name, values in by_name.items()
+        }
 
     @property
     def history(self) -> list[dict[str, Any]]:
-        """One record per epoch: `epoch`, `train_loss`, and the fold's metrics as `validation`."""
-        kept = ("epoch", "train_loss", "validation")
-        whole = (epoch.of_fold(self.fold.index) for epoch in self.trial.record.epochs)
-        return [{name: epoch[name] for name in kept} for epoch in whole]
+        """One record per epoch: `epoch`, `train_loss` and the metrics as `validation`, means over the folds."""
+        return mean_history(
+            [[epoch.of_fold(fold.index) for epoch in self.trial.record.epochs] for fold in self.folds]
+        )
 
-    def scores(self, parts: list[Part], device: torch.device, report: Report) -> ModelScores:
-        """The scores on all parts for a frozen backbone; otherwise the recorded ones, on the validation part only.
+    def predicted(self, device: torch.device, report: Report) -> Predicted | None:
+        """What a frozen backbone's heads predict; None if the backbone was trained, as it was not kept.
 
         The frozen backbone's features come from the bank; missing ones are computed.
         """
         if not self.frozen:
+            return None
+        frozen = FrozenPredictor.load(self.trial, self.experiment, self.folds, device, report)
+        validation = [
+            frozen.logits(fold.valid)[place] if len(fold.valid) else np.empty((0, len(LABELS)), np.float32)
+            for place, fold in enumerate(self.folds)
+        ]
+        test = together(frozen.logits(self.store.test)) if len(self.store.test) else None
+        return Predicted(validation, test, frozen.trained_parameters)
+
+    def scores(self, predicted: Predicted | None, test: Part | None) -> ModelScores:
+        """The scores of what the models predict or, if that isn't known, the recorded ones in validation."""
+        if predicted is None:
             return ModelScores(self.trial.best_epoch.trained_parameters, {"validation": self.recorded})
-        frozen = FrozenPredictor.load(self.trial, self.experiment, [self.fold], device, report)
-        loss = make_loss(self.recipe.loss, [self.store.labels[self.fold.train]], torch.device("cpu"))
-        by_part = {part.name: score(frozen.logits(part.rows)[0], part.labels, loss) for part in parts}
-        return ModelScores(frozen.trained_parameters, by_part)
+        return predicted.scores(self.folds, self.store.labels, test, self.recipe.loss)
 
     def departures(self, scores: ModelScores) -> list[str]:
         """A note if the scores differ from the recorded ones because recomputed features differ."""

@@ -25,23 +25,28 @@ def retrain(
     """Retrain a recipe of a search with its backbone unfrozen; writes the model and its comparison."""
     import pandas as pd
 
-    from analysis.retraining.plan import plan
+    from analysis.retraining.plan import plans
     from analysis.retraining.train import train
-    from analysis.screen import print_comparison
+    from analysis.screen import print_comparison, print_paired
     from ichtune.progress import progress
     from ichtune.runs.folder import RunFolder
 
-    planned = plan(RunFolder.open(run, data), replace(settings, changes=parse_changes(set or [])))
-    note_running_search(planned.run)
-    for change in planned.differences:
-        say(f"changed: {change}")
+    planned = plans(RunFolder.open(run, data), replace(settings, changes=parse_changes(set or [])))
+    note_running_search(planned[0].run)
+    for each in planned:
+        for change in each.differences:
+            say(f"changed: {change}" if len(planned) == 1 else f"{each.label} changed: {change}")
     try:
         with progress("retraining", "images", console) as report:
             made = train(planned, report)
     except KeyboardInterrupt:
         end_interrupted()
-    print_comparison(pd.concat([made.comparison, made.no_skill], ignore_index=True), console)
-    for remark in made.notes:
-        note(remark)
-    planned.run.push()
-    say(f"model: {made.folder}")
+    for model in made:
+        if len(made) > 1:
+            say(f"\n{model.folder.name}")
+        print_comparison(pd.concat([model.comparison, model.no_skill], ignore_index=True), console)
+        print_paired(model.paired, console)
+        for remark in model.notes:
+            note(remark)
+        say(f"model: {model.folder}")
+    planned[0].run.push()

@@ -19,7 +19,6 @@ from analysis.results import RankedResults
 from analysis.retraining.options import RetrainOptions
 from analysis.retraining.plan import plan
 from analysis.retraining.train import Retrained, retrain
-from analysis.scoring.comparison import scored_parts
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
 from ichtune.data.store import SliceStore
@@ -107,8 +106,8 @@ def test_the_frozen_model_scores_as_the_search_recorded_it(searched: RunFolder, 
         for name, values in best["folds"].items()
         if name != "train_loss"
     }
-    parts = scored_parts(model.store, model.fold)
-    found = model.scores(parts, torch.device("cpu"), lambda *_: None).parts["validation"]
+    predicted = model.predicted(torch.device("cpu"), lambda *_: None)
+    found = model.scores(predicted, None).parts["validation"]
     assert found == pytest.approx(recorded, rel=1e-6, nan_ok=True)
 
 

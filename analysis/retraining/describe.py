@@ -1,0 +1,228 @@
+"""What a retrained model is worth beside the search's own: its scores, tables, calibration and card."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from analysis.model_card.card import Card, Training
+from analysis.ranking.differences import Difference
+from analysis.retraining.plan import RetrainPlan
+from analysis.retraining.resumable import ResumableTraining
+from analysis.retraining.tuning import VALIDATION, Tuning, of_folds
+from analysis.scoring.comparison import ModelScores, Part, comparison_table, no_skill_scores, scored_parts
+from analysis.scoring.paired import paired_differences
+from analysis.scoring.predicted import Predicted, mean_history
+from analysis.statistics.cohort import Cohort
+from analysis.tables.paired import paired_table
+from analysis.tables.table import Table
+from analysis.tables.writers import write_table
+from ichtune.cross_validation import CrossValidation
+from ichtune.files import replacing
+from ichtune.inference.model_folder import TrainedModel, read_about, write_about
+from ichtune.metrics import THRESHOLD, higher_is_better
+from ichtune.runs.records import without_nan
+
+RETRAINED, TUNED = "retrained", "tuned"
+"""The rows of the retrained model: as trained, and with its calibration and thresholds."""
+OUT_OF_FOLD: Final = "out_of_fold.npz"
+"""The out-of-fold predictions: `rows` of the store `[n]`, `folds` `[n]` and `logits` `[n, 6]`."""
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """The outcome of a retraining."""
+
+    folder: Path
+    """The model's folder."""
+    comparison: pd.DataFrame
+    """The search's model and the retrained one, one row each; see `comparison_table`."""
+    no_skill: pd.DataFrame
+    """The same columns for no-skill predictors."""
+    paired: pd.DataFrame
+    """What the retraining adds to each score; see `paired_differences`. Empty if the search kept no predictions."""
+    caption: str
+    differences: list[Difference]
+    notes: list[str]
+    scores: dict[str, ModelScores]
+    """The scores by row name of both tables."""
+
+
+def describe(
+    plan: RetrainPlan,
+    folder: Path,
+    target: Path,
+    searched: Predicted | None,
+    predicted: Predicted,
+    trainings: Sequence[ResumableTraining],
+) -> Retrained:
+    """Calibrate the model in `folder`, which will be `target`, and write its tables, metrics and card there."""
+    parts = scored_parts(plan.store, plan.folds)
+    tuning = _tune(plan, folder, parts, predicted)
+    made = _outcome(plan, target, parts, searched, predicted, tuning, final=target == plan.final_folder)
+    _write_predictions(plan, folder, predicted)
+    _write_tables(plan, folder, made, tuning)
+    _write_metrics(plan, folder, parts, made, trainings, tuning)
+    _card(plan, TrainedModel.open(folder), target, parts, made, trainings, tuning).write(folder)
+    return made
+
+
+def _tune(plan: RetrainPlan, folder: Path, parts: list[Part], predicted: Predicted) -> Tuning:
+    """Calibrate the model and choose its thresholds, and write both to its folder."""
+    tuned = of_folds(plan.store, plan.folds, predicted.out_of_fold, plan.options.wanted)
+    others = {
+        part.name: (part, predicted.test)
+        for part in parts
+        if part.name != VALIDATION and predicted.test is not None
+    }
+    tuning = Tuning.of(tuned, plan.store, others)
+    write_about(folder, tuning.applied_to(read_about(folder)))
+    return tuning
+
+
+def _outcome(
+    plan: RetrainPlan,
+    target: Path,
+    parts: list[Part],
+    searched: Predicted | None,
+    predicted: Predicted,
+    tuning: Tuning,
+    *,
+    final: bool,
+) -> Retrained:
+    test = next((part for part in parts if part.name != VALIDATION), None)
+    labels, before = plan.store.labels, plan.searched
+    scores_before = before.scores(searched, test)
+    retrained = predicted.scores(plan.folds, labels, test, plan.recipe.loss)
+    models = {
+        before.name: scores_before,
+        RETRAINED: retrained,
+        TUNED: tuning.scores(retrained.trained_parameters),
+    }
+    no_skill = no_skill_scores(parts, Part.of("train", plan.store, plan.folds[0].train))
+    on = f"fold {plan.folds[0].index}" if len(plan.folds) == 1 else f"{len(plan.folds)} folds"
+    return Retrained(
+        folder=target,
+        comparison=comparison_table(models, parts),
+        no_skill=comparison_table(no_skill, parts),
+        paired=pd.DataFrame()
+        if searched is None
+        else paired_differences(plan.store, plan.folds, searched, predicted),
+        caption=f"{plan.run.name}, rank {plan.options.rank} ({plan.trial}), {on}. "
+        f"Changed: {'; '.join(map(str, plan.differences))}.",
+        differences=plan.differences,
+        notes=[
+            *plan.notes,
+            *([_FINAL] if final else []),
+            f"{TUNED}: calibrated probabilities at the model's own thresholds, in validation each chosen on other "
+            f"patients; all other rows are uncalibrated, at {THRESHOLD}",
+            *before.departures(scores_before),
+            *_setback(plan, scores_before, retrained),
+        ],
+        scores=models | no_skill,
+    )
+
+
+_FINAL: Final = (
+    "this model was trained on all folds, so validation shows the models of the folds, which it is expected to score "
+    "like"
+)
+
+
+def _setback(plan: RetrainPlan, searched: ModelScores, retrained: ModelScores) -> list[str]:
+    """A note if the retrained model is worse in validation."""
+    before, after = (model.parts[VALIDATION][plan.metric] for model in (searched, retrained))
+    if not (after < before if higher_is_better(plan.metric) else after > before):
+        return []
+    return [
+        f"the retrained model is worse than the {plan.searched.name} one in validation ({plan.metric} {after:.4f} "
+        f"instead of {before:.4f}); more --epochs or a lower --lr may help"
+    ]
+
+
+def _write_predictions(plan: RetrainPlan, folder: Path, predicted: Predicted) -> None:
+    rows = np.concatenate([fold.valid for fold in plan.folds])
+    folds = np.concatenate([np.full(len(fold.valid), fold.index) for fold in plan.folds])
+    with replacing(folder / OUT_OF_FOLD) as file, open(file, "wb") as stream:
+        np.savez_compressed(stream, rows=rows, folds=folds, logits=predicted.out_of_fold)
+
+
+def _write_tables(plan: RetrainPlan, folder: Path, made: Retrained, tuning: Tuning) -> None:
+    behind = Cohort(plan.store, CrossValidation(plan.experiment.validation.folds)).population
+    comparison = Table("comparison", made.caption, made.comparison, made.no_skill, behind, made.notes)
+    paired = [paired_table(made.paired, plan.searched.name, behind)] if len(made.paired) else []
+    for table in (comparison, *paired, *tuning.tables(behind)):
+        write_table(folder, table)
+    tuning.draw(folder)
+
+
+def _write_metrics(
+    plan: RetrainPlan,
+    folder: Path,
+    parts: list[Part],
+    made: Retrained,
+    trainings: Sequence[ResumableTraining],
+    tuning: Tuning,
+) -> None:
+    train = Part.of("train", plan.store, plan.folds[0].train)
+    content = {
+        "metric": plan.metric,
+        "trainings": {
+            training.file.stem: {"best_epoch": training.best.epoch, "ended": training.ended}
+            for training in trainings
+        },
+        "parts": {part.name: part.about() for part in (train, *parts)},
+        "models": {
+            name: {"trained_parameters": scores.trained_parameters, **scores.parts}
+            for name, scores in made.scores.items()
+        },
+        "paired": made.paired.to_dict("records"),
+        "calibration": tuning.errors.to_dict("records"),
+        "thresholds": tuning.decisions.to_dict("records"),
+        "history": {
+            plan.searched.name: plan.searched.history,
+            RETRAINED: trainings[0].history
+            if len(trainings) == 1
+            else mean_history([training.history for training in trainings]),
+        },
+        "differences": [change._asdict() for change in made.differences],
+        "notes": made.notes,
+    }
+    with replacing(folder / "metrics.json") as file:
+        file.write_text(json.dumps(without_nan(content), indent=2) + "\n")
+
+
+def _card(
+    plan: RetrainPlan,
+    model: TrainedModel,
+    target: Path,
+    parts: list[Part],
+    made: Retrained,
+    trainings: Sequence[ResumableTraining],
+    tuning: Tuning,
+) -> Card:
+    lengths = sorted({len(training.history) for training in trainings})
+    trained = plan.folds[0].train if len(plan.folds) == 1 and target == plan.folder else plan.store.train
+    return Card(
+        folder=target,
+        about=model.about,
+        training=Training(
+            epochs=" to ".join(map(str, sorted({lengths[0], lengths[-1]}))),
+            ended=", ".join(sorted({str(training.ended) for training in trainings})),
+            best=", ".join(str(training.best.epoch) for training in trainings),
+            metric=plan.metric,
+            trained_parameters=trainings[0].history[-1]["trained_parameters"],
+            parameters=sum(parameter.numel() for parameter in model.networks[0].parameters()),
+        ),
+        ranking=plan.ranking,
+        cohort=Cohort(plan.store, CrossValidation(plan.experiment.validation.folds)),
+        rows={"training": trained} | {part.name: part.rows for part in parts},
+        parts=tuning.parts,
+        errors=tuning.errors,
+        decisions=tuning.decisions,
+        notes=made.notes,
+    )
