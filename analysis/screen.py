@@ -152,3 +152,19 @@ def print_paired(paired: pd.DataFrame, console: Console) -> None:
         here = paired["metric"] == metric
         screen.add_row(in_words(metric), *(text for text, is_it in zip(texts, here, strict=True) if is_it))
     console.print(screen)
+
+
+def print_table(table: Table, console: Console) -> None:
+    """Print a table's texts, one block per row, so that any width holds it."""
+    for _, row in table.human.iterrows():
+        screen = Grid(
+            box=box.SIMPLE, pad_edge=False, show_header=False, title=escape(f"{row['part']}: {row['model']}")
+        )
+        screen.add_column(no_wrap=True)
+        screen.add_column()
+        for name in row.index.drop(["part", "model"]):
+            if row[name]:
+                screen.add_row(escape(name), escape(str(row[name])))
+        console.print(screen)
+    for note in table.notes:
+        console.print(escape(note), highlight=False, soft_wrap=True)

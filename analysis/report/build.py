@@ -16,7 +16,7 @@ from analysis.report.coordinates import parallel
 from analysis.report.dataset import Dataset
 from analysis.report.figures import figures
 from analysis.report.grids import Cell, Grid
-from analysis.report.retrained import RetrainedModel, retrained_models
+from analysis.report.retrained import RetrainedModel, comparisons, retrained_models
 from analysis.report.search_facts import date, endings, searched_when, settings_of, space_text
 from analysis.report.summary import Summary
 from analysis.results import RankedResults
@@ -52,6 +52,7 @@ def report_page(findings: Findings, pictures: Sequence[Path]) -> str:
         scripts=scripts,
         policy=_policy([style], scripts),
         summary=Summary(results, models),
+        comparisons=comparisons(run),
         data=Dataset.of(results.cohort),
         space_text=space_text(space),
         settings=settings_of(run),

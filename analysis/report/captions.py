@@ -50,6 +50,11 @@ CAPTIONS: Final = {
         "How often a label was present, against its predicted probability, out of fold. On the diagonal, "
         "probabilities are well calibrated; the bars below count slices.",
     ),
+    "trainings": Caption(
+        "Loss and accuracy",
+        "After each epoch, the loss in training (thin) and validation, and the share of slices with all labels right; "
+        "means over the trainings of a model.",
+    ),
     "calibration": Caption(
         "Calibration",
         "How often a label was present, against its predicted probability, in validation: as trained, and calibrated "

@@ -10,10 +10,12 @@ import pandas as pd
 
 from analysis.report.figures import Figure, figures
 from analysis.report.grids import Grid
+from analysis.tables.compared import COMPARED, compared_table
 from analysis.tables.paired import PAIRED, paired_table
 from analysis.tables.tuning import BEHIND, calibration_table, thresholds_table
 from ichtune.inference.model_folder import ABOUT, About, read_about
 from ichtune.json_text import read_json
+from ichtune.metric_names import in_words
 from ichtune.runs.folder import RunFolder
 from ichtune.yaml_text import write_yaml
 
@@ -122,6 +124,33 @@ class RetrainedModel:
     @property
     def calibration(self) -> str:
         return self.about.calibration.chosen
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Models that were trained to be compared."""
+
+    folder: Path
+
+    @property
+    def label(self) -> str:
+        return self.folder.name.removesuffix(".compared")
+
+    @cached_property
+    def table(self) -> Grid:
+        rows = pd.read_csv(self.folder / "compared.csv")
+        names = list(dict.fromkeys(rows["model"]))
+        texts = compared_table(rows, names, "Models that differ in what their names say", [], pd.DataFrame())
+        return Grid.of(texts, {f"{in_words(metric)} (95 %)": metric for metric in COMPARED})
+
+    @cached_property
+    def pictures(self) -> list[Figure]:
+        return figures([file for file in [self.folder / "trainings.png"] if file.is_file()])
+
+
+def comparisons(run: RunFolder) -> list[Comparison]:
+    """The run's comparisons of retrained models, by name."""
+    return [Comparison(file.parent) for file in sorted(run.path.glob("retrain/*.compared/compared.csv"))]
 
 
 def retrained_models(run: RunFolder) -> tuple[list[RetrainedModel], list[str]]:

@@ -24,13 +24,14 @@ from analysis.tables.writers import write_table
 from ichtune.cross_validation import CrossValidation
 from ichtune.files import replacing
 from ichtune.inference.model_folder import TrainedModel, read_about, write_about
+from ichtune.labels import LABELS
 from ichtune.metrics import THRESHOLD, higher_is_better
 from ichtune.runs.records import without_nan
 
 RETRAINED, TUNED = "retrained", "tuned"
 """The rows of the retrained model: as trained, and with its calibration and thresholds."""
 OUT_OF_FOLD: Final = "out_of_fold.npz"
-"""The out-of-fold predictions: `rows` of the store `[n]`, `folds` `[n]` and `logits` `[n, 6]`."""
+"""The out-of-fold predictions: `rows` of the store `[n]`, `folds` `[n]` and `logits` `[n, 6]`; and `test` `[m, 6]`."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,8 @@ def _write_predictions(plan: RetrainPlan, folder: Path, predicted: Predicted) ->
     rows = np.concatenate([fold.valid for fold in plan.folds])
     folds = np.concatenate([np.full(len(fold.valid), fold.index) for fold in plan.folds])
     with replacing(folder / OUT_OF_FOLD) as file, open(file, "wb") as stream:
-        np.savez_compressed(stream, rows=rows, folds=folds, logits=predicted.out_of_fold)
+        test = np.empty((0, len(LABELS)), np.float32) if predicted.test is None else predicted.test
+        np.savez_compressed(stream, rows=rows, folds=folds, logits=predicted.out_of_fold, test=test)
 
 
 def _write_tables(plan: RetrainPlan, folder: Path, made: Retrained, tuning: Tuning) -> None:

@@ -1,6 +1,6 @@
 """The options of a retraining."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -58,6 +58,8 @@ class RetrainOptions:
         None, "Choose the highest threshold of each label that reaches this sensitivity instead, e.g. 0.95."
     )
     label: str | None = option(None, "Name of the model (default: e.g. rank1-all).")
+    factors: Mapping[str, Sequence[object]] = field(default_factory=dict)
+    """Settings, by option or by key, of which every combination is trained."""
     changes: Mapping[str, object] = field(default_factory=dict)
     """Other settings by key, e.g. `loss.name`; `metric` is the one that chooses the best epoch."""
 

@@ -11,6 +11,7 @@ from analysis.promotion.choose import LR_DIVISOR
 from analysis.ranking.differences import Difference, flat, head_misfit, recipe_differences
 from analysis.ranking.order import Ranking
 from analysis.ranking.trial import RankedTrial
+from analysis.retraining.factorial import combinations
 from analysis.retraining.member import Member
 from analysis.retraining.options import RetrainOptions
 from analysis.scoring.searched import SearchedModel, searched_experiment
@@ -207,7 +208,8 @@ def plans(run: RunFolder | str | Path, options: RetrainOptions | None = None) ->
             f"--top: {ranking.run.path} has {count} ranked trials, so choose at most {count - rank + 1}, got "
             f"{options.top}"
         )
-    return [_plan(ranking, replace(options, rank=each)) for each in range(rank, last + 1)]
+    each_rank = [replace(options, rank=each) for each in range(rank, last + 1)]
+    return [_plan(ranking, each) for of_rank in each_rank for each in combinations(of_rank)]
 
 
 def plan(run: RunFolder | str | Path, options: RetrainOptions | None = None) -> RetrainPlan:
@@ -237,6 +239,8 @@ def _check_together(options: RetrainOptions) -> None:
         raise InputError("--folds: trains a model for each fold, and --fold for a single one; leave out one")
     if options.final and options.folds is None:
         raise InputError("--final: trains for the epochs that several folds found best; add e.g. --folds 5")
+    if options.factors and options.top > 1:
+        raise InputError("--compare: changes a single recipe, so it can't be given with --top; leave out one")
     if options.top > 1 and options.label:
         raise InputError("--label: names a single model, so it can't be given with --top; leave it out")
 

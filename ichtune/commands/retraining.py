@@ -16,6 +16,13 @@ from ichtune.commands.terminal import console, end_interrupted, note, say
 def retrain(
     run: Run,
     settings: RetrainOptions,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=VALUE,VALUE",
+            help="Train every combination, e.g. --compare train=last,all --compare size=224,512.",
+        ),
+    ] = None,
     set: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Change the recipe, e.g. --set loss.name=bce."),
@@ -25,13 +32,17 @@ def retrain(
     """Retrain a recipe of a search with its backbone unfrozen; writes the model and its comparison."""
     import pandas as pd
 
+    from analysis.retraining.compared import compare as compare_models
+    from analysis.retraining.factorial import base_label, parse_factors
     from analysis.retraining.plan import plans
     from analysis.retraining.train import train
-    from analysis.screen import print_comparison, print_paired
+    from analysis.screen import print_comparison, print_paired, print_table
     from ichtune.progress import progress
     from ichtune.runs.folder import RunFolder
 
-    planned = plans(RunFolder.open(run, data), replace(settings, changes=parse_changes(set or [])))
+    factors = parse_factors(compare or [])
+    options = replace(settings, changes=parse_changes(set or []), factors=factors)
+    planned = plans(RunFolder.open(run, data), options)
     note_running_search(planned[0].run)
     for each in planned:
         for change in each.differences:
@@ -49,4 +60,10 @@ def retrain(
         for remark in model.notes:
             note(remark)
         say(f"model: {model.folder}")
+    if factors:
+        folder = planned[0].folder.with_name(
+            f"{base_label(replace(options, rank=planned[0].options.rank))}.compared"
+        )
+        print_table(compare_models(planned, made, folder), console)
+        say(f"comparison: {folder}")
     planned[0].run.push()

@@ -270,16 +270,16 @@ def test_a_warm_head_starts_as_the_search_left_it(searched: RunFolder):
     rank = rank_of(searched, FROZEN)
     warm = plan(searched, RetrainOptions(rank=rank, fold=1))
     kept = load_file(warm.searched.trial.record.folder / "best.safetensors")["fold1"]
-    assert torch.equal(warm.network().heads.weights[0], kept)
+    assert torch.equal(warm.members[0].network().heads.weights[0], kept)
     fresh = plan(searched, RetrainOptions(rank=rank, fold=1, head="fresh"))
-    assert not torch.equal(fresh.network().heads.weights[0], kept)
+    assert not torch.equal(fresh.members[0].network().heads.weights[0], kept)
 
 
 def test_training_the_last_stage_leaves_the_others_as_they_were(run: RunFolder):
     made = retrain(run, RetrainOptions(rank=rank_of(run, FROZEN), train="last", epochs=1))
     model = TrainedModel.open(made.folder)
     before = build_backbone(model.about.recipe.model, seed=0).state_dict()
-    after = model.network.backbone.state_dict()
+    after = model.networks[0].backbone.state_dict()
     changed = {name.split(".")[1] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"layer4"}
 
@@ -307,7 +307,7 @@ def test_an_interrupted_retraining_goes_on_to_the_same_model(run: RunFolder, mad
 def test_a_failure_after_the_last_epoch_costs_no_epoch(run: RunFolder, monkeypatch: pytest.MonkeyPatch):
     options = RetrainOptions(rank=rank_of(run, FROZEN), epochs=1)
     with monkeypatch.context() as patch:
-        patch.delattr("analysis.retraining.train.write_table")
+        patch.delattr("analysis.retraining.describe.write_table")
         with pytest.raises(NameError):
             retrain(run, options)
     trained = []
