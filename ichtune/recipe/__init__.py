@@ -4,6 +4,10 @@ from ichtune.recipe.effective import (
     effective,
     recipe_hash,
 )
+from ichtune.recipe.finetuning import (
+    BatchNorm,
+    Finetuning,
+)
 from ichtune.recipe.heads import (
     GRU,
     LSTM,
@@ -65,10 +69,12 @@ __all__ = [
     "AdamW",
     "Asymmetric",
     "Attention",
+    "BatchNorm",
     "Constant",
     "Conv",
     "Cosine",
     "Count",
+    "Finetuning",
     "FlatCosine",
     "Focal",
     "Fraction",

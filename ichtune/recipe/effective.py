@@ -5,6 +5,7 @@ import json
 from typing import Final
 
 from ichtune.labels import LABELS
+from ichtune.recipe.finetuning import Finetuning
 from ichtune.recipe.heads import Linear
 from ichtune.recipe.recipe import Recipe
 from ichtune.recipe.sections import (
@@ -28,6 +29,7 @@ _LATER_KEYS: Final = {
     "model": {"neighbours": 0, "widths": None, "block_dropout": 0.0},
     "loss": {"smoothing": 0.0},
     "training": {"mixup": 0.0, "average": 0.0},
+    "finetuning": {"backbone_rate": 1.0, "layer_decay": 1.0, "batch_norm": "trained"},
 }
 
 
@@ -42,6 +44,8 @@ def recipe_hash(recipe: Recipe) -> str:
         }
     if recipe.head == Linear():  # the only head there was at first
         del plain["head"]
+    if not plain["finetuning"]:
+        del plain["finetuning"]
     text = json.dumps(plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -52,7 +56,7 @@ def effective(recipe: Recipe) -> Recipe:
     Windows become `C/W` (`brain` is `40/80`); widths and dropout of stages are dropped if the network has none; label
     weights that are all one are dropped; an asymmetric loss that treats both classes alike becomes focal without alpha,
     and that with gamma 0 becomes bce; AdamW without weight decay becomes Adam; a step, plateau or patience that can't
-    take effect within the epochs is dropped.
+    take effect within the epochs is dropped; so is fine-tuning of a frozen backbone.
     """
     changes = {
         "model": _effective_model(recipe.model),
@@ -60,6 +64,7 @@ def effective(recipe: Recipe) -> Recipe:
         "optimizer": _effective_optimizer(recipe.optimizer),
         "schedule": _effective_schedule(recipe.schedule, recipe.training.epochs),
         "training": _effective_training(recipe.training),
+        "finetuning": Finetuning() if recipe.model.train == "frozen" else recipe.finetuning,
     }
     return recipe.model_copy(update=changes)
 

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import ValidationError
 
 from ichtune.errors import InputError
+from ichtune.recipe.finetuning import Finetuning
 from ichtune.recipe.heads import Head, Linear
 from ichtune.recipe.refusals import refusals
 from ichtune.recipe.sections import (
@@ -37,6 +38,7 @@ class Recipe(Section):
     sampler: Literal["shuffle", "oversample"] = "shuffle"
     augmentation: Level = "normal"
     training: Training = Training()
+    finetuning: Finetuning = Finetuning()
 
     @classmethod
     def parse(cls, data: Mapping[str, object], where: str) -> Self:

@@ -128,7 +128,12 @@ class Experiment:
         from ichtune.models.backbones import build_backbone  # likewise without torchvision
 
         seed = self.seed + fold.round // self.validation.partitions
-        backbone = build_backbone(recipe.model, seed=seed, precision=recipe.training.precision)
+        backbone = build_backbone(
+            recipe.model,
+            seed=seed,
+            precision=recipe.training.precision,
+            batch_norm=recipe.finetuning.batch_norm,
+        )
         return Network(backbone, make_heads(recipe, backbone.width, [fold.index]))
 
 

@@ -15,27 +15,29 @@ from ichtune.training.schedules import LearningRate
 
 
 class Learner:
-    """The optimizer of a fold's parameters, its learning rate and, if the recipe averages, their moving average."""
+    """The optimizer of a fold's parameters, its learning rates and, if the recipe averages, their moving average."""
 
     def __init__(
         self,
-        parameters: Sequence[nn.Parameter],
+        groups: Sequence[dict[str, Any]],
         statistics: Sequence[torch.Tensor],
         recipe: Recipe,
         batches: int,
     ) -> None:
-        """`statistics` are averaged with the parameters; `batches` is the number of batches in an epoch."""
-        self.optimizer = make_optimizer(recipe.optimizer, parameters)
+        """`groups` are parameters with their rates, the head's first; `statistics` are averaged with the parameters;
+        `batches` is the number of batches in an epoch.
+        """
+        self.optimizer = make_optimizer(recipe.optimizer, groups)
         self.lr = LearningRate(
             recipe.schedule, self.optimizer, epochs=recipe.training.epochs, batches=batches
         )
         decay = recipe.training.average
-        self.average = MovingAverage([*parameters, *statistics], decay) if decay else None
+        self.average = MovingAverage([*self.parameters, *statistics], decay) if decay else None
 
     @property
     def parameters(self) -> list[nn.Parameter]:
         """The parameters being trained."""
-        return self.optimizer.param_groups[0]["params"]
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     @contextmanager
     def training(self) -> Generator[None]:

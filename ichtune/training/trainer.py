@@ -15,6 +15,7 @@ from ichtune.recipe import Recipe
 from ichtune.training.batches import Batch, Fold, Source, in_batches
 from ichtune.training.learner import Learner
 from ichtune.training.losses import make_loss
+from ichtune.training.parameter_groups import parameter_groups
 from ichtune.training.predict import whole_units
 from ichtune.training.results import EpochResult
 from ichtune.training.samplers import make_sampler
@@ -53,7 +54,7 @@ class Trainer:
         """How many units a batch of each fold has."""
         self.learners = [
             Learner(
-                network.trained_parameters(head),
+                parameter_groups(network, head, recipe.optimizer.lr, recipe.finetuning),
                 network.trained_statistics,
                 recipe,
                 len(in_batches(each, count)),
