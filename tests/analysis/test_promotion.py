@@ -226,3 +226,15 @@ def test_a_space_whose_recipes_are_not_the_runs_is_refused(frozen: RunFolder):
         InputError, match=r"--space: of the trials of .*, its recipe '0009' is not one of 000"
     ):
         promote(settings(frozen), {}, given=set(), space=space)
+
+
+def test_a_recipes_own_trial_has_no_name_that_a_later_trial_could_have(frozen: RunFolder, tmp_path: Path):
+    made = promote(settings(frozen, top="1", folds=1, runs=tmp_path), {"training.epochs": 1}, given=set())
+    planned = plan(made.data, made.space, made.settings, made.promotion)
+    run = new_run(planned.run, planned.request)
+    made.promotion.write(run)
+    job = TrialJob(planned.experiment, planned.space, run, threads=1, promotes=True)
+    [name] = made.space.recipes
+    run_trial(job, {"number": 7, "params": made.space.points[name], "point": name})
+    best = Ranking.of(run).best
+    assert (best.record.point, best.short_name) == (name, "0007")
