@@ -73,7 +73,7 @@ def promote(
         {trial.short_name: _heads(trial) for trial in trials},
     )
     space = space.changed(changes) if space else _space(run, recipes, changes)
-    refuse_other_heads(space, recipes, run.request.settings.seed)
+    refuse_other_heads(space, recipes, seed=run.request.settings.seed, repeats=settings.repeats)
     return Promoting(
         run.request.open_store(data).path, space, _settings(run, settings, space, given), promotion
     )

@@ -10,8 +10,10 @@ from ichtune.space import Space, walks
 from ichtune.wording import plain
 
 
-def refuse_other_heads(space: Space, recipes: Mapping[str, Recipe], seed: int) -> None:
-    """Refuse changes with which the heads that the recipes start from don't fit; `seed` is that of random weights.
+def refuse_other_heads(space: Space, recipes: Mapping[str, Recipe], *, seed: int, repeats: int = 1) -> None:
+    """Refuse changes with which the heads that the recipes start from don't fit.
+
+    `seed` is that of random weights in the search, and each of the `repeats` after the first has another.
 
     Another size is no such change, as long as the backbone's weights are the same.
 
@@ -31,6 +33,11 @@ def refuse_other_heads(space: Space, recipes: Mapping[str, Recipe], seed: int) -
             )
     for name, recipe in recipes.items():
         if recipe.model.weights == "random":
+            if repeats > 1:
+                raise InputError(
+                    f"--repeats: each has other random weights, and the heads of recipe {name} were trained with those "
+                    f"of seed {seed}; use 1, got {repeats}"
+                )
             _refuse_other_random_weights(space, name, recipe, seed)
 
 

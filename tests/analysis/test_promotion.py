@@ -160,6 +160,7 @@ def test_the_promoted_run_needs_the_earlier_one_no_more(frozen: RunFolder, tmp_p
         ),
         ({"folds": 4}, {}, r"--folds: .* has heads of 3 folds to start from; must be at most that, got 4"),
         ({"repeats_cv": 2}, {}, r"--repeats-cv: .* so use 1 .*, got 2"),
+        ({"repeats": 2}, {}, r"--repeats: each has other random weights, .* seed 0; use 1, got 2"),
         ({}, {"head.name": "mlp"}, r"head.name: the heads of recipe .* were trained with linear"),
         ({}, {"model.backbone": "resnet34"}, r"model.backbone: the heads of recipe .* trained with resnet18"),
         ({}, {"head.normalize": {"choice": ["none", "layer"]}}, r"head.normalize: .* so it can't vary"),
