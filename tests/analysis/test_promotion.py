@@ -4,10 +4,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pytest
 import torch
+from optuna.samplers import RandomSampler
 from safetensors.torch import load_file
 
+from analysis.hyperparameters.branches import Rung
+from analysis.hyperparameters.importance import importance
 from analysis.promotion.choose import promote
 from analysis.promotion.heads import refuse_other_heads
 from analysis.ranking.order import Ranking
@@ -23,6 +27,7 @@ from ichtune.search.plan import plan
 from ichtune.search.trial import TrialJob
 from ichtune.space import Space
 from ichtune.yaml_text import parse_yaml
+from tests.made_up.rankings import run_by_hand
 from tests.made_up.records import new_run
 from tests.made_up.searches import run_trial, search_without_ray
 from tests.made_up.spaces import SMALL
@@ -103,6 +108,21 @@ def test_the_preset_varies_for_every_recipe_how_it_is_fine_tuned(frozen: RunFold
         assert first.optimizer.lr == pytest.approx(before.optimizer.lr / 10)
     again = Space.parse(parse_yaml(made.space.to_yaml(), "written"), "written")
     assert again == made.space
+
+
+def test_importance_tells_the_recipe_from_how_it_is_fine_tuned(frozen: RunFolder, tmp_path: Path):
+    sizes = {"model.size": {"choice": [64, 32]}}
+    space = promote(settings(frozen, top="2"), Space.written("finetune") | sizes, given=set()).space
+    study = optuna.create_study(sampler=RandomSampler(seed=0))
+    params = [space.suggest(study.ask()) for _ in range(40)]
+    # Whatever the recipe, kept batch normalisation is worth a tenth, and nothing else anything.
+    trials = [(each, [0.6 + 0.1 * (each["finetuning.batch_norm"] == "kept")] * 2) for each in params]
+    shares = importance(Rung.of(run_by_hand(tmp_path / "run", space, trials))).set_index("parameter")[
+        "importance"
+    ]
+    assert set(shares.index) == {dimension.name for dimension in space.dimensions}
+    assert shares["finetuning.batch_norm"] > 0.8
+    assert shares["recipe"] < 0.05
 
 
 def test_a_recipe_is_tried_first_with_its_own_value_if_that_is_among_those_that_vary(frozen: RunFolder):
