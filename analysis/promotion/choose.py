@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from analysis.promotion.heads import refuse_other_heads
 from analysis.ranking.certainty import Certainty
-from analysis.ranking.differences import head_misfit, is_of_head
 from analysis.ranking.order import Ranking
 from analysis.ranking.trial import RankedTrial
 from analysis.statistics.cohort import Cohort
@@ -19,7 +19,7 @@ from ichtune.runs.promoted import Promoted, PromotedRecipe, Promotion
 from ichtune.runs.settings import SearchSettings
 from ichtune.runs.trial_folder import HEADS, kept_file
 from ichtune.space import Space
-from ichtune.wording import not_one_of, plain, plural
+from ichtune.wording import not_one_of, plural
 
 TOP: Final = 8
 """How many of the best are promoted, unless something else is requested."""
@@ -48,7 +48,8 @@ def promote(
     """Choose the recipes of the run `settings.promote` and return the search that fine-tunes them.
 
     Each recipe trains its whole backbone at a tenth of its learning rate, unless `changes` (distributions or values by
-    recipe key) say otherwise. Store, folds and seed are the run's; `given` names the settings that the user chose.
+    recipe key) say otherwise; where they vary a setting, each recipe is tried first with its own, if that is among
+    them. Store, folds and seed are the run's; `given` names the settings that the user chose.
     A `space` of recipes says instead which trials of the run are promoted, by their names, and how each is trained.
 
     Raises:
@@ -72,7 +73,7 @@ def promote(
         {trial.short_name: _heads(trial) for trial in trials},
     )
     space = space.changed(changes) if space else _space(run, recipes, changes)
-    _refuse_other_heads(space, recipes)
+    refuse_other_heads(space, recipes, seed=run.request.settings.seed, repeats=settings.repeats)
     return Promoting(
         run.request.open_store(data).path, space, _settings(run, settings, space, given), promotion
     )
@@ -143,11 +144,12 @@ def _heads(trial: RankedTrial) -> Path:
 
 
 def _space(run: RunFolder, recipes: Mapping[str, Recipe], changes: Mapping[str, object]) -> Space:
-    trees = {name: _fine_tuned(recipe) for name, recipe in recipes.items()}
+    tuned = {name: Recipe.parse(_fine_tuned(recipe), name) for name, recipe in recipes.items()}
+    trees = {name: recipe.model_dump(mode="json") for name, recipe in tuned.items()}
     described = f"fine-tuning of {plural(len(recipes), 'recipe', 'recipes')} of {run.name}"
     metric = run.request.space.metric
     data = {"name": "finetune", "description": described, "metric": metric, "recipes": trees}
-    return Space.parse(data, "--promote").changed(changes)
+    return Space.parse(data, "--promote").changed(changes).beginning_at(tuned)
 
 
 def _fine_tuned(recipe: Recipe) -> dict[str, Any]:
@@ -158,21 +160,6 @@ def _fine_tuned(recipe: Recipe) -> dict[str, Any]:
     for phase in data["phases"] or []:
         phase["train"] = "all"
     return data
-
-
-def _refuse_other_heads(space: Space, recipes: Mapping[str, Recipe]) -> None:
-    """Refuse changes with which the heads that the recipes start from don't fit."""
-    varied = [dimension.name for dimension in space.dimensions if is_of_head(dimension.name)]
-    if varied:
-        raise InputError(
-            f"{varied[0]}: promoted recipes start from their own heads, so it can't vary; leave it as it is"
-        )
-    for name, params in space.points.items():
-        if misfit := head_misfit(recipes[name], space.recipe(params)):
-            raise InputError(
-                f"{misfit.what}: the heads of recipe {name} were trained with {plain(misfit.searched)}, so it can't "
-                f"become {plain(misfit.retrained)}; leave it as it is"
-            )
 
 
 def _settings(run: RunFolder, settings: SearchSettings, space: Space, given: set[str]) -> SearchSettings:

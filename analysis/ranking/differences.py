@@ -1,9 +1,15 @@
 """The differences between two recipes."""
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ichtune.recipe import Recipe
 from ichtune.wording import plain
+
+OF_FEATURES: Final = (
+    "model",
+    *(f"model.{key}" for key in ("backbone", "weights", "windows", "neighbours", "widths")),
+)
+"""What makes features others."""
 
 
 class Difference(NamedTuple):
@@ -32,13 +38,12 @@ def recipe_differences(searched: Recipe, retrained: Recipe) -> list[Difference]:
 
 
 def is_of_head(key: str) -> bool:
-    """Whether a trained head depends on this key: on what it is, or on the features that it reads."""
+    """Whether a trained head depends on this key: on what it is, or on the features that it reads.
+
+    Not the size of images, with which a network's features change little.
+    """
     section = key.partition(".")[0]
-    return (section == "head" and key != "head.dropout") or key in (
-        "model",
-        "model.backbone",
-        "model.weights",
-    )
+    return (section == "head" and key != "head.dropout") or key in OF_FEATURES
 
 
 def head_misfit(searched: Recipe, retrained: Recipe) -> Difference | None:

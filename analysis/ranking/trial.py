@@ -39,8 +39,12 @@ class RankedTrial:
 
     @cached_property
     def short_name(self) -> str:
-        """The name of its point, or its number."""
-        return self.record.point or f"{self.record.number:04d}"
+        """The name of its point; its number if it has none, or one that reads like the number of another trial.
+
+        The points of a promoted run are its recipes, named after trials of the earlier run.
+        """
+        point = self.record.point or ""
+        return f"{self.record.number:04d}" if not point or point.isdecimal() else point
 
     @cached_property
     def best_epoch(self) -> EpochRecord:
@@ -116,6 +120,10 @@ def varying_parameters(params: list[dict[str, Any]]) -> list[str]:
     return [name for name in names if len({repr(trial.get(name)) for trial in params}) > 1]
 
 
+UNCLEAR: Final = ("model.train", "finetuning.batch_norm")
+"""Choices whose values (`all`, `trained`) say little without the key."""
+
+
 def recipe_texts(trials: Sequence[RankedTrial], varying: list[str]) -> list[str]:
     """The `recipe_text` of each trial."""
     return [recipe_text(trial, varying) for trial in trials]
@@ -128,13 +136,14 @@ def recipe_text(trial: RankedTrial, varying: list[str]) -> str:
 
 
 def parameter_text(name: str, value: Any) -> str:
-    """A parameter without the name of its branch: `lr 0.0031`, `phase 2 lr 0.0031`; a choice by its value only."""
+    """A parameter without the name of its branch: `lr 0.0031`, `phase 2 lr 0.0031`; a choice by its value only, if that
+    is clear."""
     phase = _PHASE.search(name)
     which = f"phase {phase[1]} " if phase else ""
     key = name.rpartition(".")[2]
     if value is None:
         return f"{which}no {key}"
-    if isinstance(value, str):
+    if isinstance(value, str) and name not in UNCLEAR:
         return f"{which}{value}"
     digits = f"{value:.3g}" if isinstance(value, float) else plain(value)
     return f"{which}{key} {digits}"

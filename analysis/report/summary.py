@@ -166,7 +166,8 @@ class Summary:
 
     def _best(self) -> str:
         trial, row = self.results.best, self._rows[0]
-        name = f"the point “{trial.record.point}”" if trial.record.point else f"trial {trial.short_name}"
+        named = trial.short_name == trial.record.point
+        name = f"the point “{trial.record.point}”" if named else f"trial {trial.short_name}"
         recipe = recipe_text(trial, self.results.varying)
         ends = self._interval(row)
         sure = (

@@ -69,7 +69,7 @@ class RetrainPlan:
             return self.options.label
         several = [f"{len(self.folds)}-folds"] if len(self.folds) > 1 else []
         several += [f"{self.options.seeds}-seeds"] if self.options.seeds > 1 else []
-        return "-".join([f"rank{self.options.rank}", self.recipe.model.train, *several])
+        return "-".join([f"rank{self.options.rank}", str(self.recipe.model.train), *several])
 
     @property
     def folder(self) -> Path:

@@ -16,7 +16,8 @@ def space(
     space: Annotated[
         str,
         typer.Argument(
-            metavar="NAME|FILE", help="A preset (quick, default, scans, full, ablation) or a YAML file."
+            metavar="NAME|FILE",
+            help="A preset (quick, default, scans, full, ablation, finetune) or a YAML file.",
         ),
     ],
 ) -> None:

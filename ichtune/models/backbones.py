@@ -8,21 +8,27 @@ from typing import Any, Literal
 import torch
 from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ichtune.errors import InputError
 from ichtune.models.first_layer import INPUTS
 from ichtune.models.precision import resolved
 from ichtune.models.pretrained import pretrained
 from ichtune.models.sources import Statistics, source_of
-from ichtune.recipe import Model, Precision, Trained
+from ichtune.models.stages import distances, stages
+from ichtune.recipe import BatchNorm, Model, Precision, Trained
 
 # How two channels fill the three of a network.
 _FROM_TWO = (0, 1, 0)
-# Modules that only hold the stages; other networks have their stages at the top level.
-_CONTAINERS = ("features", "trunk_output", "encoder", "blocks", "layers", "stages")
 
 
-def build_backbone(model: Model, *, seed: int, precision: Precision | Literal["auto"] = "auto") -> "Backbone":
+def build_backbone(
+    model: Model,
+    *,
+    seed: int,
+    precision: Precision | Literal["auto"] = "auto",
+    batch_norm: BatchNorm = "trained",
+) -> "Backbone":
     """Build the backbone that `model` describes; `seed` is for random weights.
 
     Raises:
@@ -31,9 +37,17 @@ def build_backbone(model: Model, *, seed: int, precision: Precision | Literal["a
     network, inputs = pretrained(model, seed=seed)
     width = _width(network, model)
     backbone = Backbone(
-        network, inputs, width=width, precision=resolved(precision), channels=_channels(network)
+        network,
+        inputs,
+        width=width,
+        precision=resolved(precision),
+        channels=_channels(network),
+        batch_norm=batch_norm,
     )
-    backbone.set_trained(model.train)
+    try:
+        backbone.set_trained(model.train)
+    except ValueError as error:
+        raise InputError(f"model.train: {model.backbone} {error}") from None
     return backbone
 
 
@@ -56,9 +70,12 @@ class Backbone(nn.Module):
         width: int,
         precision: Precision,
         channels: int = INPUTS,
+        batch_norm: BatchNorm = "trained",
     ) -> None:
         super().__init__()
         self.network = network
+        self.batch_norm = batch_norm
+        """Whether batch normalisation is trained with what it belongs to, or kept as it is."""
         self.width = width
         """D, the number of features."""
         self.precision = precision
@@ -89,29 +106,50 @@ class Backbone(nn.Module):
         return (images - self.mean) / self.std
 
     def set_trained(self, train: Trained) -> None:
-        """Set which part is trained: nothing, the last stage, or everything.
+        """Set which part is trained: nothing, the last stage, so many of the last, or everything.
 
-        The last stage is the last module with at least two layers that have weights, plus everything after it:
-        layer4 of a resnet, denseblock4 and norm5 of a densenet, the last blocks and the closing
-        convolution of an efficientnet, the last encoder layer and norm of a vision transformer.
+        Raises:
+            ValueError: so many stages would be all, or more.
         """
-        choices = {
-            "frozen": lambda: (),
-            "last": lambda: _last_stage(self.network),
-            "all": lambda: (self.network,),
-        }
         self._folded = None
-        self._trained_modules = tuple(choices[train]())
+        self._trained_modules = (self.network,) if train == "all" else tuple(self._last(train))
         self.network.requires_grad_(False)
         for module in self._trained_modules:
             module.requires_grad_(True)
+        for module in self._kept:
+            module.requires_grad_(False)
         self.train(self.training)
+
+    def distances(self) -> dict[nn.Parameter, int]:
+        """Return how many stages each parameter is away from the head, 1 for those of the last stage."""
+        return distances(self.network)
+
+    @property
+    def _kept(self) -> list[nn.Module]:
+        """The batch normalisation that is never trained."""
+        if self.batch_norm == "trained":
+            return []
+        return [module for module in self.network.modules() if isinstance(module, _BatchNorm)]
+
+    def _last(self, train: Trained) -> Iterator[nn.Module]:
+        """Yield the modules of the last stages."""
+        named = {"frozen": 0, "last": 1}
+        count = train if isinstance(train, int) else named[train]
+        own = stages(self.network)
+        if count > 1 and count >= len(own):
+            raise ValueError(
+                f"has {len(own)} stages: train fewer of the last ones, or all of them; got {count}"
+            )
+        for stage in own[len(own) - count :]:
+            yield from stage
 
     def train(self, mode: bool = True) -> "Backbone":
         super().train(mode)
         self.network.eval()
         for module in self._trained_modules:
             module.train(mode)
+        for module in self._kept:
+            module.eval()
         return self
 
     def weights_hash(self) -> str:
@@ -168,19 +206,3 @@ def _width(network: nn.Module, model: Model) -> int:
 def _channels(network: nn.Module) -> int:
     """Return the number of channels of a network's images."""
     return next(layer.in_channels for layer in network.modules() if isinstance(layer, nn.Conv2d))
-
-
-def _last_stage(network: nn.Module) -> Iterator[nn.Module]:
-    for module in reversed(list(_stages(network))):
-        yield module
-        if sum(isinstance(layer, nn.Conv2d | nn.Linear) for layer in module.modules()) >= 2:
-            return
-
-
-def _stages(network: nn.Module) -> Iterator[nn.Module]:
-    """Yield the network's modules in the order of use, stage by stage."""
-    for name, module in network.named_children():
-        if name in _CONTAINERS:
-            yield from _stages(module)
-        else:
-            yield module

@@ -77,6 +77,13 @@ class Network(nn.Module):
         """Return the parameters that the optimizer of a head's fold trains."""
         return [*self.heads.parameters_of(head), *self.trained_backbone]
 
+    def distances(self) -> dict[nn.Parameter, int]:
+        """Return how many stages each trained parameter of the backbone is away from the head, at least 1."""
+        if not self.trained_backbone:
+            return {}
+        every = cast("Backbone", self.backbone).distances()
+        return {parameter: every[parameter] for parameter in self.trained_backbone}
+
     @property
     def trained_statistics(self) -> list[torch.Tensor]:
         """The statistics that a trained backbone computes in training, such as those of batch normalisation."""

@@ -4,6 +4,10 @@ from ichtune.recipe.effective import (
     effective,
     recipe_hash,
 )
+from ichtune.recipe.finetuning import (
+    BatchNorm,
+    Finetuning,
+)
 from ichtune.recipe.heads import (
     GRU,
     LSTM,
@@ -16,8 +20,8 @@ from ichtune.recipe.heads import (
     ScanHead,
 )
 from ichtune.recipe.phases import (
-    NARROW_TO_WIDE,
     Phase,
+    breadth,
     phases_of,
 )
 from ichtune.recipe.recipe import (
@@ -64,17 +68,18 @@ __all__ = [
     "LSTM",
     "MLP",
     "MSE",
-    "NARROW_TO_WIDE",
     "SGD",
     "SMALL",
     "Adam",
     "AdamW",
     "Asymmetric",
     "Attention",
+    "BatchNorm",
     "Constant",
     "Conv",
     "Cosine",
     "Count",
+    "Finetuning",
     "FlatCosine",
     "Focal",
     "Fraction",
@@ -101,6 +106,7 @@ __all__ = [
     "Training",
     "WholeOrZero",
     "Windows",
+    "breadth",
     "effective",
     "phases_of",
     "recipe_hash",

@@ -5,6 +5,7 @@ import json
 from typing import Final
 
 from ichtune.labels import LABELS
+from ichtune.recipe.finetuning import Finetuning
 from ichtune.recipe.heads import Linear
 from ichtune.recipe.phases import Phase
 from ichtune.recipe.recipe import Recipe
@@ -29,6 +30,7 @@ _LATER_KEYS: Final = {
     "model": {"neighbours": 0, "widths": None, "block_dropout": 0.0},
     "loss": {"smoothing": 0.0},
     "training": {"mixup": 0.0, "average": 0.0, "steps": None},
+    "finetuning": {"backbone_rate": 1.0, "layer_decay": 1.0, "batch_norm": "trained"},
 }
 
 
@@ -45,6 +47,8 @@ def recipe_hash(recipe: Recipe) -> str:
         del plain["head"]
     if plain["phases"] is None:
         del plain["phases"]
+    if not plain["finetuning"]:
+        del plain["finetuning"]
     text = json.dumps(plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -55,7 +59,8 @@ def effective(recipe: Recipe) -> Recipe:
     Windows become `C/W` (`brain` is `40/80`); widths and dropout of stages are dropped if the network has none; label
     weights that are all one are dropped; an asymmetric loss that treats both classes alike becomes focal without alpha,
     and that with gamma 0 becomes bce; AdamW without weight decay becomes Adam; a step, plateau or patience that can't
-    take effect within the epochs is dropped; a single phase is a recipe without phases.
+    take effect within the epochs is dropped; so is fine-tuning of a frozen backbone; a single phase is a recipe without
+    phases.
     """
     recipe = _effective_phases(recipe)
     changes = {
@@ -64,6 +69,7 @@ def effective(recipe: Recipe) -> Recipe:
         "optimizer": _effective_optimizer(recipe.optimizer),
         "schedule": _effective_schedule(recipe.schedule, recipe.training.epochs),
         "training": _effective_training(recipe.training),
+        "finetuning": Finetuning() if recipe.model.train == "frozen" else recipe.finetuning,
     }
     return recipe.model_copy(update=changes)
 

@@ -1,5 +1,6 @@
 """Phases of a training, each with its own optimizer and schedule."""
 
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 from ichtune.recipe.sections import Adam, Constant, Count, Optimizer, Schedule, Section, Trained
@@ -7,7 +8,12 @@ from ichtune.recipe.sections import Adam, Constant, Count, Optimizer, Schedule, 
 if TYPE_CHECKING:
     from ichtune.recipe.recipe import Recipe
 
-NARROW_TO_WIDE: Final[tuple[Trained, ...]] = ("frozen", "last", "all")
+_STAGES: Final = {"frozen": 0.0, "last": 1.0, "all": math.inf}
+
+
+def breadth(train: Trained) -> float:
+    """Return how many of the last stages of a backbone are trained; infinite for all."""
+    return train if isinstance(train, int) else _STAGES[train]
 
 
 class Phase(Section):
@@ -38,7 +44,7 @@ def with_whole_phases(recipe: "Recipe") -> dict[str, Any]:
         phase.model_copy(update={key: own[key] for key in own.keys() - phase.model_fields_set})
         for phase in recipe.phases or ()
     )
-    train = max((phase.train for phase in phases), key=NARROW_TO_WIDE.index)
+    train = max((phase.train for phase in phases), key=breadth)
     epochs = sum(phase.epochs for phase in phases)
     return {
         "phases": phases,

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import ValidationError, field_validator, model_validator
 
 from ichtune.errors import InputError
+from ichtune.recipe.finetuning import Finetuning
 from ichtune.recipe.heads import Head, Linear
 from ichtune.recipe.phases import Phase, with_whole_phases
 from ichtune.recipe.refusals import refusals
@@ -38,6 +39,7 @@ class Recipe(Section):
     sampler: Literal["shuffle", "oversample"] = "shuffle"
     augmentation: Level = "normal"
     training: Training = Training()
+    finetuning: Finetuning = Finetuning()
     phases: tuple[Phase, ...] | None = None
     """Trained one after the other, with the same network; patience and the best epoch are those of all epochs."""
 

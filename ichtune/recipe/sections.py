@@ -45,8 +45,9 @@ WholeOrZero = Annotated[Whole, Field(ge=0)]
 Level = Literal["normal", "moderate", "aggressive"]
 """Augmentation level."""
 LEVELS: tuple[Level, ...] = get_args(Level)
-Trained = Literal["frozen", "last", "all"]
-"""How much of a backbone is trained besides the head: nothing, the last stage, everything."""
+Trained = Literal["frozen", "last", "all"] | Annotated[int, Field(strict=True, ge=2)]
+"""How much of a backbone is trained besides the head: nothing, the last stage, this many of the last (from 2 on),
+everything."""
 Precision = Literal["bfloat16", "float32"]
 PerLabel = Annotated[tuple[NonNegative, ...], Field(min_length=len(LABELS), max_length=len(LABELS))]
 Windows = Annotated[tuple[str, ...], Field(min_length=1, max_length=3), AfterValidator(_all_parse)]
@@ -77,7 +78,9 @@ class Model(Section):
     """How many slices before and after, by z within the series, are further channels."""
     size: Annotated[Whole, Field(ge=32, le=1024)] = 224
     train: Trained = "frozen"
-    """`frozen` trains the head alone, `last` the last stage and the head, `all` everything."""
+    """`frozen` trains the head alone, `last` the last stage and the head, a number that many of the last stages (as in
+    gradual unfreezing, Howard and Ruder, "Universal language model fine-tuning for text classification", 2018), `all`
+    everything."""
     widths: Annotated[tuple[Count, ...], Field(min_length=1, max_length=8)] | None = None
     """Channels of each stage of `cnn5` (16, 32, 64, 128, 256 if not given) or `fcn` (128, 128, 128, 128)."""
     block_dropout: Fraction = 0.0

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal
 
-from ichtune.recipe import NARROW_TO_WIDE, Recipe, Trained
+from ichtune.recipe import Recipe, Trained, breadth
 from ichtune.space import walks
 from ichtune.space.distributions import Choice, Node, Numbered, SpaceError
 
@@ -20,10 +20,10 @@ Lists = list[list[dict[str, Any]] | None]
 def widest(tree: Mapping[str, Node], own: Trained) -> list[Trained]:
     """Return how much of the backbone a training may train at most, if `model.train` is `own`."""
     found = {
-        max((phase.get("train", own) for phase in phases), key=NARROW_TO_WIDE.index) if phases else own
+        max((phase.get("train", own) for phase in phases), key=breadth) if phases else own
         for phases in _reachable(tree, "train")
     }
-    return sorted(found, key=NARROW_TO_WIDE.index)
+    return sorted(found, key=breadth)
 
 
 def epochs(tree: Mapping[str, Node]) -> set[int]:

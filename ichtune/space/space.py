@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 from ichtune.metric_names import METRICS
 from ichtune.recipe import Head, Level, Model, Recipe
 from ichtune.recipe.refusals import variants
-from ichtune.space import phases, recipes, walks
+from ichtune.space import finetuning, phases, recipes, walks
 from ichtune.space.changes import changes_in, drop_key, set_key
 from ichtune.space.distributions import Choice, Range, SpaceError, as_data, problems_at
 from ichtune.space.grammar import collect
@@ -120,9 +120,19 @@ class Space:
         trees = {name: set_key(tree, key, raw) for name, tree in self.trees.items()}
         return replace(self, trees=trees, written_points=points)
 
+    def beginning_at(self, recipes: Mapping[str, Recipe]) -> "Space":
+        """Return the space in which each recipe is tried first with these settings, where the space has them."""
+        plain = {name: recipe.model_dump() for name, recipe in recipes.items()}
+        trees = {
+            name: {section: walks.beginning_at(node, plain[name][section]) for section, node in tree.items()}
+            for name, tree in self.trees.items()
+        }
+        return replace(self, trees=trees)
+
     def _with_sound_points(self) -> "Space":
         for tree in self.trees.values():
             phases.refuse_unused(tree)
+            finetuning.refuse_without_effect(tree)
         _ = self.points, self.dimensions
         return self
 

@@ -8,6 +8,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from ichtune.space.distributions import Choice, Node, Numbered, Range
+from ichtune.space.finetuning import SECTION, has_effect
 from ichtune.space.phases import used
 from ichtune.space.walks import default_params
 from ichtune.wording import plain
@@ -28,13 +29,17 @@ def space_tree(space: "Space") -> Tree:
     )
     for name, sections in space.trees.items():
         branch = tree.add(Text.assemble("recipe ", (name, BRANCH))) if name else tree
-        _add_sections(branch, used(sections))
+        _add_sections(branch, used(sections if has_effect(sections) else _without(SECTION, sections)))
     if space.recipes:
         tree.add(_row(Text(TRIED, HEADING), Text("each recipe, with its defaults", QUIET)))
     else:
         _add_points(tree.add(_row(Text(TRIED, HEADING))), space)
     tree.add(Text(_extent(space), QUIET))
     return tree
+
+
+def _without(section: str, sections: Mapping[str, Node]) -> Mapping[str, Node]:
+    return {name: node for name, node in sections.items() if name != section}
 
 
 def _add_sections(parent: Tree, sections: Mapping[str, Node]) -> None:

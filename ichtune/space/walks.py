@@ -71,6 +71,24 @@ def default_params(node: Node, name: str) -> Params:
     return params
 
 
+def beginning_at(node: Node, value: Any) -> Node:
+    """Return the same tree with the parts of `value` as its defaults, as far as its distributions have them."""
+    if isinstance(node, Choice):
+        fitting = [
+            label
+            for label, option in zip(node.labels, node.options, strict=True)
+            if type(option) is type(value) and option == value
+        ]
+        return node.beginning_at(fitting[0]) if fitting else node
+    if isinstance(node, Range):
+        return node.beginning_at(value) if node.holds(value) else node
+    if isinstance(node, dict) and isinstance(value, dict):
+        return {
+            key: beginning_at(child, value[key]) if key in value else child for key, child in node.items()
+        }
+    return node
+
+
 def dimensions(node: Node, name: str, condition: tuple[tuple[str, Scalar], ...] = ()) -> Iterator[Dimension]:
     """Yield every searched parameter; a choice comes before the parameters in its options."""
     if isinstance(node, dict):

@@ -133,8 +133,19 @@ class Experiment:
         from ichtune.models.backbones import build_backbone  # likewise without torchvision
 
         seed = self.seed + fold.round // self.validation.partitions
-        backbone = build_backbone(recipe.model, seed=seed, precision=recipe.training.precision)
-        return Network(backbone, make_heads(recipe, backbone.width, [fold.index]))
+        backbone = build_backbone(
+            recipe.model,
+            seed=seed,
+            precision=recipe.training.precision,
+            batch_norm=recipe.finetuning.batch_norm,
+        )
+        network = Network(backbone, make_heads(recipe, backbone.width, [fold.index]))
+        for number, phase in enumerate(recipe.phases or (), start=1):
+            try:
+                network.set_trained(phase.train)
+            except ValueError as error:
+                raise InputError(f"phases.{number}.train: {recipe.model.backbone} {error}") from None
+        return network
 
 
 @lru_cache(maxsize=1)

@@ -15,29 +15,31 @@ from ichtune.training.schedules import LearningRate
 
 
 class Learner:
-    """The optimizer of a fold's parameters, its learning rate and, if the recipe averages, their moving average.
+    """The optimizer of a fold's parameters, its learning rates and, if the recipe averages, their moving average.
 
     Each phase of a training has a new one, which begins with the weights that the phase before it left.
     """
 
     def __init__(
         self,
-        parameters: Sequence[nn.Parameter],
+        groups: Sequence[dict[str, Any]],
         statistics: Sequence[torch.Tensor],
         phase: Phase,
         *,
         batches: int,
         decay: float,
     ) -> None:
-        """`statistics` are averaged with the parameters, by `decay`; `batches` is their number in an epoch."""
-        self.optimizer = make_optimizer(phase.optimizer, parameters)
+        """`groups` are parameters with their rates, the head's first; `statistics` are averaged with the parameters, by
+        `decay`; `batches` is their number in an epoch.
+        """
+        self.optimizer = make_optimizer(phase.optimizer, groups)
         self.lr = LearningRate(phase.schedule, self.optimizer, epochs=phase.epochs, batches=batches)
-        self.average = MovingAverage([*parameters, *statistics], decay) if decay else None
+        self.average = MovingAverage([*self.parameters, *statistics], decay) if decay else None
 
     @property
     def parameters(self) -> list[nn.Parameter]:
         """The parameters being trained."""
-        return self.optimizer.param_groups[0]["params"]
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     @contextmanager
     def training(self) -> Generator[None]:

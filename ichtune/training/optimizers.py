@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import nn, optim
@@ -33,6 +33,11 @@ OPTIMIZERS: Final[dict[str, Callable[..., optim.Optimizer]]] = {
 }
 
 
-def make_optimizer(config: Optimizer, parameters: Iterable[nn.Parameter]) -> optim.Optimizer:
-    """Return a recipe's torch optimizer. Weight decay is decoupled in AdamW, L2 in the others."""
+def make_optimizer(
+    config: Optimizer, parameters: Iterable[nn.Parameter] | Iterable[dict[str, Any]]
+) -> optim.Optimizer:
+    """Return a recipe's torch optimizer of parameters, or of groups of them that may have rates of their own.
+
+    Weight decay is decoupled in AdamW, L2 in the others.
+    """
     return OPTIMIZERS[config.name](parameters, **config.model_dump(exclude={"name"}))

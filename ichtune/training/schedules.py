@@ -20,6 +20,8 @@ from ichtune.recipe import Constant, Cosine, FlatCosine, OneCycle, Plateau, Sche
 class LearningRate:
     """The learning rate of one optimizer; call it after every batch and epoch, and it changes when due.
 
+    If the optimizer has groups with rates of their own, all change by the same factor.
+
     `step` changes after epochs, `plateau` by the validation loss of each epoch; `cosine` with its linear warm-up,
     `onecycle` and `flat_cosine` change after every batch.
     """
@@ -32,7 +34,7 @@ class LearningRate:
 
     @property
     def value(self) -> float:
-        """The rate of the next step."""
+        """The rate of the next step, of the first group."""
         return float(self._optimizer.param_groups[0]["lr"])
 
     def after_batch(self) -> None:
@@ -62,7 +64,10 @@ def _scheduler(config: Schedule, optimizer: Optimizer, batches: int, total: int)
         case Step():
             return StepLR(optimizer, step_size=config.every, gamma=config.factor)
         case Plateau():
-            return ReduceLROnPlateau(optimizer, mode="min", factor=config.factor, patience=config.patience)
+            # With the default `eps`, torch would not lower rates that are small already.
+            return ReduceLROnPlateau(
+                optimizer, mode="min", factor=config.factor, patience=config.patience, eps=0.0
+            )
         case Cosine():
             warmup = config.warmup_epochs * batches
             rise = LinearLR(optimizer, start_factor=1 / max(warmup, 1), total_iters=warmup)
@@ -85,7 +90,7 @@ def _one_cycle(optimizer: Optimizer, warmup: float, total: int) -> LRScheduler:
     total = max(total, 3)
     return OneCycleLR(
         optimizer,
-        max_lr=optimizer.param_groups[0]["lr"],
+        max_lr=[group["lr"] for group in optimizer.param_groups],
         total_steps=total,
         pct_start=max(warmup, 2 / total),
         # Keep the recipe's momentum.

@@ -15,6 +15,7 @@ from ichtune.recipe import Recipe, phases_of
 from ichtune.training.batches import Batch, Fold, Source, in_batches
 from ichtune.training.learner import Learner
 from ichtune.training.losses import make_loss
+from ichtune.training.parameter_groups import parameter_groups
 from ichtune.training.predict import whole_units
 from ichtune.training.results import EpochResult
 from ichtune.training.samplers import make_sampler
@@ -67,6 +68,7 @@ class Trainer:
         ]
         """How many batches an epoch of each fold has."""
         self.phases, self.decay = phases_of(recipe), recipe.training.average
+        self.finetuning = recipe.finetuning
         self.phase = 0
         self.learners = self._begun(self.phase)
         self.stepper = Stepper(
@@ -88,7 +90,7 @@ class Trainer:
             self.network.set_trained(its.train)
         return [
             Learner(
-                self.network.trained_parameters(head),
+                parameter_groups(self.network, head, its.optimizer.lr, self.finetuning),
                 self.network.trained_statistics,
                 its,
                 batches=batches,

@@ -113,6 +113,11 @@ class TinyBackbone(nn.Module):
     def set_trained(self, train: str) -> None:
         self.requires_grad_(train == "all")
 
+    def distances(self) -> dict[nn.Parameter, int]:
+        """Two stages: the convolution with its norm, and the dense layer."""
+        last = set(self.layers[4].parameters())
+        return {parameter: 1 if parameter in last else 2 for parameter in self.parameters()}
+
 
 IMAGES = Inputs(np.random.default_rng(3).standard_normal((ROWS, 1, 4, 4)))
 

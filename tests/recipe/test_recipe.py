@@ -51,7 +51,14 @@ def test_a_single_window_needs_no_list():
         ),
         (
             {"model": {"train": "frozn"}},
-            "model.train: 'frozn' is not one of frozen, last, all; did you mean 'frozen'?",
+            "model.train: must be 'frozen', 'last' or 'all' or be a whole number, got 'frozn'; did you mean 'frozen'?",
+        ),
+        ({"model": {"train": 1}}, "model.train: must be 'frozen', 'last' or 'all' or be at least 2, got 1"),
+        ({"finetuning": {"layer_decay": 1.5}}, "finetuning.layer_decay: must be at most 1, got 1.5"),
+        ({"finetuning": {"backbone_rate": 0}}, "finetuning.backbone_rate: must be above 0, got 0"),
+        (
+            {"finetuning": {"batch_norm": "keep"}},
+            "finetuning.batch_norm: 'keep' is not one of trained, kept; did you mean 'kept'?",
         ),
         ({"model": {"dropout": 1}}, "model.dropout: must be below 1, got 1"),
         ({"model": {"size": 16}}, "model.size: must be at least 32, got 16"),
@@ -221,3 +228,13 @@ def test_a_head_and_its_settings_are_part_of_the_hash():
 )
 def test_a_problem_with_a_head_is_told_as_any_other(head: dict, message: str):
     assert refusal({"head": head}) == f"my.yaml: {message}"
+
+
+def test_finetuning_matters_only_to_a_backbone_that_is_trained():
+    slower = {"finetuning": {"backbone_rate": 0.1}}
+    assert hash_of(**slower) == hash_of()
+    assert hash_of(model={"train": "all"}, **slower) != hash_of(model={"train": "all"})
+    assert hash_of(model={"train": 2}) not in (
+        hash_of(model={"train": "last"}),
+        hash_of(model={"train": "all"}),
+    )

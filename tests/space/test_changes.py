@@ -114,3 +114,14 @@ def test_a_change_that_cannot_be_is_refused(key: str, value: object, message: st
     with pytest.raises(SpaceError) as caught:
         Space.parse(parse_yaml(BASE, "base"), "base").changed({key: value})
     assert str(caught.value) == f"base: {message}"
+
+
+def test_finetuning_of_a_backbone_that_stays_frozen_is_refused():
+    space = Space.parse({}, "frozen")
+    for raw in (0.5, {"uniform": [0.5, 1.0]}):
+        with pytest.raises(
+            SpaceError, match=r"finetuning.layer_decay: has no effect while model.train is frozen"
+        ):
+            space.changed({"finetuning.layer_decay": raw})
+        some = space.changed({"finetuning.layer_decay": raw, "model.train": {"choice": ["frozen", 2]}})
+        assert some.recipe({**some.points["default"], "model.train": 2}).model.train == 2

@@ -98,3 +98,22 @@ def test_one_cycle_leaves_the_momentum_alone():
     optimizer = make_optimizer(SGD(momentum=0.3), [nn.Parameter(torch.zeros(1))])
     LearningRate(OneCycle(), optimizer, epochs=2, batches=3)
     assert optimizer.param_groups[0]["momentum"] == 0.3
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [Constant(), Step(every=1), Plateau(patience=0), Cosine(warmup_epochs=1), OneCycle(), FlatCosine()],
+)
+def test_groups_keep_the_ratio_of_their_rates(schedule: Schedule):
+    parameters = [nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    groups = [{"params": [one], "lr": rate} for one, rate in zip(parameters, (1e-6, 1e-9), strict=True)]
+    optimizer = make_optimizer(SGD(lr=1e-6), groups)
+    lr = LearningRate(schedule, optimizer, epochs=4, batches=3)
+    for _ in range(4):
+        for _ in range(3):
+            head, backbone = (group["lr"] for group in optimizer.param_groups)
+            assert head > 0
+            assert backbone == pytest.approx(head / 1000, rel=1e-9, abs=0)
+            optimizer.step()
+            lr.after_batch()
+        lr.after_epoch(1.0)
