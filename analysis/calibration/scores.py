@@ -112,7 +112,7 @@ def _errors(
     figures = (
         bootstrap.figure(np.stack([losses, ones], axis=1), ratio, known),
         bootstrap.figure(np.stack([squares, ones], axis=1), ratio, known),
-        bootstrap.figure(gaps, _mean_gap, known),
+        bootstrap.figure(gaps, _mean_gap, known).centred(),
     )
     return dict(zip(ERRORS, figures, strict=True))
 
