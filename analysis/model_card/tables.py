@@ -61,12 +61,16 @@ def calibration(errors: pd.DataFrame) -> pd.DataFrame:
 
 
 def thresholds(decisions: pd.DataFrame) -> pd.DataFrame:
-    """One row per part, label and model: what its threshold does, with 95 % intervals by patient."""
+    """One row per part, label and model: what its threshold does, with 95 % intervals by patient.
+
+    A label that tuning left alone has a single row, as trained.
+    """
     table = decisions[["part", "label", "model"]].copy()
     table["threshold"] = [f"{threshold:.4g}" for threshold in decisions["threshold"]]
     for name in ("sensitivity", "specificity", "ppv"):
         table[name] = _texts(decisions, name)
-    return table.rename(columns={"ppv": "PPV"})
+    same = table.drop(columns="model").duplicated()
+    return table[~same].rename(columns={"ppv": "PPV"})
 
 
 def _texts(frame: pd.DataFrame, name: str) -> list[str]:
