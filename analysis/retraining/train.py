@@ -14,8 +14,8 @@ import pandas as pd
 import torch
 from filelock import FileLock, Timeout
 
-from analysis.model_card.card import Card, Training
 from analysis.ranking.differences import Difference
+from analysis.retraining.card import card_of
 from analysis.retraining.plan import RetrainOptions, RetrainPlan, plan
 from analysis.retraining.resumable import ResumableTraining
 from analysis.retraining.tuning import VALIDATION, Tuning, of_one_fold
@@ -109,7 +109,7 @@ def train(plan: RetrainPlan, report: Report = lambda *_: None) -> Retrained:
         made = _outcome(plan, parts, searched, retrained, tuning)
         _write_tables(plan, folder, made, tuning)
         _write_metrics(plan, folder, parts, made, training, tuning)
-        _card(plan, TrainedModel.open(folder, device), parts, made, training, tuning).write(folder)
+        card_of(plan, TrainedModel.open(folder), parts, made.notes, training, tuning).write(folder)
     return made
 
 
@@ -245,13 +245,17 @@ def _outcome(
         differences=plan.differences,
         notes=[
             *plan.notes,
-            f"{TUNED}: calibrated probabilities at the model's own thresholds, in validation each chosen on other "
-            f"patients; all other rows are uncalibrated, at {THRESHOLD}",
+            f"{TUNED}: calibrated probabilities at the thresholds {_listed(tuning.tuned.thresholds)}, in validation "
+            f"each chosen on other patients; all other models are uncalibrated, at {THRESHOLD}",
             *plan.searched.departures(searched),
             *_setback(plan, searched, retrained),
         ],
         scores=models | no_skill,
     )
+
+
+def _listed(thresholds: dict[str, float]) -> str:
+    return ", ".join(f"{label} {value:.4g}" for label, value in thresholds.items())
 
 
 def _setback(plan: RetrainPlan, searched: ModelScores, retrained: ModelScores) -> list[str]:
@@ -299,31 +303,3 @@ def _write_metrics(
     }
     with replacing(folder / "metrics.json") as file:
         file.write_text(json.dumps(without_nan(content), indent=2) + "\n")
-
-
-def _card(
-    plan: RetrainPlan,
-    model: TrainedModel,
-    parts: list[Part],
-    made: Retrained,
-    training: ResumableTraining,
-    tuning: Tuning,
-) -> Card:
-    return Card(
-        folder=plan.folder,
-        about=model.about,
-        training=Training(
-            epochs=len(training.history),
-            ended=str(training.ended),
-            metric=plan.metric,
-            trained_parameters=training.history[-1]["trained_parameters"],
-            parameters=sum(parameter.numel() for parameter in model.network.parameters()),
-        ),
-        ranking=plan.ranking,
-        cohort=Cohort(plan.store, CrossValidation(plan.experiment.validation.folds)),
-        rows={"training": plan.fold.train} | {part.name: part.rows for part in parts},
-        parts=tuning.parts,
-        errors=tuning.errors,
-        decisions=tuning.decisions,
-        notes=made.notes,
-    )
