@@ -112,7 +112,7 @@ def _errors(
     figures = (
         bootstrap.figure(np.stack([losses, ones], axis=1), ratio, known),
         bootstrap.figure(np.stack([squares, ones], axis=1), ratio, known),
-        bootstrap.figure(gaps, _mean_gap, known),
+        bootstrap.figure(gaps, _mean_gap, known).centred(),
     )
     return dict(zip(ERRORS, figures, strict=True))
 
@@ -123,9 +123,9 @@ def _mean_gap(sums: np.ndarray) -> np.ndarray:
 
 
 def _before_and_after(before: Drawn, after: Drawn) -> dict[str, float]:
-    return (
-        _with_ends("before", before) | _with_ends("after", after) | _with_ends("change", after.minus(before))
-    )
+    errors = _with_ends("before", before) | _with_ends("after", after)
+    not_negative = {name: float(np.maximum(value, 0)) for name, value in errors.items()}
+    return not_negative | _with_ends("change", after.minus(before))
 
 
 def _with_ends(name: str, figure: Drawn) -> dict[str, float]:

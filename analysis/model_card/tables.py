@@ -20,6 +20,7 @@ from ichtune.wording import plural
 _OF_THE_ORDER: Final = ("auc", "average_precision")
 _OF_DECISIONS: Final = ("f1", "precision", "recall", "subset_accuracy", "hamming_score")
 _OF_PROBABILITIES: Final = ("weighted_log_loss",)
+_MOST: Final = float(np.finfo(np.float16).max)
 
 
 def overall(parts: list[Judged]) -> pd.DataFrame:
@@ -61,12 +62,16 @@ def calibration(errors: pd.DataFrame) -> pd.DataFrame:
 
 
 def thresholds(decisions: pd.DataFrame) -> pd.DataFrame:
-    """One row per part, label and model: what its threshold does, with 95 % intervals by patient."""
+    """One row per part, label and model: what its threshold does, with 95 % intervals by patient.
+
+    A label that tuning left alone has a single row, as trained.
+    """
     table = decisions[["part", "label", "model"]].copy()
     table["threshold"] = [f"{threshold:.4g}" for threshold in decisions["threshold"]]
     for name in ("sensitivity", "specificity", "ppv"):
         table[name] = _texts(decisions, name)
-    return table.rename(columns={"ppv": "PPV"})
+    same = table.drop(columns="model").duplicated()
+    return table[~same].rename(columns={"ppv": "PPV"})
 
 
 def _texts(frame: pd.DataFrame, name: str) -> list[str]:
@@ -94,10 +99,15 @@ def _scored(judged: Judged, metric: str) -> str:
 
 
 def _logits(judged: Judged, metric: str) -> np.ndarray:
-    """The logits a metric is about: as trained for the order, shifted for decisions so that thresholds are at 0."""
+    """The logits a metric is about: as trained for the order, shifted for decisions so that thresholds are at 0.
+
+    Within the range of half precision, in which scores are computed.
+    """
     if metric.startswith(_OF_THE_ORDER):
-        return judged.before.logits
-    if metric in _OF_PROBABILITIES:
-        return judged.after.logits
-    with np.errstate(divide="ignore"):  # a threshold of 0 calls everything positive
-        return judged.after.logits - logit(judged.after.thresholds)
+        logits = judged.before.logits
+    elif metric in _OF_PROBABILITIES:
+        logits = judged.after.logits
+    else:
+        with np.errstate(divide="ignore"):  # a threshold of 0 calls everything positive
+            logits = judged.after.logits - logit(judged.after.thresholds)
+    return np.clip(logits, -_MOST, _MOST)

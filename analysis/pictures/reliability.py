@@ -71,7 +71,9 @@ def _draw_label(axes: Axes, below: Axes, label: str, probs: list[np.ndarray], tr
         return
     curves = [reliability_curve(of, truth) for of in probs]
     errors = " → ".join(number(curve.error) for curve in curves)
-    axes.set_title(f"{label}, ECE {errors}\n{int(truth.sum()):,} of {len(truth):,} positive", fontsize=8)
+    after_label = ", " if len(curves) == 1 else "\n"
+    counts = f"{int(truth.sum()):,} of {len(truth):,} positive"
+    axes.set_title(f"{label}{after_label}ECE {errors}\n{counts}", fontsize=8)
     across = max(_reach(curve, of) for curve, of in zip(curves, probs, strict=True))
     axes.plot([0, 1], [0, 1], color="0.4", lw=1, linestyle=(0, (4, 3)), zorder=1.5)
     for curve, look in zip(curves, (_BEFORE, _SHOWN)[-len(curves) :], strict=True):

@@ -85,7 +85,8 @@ class RetrainedModel:
         nobody = pd.DataFrame()
         decided = thresholds_table(_frame(self.metrics["thresholds"]), self.about.thresholds_chosen, nobody)
         errors = calibration_table(_frame(self.metrics["calibration"]), self.about.calibration, nobody)
-        return [Grid.of(table, BEHIND) for table in (decided, errors)]
+        known = (f"thresholds: {self.about.thresholds_chosen}", f"calibration: {self.calibration}")
+        return [Grid.of(table, BEHIND, known) for table in (decided, errors)]
 
     @property
     def paired(self) -> list[Grid]:

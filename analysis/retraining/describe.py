@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from analysis.model_card.card import Card, Training
 from analysis.ranking.differences import Difference
+from analysis.retraining.card import card_of
 from analysis.retraining.plan import RetrainPlan
 from analysis.retraining.resumable import ResumableTraining
 from analysis.retraining.tuning import VALIDATION, Tuning, of_folds
@@ -68,7 +68,7 @@ def describe(
     _write_predictions(plan, folder, predicted)
     _write_tables(plan, folder, made, tuning)
     _write_metrics(plan, folder, parts, made, trainings, tuning)
-    _card(plan, TrainedModel.open(folder), target, parts, made, trainings, tuning).write(folder)
+    card_of(plan, TrainedModel.open(folder), target, parts, made.notes, trainings, tuning).write(folder)
     return made
 
 
@@ -119,8 +119,8 @@ def _outcome(
         notes=[
             *plan.notes,
             *([_FINAL] if final else []),
-            f"{TUNED}: calibrated probabilities at the model's own thresholds, in validation each chosen on other "
-            f"patients; all other rows are uncalibrated, at {THRESHOLD}",
+            f"{TUNED}: calibrated probabilities at the thresholds {_listed(tuning.tuned.thresholds)}, in validation "
+            f"each chosen on other patients; all other models are uncalibrated, at {THRESHOLD}",
             *before.departures(scores_before),
             *_setback(plan, scores_before, retrained),
         ],
@@ -132,6 +132,10 @@ _FINAL: Final = (
     "this model was trained on all folds, so validation shows the models of the folds, which it is expected to score "
     "like"
 )
+
+
+def _listed(thresholds: dict[str, float]) -> str:
+    return ", ".join(f"{label} {value:.4g}" for label, value in thresholds.items())
 
 
 def _setback(plan: RetrainPlan, searched: ModelScores, retrained: ModelScores) -> list[str]:
@@ -196,35 +200,3 @@ def _write_metrics(
     }
     with replacing(folder / "metrics.json") as file:
         file.write_text(json.dumps(without_nan(content), indent=2) + "\n")
-
-
-def _card(
-    plan: RetrainPlan,
-    model: TrainedModel,
-    target: Path,
-    parts: list[Part],
-    made: Retrained,
-    trainings: Sequence[ResumableTraining],
-    tuning: Tuning,
-) -> Card:
-    lengths = sorted({len(training.history) for training in trainings})
-    trained = plan.folds[0].train if len(plan.folds) == 1 and target == plan.folder else plan.store.train
-    return Card(
-        folder=target,
-        about=model.about,
-        training=Training(
-            epochs=" to ".join(map(str, sorted({lengths[0], lengths[-1]}))),
-            ended=", ".join(sorted({str(training.ended) for training in trainings})),
-            best=", ".join(str(training.best.epoch) for training in trainings),
-            metric=plan.metric,
-            trained_parameters=trainings[0].history[-1]["trained_parameters"],
-            parameters=sum(parameter.numel() for parameter in model.networks[0].parameters()),
-        ),
-        ranking=plan.ranking,
-        cohort=Cohort(plan.store, CrossValidation(plan.experiment.validation.folds)),
-        rows={"training": trained} | {part.name: part.rows for part in parts},
-        parts=tuning.parts,
-        errors=tuning.errors,
-        decisions=tuning.decisions,
-        notes=made.notes,
-    )

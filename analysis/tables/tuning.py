@@ -31,8 +31,8 @@ def calibration_table(errors: pd.DataFrame, fitted: Calibration, population: pd.
         f"calibrated logits, from the network's logit z: {lines}",
         "after calibration, validation slices are scored by what was fitted on the other folds or, with a single "
         "fold, on other patients of it",
-        "the calibration error is the expected one, in ten bins of equally many slices; it is never negative, so it is "
-        "too high where there are few slices",
+        "the calibration error is the expected one, in ten bins of equally many slices; chance raises it where there "
+        "are few slices",
         _HOW,
     ]
     caption = "Errors of probabilities, before and after calibration"

@@ -42,6 +42,28 @@ def test_calibration_makes_overconfident_predictions_better_on_patients_it_was_n
     assert (rows["change"] == rows["after"] - rows["before"]).all()
 
 
+def test_intervals_hold_their_figure_even_where_calibration_is_perfect():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(-1, 1.5, (300, 6))
+    labels = (rng.random(logits.shape) < expit(logits)).astype(float)
+    decided = Decided.as_trained(logits)
+    rows = calibration_errors([Judged("test", labels, np.arange(300) // 10, decided, decided, {})])
+    assert (rows["before_low"] < rows["before"]).all()
+    assert (rows["before"] < rows["before_high"]).all()
+
+
+def test_an_error_has_no_negative_end():
+    rng = np.random.default_rng(5)
+    lows = []
+    for _ in range(40):
+        logits = rng.normal(-1, 0.5, (40, 6))
+        labels = (rng.random(logits.shape) < expit(logits)).astype(float)
+        decided = Decided.as_trained(logits)
+        rows = calibration_errors([Judged("test", labels, np.arange(40) // 10, decided, decided, {})])
+        lows.append(rows.loc[rows["error"] == "calibration error", "before_low"].min())
+    assert min(lows) == 0
+
+
 def test_the_mean_is_that_of_the_labels(judged: Judged):
     table = calibration_errors([judged]).set_index(["label", "error"])
     losses = table.xs("log loss", level="error")["after"]

@@ -8,7 +8,7 @@ from scipy.special import expit
 from sklearn.metrics import average_precision_score, f1_score, hamming_loss, roc_auc_score
 
 from analysis.calibration.scores import Judged
-from analysis.calibration.tune import Tuned
+from analysis.calibration.tune import Decided, Tuned
 from analysis.calibration.wanted import Wanted
 from analysis.model_card import tables
 from tests.analysis.calibration.test_tune import predictions
@@ -42,3 +42,11 @@ def test_the_order_of_each_label_is_scored_as_trained():
     assert first(row["AUC, test"]) == pytest.approx(roc_auc_score(truth, logits), abs=0.006)
     expected = average_precision_score(truth, logits)
     assert first(row["average precision, test"]) == pytest.approx(expected, abs=0.006)
+
+
+def test_logits_beyond_half_precision_and_thresholds_of_zero_have_scores():
+    logits = np.where(OTHERS.labels == 1, 1e6, -1e6)
+    decided = Decided(logits, np.zeros(logits.shape))
+    judged = Judged("test", OTHERS.labels, OTHERS.patients, decided, decided, TUNED.thresholds)
+    rows = tables.overall([judged]).set_index("metric")["test"]
+    assert (first(rows["AUC"]), first(rows["recall"])) == (1, 1)

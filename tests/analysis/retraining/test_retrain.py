@@ -179,6 +179,7 @@ def test_a_tuned_model_decides_by_its_own_thresholds(
     assert tuned["weighted_log_loss"] == pytest.approx(
         np.mean([log_loss(truth[:, i], probs[:, i], labels=[0, 1]) for i in (0, 1, 2, 3, 4, 5, 5)])
     )
+    assert any(f"any {model.about.thresholds['any']:.4g}, in validation" in note for note in made.notes)
     rows = [row for row in metrics(made)["thresholds"] if (row["part"], row["label"]) == ("test", "any")]
     assert rows[1]["sensitivity"] == pytest.approx(recall_score(truth[:, 5], called[:, 5]))
 

@@ -40,6 +40,16 @@ def test_what_is_the_same_in_all_resamples_has_no_interval():
     assert np.isnan(found.ends).all()
 
 
+def test_a_sum_of_distances_is_raised_by_resampling_unless_it_is_centred():
+    noise = np.stack([np.random.default_rng(3).normal(size=200), np.ones(200)], axis=1)
+    found = PatientBootstrap(PATIENTS).figure(noise, lambda sums: np.abs(ratio(sums)), ALL)
+    assert found.draws.mean() > 1.2 * found.value
+    centred = found.centred()
+    assert centred.value == found.value
+    assert centred.draws.mean() == pytest.approx(found.value)
+    assert centred.ends[1] - centred.ends[0] == pytest.approx(found.ends[1] - found.ends[0])
+
+
 def test_a_share_of_nothing_is_undefined_and_no_part_of_a_mean():
     drawn, none = PatientBootstrap(PATIENTS), np.zeros(200, bool)
     absent = drawn.figure(VALUES[none], ratio, none)
