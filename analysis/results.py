@@ -52,7 +52,7 @@ class RankedResults:
 
         Raises:
             InputError: there is no run, none of its trials finished an epoch, the metric was not recorded, or the
-                second run used another store or other folds.
+                second run used another store.
         """
         return cls(Ranking.of(run, metric=metric, label=label, compare=compare, data=data))
 

@@ -51,6 +51,7 @@ class SeedNoise:
             rows = [
                 (run.name, record["trial"], record["mean"][metric])
                 for run in ranking.runs
+                if run not in ranking.cut  # whose reruns were scored on other folds, too
                 for record in reruns(run)
             ]
         return cls(pd.DataFrame(rows, columns=["run", "trial", "score"]), averaged)

@@ -9,8 +9,9 @@ import numpy as np
 
 from analysis.statistics.averaging import mean_prediction
 from ichtune.arrays import map_array
+from ichtune.cross_validation import CrossValidation
 from ichtune.errors import InputError
-from ichtune.metrics import higher_is_better
+from ichtune.metrics import higher_is_better, nan_mean
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.fold_scores import FoldScores
 from ichtune.runs.folder import RunFolder
@@ -29,6 +30,8 @@ class RankedTrial:
     searched: str
     """The metric that the search optimized, which chose the epochs."""
     ended: TrialEnd
+    part: CrossValidation | None = None
+    """The part of its run's cross-validation that it is scored on; None for all of it."""
 
     @cached_property
     def name(self) -> str:
@@ -47,10 +50,11 @@ class RankedTrial:
     @cached_property
     def scores(self) -> FoldScores:
         """Every metric of each fold, at the epoch that the other folds chose."""
-        return self.scores_of(self.record.epochs)
+        scores = self.scores_of(self.record.epochs)
+        return scores.only(self.part.folds_within(self.run.request.validation)) if self.part else scores
 
     def scores_of(self, epochs: Sequence[EpochRecord]) -> FoldScores:
-        """The scores of some epochs of this recipe, chosen as the trial's own."""
+        """The scores of some epochs of this recipe on all folds of its run, chosen as the trial's own."""
         return FoldScores.of(epochs, self.searched, self.run.request.validation.rounds)
 
     @cached_property
@@ -61,7 +65,14 @@ class RankedTrial:
     @cached_property
     def searched_score(self) -> float:
         """The score as the search saw it: too good, because its epoch was chosen on the patients that it is about."""
-        return np.nan if self.best_epoch.diverged else self.best_epoch.mean[self.metric]
+        if self.best_epoch.diverged:
+            return np.nan
+        if self.part is None:
+            return self.best_epoch.mean[self.metric]
+        folds = self.best_epoch.folds[self.metric]
+        return nan_mean(
+            np.array([folds[place] for place in self.part.folds_within(self.run.request.validation)])
+        )
 
     @cached_property
     def diverged(self) -> bool:
@@ -98,7 +109,11 @@ class RankedTrial:
         several = (rounds,) if rounds > 1 else ()
         if logits.dtype != np.float16 or logits.ndim < 2 or logits.shape[:-2] != several:
             raise InputError(f"{file}: holds {logits.dtype} {logits.shape}, not float16 logits; {mend}")
-        return logits
+        return logits if self.part is None or not several else self._of_part(logits, self.part)
+
+    def _of_part(self, logits: np.ndarray, part: CrossValidation) -> np.ndarray:
+        kept = part.rounds_within(self.run.request.validation)
+        return logits[kept[0]] if len(kept) == 1 else logits[kept]
 
     @property
     def mean_logits(self) -> np.ndarray | None:

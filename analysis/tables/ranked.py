@@ -16,7 +16,7 @@ from analysis.ranking.trained_anew import TrainedAnew
 from analysis.ranking.trial import RankedTrial, recipe_texts
 from analysis.statistics.cohort import Cohort
 from analysis.tables.digits import Digits
-from analysis.tables.meaning import anew_note, epoch_note, pooled_note
+from analysis.tables.meaning import anew_note, epoch_note, part_note, pooled_note
 from analysis.tables.rounding import all_shown, interval, intervals, rough, shown
 from analysis.tables.table import Table
 from ichtune.metric_names import METRICS
@@ -114,6 +114,7 @@ def ranked_table(
         below=below,
         population=cohort.population,
         notes=[
+            *part_note(ranking),
             *_notes(ranking, certainty, digits.score),
             *epoch_note(ranking, digits.score),
             *anew_note(ranking, rows, digits.score),
