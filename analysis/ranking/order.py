@@ -55,7 +55,7 @@ class Ranking:
         wanted = metric or runs[0].request.space.metric
         ranked_by = f"{wanted}_{label}" if label else wanted
         validation = _common(runs)
-        found = [trial for folder in runs for trial in _trials(folder, ranked_by, validation)]
+        found = [trial for folder in runs for trial in trials_of(folder, ranked_by, validation)]
         for folder in runs:
             if not any(trial.run is folder for trial in found):
                 raise InputError(f"{folder.path}: no trial finished an epoch, so there is nothing to rank")
@@ -115,7 +115,8 @@ def _common(runs: Sequence[RunFolder]) -> CrossValidation:
     return reduce(CrossValidation.common, (run.request.validation for run in runs))
 
 
-def _trials(run: RunFolder, metric: str, validation: CrossValidation) -> Iterator[RankedTrial]:
+def trials_of(run: RunFolder, metric: str, validation: CrossValidation) -> Iterator[RankedTrial]:
+    """Yield a run's trials by number, scored by a metric on this part of its cross-validation."""
     ends, searched = trial_ends(run), run.request.space.metric
     part = None if validation == run.request.validation else validation
     for record in run.trial_records():

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 
 from analysis.ranking.order import Ranking
-from analysis.ranking.seed_noise import FILE, reruns
+from analysis.ranking.seed_noise import reruns
 from analysis.ranking.trial import RankedTrial
 from ichtune.bank.build import build
 from ichtune.errors import InputError
 from ichtune.progress import Report
+from ichtune.runs.folder import RERUNS
 from ichtune.runs.records import without_nan
 from ichtune.search.resume import resume
 from ichtune.training.experiment import Experiment
@@ -48,7 +49,7 @@ def _rerun(ranking: Ranking, top: int, seeds: int, report: Report) -> list[dict[
         plan = resume(ranking.run, {})
         build(plan.parts)
         experiment = plan.experiment
-        with open(ranking.run.path / FILE, "a") as file:
+        with open(ranking.run.path / RERUNS, "a") as file:
             for number, (trial, seed) in enumerate(missing, len(wanted) - len(missing)):
                 report(number, len(wanted), "")
                 file.write(json.dumps(_train(experiment, trial, seed)) + "\n")

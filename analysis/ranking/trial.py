@@ -126,22 +126,3 @@ def varying_parameters(params: list[dict[str, Any]]) -> list[str]:
     """The names of parameters that differ between trials, or that only some trials have."""
     names = list(dict.fromkeys(name for trial in params for name in trial))
     return [name for name in names if len({repr(trial.get(name)) for trial in params}) > 1]
-
-
-def recipe_texts(trials: Sequence[RankedTrial], varying: list[str]) -> list[str]:
-    """The `recipe_text` of each trial."""
-    return [recipe_text(trial, varying) for trial in trials]
-
-
-def recipe_text(trial: RankedTrial, varying: list[str]) -> str:
-    """The trial's values of the varying parameters: `dropout 0.12, focal, alpha 0.5, adam, lr 0.0031`."""
-    params = trial.record.params
-    return ", ".join(_short(name, params[name]) for name in varying if name in params)
-
-
-def _short(name: str, value: Any) -> str:
-    """A parameter without the name of its branch: `lr 0.0031`; a choice by its value only."""
-    if isinstance(value, str):
-        return value
-    digits = f"{value:.3g}" if isinstance(value, float) else str(value)
-    return f"{name.rpartition('.')[2]} {digits}"

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from analysis.ranking.trial import recipe_text
+from analysis.ranking.recipes import recipe_texts
 from analysis.report.limits import limits
 from analysis.report.retrained import RetrainedModel
 from analysis.results import RankedResults
@@ -167,7 +167,7 @@ class Summary:
     def _best(self) -> str:
         trial, row = self.results.best, self._rows[0]
         name = f"the point “{trial.record.point}”" if trial.record.point else f"trial {trial.short_name}"
-        recipe = recipe_text(trial, self.results.varying)
+        recipe = recipe_texts(self.results.ranking)[0]
         ends = self._interval(row)
         sure = (
             f"(95 % interval by patient {ends})"

@@ -16,7 +16,9 @@ from ichtune.json_text import read_json
 from ichtune.models.heads import HeadState
 from ichtune.models.heads.saved import unpack
 from ichtune.recipe import Recipe
-from ichtune.runs.folder import PROMOTED, RunFolder
+from ichtune.runs.folder import JOURNAL, PROMOTED, REQUEST, RERUNS, RunFolder
+from ichtune.runs.records import ABOUT, EPOCHS
+from ichtune.runs.trial_folder import OUT_OF_FOLD, SUMS
 
 _ABOUT: Final = "recipes.json"
 
@@ -57,6 +59,28 @@ class Promoted:
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{file}: damaged ({error!r})") from None
 
+    def earlier(self, run: RunFolder) -> RunFolder:
+        """Return the earlier run as `run` kept it: with the promoted trials only.
+
+        Runs that were promoted before such copies were made need the earlier run itself.
+
+        Raises:
+            InputError: neither is there, or what is now at its place has other trials.
+        """
+        kept = RunFolder(run.path / PROMOTED)
+        if (kept.path / REQUEST).is_file():
+            return kept
+        try:
+            found = RunFolder.open(self.run)
+        except InputError as error:
+            raise InputError(f"{run.name} kept no copy of the run that it promoted, and {error}") from None
+        gone = [one.trial for one in self.recipes if not found.trial(one.trial).path.is_dir()]
+        if gone or found.request.fingerprint != run.request.fingerprint:
+            raise InputError(
+                f"{run.name} kept no copy of the run that it promoted, and what is now at {self.run} is another one"
+            )
+        return found
+
 
 @dataclass(frozen=True)
 class Promotion:
@@ -67,17 +91,32 @@ class Promotion:
     """Each recipe by name, as the earlier run trained it."""
     heads: dict[str, Path]
     """The file of each recipe's heads, one head per fold."""
+    earlier: Path
+    """The earlier run's folder on this machine."""
 
     def write(self, run: RunFolder) -> None:
-        """Copy the heads into the new run, so that it needs the earlier one no more."""
+        """Copy heads, records and predictions into the new run, so that it needs the earlier one no more."""
         folder = run.path / PROMOTED
         folder.mkdir(parents=True, exist_ok=True)
+        for name in (JOURNAL, RERUNS):
+            _copy(self.earlier / name, folder / name)
         for recipe in self.promoted.recipes:
-            with replacing(folder / f"{recipe.trial}.safetensors") as file:
-                shutil.copyfile(self.heads[recipe.name], file)
+            _copy(self.heads[recipe.name], folder / f"{recipe.trial}.safetensors")
+            trial = Path("trials") / recipe.trial
+            for name in (ABOUT, EPOCHS, OUT_OF_FOLD, SUMS):
+                _copy(self.earlier / trial / name, folder / trial / name)
+        _copy(self.earlier / REQUEST, folder / REQUEST)  # last: with it, the copy is a run
         with replacing(folder / _ABOUT) as file:
             file.write_text(json.dumps(asdict(self.promoted), indent=2))
         run.push()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, if there is one."""
+    if source.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as file:
+            shutil.copyfile(source, file)
 
 
 def promoted_heads(run: RunFolder, name: str, folds: Sequence[int]) -> list[HeadState]:
