@@ -1,13 +1,14 @@
 """A ranking with its statistics and tables, each computed once: what the commands and the Python API work with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.ranking.certainty import Certainty
+from analysis.ranking.frozen_and_tuned import FrozenAndTuned
 from analysis.ranking.order import Ranking
 from analysis.ranking.seed_noise import SeedNoise
 from analysis.ranking.single_changes import Ablation, ablations
@@ -18,11 +19,14 @@ from analysis.statistics.significance import Scores
 from analysis.tables import ablation as tables_of_changes
 from analysis.tables import by_label as tables_by_label
 from analysis.tables import ranked
+from analysis.tables.agreement import agreement_table, verdict
 from analysis.tables.digits import Digits
+from analysis.tables.promoted import promoted_table
 from analysis.tables.table import Table
 from analysis.tables.writers import write_table
 from analysis.test_set.held_out import HeldOut
 from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
 
 
@@ -178,9 +182,31 @@ class RankedResults:
 
     @cached_property
     def ranked_table(self) -> Table:
-        return ranked.ranked_table(
+        table = ranked.ranked_table(
             self.ranking, self.certainty, self.cohort, self.digits, self.seeds, self.table, self.no_skill
         )
+        return replace(table, notes=[*table.notes, *self._promoted[1]])
+
+    @property
+    def promoted_tables(self) -> list[Table]:
+        """A promoted run's recipes, frozen beside fine-tuned, and how far both orders agree.
+
+        Empty for other runs, for several, and if the run that the recipes come from left no records.
+        """
+        return self._promoted[0]
+
+    @cached_property
+    def _promoted(self) -> tuple[list[Table], list[str]]:
+        """Those tables, and a note on why a promoted run has none."""
+        try:
+            both = FrozenAndTuned.of(self.ranking, self.store)
+            if both is None:
+                return [], []
+            agreement = agreement_table(both, self.cohort)
+            table = promoted_table(both, self.cohort, self.digits.score, verdict(both))
+        except InputError as error:
+            return [], [f"no table of frozen beside fine-tuned recipes: {error}"]
+        return [table, agreement] if agreement else [table], []
 
     def label_table(self, top: int) -> Table:
         """The best `top` trials by label."""
@@ -199,12 +225,15 @@ class RankedResults:
         return tables_of_changes.test_table(self.run, self.cohort, self.held_out, self.best, baseline)
 
     def tables(self, top: int) -> list[Table]:
-        """The ranking, the top trials by label, the ablation and the test set, as far as the run has them."""
+        """The ranking, the top trials by label, the ablation, the test set, and frozen beside fine-tuned recipes.
+
+        As far as the run has them.
+        """
         if len(self.runs) > 1:
             return [self.ranked_table]
         by_label = self.label_table(top) if self.measured else None
         found = [self.ranked_table, by_label, self.ablation_table, self.test_table]
-        return [table for table in found if table is not None]
+        return [*(table for table in found if table is not None), *self.promoted_tables]
 
     def write(self, top: int) -> list[Path]:
         """Write all tables to the ranking's folder in six formats; returns the files."""

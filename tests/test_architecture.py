@@ -161,6 +161,7 @@ def test_few_modules_know_the_statistics_of_a_ranking():
     knowing = importers("analysis.statistics.significance") & OURS.keys()
     assert knowing == {
         "analysis.ranking.certainty",
+        "analysis.ranking.frozen_and_tuned",
         "analysis.ranking.pooled",
         "analysis.ranking.seed_noise",
         "analysis.results",

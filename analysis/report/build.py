@@ -119,6 +119,11 @@ def _values(results: RankedResults) -> dict[str, str]:
         "seed noise": "noise_floor",
         "labels": "defined_labels",
         "epoch": "best_epoch",
+        "frozen": "frozen_score",
+        "fine-tuned": "tuned_score",
+        "difference (95 %)": "difference",
+        "all at once": "simultaneous_low",
+        "of": "tuned_trials",
     }
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from filecmp import cmpfiles
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from ichtune.models.heads.saved import unpack
 from ichtune.recipe import Recipe
 from ichtune.runs.folder import JOURNAL, PROMOTED, REQUEST, RERUNS, RunFolder
 from ichtune.runs.records import ABOUT, EPOCHS
+from ichtune.runs.remote import is_uri
 from ichtune.runs.trial_folder import OUT_OF_FOLD, SUMS
 
 _ABOUT: Final = "recipes.json"
@@ -60,26 +62,35 @@ class Promoted:
             raise InputError(f"{file}: damaged ({error!r})") from None
 
     def earlier(self, run: RunFolder) -> RunFolder:
-        """Return the earlier run as `run` kept it: with the promoted trials only.
-
-        Runs that were promoted before such copies were made need the earlier run itself.
+        """Return the earlier run, if it is still at its place, or else its promoted trials as `run` kept them.
 
         Raises:
             InputError: neither is there, or what is now at its place has other trials.
         """
         kept = RunFolder(run.path / PROMOTED)
-        if (kept.path / REQUEST).is_file():
+        has_copy = (kept.path / REQUEST).is_file()
+        if has_copy and is_uri(self.run):
             return kept
         try:
             found = RunFolder.open(self.run)
         except InputError as error:
+            if has_copy:
+                return kept
             raise InputError(f"{run.name} kept no copy of the run that it promoted, and {error}") from None
+        if has_copy:
+            return found if self._are_in(found, kept) else kept
         gone = [one.trial for one in self.recipes if not found.trial(one.trial).path.is_dir()]
         if gone or found.request.fingerprint != run.request.fingerprint:
             raise InputError(
                 f"{run.name} kept no copy of the run that it promoted, and what is now at {self.run} is another one"
             )
         return found
+
+    def _are_in(self, found: RunFolder, kept: RunFolder) -> bool:
+        """Whether a run has the promoted trials as they were; it may have been searched anew since."""
+        names = [str(Path("trials") / one.trial / EPOCHS) for one in self.recipes]
+        same, _, _ = cmpfiles(found.path, kept.path, names, shallow=False)
+        return len(same) == len(names)
 
 
 @dataclass(frozen=True)
