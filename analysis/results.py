@@ -195,6 +195,11 @@ class RankedResults:
         """
         return self._promoted[0]
 
+    @property
+    def verdict(self) -> str:
+        """How far the frozen ranking of a promoted run's recipes may be trusted; empty without such tables."""
+        return next((table.notes[0] for table in self.promoted_tables), "")
+
     @cached_property
     def _promoted(self) -> tuple[list[Table], list[str]]:
         """Those tables, and a note on why a promoted run has none."""

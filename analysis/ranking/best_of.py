@@ -65,6 +65,6 @@ class BestOf:
     def _chosen(self) -> list[int]:
         """The place of the trial that scores each fold."""
         chosen = EpochsByOtherFolds(self.metric, self.validation.rounds)
-        for place, folds in enumerate(self._folds):
-            chosen.update(place, folds)
-        return chosen.epochs
+        for number, folds in enumerate(self._folds, 1):  # epochs are counted from 1
+            chosen.update(number, folds)
+        return [number - 1 for number in chosen.epochs]

@@ -85,19 +85,19 @@ def _point(tau: float) -> Estimate:
 def _notes(both: FrozenAndTuned) -> list[str]:
     if both.agreement is None:
         return ["errors by patient can't be computed from what was kept, so tau has no interval"]
-    unknown = [
-        f"ichtune rank {run} --seeds 5"
-        for run, variance in zip((both.promoted.run, both.ranking.run), both.by_seed, strict=True)
-        if np.isnan(variance)
-    ]
     notes = [
         "errors pull a measured tau to 0, and shared patients push it up: compare it with the two taus to be expected "
         "here; its interval is by a bootstrap over patients, that of the true orders by a model of their scores",
     ]
+    unknown = [
+        name
+        for name, variance in zip(("frozen", "fine-tuned"), both.by_seed, strict=True)
+        if variance != variance
+    ]
     if unknown:
         notes.append(
-            f"the seed noise of {'both orders' if len(unknown) == 2 else 'one order'} isn't known, so the true orders "
-            f"are those of the models as trained (reruns tell, on as many folds: {', '.join(unknown)})"
+            f"the seed noise of {' and '.join(unknown)} scores isn't known on these folds (`ichtune rank --seeds` on a "
+            "run with as many shows it), so the true orders are those of the models as trained"
         )
     return notes
 
