@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.ranking.certainty import Certainty
-from analysis.ranking.frozen_and_tuned import FrozenAndTuned
 from analysis.ranking.order import Ranking
 from analysis.ranking.seed_noise import SeedNoise
 from analysis.ranking.single_changes import Ablation, ablations
@@ -19,14 +18,12 @@ from analysis.statistics.significance import Scores
 from analysis.tables import ablation as tables_of_changes
 from analysis.tables import by_label as tables_by_label
 from analysis.tables import ranked
-from analysis.tables.agreement import agreement_table, verdict
 from analysis.tables.digits import Digits
-from analysis.tables.promoted import promoted_table
+from analysis.tables.promoted import PromotedTables
 from analysis.tables.table import Table
 from analysis.tables.writers import write_table
 from analysis.test_set.held_out import HeldOut
 from ichtune.data.store import SliceStore
-from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
 
 
@@ -185,33 +182,12 @@ class RankedResults:
         table = ranked.ranked_table(
             self.ranking, self.certainty, self.cohort, self.digits, self.seeds, self.table, self.no_skill
         )
-        return replace(table, notes=[*table.notes, *self._promoted[1]])
-
-    @property
-    def promoted_tables(self) -> list[Table]:
-        """A promoted run's recipes, frozen beside fine-tuned, and how far both orders agree.
-
-        Empty for other runs, for several, and if the run that the recipes come from left no records.
-        """
-        return self._promoted[0]
-
-    @property
-    def verdict(self) -> str:
-        """How far the frozen ranking of a promoted run's recipes may be trusted; empty without such tables."""
-        return next((table.notes[0] for table in self.promoted_tables), "")
+        return replace(table, notes=[*table.notes, *self.promoted.missing])
 
     @cached_property
-    def _promoted(self) -> tuple[list[Table], list[str]]:
-        """Those tables, and a note on why a promoted run has none."""
-        try:
-            both = FrozenAndTuned.of(self.ranking, self.store)
-            if both is None:
-                return [], []
-            agreement = agreement_table(both, self.cohort)
-            table = promoted_table(both, self.cohort, self.digits.score, verdict(both))
-        except InputError as error:
-            return [], [f"no table of frozen beside fine-tuned recipes: {error}"]
-        return [table, agreement] if agreement else [table], []
+    def promoted(self) -> PromotedTables:
+        """A promoted run's recipes, frozen beside fine-tuned, and how far both orders agree; empty for other runs."""
+        return PromotedTables.of(self.ranking, self.cohort, self.digits.score)
 
     def label_table(self, top: int) -> Table:
         """The best `top` trials by label."""
@@ -238,7 +214,7 @@ class RankedResults:
             return [self.ranked_table]
         by_label = self.label_table(top) if self.measured else None
         found = [self.ranked_table, by_label, self.ablation_table, self.test_table]
-        return [*(table for table in found if table is not None), *self.promoted_tables]
+        return [*(table for table in found if table is not None), *self.promoted.tables]
 
     def write(self, top: int) -> list[Path]:
         """Write all tables to the ranking's folder in six formats; returns the files."""

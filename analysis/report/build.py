@@ -51,7 +51,7 @@ def report_page(findings: Findings, pictures: Sequence[Path]) -> str:
         style=style,
         scripts=scripts,
         policy=_policy([style], scripts),
-        verdict=results.verdict,
+        verdict=results.promoted.verdict,
         summary=Summary(results, models),
         data=Dataset.of(results.cohort),
         space_text=space_text(space),
@@ -100,7 +100,7 @@ def _tables(findings: Findings) -> dict[str, Grid]:
     """Every table by its name; the ranking, with or without a second run, is `ranked`."""
     results = findings.results
     # The population is in the report's section on data, and remarks are next to what they are about.
-    known = {*results.cohort.notes, *findings.remarks, results.verdict}
+    known = {*results.cohort.notes, *findings.remarks, results.promoted.verdict}
     grids = {table.name: Grid.of(table, _values(results), known) for table in findings.tables}
     ranked = grids.get("ranked") or grids.pop("compared")
     return grids | {"ranked": replace(ranked, rows=ranked.rows[:MOST_TRIALS])}

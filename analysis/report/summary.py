@@ -91,7 +91,7 @@ class Summary:
             self._baseline(),
             self._no_skill(),
             self._seeds(),
-            self.results.verdict,
+            self.results.promoted.verdict,
         ]
         return [paragraph for paragraph in [*paragraphs, self._retrained()] if paragraph]
 

@@ -1,5 +1,7 @@
 """A promoted run's recipes, frozen beside fine-tuned, as a table."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,16 +9,44 @@ import pandas as pd
 
 from analysis.ranking.differences import flat
 from analysis.ranking.frozen_and_tuned import FrozenAndTuned, Pair
+from analysis.ranking.order import Ranking
 from analysis.ranking.recipes import settings_text
 from analysis.ranking.trial import varying_parameters
 from analysis.statistics.cohort import Cohort
+from analysis.tables.agreement import agreement_table, verdict
 from analysis.tables.rounding import all_shown, decimals_between, intervals
 from analysis.tables.table import Table
+from ichtune.errors import InputError
 from ichtune.runs.ends import TrialEnd
 from ichtune.wording import plural
 
 NAME = "promoted"
 _INTERVAL = ("low", "high")
+
+
+@dataclass(frozen=True)
+class PromotedTables:
+    """What a promoted run shows beside its ranking; nothing for other runs, and for several."""
+
+    tables: Sequence[Table] = ()
+    """The recipes, frozen beside fine-tuned, and how far both orders agree."""
+    verdict: str = ""
+    """How far the frozen ranking may be trusted."""
+    missing: Sequence[str] = ()
+    """A note on why a promoted run has no such tables, if the run that its recipes come from left no records."""
+
+    @classmethod
+    def of(cls, ranking: Ranking, cohort: Cohort, decimals: int) -> "PromotedTables":
+        """Make the tables of a ranking, with so many decimals of its scores."""
+        try:
+            both = FrozenAndTuned.of(ranking, cohort.store)
+            if both is None:
+                return cls()
+            found = verdict(both)
+            tables = (promoted_table(both, cohort, decimals, found), agreement_table(both, cohort))
+        except InputError as error:
+            return cls(missing=[f"no table of frozen beside fine-tuned recipes: {error}"])
+        return cls([table for table in tables if table is not None], found)
 
 
 def promoted_rows(both: FrozenAndTuned) -> pd.DataFrame:
@@ -69,8 +99,8 @@ def _certain(both: FrozenAndTuned) -> pd.DataFrame:
     return table
 
 
-def promoted_table(both: FrozenAndTuned, cohort: Cohort, decimals: int, verdict: str) -> Table:
-    """The promoted recipes, frozen beside fine-tuned, with a verdict and notes on what the numbers are about."""
+def promoted_table(both: FrozenAndTuned, cohort: Cohort, decimals: int, found: str) -> Table:
+    """The promoted recipes, frozen beside fine-tuned; `found` is the verdict, its first note."""
     rows = promoted_rows(both)
     return Table(
         name=NAME,
@@ -81,7 +111,7 @@ def promoted_table(both: FrozenAndTuned, cohort: Cohort, decimals: int, verdict:
         rows=rows,
         below=pd.DataFrame(columns=rows.columns),
         population=cohort.population,
-        notes=[verdict, *_notes(both), *cohort.notes],
+        notes=[found, *_notes(both), *cohort.notes],
         texts=_texts(rows, decimals),
     )
 

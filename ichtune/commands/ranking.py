@@ -50,7 +50,7 @@ def rank(
     if test:
         _score_test(results)
     print_ranking(results.ranking, results.ranked_table, console, top)
-    print_promoted(results.promoted_tables, console, known=results.ranked_table.notes)
+    print_promoted(results.promoted.tables, console, known=results.ranked_table.notes)
     if test:
         print_test(results.test_table, console, known=results.ranked_table.notes)
     files = results.write(top)

@@ -223,7 +223,7 @@ def _rank(run: RunFolder, console: Console, code: int) -> int:
         console.print(f"[bold red]{escape(str(error))}[/]", soft_wrap=True)
         return code or NOTHING_USABLE
     print_ranking(results.ranking, results.ranked_table, console)
-    print_promoted(results.promoted_tables, console, known=results.ranked_table.notes)
+    print_promoted(results.promoted.tables, console, known=results.ranked_table.notes)
     files = results.write(MOST_ROWS)
     run.push()
     if not results.ranking.usable:

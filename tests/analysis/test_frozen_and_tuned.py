@@ -47,7 +47,7 @@ def copy(tuned: RunFolder, tmp_path: Path) -> RunFolder:
 
 
 def table(run: RunFolder, name: str = "promoted", **chosen: str) -> Table:
-    return next(one for one in RankedResults.of(run, **chosen).promoted_tables if one.name == name)
+    return next(one for one in RankedResults.of(run, **chosen).promoted.tables if one.name == name)
 
 
 def by_sklearn(store: SliceStore, logits: np.ndarray, folds: int) -> float:
@@ -60,7 +60,7 @@ def by_sklearn(store: SliceStore, logits: np.ndarray, folds: int) -> float:
 
 
 def test_both_scores_are_those_of_the_two_runs_rankings(made_up, results):
-    rows = results.promoted_tables[0].rows
+    rows = results.promoted.tables[0].rows
     frozen = RankedResults.of(made_up[1]).table.set_index("trial")
     fine = results.table.set_index("trial")
     for row in rows.to_dict("records"):
@@ -79,7 +79,7 @@ def test_both_scores_are_those_of_the_two_runs_rankings(made_up, results):
 def test_a_difference_is_that_of_both_runs_in_one_ranking(made_up, tuned, results):
     """`--compare` pairs by patient, too: the difference of two trials there is the table's."""
     both = RankedResults.of(made_up[1], compare=tuned)
-    row = results.promoted_tables[0].rows.iloc[0]
+    row = results.promoted.tables[0].rows.iloc[0]
     places = [
         next(place for place, trial in enumerate(both.trials) if (trial.run.name, trial.name) == wanted)
         for wanted in (("made-up", row["frozen_trial"]), ("tuned", row["tuned_trial"]))
@@ -90,13 +90,13 @@ def test_a_difference_is_that_of_both_runs_in_one_ranking(made_up, tuned, result
 
 
 def test_tau_is_scipys_and_orders_that_differ_little_agree(results):
-    promoted, agreement = results.promoted_tables
+    promoted, agreement = results.promoted.tables
     tau = kendalltau(promoted.rows["frozen_score"], promoted.rows["tuned_score"]).statistic
     rows = agreement.rows.set_index("quantity")
     assert rows.at["measured", "tau"] == tau
     assert rows.at["true", "tau_low"] > 0
-    assert "The frozen ranking predicts the fine-tuned one here" in results.verdict
-    assert f"is {tau:.2f} (bootstrap over patients" in results.verdict
+    assert "The frozen ranking predicts the fine-tuned one here" in results.promoted.verdict
+    assert f"is {tau:.2f} (bootstrap over patients" in results.promoted.verdict
 
 
 def test_a_frozen_ranking_that_fine_tuning_turns_round_misleads(made_up, tmp_path):
@@ -105,8 +105,8 @@ def test_a_frozen_ranking_that_fine_tuning_turns_round_misleads(made_up, tmp_pat
         made_up[1], tmp_path, spread=8, gain=lambda params: 0.06 * order.index(params["recipe"])
     )
     results = RankedResults.of(turned)
-    assert results.promoted_tables[1].rows["tau"].iloc[0] < 0
-    assert "The frozen ranking misleads here" in results.verdict
+    assert results.promoted.tables[1].rows["tau"].iloc[0] < 0
+    assert "The frozen ranking misleads here" in results.promoted.verdict
 
 
 def test_on_fewer_folds_frozen_scores_are_taken_on_those_alone(made_up, tmp_path):
@@ -173,16 +173,16 @@ def test_a_diverged_recipe_has_no_fine_tuned_score(copy, monkeypatch):
 
 def test_two_recipes_have_no_order_to_compare(made_up, tmp_path):
     results = RankedResults.of(made_up_promotion(made_up[1], tmp_path, top="2"))
-    assert [one.name for one in results.promoted_tables] == ["promoted"]
-    assert results.verdict.startswith(
+    assert [one.name for one in results.promoted.tables] == ["promoted"]
+    assert results.promoted.verdict.startswith(
         "2 recipes have both a frozen and a fine-tuned score; comparing two orders"
     )
 
 
 def test_a_metric_without_errors_has_a_tau_without_interval(tuned):
     results = RankedResults.of(tuned, metric="loss")
-    assert results.promoted_tables[1].rows["quantity"].tolist() == ["measured"]
-    assert "how certain that is can't be computed" in results.verdict
+    assert results.promoted.tables[1].rows["quantity"].tolist() == ["measured"]
+    assert "how certain that is can't be computed" in results.promoted.verdict
 
 
 def test_another_metric_compares_both_runs_by_it(tuned):
@@ -200,9 +200,9 @@ def moved(made_up, tmp_path: Path) -> tuple[RunFolder, RunFolder]:
 
 def test_the_table_needs_the_frozen_run_no_more(moved):
     frozen, run = moved
-    before = RankedResults.of(run).promoted_tables
+    before = RankedResults.of(run).promoted.tables
     shutil.rmtree(frozen.path)
-    after = RankedResults.of(run).promoted_tables
+    after = RankedResults.of(run).promoted.tables
     for one, other in zip(before, after, strict=True):
         assert one.rows.equals(other.rows)
         assert one.notes == other.notes
@@ -228,7 +228,7 @@ def test_without_a_copy_and_without_the_frozen_run_a_note_says_what_is_missing(m
     assert re.search(
         r"no table of frozen beside fine-tuned recipes: tuned kept no copy .*frozen: no search run", output
     )
-    assert RankedResults.of(run).promoted_tables == []
+    assert RankedResults.of(run).promoted.tables == ()
 
 
 def test_reruns_with_other_seeds_count_once_they_are_known(moved):
@@ -260,8 +260,8 @@ def test_recipes_are_named_by_what_they_are_and_their_frozen_rank(results):
 
 
 def test_other_runs_and_several_have_no_such_tables(made_up, tuned):
-    assert RankedResults.of(made_up[1]).promoted_tables == []
-    assert RankedResults.of(made_up[1], compare=tuned).promoted_tables == []
+    assert RankedResults.of(made_up[1]).promoted.tables == ()
+    assert RankedResults.of(made_up[1], compare=tuned).promoted.tables == ()
     ranking = RankedResults.of(made_up[1])
     assert FrozenAndTuned.of(ranking.ranking, ranking.store) is None
 
@@ -275,10 +275,10 @@ def test_files_screen_and_report_have_both_tables(copy):
     written = json.loads((copy.results / "agreement.json").read_text())
     assert [row["quantity"] for row in written["rows"]][:2] == ["measured", "true"]
     screen = Console(file=StringIO(), width=80)
-    print_promoted(results.promoted_tables, screen, known=results.ranked_table.notes)
+    print_promoted(results.promoted.tables, screen, known=results.ranked_table.notes)
     shown = screen.file.getvalue()
     assert "frozen beside fine-tuned" in shown
-    assert shown.count(results.verdict) == 1
+    assert shown.count(results.promoted.verdict) == 1
     assert max(map(len, shown.split("Kendall")[0].splitlines())) <= 80
     page = report_page(Findings(results), [])
     assert 'id="promoted"' in page
@@ -287,7 +287,7 @@ def test_files_screen_and_report_have_both_tables(copy):
 
 def test_every_column_is_documented(results):
     text = DOCUMENTED.read_text()
-    columns = [name for one in results.promoted_tables for name in one.rows.columns]
+    columns = [name for one in results.promoted.tables for name in one.rows.columns]
     assert [name for name in columns if f"`{name}`" not in text] == []
-    quantities = results.promoted_tables[1].rows["quantity"]
+    quantities = results.promoted.tables[1].rows["quantity"]
     assert [name for name in quantities if f"`{name}`" not in text] == []

@@ -49,7 +49,7 @@ def runs(prepared: SliceStore, tmp_path_factory: pytest.TempPathFactory) -> tupl
 def test_a_frozen_score_is_that_of_the_seed_and_folds_that_were_fine_tuned(runs):
     frozen, tuned = runs
     results = RankedResults.of(tuned)
-    [table] = results.promoted_tables
+    [table] = results.promoted.tables
     labels = results.store.labels
     for row in table.rows.to_dict("records"):
         first = np.load(frozen.trials / row["frozen_trial"] / "out_of_fold.npy")[0]
