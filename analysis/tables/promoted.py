@@ -1,5 +1,6 @@
 """A promoted run's recipes, frozen beside fine-tuned, as a table."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -164,12 +165,12 @@ def _about_choice(both: FrozenAndTuned) -> list[str]:
                 "a choice made on the patients that it is about"
             )
         )
-    early = sum(pair.tuned.best.ended == TrialEnd.ASHA for pair in both.pairs if pair.tuned)
+    ends = Counter(pair.tuned.best.ended for pair in both.pairs if pair.tuned)
+    early = [
+        f"{count} {end}" for end, count in ends.items() if end not in (TrialEnd.LAST_EPOCH, TrialEnd.PATIENCE)
+    ]
     if early:
-        notes.append(
-            f"{plural(early, 'fine-tuned recipe was', 'fine-tuned recipes were')} stopped early by ASHA, so "
-            "their scores are those of fewer epochs"
-        )
+        notes.append(f"fine-tuned for fewer epochs than planned, by how they ended: {', '.join(early)}")
     missing = [pair.recipe.name for pair in both.pairs if not pair.tuned]
     if missing:
         notes.append(

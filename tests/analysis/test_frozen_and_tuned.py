@@ -171,6 +171,18 @@ def test_a_diverged_recipe_has_no_fine_tuned_score(copy, monkeypatch):
     assert rows.loc[rows["tuned_score"].isna(), "ended"].tolist() == ["diverged"]
 
 
+def test_recipes_that_were_not_trained_to_their_end_are_counted(copy, monkeypatch):
+    ends = order.trial_ends
+    cut = {0: TrialEnd.ASHA, 1: TrialEnd.ASHA, 2: TrialEnd.INTERRUPTED}
+    monkeypatch.setattr(
+        order, "trial_ends", lambda run: ends(run) | cut if run.name == "tuned" else ends(run)
+    )
+    [note] = [
+        note for note in table(copy).notes if note.startswith("fine-tuned for fewer epochs than planned")
+    ]
+    assert set(note.rpartition(": ")[2].split(", ")) == {"2 asha", "1 interrupted"}
+
+
 def test_two_recipes_have_no_order_to_compare(made_up, tmp_path):
     results = RankedResults.of(made_up_promotion(made_up[1], tmp_path, top="2"))
     assert [one.name for one in results.promoted.tables] == ["promoted"]
