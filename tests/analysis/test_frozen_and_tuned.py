@@ -120,6 +120,18 @@ def test_on_fewer_folds_frozen_scores_are_taken_on_those_alone(made_up, tmp_path
     assert any("these recipes have the best frozen scores of their run" in note for note in found.notes)
 
 
+def test_a_run_with_fewer_folds_is_ranked_with_the_frozen_one_by_those_alone(made_up, tmp_path):
+    store, frozen = made_up
+    run = made_up_promotion(frozen, tmp_path, folds=2, spread=6)
+    both = RankedResults.of(frozen, compare=run)
+    for trial in both.trials:
+        assert trial.score == pytest.approx(by_sklearn(store, trial.logits, 2), abs=1e-3)
+    compared = both.ranked_table
+    assert len(compared.rows) == 66
+    assert compared.rows["difference_low"].notna().all()
+    assert any("the 2 folds that both runs have (made-up has 5)" in note for note in compared.notes)
+
+
 def test_of_one_fold_the_notes_say_what_its_epochs_were_chosen_on(made_up, tmp_path):
     found = table(made_up_promotion(made_up[1], tmp_path, folds=1, top="3"))
     assert any("frozen scores are on the one fold" in note for note in found.notes)
