@@ -76,7 +76,8 @@ class Promoted:
         except InputError as error:
             if has_copy:
                 return kept
-            raise InputError(f"{run.name} kept no copy of the run that it promoted, and {error}") from None
+            why = str(error) if is_uri(self.run) else f"{self.run} is gone"
+            raise InputError(f"{run.name} kept no copy of the run that it promoted, and {why}") from None
         if has_copy:
             return found if self._are_in(found, kept) else kept
         gone = [one.trial for one in self.recipes if not found.trial(one.trial).path.is_dir()]

@@ -250,7 +250,7 @@ def test_without_a_copy_and_without_the_frozen_run_a_note_says_what_is_missing(m
     code, output, _ = ichtune("rank", run.path)
     assert code == 0
     assert re.search(
-        r"no table of frozen beside fine-tuned recipes: tuned kept no copy .*frozen: no search run", output
+        r"no table of frozen beside fine-tuned recipes: tuned kept no copy .*frozen is gone", output
     )
     assert RankedResults.of(run).promoted.tables == ()
 
