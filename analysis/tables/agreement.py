@@ -62,8 +62,8 @@ def _rows(both: FrozenAndTuned) -> list[Row]:
     if known is None:
         return [Row("measured", measured, _point(both.tau))]
     seeds = [
-        Row(f"{name}_reseeded", f"the {name} order and itself, with other seeds", _point(tau))
-        for row, name in enumerate(("frozen", "tuned"))
+        Row(f"{name}_reseeded", f"the {words} order and itself, with other seeds", _point(tau))
+        for row, (name, words) in enumerate((("frozen", "frozen"), ("tuned", "fine-tuned")))
         if not math.isnan(tau := known.repeated_by_seed(row))
     ]
     frozen, tuned = known.repeated
