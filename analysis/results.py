@@ -1,7 +1,7 @@
 """A ranking with its statistics and tables, each computed once: what the commands and the Python API work with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from analysis.tables import ablation as tables_of_changes
 from analysis.tables import by_label as tables_by_label
 from analysis.tables import ranked
 from analysis.tables.digits import Digits
+from analysis.tables.promoted import PromotedTables
 from analysis.tables.table import Table
 from analysis.tables.writers import write_table
 from analysis.test_set.held_out import HeldOut
@@ -52,7 +53,7 @@ class RankedResults:
 
         Raises:
             InputError: there is no run, none of its trials finished an epoch, the metric was not recorded, or the
-                second run used another store or other folds.
+                second run used another store.
         """
         return cls(Ranking.of(run, metric=metric, label=label, compare=compare, data=data))
 
@@ -178,9 +179,15 @@ class RankedResults:
 
     @cached_property
     def ranked_table(self) -> Table:
-        return ranked.ranked_table(
+        table = ranked.ranked_table(
             self.ranking, self.certainty, self.cohort, self.digits, self.seeds, self.table, self.no_skill
         )
+        return replace(table, notes=[*table.notes, *self.promoted.missing])
+
+    @cached_property
+    def promoted(self) -> PromotedTables:
+        """A promoted run's recipes, frozen beside fine-tuned, and how far both orders agree; empty for other runs."""
+        return PromotedTables.of(self.ranking, self.cohort, self.digits.score)
 
     def label_table(self, top: int) -> Table:
         """The best `top` trials by label."""
@@ -199,12 +206,15 @@ class RankedResults:
         return tables_of_changes.test_table(self.run, self.cohort, self.held_out, self.best, baseline)
 
     def tables(self, top: int) -> list[Table]:
-        """The ranking, the top trials by label, the ablation and the test set, as far as the run has them."""
+        """The ranking, the top trials by label, the ablation, the test set, and frozen beside fine-tuned recipes.
+
+        As far as the run has them.
+        """
         if len(self.runs) > 1:
             return [self.ranked_table]
         by_label = self.label_table(top) if self.measured else None
         found = [self.ranked_table, by_label, self.ablation_table, self.test_table]
-        return [table for table in found if table is not None]
+        return [*(table for table in found if table is not None), *self.promoted.tables]
 
     def write(self, top: int) -> list[Path]:
         """Write all tables to the ranking's folder in six formats; returns the files."""

@@ -1,7 +1,7 @@
 """A ranking on the screen."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import pandas as pd
 from rich import box
@@ -22,6 +22,8 @@ from ichtune.runs.study import repeated_trials, trial_ends
 MOST_ROWS = 15
 RECIPE = "what varies"
 WIDE, ROOMY = 120, 100  # terminal widths that fit more metrics, and how trials ended
+_NEEDS = {"settings": ROOMY, "ended": WIDE, "all at once": WIDE}
+"""The terminal width from which on a column of a promoted run's table is shown."""
 
 
 def print_summary(run: RunFolder, console: Console) -> None:
@@ -125,6 +127,24 @@ def print_test(found: Table | None, console: Console, *, known: Collection[str])
     for note in found.notes:
         if note not in known:
             console.print(escape(note), highlight=False, soft_wrap=True)
+
+
+def print_promoted(tables: Sequence[Table], console: Console, *, known: Collection[str]) -> None:
+    """Print a promoted run's tables, with as many columns as fit the screen, without the `known` notes."""
+    seen = set(known)
+    for table in tables:
+        hidden = {head for head, width in _NEEDS.items() if console.width < width}
+        columns = [name for name in table.human if name not in hidden]
+        screen = Grid(box=box.SIMPLE, title=escape(table.caption), pad_edge=False, collapse_padding=True)
+        for head in columns:
+            screen.add_column(head, no_wrap=head not in ("settings", "between"))
+        for row in table.human[columns].itertuples(index=False):
+            screen.add_row(*map(escape, row))
+        console.print(screen)
+        for note in table.notes:
+            if note not in seen:
+                console.print(escape(note), highlight=False, soft_wrap=True)
+        seen.update(table.notes)
 
 
 def print_comparison(table: pd.DataFrame, console: Console) -> None:

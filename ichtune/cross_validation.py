@@ -38,6 +38,26 @@ class CrossValidation:
         ]
         return [", ".join(filter(None, (seed, part))) for seed in seeds for part in parts]
 
+    def common(self, other: "CrossValidation") -> "CrossValidation":
+        """Return the part that this and another cross-validation of the same store share."""
+        return CrossValidation(
+            min(self.folds, other.folds),
+            min(self.partitions, other.partitions),
+            min(self.seeds, other.seeds),
+        )
+
+    def rounds_within(self, larger: "CrossValidation") -> list[int]:
+        """Return the places of its rounds among those of a larger cross-validation of which it is a part."""
+        return [
+            seed * larger.partitions + partition
+            for seed in range(self.seeds)
+            for partition in range(self.partitions)
+        ]
+
+    def folds_within(self, larger: "CrossValidation") -> list[int]:
+        """Return the places of its folds, round by round, among those of a larger cross-validation."""
+        return [of * larger.folds + fold for of in self.rounds_within(larger) for fold in range(self.folds)]
+
     def __str__(self) -> str:
         seeds = f"{self.seeds} seeds x " if self.seeds > 1 else ""
         return f"{seeds}{self.partitions} x {self.folds}" if self.partitions > 1 else f"{seeds}{self.folds}"

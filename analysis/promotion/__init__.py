@@ -1,1 +1,1 @@
-"""Recipes of a finished search promoted to a new one that trains their backbones, and the two orders compared."""
+"""Recipes of a finished search promoted to a new one that trains their backbones."""

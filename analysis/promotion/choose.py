@@ -71,6 +71,7 @@ def promote(
         ),
         recipes,
         {trial.short_name: _heads(trial) for trial in trials},
+        run.path,
     )
     space = space.changed(changes) if space else _space(run, recipes, changes)
     refuse_other_heads(space, recipes, seed=run.request.settings.seed, repeats=settings.repeats)

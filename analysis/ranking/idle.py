@@ -55,14 +55,16 @@ def _unstepped(schedule: Schedule, epochs: Sequence[EpochRecord]) -> str:
 
 def _sampler(trials: Sequence[RankedTrial], recipes: Sequence[Recipe]) -> list[str]:
     mixes = [np.array(trial.record.epochs[0].class_mix) for trial in trials]
-    plain = next(
-        (mix for mix, recipe in zip(mixes, recipes, strict=True) if recipe.sampler == "shuffle"), None
-    )
+    plain: dict[int, np.ndarray] = {}
+    """The mix of plain shuffling by the number of folds, as runs that are compared may differ in it."""
+    for mix, recipe in zip(mixes, recipes, strict=True):
+        if recipe.sampler == "shuffle":
+            plain.setdefault(len(mix), mix)
     return [
         "oversampling drew the classes as they are"
         if recipe.sampler == "oversample"
-        and plain is not None
-        and np.allclose(mix, plain, 1e-9, equal_nan=True)
+        and len(mix) in plain
+        and np.allclose(mix, plain[len(mix)], 1e-9, equal_nan=True)
         else ""
         for mix, recipe in zip(mixes, recipes, strict=True)
     ]

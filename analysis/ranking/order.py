@@ -1,8 +1,8 @@
 """The trials of a search ordered by score, read from its run's folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 
 import numpy as np
@@ -40,20 +40,22 @@ class Ranking:
         """Rank a run by a recorded metric, by default the one that it optimized.
 
         `label` ranks by that label's metric only, `compare` adds the trials of a second run, and `data` is the store's
-        new location if it was moved.
+        new location if it was moved. Of two runs with different numbers of folds, partitions or seeds, only what both
+        have counts.
 
         Raises:
             InputError: there is no run, none of its trials finished an epoch, the metric was not recorded, or the
-                second run used another store or other folds.
+                second run used another store.
         """
         runs = tuple(_opened(place, data) for place in (run, compare) if place is not None)
         for other in runs[1:]:
             if other.path == runs[0].path:
                 raise InputError(f"--compare: {other} is the same run; name another one on the same store")
-            _refuse_other_data(runs[0], other)
+            _refuse_other_store(runs[0], other)
         wanted = metric or runs[0].request.space.metric
         ranked_by = f"{wanted}_{label}" if label else wanted
-        found = [trial for folder in runs for trial in _trials(folder, ranked_by)]
+        validation = _common(runs)
+        found = [trial for folder in runs for trial in trials_of(folder, ranked_by, validation)]
         for folder in runs:
             if not any(trial.run is folder for trial in found):
                 raise InputError(f"{folder.path}: no trial finished an epoch, so there is nothing to rank")
@@ -72,8 +74,13 @@ class Ranking:
 
     @property
     def validation(self) -> CrossValidation:
-        """The folds that a score is the mean over."""
-        return self.run.request.validation
+        """The folds that a score is the mean over: those that all runs have."""
+        return _common(self.runs)
+
+    @property
+    def cut(self) -> list[RunFolder]:
+        """The runs of which only a part of the cross-validation counts, as another run lacks the rest."""
+        return [run for run in self.runs if run.request.validation != self.validation]
 
     @property
     def folder(self) -> Path:
@@ -104,25 +111,25 @@ def _opened(run: RunFolder | str | Path, data: Path | None) -> RunFolder:
     return run if isinstance(run, RunFolder) else RunFolder.open(run, data)
 
 
-def _trials(run: RunFolder, metric: str) -> Iterator[RankedTrial]:
+def _common(runs: Sequence[RunFolder]) -> CrossValidation:
+    return reduce(CrossValidation.common, (run.request.validation for run in runs))
+
+
+def trials_of(run: RunFolder, metric: str, validation: CrossValidation) -> Iterator[RankedTrial]:
+    """Yield a run's trials by number, scored by a metric on this part of its cross-validation."""
     ends, searched = trial_ends(run), run.request.space.metric
+    part = None if validation == run.request.validation else validation
     for record in run.trial_records():
-        yield RankedTrial(run, record, metric, searched, ends.get(record.number, TrialEnd.RUNNING))
+        yield RankedTrial(run, record, metric, searched, ends.get(record.number, TrialEnd.RUNNING), part)
 
 
-def _refuse_other_data(run: RunFolder, other: RunFolder) -> None:
-    asked, theirs_asked = run.request, other.request
-    for what, ours, theirs in (
-        ("store", asked.fingerprint, theirs_asked.fingerprint),
-        ("number of folds", asked.validation.folds, theirs_asked.validation.folds),
-        ("number of partitions", asked.validation.partitions, theirs_asked.validation.partitions),
-        ("number of training seeds", asked.validation.seeds, theirs_asked.validation.seeds),
-    ):
-        if ours != theirs:
-            raise InputError(
-                f"--compare: {other} used another {what} than {run} ({theirs}, not {ours}), so their scores are not "
-                "comparable; search on the same store and folds"
-            )
+def _refuse_other_store(run: RunFolder, other: RunFolder) -> None:
+    ours, theirs = run.request.fingerprint, other.request.fingerprint
+    if ours != theirs:
+        raise InputError(
+            f"--compare: {other} used another store than {run} ({theirs}, not {ours}), so their scores are not "
+            "comparable; search on the same store"
+        )
 
 
 def _check_metric(trial: RankedTrial, metric: str, label: str | None) -> None:

@@ -13,9 +13,7 @@ from analysis.ranking.trial import RankedTrial
 from analysis.statistics.significance import CONFIDENCE
 from ichtune.json_text import read_json_lines
 from ichtune.runs.fold_scores import by_seed
-from ichtune.runs.folder import RunFolder
-
-FILE = "seeds.jsonl"
+from ichtune.runs.folder import RERUNS, RunFolder
 
 
 def reruns(run: RunFolder) -> list[dict[str, Any]]:
@@ -23,7 +21,7 @@ def reruns(run: RunFolder) -> list[dict[str, Any]]:
 
     Each has `trial`, `seed`, and the `mean` metrics.
     """
-    file = run.path / FILE
+    file = run.path / RERUNS
     return read_json_lines(file) if file.is_file() else []
 
 
@@ -51,6 +49,7 @@ class SeedNoise:
             rows = [
                 (run.name, record["trial"], record["mean"][metric])
                 for run in ranking.runs
+                if run not in ranking.cut  # whose reruns were scored on other folds, too
                 for record in reruns(run)
             ]
         return cls(pd.DataFrame(rows, columns=["run", "trial", "score"]), averaged)

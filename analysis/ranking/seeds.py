@@ -7,13 +7,17 @@ from typing import Any
 import torch
 
 from analysis.ranking.order import Ranking
-from analysis.ranking.seed_noise import FILE, reruns
+from analysis.ranking.seed_noise import reruns
 from analysis.ranking.trial import RankedTrial
 from ichtune.bank.build import build
 from ichtune.errors import InputError
+from ichtune.models.heads import HeadState
 from ichtune.progress import Report
+from ichtune.runs.folder import RERUNS
+from ichtune.runs.promoted import Promoted, promoted_heads
 from ichtune.runs.records import without_nan
 from ichtune.search.resume import resume
+from ichtune.space.recipes import RECIPE
 from ichtune.training.experiment import Experiment
 from ichtune.training.session import TrainingSession
 
@@ -48,7 +52,7 @@ def _rerun(ranking: Ranking, top: int, seeds: int, report: Report) -> list[dict[
         plan = resume(ranking.run, {})
         build(plan.parts)
         experiment = plan.experiment
-        with open(ranking.run.path / FILE, "a") as file:
+        with open(ranking.run.path / RERUNS, "a") as file:
             for number, (trial, seed) in enumerate(missing, len(wanted) - len(missing)):
                 report(number, len(wanted), "")
                 file.write(json.dumps(_train(experiment, trial, seed)) + "\n")
@@ -70,7 +74,9 @@ def _train(experiment: Experiment, trial: RankedTrial, seed: int) -> dict[str, A
     session = TrainingSession(
         trial.searched, epochs=trial.record.last.epoch, patience=recipe.training.patience
     )
-    results = experiment.epochs(recipe, device=device, threads=torch.get_num_threads())
+    results = experiment.epochs(
+        recipe, device=device, threads=torch.get_num_threads(), heads=_heads(experiment, trial)
+    )
     scores = trial.scores_of([epoch.record for epoch in session.run(results)])
     return {
         "trial": trial.name,
@@ -78,3 +84,12 @@ def _train(experiment: Experiment, trial: RankedTrial, seed: int) -> dict[str, A
         "epochs": [epoch.epoch for epoch in scores.epochs],
         "mean": without_nan(scores.mean),
     }
+
+
+def _heads(experiment: Experiment, trial: RankedTrial) -> list[HeadState] | None:
+    """The heads that the trial started from; None if it wasn't promoted."""
+    if Promoted.of(trial.run) is None:
+        return None
+    count = experiment.validation.folds
+    folds = [fold.index % count for fold in experiment.all_folds]
+    return promoted_heads(trial.run, trial.record.params[RECIPE], folds)

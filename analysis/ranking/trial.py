@@ -1,24 +1,22 @@
 """A trial as a ranking sees it: the metrics of each fold at the epoch that the other folds chose."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from ichtune.arrays import map_array
 from ichtune.averaging import mean_prediction
+from ichtune.cross_validation import CrossValidation
 from ichtune.errors import InputError
-from ichtune.metrics import higher_is_better
-from ichtune.recipe import Phase
+from ichtune.metrics import higher_is_better, nan_mean
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.fold_scores import FoldScores
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import EpochRecord, TrialRecord
 from ichtune.runs.trial_folder import OUT_OF_FOLD, kept_file
-from ichtune.wording import plain
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,8 @@ class RankedTrial:
     searched: str
     """The metric that the search optimized, which chose the epochs."""
     ended: TrialEnd
+    part: CrossValidation | None = None
+    """The part of its run's cross-validation that it is scored on; None for all of it."""
 
     @cached_property
     def name(self) -> str:
@@ -54,10 +54,11 @@ class RankedTrial:
     @cached_property
     def scores(self) -> FoldScores:
         """Every metric of each fold, at the epoch that the other folds chose."""
-        return self.scores_of(self.record.epochs)
+        scores = self.scores_of(self.record.epochs)
+        return scores.only(self.part.folds_within(self.run.request.validation)) if self.part else scores
 
     def scores_of(self, epochs: Sequence[EpochRecord]) -> FoldScores:
-        """The scores of some epochs of this recipe, chosen as the trial's own."""
+        """The scores of some epochs of this recipe on all folds of its run, chosen as the trial's own."""
         return FoldScores.of(epochs, self.searched, self.run.request.validation.rounds)
 
     @cached_property
@@ -68,7 +69,14 @@ class RankedTrial:
     @cached_property
     def searched_score(self) -> float:
         """The score as the search saw it: too good, because its epoch was chosen on the patients that it is about."""
-        return np.nan if self.best_epoch.diverged else self.best_epoch.mean[self.metric]
+        if self.best_epoch.diverged:
+            return np.nan
+        if self.part is None:
+            return self.best_epoch.mean[self.metric]
+        folds = self.best_epoch.folds[self.metric]
+        return nan_mean(
+            np.array([folds[place] for place in self.part.folds_within(self.run.request.validation)])
+        )
 
     @cached_property
     def diverged(self) -> bool:
@@ -105,7 +113,11 @@ class RankedTrial:
         several = (rounds,) if rounds > 1 else ()
         if logits.dtype != np.float16 or logits.ndim < 2 or logits.shape[:-2] != several:
             raise InputError(f"{file}: holds {logits.dtype} {logits.shape}, not float16 logits; {mend}")
-        return logits
+        return logits if self.part is None or not several else self._of_part(logits, self.part)
+
+    def _of_part(self, logits: np.ndarray, part: CrossValidation) -> np.ndarray:
+        kept = part.rounds_within(self.run.request.validation)
+        return logits[kept[0]] if len(kept) == 1 else logits[kept]
 
     @property
     def mean_logits(self) -> np.ndarray | None:
@@ -118,35 +130,3 @@ def varying_parameters(params: list[dict[str, Any]]) -> list[str]:
     """The names of parameters that differ between trials, or that only some trials have."""
     names = list(dict.fromkeys(name for trial in params for name in trial))
     return [name for name in names if len({repr(trial.get(name)) for trial in params}) > 1]
-
-
-UNCLEAR: Final = ("model.train", "finetuning.batch_norm")
-"""Choices whose values (`all`, `trained`) say little without the key."""
-
-
-def recipe_texts(trials: Sequence[RankedTrial], varying: list[str]) -> list[str]:
-    """The `recipe_text` of each trial."""
-    return [recipe_text(trial, varying) for trial in trials]
-
-
-def recipe_text(trial: RankedTrial, varying: list[str]) -> str:
-    """The trial's values of the varying parameters: `dropout 0.12, focal, alpha 0.5, adam, lr 0.0031`."""
-    params = trial.record.params
-    return ", ".join(parameter_text(name, params[name]) for name in varying if name in params)
-
-
-def parameter_text(name: str, value: Any) -> str:
-    """A parameter without the name of its branch: `lr 0.0031`, `phase 2 lr 0.0031`; a choice by its value only, if that
-    is clear."""
-    phase = _PHASE.search(name)
-    which = f"phase {phase[1]} " if phase else ""
-    key = name.rpartition(".")[2]
-    if value is None:
-        return f"{which}no {key}"
-    if isinstance(value, str) and name not in UNCLEAR:
-        return f"{which}{value}"
-    digits = f"{value:.3g}" if isinstance(value, float) else plain(value)
-    return f"{which}{key} {digits}"
-
-
-_PHASE: Final = re.compile(rf"^phases\b.*\.(\d+)\.(?:{'|'.join(Phase.model_fields)})\b")

@@ -51,6 +51,7 @@ def report_page(findings: Findings, pictures: Sequence[Path]) -> str:
         style=style,
         scripts=scripts,
         policy=_policy([style], scripts),
+        verdict=results.promoted.verdict,
         summary=Summary(results, models),
         comparisons=comparisons(run),
         data=Dataset.of(results.cohort),
@@ -100,7 +101,7 @@ def _tables(findings: Findings) -> dict[str, Grid]:
     """Every table by its name; the ranking, with or without a second run, is `ranked`."""
     results = findings.results
     # The population is in the report's section on data, and remarks are next to what they are about.
-    known = {*results.cohort.notes, *findings.remarks}
+    known = {*results.cohort.notes, *findings.remarks, results.promoted.verdict}
     grids = {table.name: Grid.of(table, _values(results), known) for table in findings.tables}
     ranked = grids.get("ranked") or grids.pop("compared")
     return grids | {"ranked": replace(ranked, rows=ranked.rows[:MOST_TRIALS])}
@@ -120,6 +121,11 @@ def _values(results: RankedResults) -> dict[str, str]:
         "seed noise": "noise_floor",
         "labels": "defined_labels",
         "epoch": "best_epoch",
+        "frozen": "frozen_score",
+        "fine-tuned": "tuned_score",
+        "difference (95 %)": "difference",
+        "all at once": "simultaneous_low",
+        "of": "tuned_trials",
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import pandas as pd
 
-from analysis.ranking.trial import recipe_text
+from analysis.ranking.recipes import recipe_texts
 from analysis.report.limits import limits
 from analysis.report.retrained import RetrainedModel
 from analysis.results import RankedResults
@@ -91,6 +91,7 @@ class Summary:
             self._baseline(),
             self._no_skill(),
             self._seeds(),
+            self.results.promoted.verdict,
         ]
         return [paragraph for paragraph in [*paragraphs, self._retrained()] if paragraph]
 
@@ -168,7 +169,7 @@ class Summary:
         trial, row = self.results.best, self._rows[0]
         named = trial.short_name == trial.record.point
         name = f"the point “{trial.record.point}”" if named else f"trial {trial.short_name}"
-        recipe = recipe_text(trial, self.results.varying)
+        recipe = recipe_texts(self.results.ranking)[0]
         ends = self._interval(row)
         sure = (
             f"(95 % interval by patient {ends})"

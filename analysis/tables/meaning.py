@@ -13,14 +13,33 @@ MEAN_OVER_FOLDS = (
 )
 
 
+def part_note(ranking: Ranking) -> list[str]:
+    """A note on the part of the cross-validation that counts, where runs differ in it; empty where they don't."""
+    if not ranking.cut:
+        return []
+    whole = " and ".join(f"{run.name} has {run.request.validation}" for run in ranking.cut)
+    on = (
+        "on the fold"
+        if ranking.validation.trainings == 1
+        else f"the mean over the {ranking.validation} folds"
+    )
+    return [f"scores are {on} that both runs have ({whole})"]
+
+
 def epoch_note(ranking: Ranking, decimals: int) -> list[str]:
     """A note on how much scores change at epochs that were chosen on the patients that they are about."""
     if not ranking.usable:
         return []
-    if ranking.validation.folds == 1:
+    of_one = [run.name for run in ranking.runs if run.request.validation.folds == 1]
+    if len(of_one) == len(ranking.runs):
         return [
             "with one fold, the epoch is chosen on the patients that the score is about, so scores are somewhat too "
             "good; search on more folds to avoid it"
+        ]
+    if of_one:
+        return [
+            f"{of_one[0]} has one fold, so its epochs were chosen on the patients that its scores are about, which "
+            "makes them somewhat too good beside the others, whose epochs other folds chose"
         ]
     gains = [trial.searched_score - trial.score for trial in ranking.trials]
     return [

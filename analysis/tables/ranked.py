@@ -11,12 +11,13 @@ from analysis.ranking.idle import idle_knobs
 from analysis.ranking.metric_columns import column
 from analysis.ranking.order import Ranking
 from analysis.ranking.pooled import PooledScores
+from analysis.ranking.recipes import recipe_texts
 from analysis.ranking.seed_noise import SeedNoise
 from analysis.ranking.trained_anew import TrainedAnew
-from analysis.ranking.trial import RankedTrial, recipe_texts
+from analysis.ranking.trial import RankedTrial
 from analysis.statistics.cohort import Cohort
 from analysis.tables.digits import Digits
-from analysis.tables.meaning import anew_note, epoch_note, pooled_note
+from analysis.tables.meaning import anew_note, epoch_note, part_note, pooled_note
 from analysis.tables.rounding import all_shown, interval, intervals, rough, shown
 from analysis.tables.table import Table
 from ichtune.metric_names import METRICS
@@ -114,6 +115,7 @@ def ranked_table(
         below=below,
         population=cohort.population,
         notes=[
+            *part_note(ranking),
             *_notes(ranking, certainty, digits.score),
             *epoch_note(ranking, digits.score),
             *anew_note(ranking, rows, digits.score),
@@ -220,7 +222,7 @@ def _texts(ranking: Ranking, digits: Digits, rows: pd.DataFrame, below: pd.DataF
             f"{best}/{last}" for best, last in zip(rows["best_epoch"], rows["last_epoch"], strict=True)
         ],
         "ended": rows["ended"],
-        "recipe": recipe_texts(ranking.trials, ranking.varying),
+        "recipe": recipe_texts(ranking),
         "note": rows["note"],
     }
     ways = {

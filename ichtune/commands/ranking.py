@@ -41,7 +41,7 @@ def rank(
 ) -> None:
     """Rank a run's trials, on the screen and as tables in RUN/results."""
     from analysis.results import RankedResults
-    from analysis.screen import no_score, print_ranking, print_test
+    from analysis.screen import no_score, print_promoted, print_ranking, print_test
 
     results = RankedResults.of(run, metric=metric, label=label, compare=compare, data=data)
     note_running_search(results.run)
@@ -50,6 +50,7 @@ def rank(
     if test:
         _score_test(results)
     print_ranking(results.ranking, results.ranked_table, console, top)
+    print_promoted(results.promoted.tables, console, known=results.ranked_table.notes)
     if test:
         print_test(results.test_table, console, known=results.ranked_table.notes)
     files = results.write(top)

@@ -215,7 +215,7 @@ def _in_words(stopped: str, run: RunFolder) -> str:
 
 def _rank(run: RunFolder, console: Console, code: int) -> int:
     from analysis.results import RankedResults
-    from analysis.screen import MOST_ROWS, no_score, print_ranking
+    from analysis.screen import MOST_ROWS, no_score, print_promoted, print_ranking
 
     try:
         results = RankedResults.of(run)
@@ -223,6 +223,7 @@ def _rank(run: RunFolder, console: Console, code: int) -> int:
         console.print(f"[bold red]{escape(str(error))}[/]", soft_wrap=True)
         return code or NOTHING_USABLE
     print_ranking(results.ranking, results.ranked_table, console)
+    print_promoted(results.promoted.tables, console, known=results.ranked_table.notes)
     files = results.write(MOST_ROWS)
     run.push()
     if not results.ranking.usable:

@@ -26,6 +26,8 @@ class FoldScores:
 
     epochs: tuple[EpochRecord, ...]
     """The epoch of each fold."""
+    places: tuple[int, ...]
+    """Each fold's place in the records of epochs."""
 
     @classmethod
     def of(cls, epochs: Sequence[EpochRecord], metric: str, rounds: int = 1) -> "FoldScores":
@@ -35,12 +37,22 @@ class FoldScores:
         """
         sound = [epoch for epoch in epochs if not epoch.diverged]
         if not sound:
-            return cls((epochs[0],) * len(epochs[0].folds[metric]))
+            return cls._of_all((epochs[0],) * len(epochs[0].folds[metric]))
         chosen = EpochsByOtherFolds(metric, rounds)
         for epoch in sound:
             chosen.update(epoch.epoch, epoch.folds[metric])
         by_number = {epoch.epoch: epoch for epoch in sound}
-        return cls(tuple(by_number[number] for number in chosen.epochs))
+        return cls._of_all(tuple(by_number[number] for number in chosen.epochs))
+
+    @classmethod
+    def _of_all(cls, epochs: tuple[EpochRecord, ...]) -> "FoldScores":
+        return cls(epochs, tuple(range(len(epochs))))
+
+    def only(self, folds: Sequence[int]) -> "FoldScores":
+        """Return the scores of some of the folds, at the same epochs."""
+        return FoldScores(
+            tuple(self.epochs[fold] for fold in folds), tuple(self.places[fold] for fold in folds)
+        )
 
     @property
     def diverged(self) -> bool:
@@ -52,7 +64,9 @@ class FoldScores:
         """Each metric's values `[F]`; NaN where undefined."""
         names = self.epochs[0].folds
         return {
-            name: np.array([epoch.folds[name][fold] for fold, epoch in enumerate(self.epochs)])
+            name: np.array(
+                [epoch.folds[name][place] for place, epoch in zip(self.places, self.epochs, strict=True)]
+            )
             for name in names
         }
 

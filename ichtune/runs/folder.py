@@ -21,6 +21,7 @@ from ichtune.runs.trial_folder import TrialFolder
 from ichtune.yaml_text import read_yaml, write_yaml
 
 REQUEST, LOCK = "search.yaml", ".lock"
+JOURNAL, RERUNS = "study.journal", "seeds.jsonl"
 PROMOTED = "promoted"
 """The folder of what a run promoted from an earlier one."""
 EARLY = ("trials", PROMOTED)
@@ -183,7 +184,7 @@ class RunFolder:
     @property
     def journal(self) -> Path:
         """Optuna's journal of the study."""
-        return self.path / "study.journal"
+        return self.path / JOURNAL
 
     @property
     def trials(self) -> Path:

@@ -150,13 +150,24 @@ def test_a_run_from_before_there_were_repeats_has_one_partition(run):
     assert RunFolder.open(run.path).request.validation.partitions == 1
 
 
-def test_searches_on_different_partitions_are_not_compared(run, tmp_path):
-    about = read_yaml(run.path / "search.yaml")
-    about["settings"]["repeats_cv"] = 1
-    other = shutil.copytree(run.path, tmp_path / "once")
-    (other / "search.yaml").write_text(write_yaml(about))
-    with pytest.raises(InputError, match=r"another number of partitions than .*\(1, not 2\)"):
-        RankedResults.of(run, compare=other)
+def test_searches_on_other_partitions_and_folds_are_compared_by_those_that_both_have(run, results, tmp_path):
+    settings = SearchSettings(trials=2, name="less", runs=tmp_path, folds=2, views=1)
+    less = search_without_ray(results.store, SPACE, settings, RECIPES)
+    both = RankedResults.of(run, compare=less)
+    folds = folds_of(results.store, CrossValidation(2))
+    for trial in both.trials:
+        logits, areas = trial.logits, []
+        assert logits.shape == (len(results.store), 6)
+        for fold in folds:
+            labels, own = results.store.labels[fold.valid], logits[fold.valid]
+            known = [column for column in range(6) if 0 < labels[:, column].mean() < 1]
+            if known:
+                areas.append(np.mean([roc_auc_score(labels[:, column], own[:, column]) for column in known]))
+        assert trial.score == pytest.approx(np.mean(areas), abs=1e-3)
+    assert both.certainty.measured == [0, 1, 2, 3]
+    assert any(
+        "the 2 folds that both runs have (twice has 2 x 3)" in note for note in both.ranked_table.notes
+    )
 
 
 def test_predictions_of_another_number_of_partitions_are_refused(run):

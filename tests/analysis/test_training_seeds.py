@@ -163,9 +163,17 @@ def test_reruns_belong_to_the_trials_of_their_own_run_when_two_are_compared(both
     assert rows[["run", "trial"]].to_numpy().tolist() == [["one", name]]
 
 
-def test_searches_with_other_numbers_of_seeds_are_not_compared(both):
-    with pytest.raises(InputError, match=r"another number of training seeds than .*\(2, not 1\)"):
-        RankedResults.of(both[0], compare=both[1])
+def test_a_search_with_more_seeds_is_compared_by_those_that_both_have(both):
+    alone, results = RankedResults.of(both[0]), RankedResults.of(*both[:1], compare=both[1])
+    scores = {trial.run.name: trial.score for trial in results.trials if trial.record.number == 0}
+    own = next(trial for trial in alone.trials if trial.record.number == 0)
+    assert scores["seeds1"] == own.score
+    # The first seed of a search with several trains what a search with one does, up to rounding.
+    assert scores["seeds2"] == pytest.approx(own.score, abs=0.01)
+    assert any(
+        "the mean over the 3 folds that both runs have (seeds2 has 2 seeds x 3)" in note
+        for note in results.ranked_table.notes
+    )
 
 
 def test_a_retraining_takes_the_heads_of_the_first_seed(run):

@@ -5,7 +5,7 @@ loss and the augmentation matter, dropout hardly, and the sampler not at all.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,6 +36,7 @@ from ichtune.training.session import record_of
 from tests.made_up.records import new_run
 from tests.made_up.spaces import USUAL
 
+Quality = Callable[[dict[str, Any]], float]
 BEST_LR = {"adam": 1e-3, "radam": 1e-3, "sgd": 1e-2}
 
 
@@ -84,7 +85,7 @@ def made_up_run(
     )
     for params, point in first_trials("random", space):
         searcher.enqueue(params, point)
-    world = _World(store, folds, seed)
+    world = World(store, folds, seed)
     for number in range(trials):
         trial: Any = SimpleNamespace(trial_id=f"ray{number}")
         halving.on_trial_add(None, trial)  # ty: ignore[invalid-argument-type]
@@ -98,10 +99,14 @@ def made_up_run(
     return run
 
 
-class _World:
+class World:
     """What all recipes have in common: the labels, and how hard each slice and each patient is."""
 
-    def __init__(self, store: SliceStore, folds: int, seed: int) -> None:
+    def __init__(
+        self, store: SliceStore, folds: int, seed: int, quality: Quality = quality, stream: int = 2
+    ) -> None:
+        """`quality` is a recipe's, by its parameters; runs with another `stream` have other noise by trial."""
+        self.quality, self.stream = quality, stream
         rng = np.random.default_rng([seed, 1])
         self.labels, self.folds, self.seed = store.labels, folds_of(store, CrossValidation(folds)), seed
         _, patient = np.unique(store.patients, return_inverse=True)
@@ -113,11 +118,13 @@ class _World:
         recipe, params = space.recipe(config["params"]), config["params"]
         folder = run.trial(trial_folder_name(config))
         folder.begin(config["number"], params, recipe, config["point"], done=0)
-        own = np.random.default_rng([self.seed, 2, config["number"]]).normal(0, 0.3, self.labels.shape)
+        own = np.random.default_rng([self.seed, self.stream, config["number"]]).normal(
+            0, 0.3, self.labels.shape
+        )
         best = BestEpoch(space.metric, recipe.training.patience)
         by_others, kept = EpochsByOtherFolds(space.metric), np.full(self.labels.shape, np.nan, np.float32)
         for epoch in range(1, recipe.training.epochs + 1):
-            learned = quality(params) * (1 - math.exp(-epoch / 1.5))
+            learned = self.quality(params) * (1 - math.exp(-epoch / 1.5))
             logits = self.hardness + own.astype(np.float32) + np.float32(learned) * self.labels
             result = self._result(epoch, recipe, logits)
             best.update(epoch, result.mean(space.metric))

@@ -1,8 +1,8 @@
-"""The words for what varies in a trial."""
+"""The words for the settings of a recipe."""
 
 import pytest
 
-from analysis.ranking.trial import parameter_text
+from analysis.ranking.recipes import setting_text
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,4 @@ from analysis.ranking.trial import parameter_text
     ],
 )
 def test_a_parameter_is_told_by_its_last_key_and_its_phase(name, value, text):
-    assert parameter_text(name, value) == text
+    assert setting_text(name, value) == text
