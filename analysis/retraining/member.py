@@ -16,6 +16,7 @@ from ichtune.recipe import Recipe
 from ichtune.training.batches import Fold, Source
 from ichtune.training.experiment import Experiment, open_store, units_of
 from ichtune.training.fit import fit
+from ichtune.training.team import ALONE, Team
 from ichtune.training.units import Units
 
 
@@ -45,7 +46,7 @@ class Member:
         """What the head reads at a time: slices or scans."""
         return units_of(open_store(self.experiment.store), self.recipe.head)
 
-    def begun(self, work: Path) -> ResumableTraining:
+    def begun(self, work: Path, *, writes: bool = True) -> ResumableTraining:
         """The training as far as it has come in a working folder.
 
         Raises:
@@ -60,15 +61,20 @@ class Member:
             epochs=self.epochs,
             patience=patience,
             keeps_last=not whole,
+            writes=writes,
         )
 
-    def train(self, work: Path, device: torch.device, threads: int, report: Report) -> None:
+    def train(
+        self, work: Path, device: torch.device, threads: int, report: Report, team: Team = ALONE
+    ) -> None:
         """Train to the end, from the last checkpoint on; `report` receives images done, their total, and a remark.
+
+        The members of a `team` call this together; each counts its own images.
 
         Raises:
             InputError: see `begun`; or the training diverged at once.
         """
-        training = self.begun(work)
+        training = self.begun(work, writes=team.leads)
         if training.ended:
             return
         network = self.network()
@@ -82,6 +88,7 @@ class Member:
             device=device,
             resume=training.state,
             units=self.units,
+            team=team,
         )
         for record in training.run(results):
             best = f", best {self.metric} {training.best.value:.4f}" if training.best.epoch else ""

@@ -34,6 +34,9 @@ class RetrainOptions:
     final: bool = option(
         False, "Also train a single model on all folds, for the epochs that the folds found best."
     )
+    workers: int = option(
+        1, "Processes (one per GPU, if there are any) that share each training's batches.", min=1
+    )
     address: str | None = option(None, "Ray cluster for several trainings at once (default: a local Ray).")
     epochs: int | None = option(None, "Epochs (default: the recipe's).", min=1, recipe_key="training.epochs")
     patience: int | None = option(

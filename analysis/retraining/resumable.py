@@ -27,16 +27,18 @@ class ResumableTraining:
         epochs: int,
         patience: int | None,
         keeps_last: bool = False,
+        writes: bool = True,
     ) -> None:
         """Load the file if there is one. `settings` (plain data) is everything that the training depends on.
 
-        With `keeps_last`, the last epoch's weights are kept, as nothing chooses another.
+        Of several processes that train together, only one `writes` the file. With `keeps_last`, the last epoch's weights
+        are kept, as nothing chooses another.
 
         Raises:
             InputError: the file is damaged, or belongs to a training with other settings.
         """
         self.file = file
-        self.settings, self.keeps_last = settings, keeps_last
+        self.settings, self.keeps_last, self.writes = settings, keeps_last, writes
         self.session = TrainingSession(metric, epochs=epochs, patience=patience)
         self.weights: dict[str, torch.Tensor] = {}
         """The best epoch's weights, in the format of `Network.load_trained_state`."""
@@ -63,7 +65,8 @@ class ResumableTraining:
         """
         for epoch in self.session.run(results):
             self._take(epoch)
-            self._save()
+            if self.writes:
+                self._save()
             yield self.history[-1]
 
     def _take(self, epoch: SessionEpoch) -> None:

@@ -34,11 +34,13 @@ def run_jobs(jobs: Sequence[Job], plan: RetrainPlan, report: Report) -> None:
     left = [job for job in jobs if not job.member.begun(job.work).ended]
     if not left:
         return
-    if len(jobs) == 1 and plan.options.address is None:
+    workers = plan.options.workers
+    if len(jobs) == workers == 1 and plan.options.address is None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         left[0].member.train(left[0].work, device, torch.get_num_threads(), report)
         return
     from ichtune.cluster.connection import connected  # a single training starts faster without Ray
+    from ichtune.cluster.data_parallel import run_together
     from ichtune.cluster.shared_folders import check_storage
     from ichtune.cluster.side_by_side import run_side_by_side
 
@@ -46,7 +48,10 @@ def run_jobs(jobs: Sequence[Job], plan: RetrainPlan, report: Report) -> None:
         if plan.options.address is not None:
             check_storage(plan.run, plan.store)
         works = {job.name: partial(job.member.train, job.work) for job in left}
-        failures = run_side_by_side(works, capacity, report)
+        if workers == 1:
+            failures = run_side_by_side(works, capacity, report)
+        else:
+            failures = run_together(works, workers, capacity, plan.run.path, report)
     if failures:
         lines = [f"{name}: {why}" for name, why in failures.items()]
         raise InputError(

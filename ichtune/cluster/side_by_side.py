@@ -1,21 +1,19 @@
 """Several long trainings at once, each in a Ray task of its own, with the progress of each."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import ray
 import torch
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
+from ichtune.cluster.board import LOOK_S, Board, paced, sum_up
 from ichtune.cluster.capacity import Capacity
 from ichtune.errors import InputError
 from ichtune.progress import Report
 
 Training = Callable[[torch.device, int, Report], None]
 """Called with the device, the number of threads, and what to report to."""
-_LOOK_S: Final = 1.0
-_REPORT_EVERY: Final = 32
-"""Images between two reports of a task."""
 
 
 def run_side_by_side(works: Mapping[str, Training], capacity: Capacity, report: Report) -> dict[str, str]:
@@ -26,43 +24,21 @@ def run_side_by_side(works: Mapping[str, Training], capacity: Capacity, report: 
     """
     at_once = max(1, min(len(works), capacity.gpus or capacity.cpus))
     threads = capacity.cores_per_gpu if capacity.gpus else max(1, capacity.cpus // at_once)
-    board: Any = ray.remote(_Board).options(num_cpus=0).remote()
+    board: Any = ray.remote(Board).options(num_cpus=0).remote()
     task: Any = ray.remote(_run)
     task = task.options(num_cpus=threads, num_gpus=1 if capacity.gpus else 0, max_retries=3)
     names = {task.remote(work, name, threads, board): name for name, work in works.items()}
     failures, pending = {}, list(names)
     while pending:
-        done, pending = ray.wait(pending, num_returns=len(pending), timeout=_LOOK_S)
+        done, pending = ray.wait(pending, num_returns=len(pending), timeout=LOOK_S)
         failures |= {names[one]: why for one in done if (why := _why_failed(one))}
-        _sum_up(ray.get(board.read.remote()), [names[one] for one in pending], report)
+        sum_up(ray.get(board.read.remote()), [names[one] for one in pending], report)
     return failures
-
-
-class _Board:
-    """Where running trainings write how far they are."""
-
-    def __init__(self) -> None:
-        self.notes: dict[str, tuple[int, int, str]] = {}
-
-    def write(self, name: str, done: int, total: int, remark: str) -> None:
-        self.notes[name] = (done, total, remark)
-
-    def read(self) -> dict[str, tuple[int, int, str]]:
-        return self.notes
 
 
 def _run(work: Training, name: str, threads: int, board: Any) -> None:
     torch.set_num_threads(threads)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    told = -_REPORT_EVERY
-
-    def report(done: int, total: int, remark: str) -> None:
-        nonlocal told
-        if done - told >= _REPORT_EVERY or done >= total:
-            told = done
-            board.write.remote(name, done, total, remark)
-
-    work(device, threads, report)
+    work(torch.device("cuda" if torch.cuda.is_available() else "cpu"), threads, paced(name, board))
 
 
 def _why_failed(task: "ray.ObjectRef[None]") -> str:
@@ -78,15 +54,3 @@ def _why_failed(task: "ray.ObjectRef[None]") -> str:
     except RayError as error:
         return str(error).splitlines()[0]
     return ""
-
-
-def _sum_up(notes: dict[str, tuple[int, int, str]], running: list[str], report: Report) -> None:
-    """Report all together; a training that hasn't begun counts as much as the others do on average."""
-    if not notes:
-        return
-    remarks = [f"{name}: {notes[name][2]}" for name in running if name in notes and notes[name][2]]
-    report(
-        sum(done for done, *_ in notes.values()),
-        sum(total for _, total, _ in notes.values()),
-        "; ".join(remarks),
-    )

@@ -27,6 +27,11 @@ class Team:
             return cls()
         return cls(distributed.get_rank(), distributed.get_world_size())
 
+    @property
+    def leads(self) -> bool:
+        """Whether this member is the one that writes what all of them know."""
+        return self.rank == 0
+
     def share(self, work: Sequence[T]) -> Sequence[T]:
         """Return this member's part of a list of work."""
         return work[self.rank :: self.size]

@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import nn
 
+from ichtune.cluster.capacity import Capacity
+from ichtune.cluster.connection import connected
 from ichtune.cluster.data_parallel import run_together
-from ichtune.cluster.local_ray import local_ray
+from ichtune.errors import InputError
 from ichtune.models.heads import LinearHeads
 from ichtune.models.network import Network
 from ichtune.recipe import BCE, Adam, Model, Recipe, Training
@@ -60,20 +62,16 @@ def training() -> list[dict[str, Any]]:
     ]
 
 
-def saved(work: Callable[[], list[dict[str, Any]]], folder: Path) -> None:
-    torch.save(work(), folder / f"{Team.of_this_process().rank}.pt")
+def saved(work: Callable[[], list[dict[str, Any]]], folder: Path, *given: Any) -> None:
+    *_, team = given
+    torch.save(work(), folder / f"{team.rank}.pt")
 
 
 def test_two_workers_get_the_numbers_of_one_process(tmp_path):
     expected = training()
-    with local_ray():
-        run_together(
-            partial(saved, training, tmp_path),
-            workers=2,
-            gpus=False,
-            cpus_per_worker=1,
-            scratch=tmp_path / "ray",
-        )
+    with connected(None) as capacity:
+        works = {"it": partial(saved, training, tmp_path)}
+        assert run_together(works, 2, capacity, tmp_path, lambda *_: None) == {}
     for rank in (0, 1):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
         assert [epoch["size"] for epoch in found] == [2, 2]
@@ -82,3 +80,11 @@ def test_two_workers_get_the_numbers_of_one_process(tmp_path):
                 np.testing.assert_allclose(epoch[name], other[name], rtol=1e-4, atol=1e-5, err_msg=name)
             for name, value in epoch["weights"].items():
                 np.testing.assert_allclose(value, other["weights"][name], rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def test_more_workers_than_cores_are_refused(tmp_path):
+    capacity = Capacity(nodes=1, cpus=2, gpus=0)
+    with pytest.raises(
+        InputError, match="--workers: there are 2 cores to run on, so use at most that, got 3"
+    ):
+        run_together({}, 3, capacity, tmp_path, lambda *_: None)
