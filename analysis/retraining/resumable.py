@@ -31,8 +31,8 @@ class ResumableTraining:
     ) -> None:
         """Load the file if there is one. `settings` (plain data) is everything that the training depends on.
 
-        Of several processes that train together, only one `writes` the file. With `keeps_last`, the last epoch's weights
-        are kept, as nothing chooses another.
+        Of several processes that train together, only one `writes` the file. With `keeps_last`, the last epoch's
+        weights are kept, as nothing chooses another.
 
         Raises:
             InputError: the file is damaged, or belongs to a training with other settings.
