@@ -35,6 +35,20 @@ def plural(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
+def disk_size(size: float) -> str:
+    """Return a number of bytes as `30 KiB`, `12 MiB` or `3.5 GiB`."""
+    if size >= 2**30:
+        return f"{size / 2**30:,.1f} GiB"
+    return f"{size / 2**20:.0f} MiB" if size >= 2**20 else f"{size / 2**10:.0f} KiB"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as `45 s`, `12 min` or `3.5 h`."""
+    if seconds > 2 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds > 120 else f"{seconds:.0f} s"
+
+
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """Return `; did you mean 'adam'?`, or nothing if no known word is close."""
     close = get_close_matches(str(word).lower(), list(known), n=1)

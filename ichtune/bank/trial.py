@@ -12,6 +12,7 @@ from ichtune.bank.compute import CHECKED, examples
 from ichtune.bank.engines.kinds import TORCH
 from ichtune.bank.engines.protocol import Engine, EngineError
 from ichtune.bank.engines.start import start
+from ichtune.bank.networks import Network, by_network
 from ichtune.bank.part import BankPart, is_finished
 from ichtune.data.store import SliceStore
 from ichtune.models.backbones import build_backbone
@@ -28,6 +29,8 @@ class Choice(NamedTuple):
     engine: str
     why: str
     """In words, for people."""
+    seconds: Mapping[Network, float]
+    """How long all cores would need for what each network's bank lacks; empty if nothing is missing."""
 
 
 def fastest(candidates: Mapping[str, Sequence[BankPart]], store: SliceStore) -> Choice:
@@ -36,11 +39,11 @@ def fastest(candidates: Mapping[str, Sequence[BankPart]], store: SliceStore) -> 
     Engines that can't compute one of the networks, or differ from torch, are passed over; the choice says why.
     """
     if ready := next((name for name, parts in candidates.items() if all(map(is_finished, parts))), None):
-        return Choice(ready, "all in the bank already")
+        return Choice(ready, "all in the bank already", {})
     with _one_thread():
         seconds = {TORCH: _seconds(candidates[TORCH], store)}
-        if seconds[TORCH] <= WORTH_S:
-            return Choice(TORCH, "no trial, as it needs only seconds")
+        if sum(seconds[TORCH].values()) <= WORTH_S:
+            return Choice(TORCH, "no trial, as it needs only seconds", seconds[TORCH])
         passed_over = []
         for name in (name for name in candidates if name != TORCH):
             try:
@@ -57,38 +60,33 @@ def check(parts: Iterable[BankPart], store: SliceStore) -> None:
         EngineError: an engine can't compute one of the networks, or differs from torch.
     """
     with _one_thread():
-        for part in _unfinished_models(parts):
+        for part, *_ in _unfinished(parts).values():
             _start(part, examples(store, part.model, CHECKED))
 
 
-def _chosen(seconds: Mapping[str, float], passed_over: Sequence[str]) -> Choice:
-    best = min(seconds, key=lambda name: seconds[name])
-    ratio = seconds[TORCH] / seconds[best]
+def _chosen(seconds: Mapping[str, Mapping[Network, float]], passed_over: Sequence[str]) -> Choice:
+    total = {name: sum(each.values()) for name, each in seconds.items()}
+    best = min(total, key=lambda name: total[name])
+    ratio = total[TORCH] / total[best]
     if ratio < FASTER:
         best, why = TORCH, "no other is faster in a short trial"
     else:
         why = f"{ratio:.1f} times as fast as torch in a short trial"
-    return Choice(best, "; ".join([why, *passed_over]))
+    return Choice(best, "; ".join([why, *passed_over]), seconds[best])
 
 
-def _seconds(parts: Sequence[BankPart], store: SliceStore) -> float:
-    """Return how long all cores would need for what is missing of these parts, all of one engine."""
-    total = 0.0
-    for part in _unfinished_models(parts):
-        images = examples(store, part.model, TRIED)
-        missing = sum(p.count for p in parts if _same_network(p, part) and not is_finished(p))
-        total += missing * _seconds_per_image(_start(part, images[:CHECKED]), images)
-    return total / (os.cpu_count() or 1)
+def _seconds(parts: Iterable[BankPart], store: SliceStore) -> dict[Network, float]:
+    """Return how long all cores would need for what each network lacks of these parts, all of one engine."""
+    seconds = {}
+    for network, missing in _unfinished(parts).items():
+        images = examples(store, missing[0].model, TRIED)
+        each = _seconds_per_image(_start(missing[0], images[:CHECKED]), images)
+        seconds[network] = sum(part.count for part in missing) * each / (os.cpu_count() or 1)
+    return seconds
 
 
-def _unfinished_models(parts: Iterable[BankPart]) -> list[BankPart]:
-    """Return an unfinished part for each network and precision."""
-    found = {(part.model, part.key.precision): part for part in parts if not is_finished(part)}
-    return list(found.values())
-
-
-def _same_network(one: BankPart, other: BankPart) -> bool:
-    return (one.model, one.key.precision) == (other.model, other.key.precision)
+def _unfinished(parts: Iterable[BankPart]) -> dict[Network, list[BankPart]]:
+    return by_network(part for part in parts if not is_finished(part))
 
 
 def _start(part: BankPart, images: torch.Tensor) -> Engine:

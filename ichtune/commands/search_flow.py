@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ichtune.bank.networks import lines
 from ichtune.cluster.capacity import Capacity, usable_capacity
 from ichtune.cluster.connection import connected
 from ichtune.commands.terminal import INTERRUPTED, NOTHING_USABLE, OK
@@ -141,15 +142,13 @@ def print_plan(plan: Plan, console: Console) -> None:
     """Print what will run: trials, resources, the cost of the bank, and where results go."""
     settings, space = plan.settings, plan.space
     count = space.count()
-    combinations = f"{count:,} combinations" if count is not None else f"{len(space.dimensions)} dimensions"
-    missing = f", {plan.missing_rows:,} still to compute" if plan.missing_rows else ", all computed"
-    views = f"{sum(part.count for part in plan.parts):,} views in {len(plan.parts)} parts{missing}"
+    dimensions = plural(len(space.dimensions), "dimension", "dimensions")
+    combinations = dimensions if count is None else plural(count, "combination", "combinations")
     precisions = ", ".join(dict.fromkeys(part.key.precision for part in plan.parts))
     validation = plan.validation
     folds = "one fold" if validation.trainings == 1 else f"{validation} folds"
     trainings = plural(settings.trials * validation.trainings, "training", "trainings")
-    size = sum(part.count * part.width * 2 for part in plan.parts) / 2**20
-    banks = ", ".join(dict.fromkeys(str(part.bank) for part in plan.parts))
+    bank = lines(plan.parts, plan.bank_seconds)
     table = Table.grid(padding=(0, 2))
     for name, text in {
         "data": f"{plan.store.path} ({len(plan.store.train):,} training slices, {plan.store.fingerprint})",
@@ -159,9 +158,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         f"ASHA from epoch {settings.grace}, keeping the top 1/{settings.reduction:g}",
         "resources": f"{settings.cpus_per_trial:g} CPU per trial, on "
         + (f"the Ray cluster at {settings.address}" if settings.address else "its own local Ray"),
-        "bank": f"{views}, {size:,.0f} MiB, in {banks}"
-        if plan.parts
-        else "none: every recipe trains its backbone",
+        "bank": "\n".join(bank) or "none: every recipe trains its backbone",
         "engine": f"{settings.engine} in {precisions} ({plan.why_engine})" if plan.parts else "",
         "inputs": plan.inputs,
         "writes": f"{plan.run}",

@@ -1,13 +1,15 @@
 """The feature bank of a search: which engine computes it, in which precision, and its parts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
 
 from ichtune.bank.engines.kinds import AUTO, ENGINES, TORCH, is_installed, require
+from ichtune.bank.networks import Network
 from ichtune.bank.part import BankPart
 from ichtune.bank.plan import plan_parts
 from ichtune.bank.trial import check, fastest
@@ -28,6 +30,8 @@ class Decided(NamedTuple):
     parts: tuple[BankPart, ...]
     why: str
     """Why this engine, in words."""
+    seconds: Mapping[Network, float] = MappingProxyType({})
+    """How long this machine would need for each network's features, where a short trial was made."""
 
 
 def decide_engine(store: SliceStore, space: Space, settings: SearchSettings) -> Decided:
@@ -51,8 +55,8 @@ def decide_engine(store: SliceStore, space: Space, settings: SearchSettings) -> 
     if torch.cuda.is_available():
         return _with(TORCH, store, space, settings, "on the GPU")
     candidates = {name: _with(name, store, space, settings, "") for name in _usable(space, settings)}
-    engine, why = fastest({name: each.parts for name, each in candidates.items()}, store)
-    return candidates[engine]._replace(why=why)
+    choice = fastest({name: each.parts for name, each in candidates.items()}, store)
+    return candidates[choice.engine]._replace(why=choice.why, seconds=choice.seconds)
 
 
 def _usable(space: Space, settings: SearchSettings) -> Iterator[str]:

@@ -19,6 +19,7 @@ from ichtune.runs.study import ENDED, settled_trials, trial_ends
 from ichtune.search.disk import DISK_FULL
 from ichtune.search.halt import ENDING, Halt
 from ichtune.search.searcher import OBJECTIVE, SCORED
+from ichtune.wording import duration
 
 LOG_EVERY_S = 15.0
 
@@ -78,8 +79,7 @@ class SearchProgress:
         ended = self.done - self.before
         if not ended:
             return "?"
-        seconds = self.seconds / ended * (self.trials - self.done)
-        return f"{seconds / 60:.0f} min" if seconds > 120 else f"{seconds:.0f} s"
+        return duration(self.seconds / ended * (self.trials - self.done))
 
     def counts(self) -> str:
         stopped = self.ends[TrialEnd.ASHA]

@@ -1,12 +1,13 @@
 """The plan of a search: everything is checked, and nothing has been written or computed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
+from ichtune.bank.networks import Network
 from ichtune.bank.part import BankPart, is_finished
 from ichtune.cross_validation import CrossValidation
 from ichtune.data.store import SliceStore
@@ -46,6 +47,8 @@ class Plan:
     parts: tuple[BankPart, ...]
     why_engine: str
     """Why the settings' engine computes the bank, in words."""
+    bank_seconds: Mapping[Network, float] = field(default_factory=dict)
+    """How long each network's part of the bank would take here, where a short trial was made."""
     resumed: bool = False
     promotion: Promotion | None = None
     """What a new run promotes from an earlier one."""
@@ -133,7 +136,15 @@ def plan(
     make_sampler(settings.sampler, settings.seed, space)
     RunFolder.at(below(settings.runs, name)).refuse_if_taken()
     decided = decide_engine(store, space, settings)
-    return Plan(store, decided.space, decided.settings, decided.parts, decided.why, promotion=promotion)
+    return Plan(
+        store,
+        decided.space,
+        decided.settings,
+        decided.parts,
+        decided.why,
+        bank_seconds=decided.seconds,
+        promotion=promotion,
+    )
 
 
 def _validation(store: SliceStore, settings: SearchSettings) -> CrossValidation:

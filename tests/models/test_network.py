@@ -89,3 +89,29 @@ def test_heads_on_features_have_no_backbone_to_train():
     network.set_trained("frozen")
     with pytest.raises(ValueError, match="no backbone to train"):
         network.set_trained("all")
+
+
+def small_swin(seed: int) -> nn.Module:
+    """A Swin transformer of two blocks, whose window masks and position indices are buffers outside its state."""
+    from timm.models.swin_transformer import SwinTransformer
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return SwinTransformer(
+            img_size=32, window_size=4, depths=(2,), embed_dim=8, num_heads=(2,), num_classes=0
+        )
+
+
+def test_a_trained_swin_goes_on_from_its_saved_state(tmp_path):
+    trained, fresh = (Network(small_swin(seed), LinearHeads(8, [0], seed=seed)) for seed in (0, 1))
+    images, targets = torch.rand(4, 3, 32, 32), torch.ones(4, 6)
+    optimizer = torch.optim.Adam(trained.trained_parameters(0), lr=1e-2)
+    nn.functional.binary_cross_entropy_with_logits(trained.train()(images)[0], targets).backward()
+    optimizer.step()
+    torch.save(trained.trained_state(), tmp_path / "state.pt")
+    fresh.load_trained_state(torch.load(tmp_path / "state.pt", weights_only=True))
+    with torch.no_grad():
+        torch.testing.assert_close(fresh.eval()(images), trained.eval()(images))
+    unsaved = {name for name, _ in trained.named_buffers()} - trained.state_dict().keys()
+    assert any("attn_mask" in name for name in unsaved)
+    assert not unsaved & trained.trained_state().keys()
