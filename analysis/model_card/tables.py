@@ -20,7 +20,6 @@ from ichtune.wording import plural
 _OF_THE_ORDER: Final = ("auc", "average_precision")
 _OF_DECISIONS: Final = ("f1", "precision", "recall", "subset_accuracy", "hamming_score")
 _OF_PROBABILITIES: Final = ("weighted_log_loss",)
-_MOST: Final = float(np.finfo(np.float16).max)
 
 
 def overall(parts: list[Judged]) -> pd.DataFrame:
@@ -99,15 +98,10 @@ def _scored(judged: Judged, metric: str) -> str:
 
 
 def _logits(judged: Judged, metric: str) -> np.ndarray:
-    """The logits a metric is about: as trained for the order, shifted for decisions so that thresholds are at 0.
-
-    Within the range of half precision, in which scores are computed.
-    """
+    """The logits a metric is about: as trained for the order, shifted for decisions so that thresholds are at 0."""
     if metric.startswith(_OF_THE_ORDER):
-        logits = judged.before.logits
-    elif metric in _OF_PROBABILITIES:
-        logits = judged.after.logits
-    else:
-        with np.errstate(divide="ignore"):  # a threshold of 0 calls everything positive
-            logits = judged.after.logits - logit(judged.after.thresholds)
-    return np.clip(logits, -_MOST, _MOST)
+        return judged.before.logits
+    if metric in _OF_PROBABILITIES:
+        return judged.after.logits
+    with np.errstate(divide="ignore"):  # a threshold of 0 calls everything positive
+        return judged.after.logits - logit(judged.after.thresholds)

@@ -22,6 +22,7 @@ from ichtune.training.batches import Fold
 
 Moved = tuple[float, np.ndarray]
 """A score, and how much each slice or patient contributes to it."""
+_MOST: Final = float(np.finfo(np.float16).max)
 EVERY: Final = -1
 """Stands in for a label in metrics of whole slices."""
 
@@ -161,7 +162,7 @@ class Measure:
         return np.array(values), np.stack(shares)
 
     def _cells(self, fold: int, part: FoldTruth, logits: np.ndarray) -> Iterator["Cell"]:
-        halves = part.predicted(logits).astype(np.float16)
+        halves = np.clip(part.predicted(logits), -_MOST, _MOST).astype(np.float16)
         if self.metric in _OVERALL:
             sums = _OVERALL[self.metric](halves, part.positive, part.negative)
             if sums[1].sum():

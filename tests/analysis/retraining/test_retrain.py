@@ -120,7 +120,7 @@ def test_the_written_model_is_the_one_in_the_table(made: Retrained, store: Slice
 def test_the_best_epochs_weights_are_kept(made: Retrained):
     told = metrics(made)
     losses = [epoch["validation"]["weighted_log_loss"] for epoch in told["history"]["retrained"]]
-    assert told["best_epoch"] == 1 + int(np.argmin(losses))
+    assert told["trainings"]["fold0"]["best_epoch"] == 1 + int(np.argmin(losses))
     # The written model runs with its batch normalisation folded in, in bfloat16.
     written = made.comparison["validation_weighted_log_loss"].iloc[1]
     assert written == pytest.approx(min(losses), abs=5e-3)
@@ -212,7 +212,7 @@ def test_the_card_has_what_the_run_knows_and_lists_what_it_cannot_know(made: Ret
     for shown in (
         "no medical device",
         "The search tiny tried 3 recipes",
-        f"after epoch {told['best_epoch']}, the best by weighted log loss",
+        f"after epoch {told['trainings']['fold0']['best_epoch']}, the best by weighted log loss",
         "corrected for selecting the best of 3",
         f"`{store.fingerprint}`",
         f"{len(store.test)} slices of {len(set(store.patients[store.test]))} patients",
@@ -363,7 +363,7 @@ def test_of_two_processes_that_retrain_one_model_one_is_refused(run: RunFolder, 
     model, work = run.path / "retrain" / "both", run.path / "retrain" / ".both.partial"
     command = ["retrain", str(run.path), "--label", "both"]
     with subprocess.Popen([sys.executable, "-m", "ichtune.cli", *command]) as first:
-        while not (work / "checkpoint.pt").exists():
+        while not (work / "fold0.pt").exists():
             assert first.poll() is None
             time.sleep(0.01)
         first.send_signal(signal.SIGSTOP)
