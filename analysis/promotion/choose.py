@@ -19,6 +19,7 @@ from ichtune.runs.promoted import Promoted, PromotedRecipe, Promotion
 from ichtune.runs.settings import SearchSettings
 from ichtune.runs.trial_folder import HEADS, kept_file
 from ichtune.space import Space
+from ichtune.space.phases import space_data
 from ichtune.wording import not_one_of, plural
 
 TOP: Final = 8
@@ -146,7 +147,7 @@ def _heads(trial: RankedTrial) -> Path:
 
 def _space(run: RunFolder, recipes: Mapping[str, Recipe], changes: Mapping[str, object]) -> Space:
     tuned = {name: Recipe.parse(_fine_tuned(recipe), name) for name, recipe in recipes.items()}
-    trees = {name: recipe.model_dump(mode="json") for name, recipe in tuned.items()}
+    trees = {name: space_data(recipe) for name, recipe in tuned.items()}
     described = f"fine-tuning of {plural(len(recipes), 'recipe', 'recipes')} of {run.name}"
     metric = run.request.space.metric
     data = {"name": "finetune", "description": described, "metric": metric, "recipes": trees}

@@ -23,6 +23,7 @@ from ichtune.options import options_of
 from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
+from ichtune.space.phases import space_data
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, open_store, units_of
 from ichtune.wording import not_one_of, plain, plural
@@ -290,7 +291,7 @@ def _changed(recipe: Recipe, metric: str, options: RetrainOptions) -> Space:
     elif frozen and options.lr is None:
         changes["optimizer.lr"] = recipe.optimizer.lr / LR_DIVISOR
     changes |= options.changes
-    searched = {"name": "retrain", "metric": metric, **recipe.model_dump(mode="json")}
+    searched = {"name": "retrain", "metric": metric, **space_data(recipe)}
     space = Space.parse(searched, "retrain").changed(changes)
     if space.dimensions:
         raise InputError(

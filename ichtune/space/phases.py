@@ -36,6 +36,18 @@ def epochs(tree: Mapping[str, Node]) -> set[int]:
     }
 
 
+def space_data(recipe: Recipe) -> dict[str, Any]:
+    """Return a recipe as plain data for a space, without what only its phases say: those may then be changed."""
+    data = recipe.model_dump(mode="json")
+    for setting in OVERRIDDEN.values() if recipe.phases else ():
+        section, _, key = setting.partition(".")
+        if key:
+            del data[section][key]
+        else:
+            del data[section]
+    return data
+
+
 def refuse_unused(tree: Mapping[str, Node]) -> None:
     """Refuse settings of a recipe that nothing uses, because all its phases have their own.
 
