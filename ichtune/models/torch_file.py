@@ -26,8 +26,9 @@ def load_torch(file: Path) -> Any:
             _refuse_compressed(file)
         return torch.load(file, map_location="cpu", weights_only=True)
     except _DAMAGED as error:
-        # Of torch's messages, the first line says what is wrong; the rest is advice to run what the file asks for.
-        raise ValueError((str(error) or type(error).__name__).strip().splitlines()[0]) from None
+        # Of torch's messages, the beginning says what is wrong; the rest is advice to run what the file asks for.
+        first = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise ValueError(first.partition(". In PyTorch")[0]) from None
 
 
 def _refuse_compressed(file: Path) -> None:

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ichtune.models.backbones import build_backbone
-from ichtune.models.weights_files import load_classifier, write_classifier
+from ichtune.models.weights_files import WeightsError, load_classifier, read_weights, write_classifier
 from ichtune.recipe import Model
 
 MODEL = Model(backbone="resnet18", weights="random", size=64)
@@ -47,3 +48,10 @@ def test_a_published_network_under_the_same_prefix_has_imagenet_statistics(tmp_p
     save_file(state, tmp_path / "plain.safetensors")
     save_file({f"backbone.{key}": tensor for key, tensor in state.items()}, tmp_path / "prefixed.safetensors")
     assert from_file(tmp_path / "plain.safetensors") == from_file(tmp_path / "prefixed.safetensors")
+
+
+def test_a_text_file_is_refused_without_advice_to_run_what_it_holds(tmp_path):
+    (tmp_path / "weights.pth").write_text("name: mine\nmetric: auc\n")
+    with pytest.raises(WeightsError, match="not a file of weights") as refused:
+        read_weights(tmp_path / "weights.pth")
+    assert "weights_only" not in str(refused.value)
