@@ -13,7 +13,6 @@ from ichtune.cross_validation import CrossValidation
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import is_defined
-from ichtune.models.backbones import build_backbone
 from ichtune.models.first_layer import in_words
 from ichtune.recipe import Model
 from ichtune.runs.folder import RunFolder
@@ -22,6 +21,7 @@ from ichtune.runs.remote import below
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.settings import SearchSettings
 from ichtune.search.bank import bank_folder, bank_parts, decide_engine
+from ichtune.search.memory import refuse_without_memory
 from ichtune.search.proposals import make_sampler
 from ichtune.space import Space
 from ichtune.training.batches import Fold
@@ -29,10 +29,6 @@ from ichtune.training.experiment import Experiment, folds_of, scans_of, units_of
 from ichtune.wording import plural
 
 LONGEST_NAME = 255
-BYTES_TRAINED = 16
-"""Of a trained parameter in float32: its value, its gradient, and Adam's two moments."""
-MOST_BYTES_TRAINED = 8 * 2**30
-"""The most memory for the trained backbones of a trial with repeats."""
 FALLBACK = "weighted_log_loss"
 """A metric that is defined even if no label has both positives and negatives."""
 
@@ -125,7 +121,7 @@ def plan(
         raise InputError(
             f"--name: must be at most {LONGEST_NAME} bytes long, the limit of file systems, got {len(name.encode())}"
         )
-    _check_trained_backbones(space, settings.seed, validation)
+    refuse_without_memory(store, space, settings, validation)
     settings = replace(
         settings,
         name=name,
@@ -190,27 +186,6 @@ def _refuse_undefined(metric: str, store: SliceStore, folds: Sequence[Fold]) -> 
         f"{store.path}: no slice of the folds that trials are scored on ({len(folds)} of {store.info.folds}) has a "
         "known label, so there is nothing to optimize; prepare the store with a table that labels them"
     )
-
-
-def _check_trained_backbones(space: Space, seed: int, validation: CrossValidation) -> None:
-    """Build each backbone that is trained, to refuse one that can't be built, or too many repeats of a large one.
-
-    The others are built when the feature bank is planned.
-    """
-    for model, precision in space.models():
-        if model.train == "frozen":
-            continue
-        backbone = build_backbone(model, seed=seed, precision=precision)
-        size = BYTES_TRAINED * sum(parameter.numel() for parameter in backbone.parameters())
-        if validation.rounds > 1 and validation.trainings * size > MOST_BYTES_TRAINED:
-            flags = {"--repeats": validation.seeds, "--repeats-cv": validation.partitions}
-            asked = " ".join(f"{flag} {count}" for flag, count in flags.items() if count > 1)
-            raise InputError(
-                f"{asked}: the space trains {model.backbone} (model.train: {model.train}), and a trial would hold "
-                f"{validation.trainings} of them in memory, about {validation.trainings * size / 2**30:,.0f} GiB; at "
-                f"most {MOST_BYTES_TRAINED / 2**30:.0f} GiB are accepted, so use fewer repeats or --folds, or --set "
-                "model.train=frozen"
-            )
 
 
 def plan_again(store: SliceStore, space: Space, settings: SearchSettings) -> Plan:

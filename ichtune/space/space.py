@@ -256,6 +256,18 @@ class Space:
         names = recipes.reachable(self.trees, "head", "name")
         return [cast("Head", kinds[head["name"]]()) for head in names]
 
+    def extreme_heads(self) -> list[Head]:
+        """Return heads with every option of their settings and both ends of every range, in pairs of settings."""
+        kinds = variants(Recipe, "head")
+        found = [corner for tree in self.trees.values() for corner in walks.corners(tree["head"])]
+        return [cast("Head", kinds[corner["name"]].model_validate(corner)) for corner in found]
+
+    @property
+    def largest_batch(self) -> int:
+        """The largest batch size of any recipe."""
+        parts = (walks.only(tree["training"], ("batch_size",)) for tree in self.trees.values())
+        return max(corner["batch_size"] for part in parts for corner in walks.corners(part))
+
     def levels(self) -> set[Level]:
         """Return every augmentation level that a trial may use."""
         return set(recipes.reachable(self.trees, "augmentation"))

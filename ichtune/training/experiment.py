@@ -163,7 +163,7 @@ def units_of(store: SliceStore, head: Head) -> Units:
     if not head.reads_scans:
         return SLICES
     units = scans_of(store)
-    if units.sizes.max() == 1:
+    if units.largest == 1:
         raise InputError(
             f"head: {head.name} reads whole scans, but {store.path} has no two slices with a position in a known "
             "series; use linear or mlp (--set head.name=linear), or prepare the store from files or tables with series"

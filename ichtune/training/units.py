@@ -24,6 +24,11 @@ class Units(Protocol):
         """Return the labels `[u, 6]` of units from the slices' `[N, 6]`: a unit has every label any slice has."""
         ...
 
+    @property
+    def largest(self) -> int:
+        """The number of slices of the largest unit."""
+        ...
+
     def per_batch(self, units: np.ndarray, slices: int) -> int:
         """Return how many of these units (int64 `[u]`) have this many slices on average, at least 1."""
         ...
@@ -31,6 +36,8 @@ class Units(Protocol):
 
 class Slices:
     """Every slice is its own unit, numbered by its row."""
+
+    largest = 1
 
     def within(self, rows: np.ndarray) -> np.ndarray:
         return rows
@@ -94,6 +101,10 @@ class ScanUnits:
     def sizes(self) -> np.ndarray:
         """The number of slices of each unit, int64 `[U]`."""
         return np.diff(self.starts)
+
+    @property
+    def largest(self) -> int:
+        return int(self.sizes.max())
 
     def within(self, rows: np.ndarray) -> np.ndarray:
         return np.unique(self.of_row[rows])

@@ -184,6 +184,17 @@ def test_repeats_of_trained_backbones_are_refused_if_they_take_much_memory(small
     plan(small_store.path, trained, settings)
     # ResNet-18 has 11.2 million parameters without its classifier: times 16 bytes, 3 folds, 10 and 2 repeats, 10 GiB.
     with pytest.raises(
-        InputError, match=r"--repeats 2 --repeats-cv 10: .*would hold 60 of them.* about 10 GiB"
+        InputError, match=r"--repeats 2 --repeats-cv 10: .*would hold 60 resnet18 .* about 10\.0 GiB"
     ):
         plan(small_store.path, trained, replace(settings, repeats_cv=10, repeats=2))
+
+
+def test_repeats_of_heads_are_refused_only_if_they_take_much_memory(small_store, tmp_path):
+    settings = SearchSettings(name="new", runs=tmp_path, repeats=1000, engine="torch")
+    plan(small_store.path, SPACE, settings)
+    scans = SPACE.changed({"head": {"name": "gru", "hidden": {"choice": [8, 64]}}})
+    # A GRU of 64 units has 222,726 parameters: times 20 bytes, 3 folds and 1000 repeats, 12.4 GiB.
+    with pytest.raises(
+        InputError, match=r"--repeats 1000: a trial would hold 3,000 gru heads .* about 12\.\d GiB"
+    ):
+        plan(small_store.path, scans, settings)
