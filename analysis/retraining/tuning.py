@@ -25,6 +25,8 @@ from ichtune.training.batches import Fold
 VALIDATION: Final = "validation"
 _REMARK: Final = "slightly optimistic, as the best epoch was chosen on them"
 
+_SINGLE: Final = "each by the model of one fold, while the mean of several models is less extreme"
+
 
 @dataclass(frozen=True)
 class Tuning:
@@ -85,4 +87,5 @@ def of_folds(store: SliceStore, folds: Sequence[Fold], logits: np.ndarray, wante
     """Calibration and thresholds chosen on the folds' validation slices, from their logits `[n, 6]`, fold by fold."""
     rows = np.concatenate([fold.valid for fold in folds])
     numbers = np.concatenate([np.full(len(fold.valid), fold.index) for fold in folds])
-    return Tuned(OutOfFold(logits, store.labels[rows], store.patients[rows], numbers, _REMARK), wanted)
+    remark = _REMARK if len(folds) == 1 else f"{_REMARK}; {_SINGLE}"
+    return Tuned(OutOfFold(logits, store.labels[rows], store.patients[rows], numbers, remark), wanted)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from ichtune.cluster.capacity import Capacity
 from ichtune.cluster.connection import connected
 from ichtune.cluster.data_parallel import run_together
 from ichtune.errors import InputError
+from ichtune.models.backbones import build_backbone
 from ichtune.models.heads import LinearHeads
 from ichtune.models.network import Network
 from ichtune.recipe import BCE, Adam, Model, Recipe, Training
@@ -34,15 +34,12 @@ def training() -> list[dict[str, Any]]:
     labels = (rng.random((50, 6)) < 0.4).astype(np.float32)
     labels[20:, 1:] = np.nan
     labels[20:40] = np.nan
-    images = Inputs(rng.standard_normal((50, 1, 6, 6)))
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        backbone = nn.Sequential(
-            nn.Conv2d(1, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(64, 8), nn.GroupNorm(2, 8)
-        )
-    network = Network(backbone, LinearHeads(8, [0], 0))
+    images = Inputs(rng.random((50, 1, 32, 32)))
+    model = Model(backbone="cnn5", weights="random", widths=(2, 3, 4), size=32, train="all", dropout=0.3)
+    backbone = build_backbone(model, seed=0, precision="float32")
+    network = Network(backbone, LinearHeads(backbone.width, [0], 0))
     recipe = Recipe(
-        model=Model(dropout=0.3),
+        model=model,
         loss=BCE(pos_weight="balanced"),
         optimizer=Adam(lr=0.01),
         training=Training(epochs=2, batch_size=12, mixup=0.4, average=0.5, seed=3),
