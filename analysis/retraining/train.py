@@ -14,7 +14,9 @@ from filelock import FileLock, Timeout
 
 from analysis.retraining.describe import Retrained, describe
 from analysis.retraining.member import Member
-from analysis.retraining.plan import RetrainOptions, RetrainPlan, plan
+from analysis.retraining.options import RetrainOptions
+from analysis.retraining.plan import RetrainPlan
+from analysis.retraining.planning import plan
 from analysis.retraining.resumable import ResumableTraining
 from analysis.retraining.run import Job, run_jobs
 from analysis.scoring.predicted import Predicted, together

@@ -34,7 +34,7 @@ def retrain(
 
     from analysis.retraining.compared import compare as compare_models
     from analysis.retraining.factorial import base_label, parse_factors
-    from analysis.retraining.plan import plans
+    from analysis.retraining.planning import plans
     from analysis.retraining.train import train
     from analysis.screen import print_comparison, print_paired, print_table
     from ichtune.progress import progress

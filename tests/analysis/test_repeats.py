@@ -18,7 +18,7 @@ from analysis.report.build import write_report
 from analysis.report.repeat import search_command
 from analysis.results import RankedResults
 from analysis.retraining.options import RetrainOptions
-from analysis.retraining.plan import plan as plan_retraining
+from analysis.retraining.planning import plan as plan_retraining
 from analysis.test_set.score import score_on_test
 from ichtune.commands.search_flow import print_plan
 from ichtune.cross_validation import CrossValidation
@@ -124,8 +124,8 @@ def test_other_seeds_are_scored_on_the_same_partitions(results):
 
 def test_a_retraining_uses_a_fold_of_the_stores_own_partition(run):
     planned = plan_retraining(run, RetrainOptions(fold=2))
-    assert (planned.fold.index, planned.fold.partition) == (2, 0)
-    np.testing.assert_array_equal(planned.fold.valid, np.flatnonzero(planned.store.table["fold"] == 2))
+    assert (planned.folds[0].index, planned.folds[0].partition) == (2, 0)
+    np.testing.assert_array_equal(planned.folds[0].valid, np.flatnonzero(planned.store.table["fold"] == 2))
     assert "best epoch by the mean over 2 x 3 folds" in "; ".join(map(str, planned.differences))
     with pytest.raises(InputError, match="the search has folds 0 to 2, got 3"):
         plan_retraining(run, RetrainOptions(fold=3))

@@ -10,7 +10,7 @@ from scipy.special import logit
 
 from analysis.results import RankedResults
 from analysis.retraining.options import RetrainOptions
-from analysis.retraining.plan import plan as retrain_plan
+from analysis.retraining.planning import plan as retrain_plan
 from analysis.retraining.train import retrain
 from analysis.scoring.comparison import scored_parts
 from analysis.test_set.held_out import HeldOut
@@ -78,7 +78,8 @@ def test_every_kind_of_head_is_ranked(run: RunFolder):
 @pytest.mark.parametrize("head", HEADS)
 def test_the_kept_heads_score_as_the_search_recorded(run: RunFolder, head: str):
     model = retrain_plan(run, RetrainOptions(rank=rank_of(run, head), fold=1)).searched
-    scores = model.scores(scored_parts(model.store, model.fold), torch.device("cpu"), lambda *_: None)
+    test = next(part for part in scored_parts(model.store, model.folds) if part.name == "test")
+    scores = model.scores(model.predicted(torch.device("cpu"), lambda *_: None), test)
     assert model.departures(scores) == []
 
 

@@ -18,7 +18,7 @@ from analysis.report.build import write_report
 from analysis.report.repeat import search_command
 from analysis.results import RankedResults
 from analysis.retraining.options import RetrainOptions
-from analysis.retraining.plan import plan as plan_retraining
+from analysis.retraining.planning import plan as plan_retraining
 from analysis.screen import print_ranking
 from ichtune.commands.search_flow import print_plan
 from ichtune.cross_validation import CrossValidation
@@ -178,7 +178,7 @@ def test_a_search_with_more_seeds_is_compared_by_those_that_both_have(both):
 
 def test_a_retraining_takes_the_heads_of_the_first_seed(run):
     planned = plan_retraining(run, RetrainOptions(fold=2))
-    assert (planned.fold.index, planned.fold.round) == (2, 0)
+    assert (planned.folds[0].index, planned.folds[0].round) == (2, 0)
     assert "best epoch by the mean over 2 seeds x 3 folds" in "; ".join(map(str, planned.differences))
 
 

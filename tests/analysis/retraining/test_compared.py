@@ -11,7 +11,7 @@ from analysis.report.retrained import comparisons
 from analysis.retraining.compared import compare
 from analysis.retraining.factorial import parse_factors
 from analysis.retraining.options import RetrainOptions
-from analysis.retraining.plan import plans
+from analysis.retraining.planning import plans
 from analysis.retraining.train import train
 from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder

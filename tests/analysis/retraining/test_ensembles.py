@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from analysis.report.repeat import retrain_command
 from analysis.report.retrained import retrained_models
 from analysis.retraining.options import RetrainOptions
-from analysis.retraining.plan import plan, plans
+from analysis.retraining.planning import plan, plans
 from analysis.retraining.train import train
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError

@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.retraining.options import RetrainOptions
-from analysis.retraining.plan import plan
+from analysis.retraining.planning import plan
 from analysis.retraining.train import train
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError

@@ -17,7 +17,7 @@ from sklearn.metrics import hamming_loss, log_loss, recall_score, roc_auc_score
 
 from analysis.results import RankedResults
 from analysis.retraining.options import RetrainOptions
-from analysis.retraining.plan import plan
+from analysis.retraining.planning import plan
 from analysis.retraining.train import Retrained, retrain
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
