@@ -21,6 +21,7 @@ from ichtune.runs.study import repeated_trials, trial_ends
 
 MOST_ROWS = 15
 RECIPE = "what varies"
+PARTS = ("validation", "test")
 WIDE, ROOMY = 120, 100  # terminal widths that fit more metrics, and how trials ended
 _NEEDS = {"settings": ROOMY, "ended": WIDE, "all at once": WIDE}
 """The terminal width from which on a column of a promoted run's table is shown."""
@@ -148,13 +149,21 @@ def print_promoted(tables: Sequence[Table], console: Console, *, known: Collecti
 
 
 def print_comparison(table: pd.DataFrame, console: Console) -> None:
-    """Print a table of models (one row each) with a column per model."""
+    """Print a table of models (one row each) with a column per model, part by part."""
     shown_table = Grid(box=box.SIMPLE, pad_edge=False)
     shown_table.add_column("", no_wrap=True)
     for name in table["model"]:
         shown_table.add_column(escape(str(name)), justify="right")
+    last = ""
     for column_name in table.columns.drop("model"):
-        shown_table.add_row(column_name, *(shown(value) for value in table[column_name]))
+        part, _, metric = column_name.partition("_")
+        if part not in PARTS:
+            part, metric = last, column_name
+        if part != last:
+            shown_table.add_section()
+            shown_table.add_row(part, style="bold")
+            last = part
+        shown_table.add_row(metric.replace("_", " "), *(shown(value) for value in table[column_name]))
     console.print(shown_table)
 
 

@@ -1,7 +1,7 @@
 """What calibration and thresholds are worth: figures before and after, on slices they were not chosen on."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -48,6 +48,19 @@ class Judged:
         """Slices that nothing was chosen on."""
         before = Decided.as_trained(logits)
         return cls(part, labels, patients, before, tuned.decide(logits), tuned.thresholds)
+
+    def take(self, chosen: np.ndarray) -> "Judged":
+        """Those of some slices, by a mask."""
+        before, after = (
+            Decided(of.logits[chosen], of.thresholds[chosen]) for of in (self.before, self.after)
+        )
+        return replace(
+            self,
+            labels=self.labels[chosen],
+            patients=self.patients[chosen],
+            before=before,
+            after=after,
+        )
 
     @property
     def scores(self) -> dict[str, float]:

@@ -145,7 +145,7 @@ class RetrainPlan:
             "nothing was chosen on the test set"
         ]
         if len(self.members) > 1:
-            own = plural(self.options.seeds, "model", "models")
+            own = "model" if self.options.seeds == 1 else f"{self.options.seeds} models"
             folds = plural(len(self.folds), "fold", "folds")
             notes.append(
                 f"validation: each fold by its own {own}, and the mean over {folds}; test: the mean probability of all"

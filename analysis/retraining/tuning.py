@@ -16,6 +16,7 @@ from analysis.calibration.wanted import Wanted
 from analysis.pictures.reliability import calibration
 from analysis.pictures.style import save
 from analysis.scoring.comparison import ModelScores, Part
+from analysis.scoring.predicted import mean_scores
 from analysis.tables.table import Table
 from analysis.tables.tuning import calibration_table, thresholds_table
 from ichtune.data.store import SliceStore
@@ -66,8 +67,12 @@ class Tuning:
         save(calibration(judged.before.logits, judged.after.logits, judged.labels), folder, "calibration")
 
     def scores(self, trained_parameters: int) -> ModelScores:
-        """The tuned model's scores; it has no loss, which is that of the network."""
-        return ModelScores(trained_parameters, {judged.part: judged.scores for judged in self.parts})
+        """The tuned model's scores, in validation the mean over the folds; without a loss, which is the network's."""
+        folds = self.tuned.out_of_fold.folds
+        validation, *others = self.parts
+        by_fold = [validation.take(folds == fold).scores for fold in np.unique(folds)]
+        parts = {VALIDATION: mean_scores(by_fold)} | {judged.part: judged.scores for judged in others}
+        return ModelScores(trained_parameters, parts)
 
     def applied_to(self, about: About) -> About:
         """The description of a model, with its calibration and thresholds."""
