@@ -66,7 +66,8 @@ class Branch:
 
 @dataclass(frozen=True)
 class Rung:
-    """A run's trials at the first epoch at which ASHA compares them, where all are scored alike."""
+    """A run's trials at the first epoch at which ASHA compares them, where all are scored alike; at their last epoch if
+    their recipe has fewer."""
 
     epoch: int
     space: Space
@@ -83,7 +84,7 @@ class Rung:
         trials = sorted(own, key=lambda trial: trial.record.number)
         longest = max(trial.record.recipe.training.epochs for trial in trials)
         epoch = min(run.request.settings.grace, longest)
-        scores = [_score_at(epoch, trial) for trial in trials]
+        scores = [_score_at(min(epoch, trial.record.recipe.training.epochs), trial) for trial in trials]
         scored = [(trial, score) for trial, score in zip(trials, scores, strict=True) if score is not None]
         return cls(
             epoch,
@@ -101,7 +102,13 @@ class Rung:
     @property
     def notes(self) -> list[str]:
         """Notes on how to read importance and effects: the epoch, and the trials and branches left out."""
-        found = [f"scores at epoch {self.epoch}, which all trials have in common"]
+        shorter = any(trial.record.recipe.training.epochs < self.epoch for trial in self.trials)
+        beside = (
+            "or at the last epoch of trainings that are shorter"
+            if shorter
+            else "which all trials have in common"
+        )
+        found = [f"scores at epoch {self.epoch}, {beside}"]
         if self.left_out:
             count = self.left_out + len(self.trials)
             found.append(f"{self.left_out} of {count} trials have no score at that epoch and are left out")
