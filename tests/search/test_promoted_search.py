@@ -30,7 +30,7 @@ FIXED = {
     "finetuning.backbone_rate": 0.3,
     "finetuning.layer_decay": {"choice": [1.0, 0.5]},
     "finetuning.batch_norm": "kept",
-    "training.epochs": 15,
+    "training.epochs": 60,
     "training.patience": None,
     "training.average": 0.9,
 }
@@ -77,7 +77,7 @@ def test_a_promoted_search_goes_on_after_a_signal_and_a_kill_as_if_there_had_bee
     frozen: RunFolder, one_core: None, tmp_path: Path
 ):
     sets = [f"--set={key}={value if value is not None else 'null'}" for key, value in FIXED.items()]
-    begin = ["--promote", str(frozen), "--space", "finetune", *sets, "--sampler", "grid", "--grace", "15"]
+    begin = ["--promote", str(frozen), "--space", "finetune", *sets, "--sampler", "grid", "--grace", "60"]
     run = RunFolder.at(tmp_path / "tuned")
 
     def under_way(done: int) -> bool:
@@ -99,5 +99,5 @@ def test_a_promoted_search_goes_on_after_a_signal_and_a_kill_as_if_there_had_bee
 
     expected = uninterrupted(frozen, tmp_path / "other")
     assert len(expected) == 4
-    assert {len(epochs) for epochs in expected.values()} == {15}
+    assert {len(epochs) for epochs in expected.values()} == {60}
     assert losses(run) == expected
