@@ -58,7 +58,10 @@ def parse_section(place: Place, raw: object) -> Node:
     if not place.variants and not place.types:
         return parse_value(place, raw)
     if not isinstance(raw, Mapping):
-        raise SpaceError(f"{place}: must be a mapping of keys to values, got {shown(raw)}")
+        if isinstance(raw, str) and place.variants and raw not in place.variants:
+            raise SpaceError(f"{place}.name: {not_one_of(raw, place.variants)}")
+        such = f", such as {{name: {raw}}}" if raw in place.variants else ""
+        raise SpaceError(f"{place}: must be a mapping of keys to values{such}, got {shown(raw)}")
     kind = _distribution(place, raw)
     if kind == "choice":
         return _choice(place, raw, parse_section)

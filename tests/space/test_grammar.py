@@ -43,6 +43,8 @@ def adam_lr(distribution: str) -> str:
         ),
         ("name: 7", "name: must be text, got 7"),
         ("model: 3", "model: must be a mapping of keys to values, got 3"),
+        ("loss: focl", "loss.name: 'focl' is not one of bce, focal, mse, asymmetric; did you mean 'focal'?"),
+        ("loss: focal", "loss: must be a mapping of keys to values, such as {name: focal}, got 'focal'"),
         # ranges
         (
             adam_lr("{loguniform: [1e-2, 1e-5]}"),
