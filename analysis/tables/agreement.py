@@ -48,7 +48,7 @@ def agreement_table(both: FrozenAndTuned, cohort: Cohort) -> Table | None:
         texts=pd.DataFrame(
             {
                 "between": rows["between"],
-                "tau": [shown(float(row.tau.value), DECIMALS) for row in found],
+                "tau": [shown(round(float(row.tau.value), DECIMALS) + 0.0, DECIMALS) for row in found],
                 "95 %": [interval(row.tau.low, row.tau.high, DECIMALS) for row in found],
             }
         ),
