@@ -70,7 +70,10 @@ class Scores:
         paired = self.quantiles(self.influence - self.influence[best], confidence)
         half = paired * self.pair_errors[best]
         difference = self.values - self.values[best]
-        return np.stack([difference, difference - half, difference + half], axis=1)
+        ends = np.stack([difference - half, difference + half], axis=1)
+        # Scores between 0 and 1 can't differ by more.
+        ends = np.clip(ends, -1, 1) if self.maximised else ends
+        return np.column_stack([difference, ends])
 
     def degrees(self, influence: np.ndarray) -> np.ndarray:
         """Degrees of freedom of the errors of these contributions `[..., P]`, `[...]`.
