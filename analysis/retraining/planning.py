@@ -16,6 +16,7 @@ from analysis.scoring.searched import SearchedModel, searched_experiment
 from ichtune.cross_validation import CrossValidation
 from ichtune.errors import InputError
 from ichtune.metrics import evaluate
+from ichtune.recipe import Plateau, phases_of
 from ichtune.runs.folder import RunFolder
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, open_store, units_of
@@ -59,6 +60,7 @@ def _plan(ranking: Ranking, options: RetrainOptions) -> RetrainPlan:
     _check_label(made)
     _check_head(made)
     _check_metric(made)
+    _check_final(made)
     return made
 
 
@@ -128,6 +130,15 @@ def _check_head(plan: RetrainPlan) -> None:
     _ = units_of(plan.store, plan.recipe.head)
     if warm or plan.searched.frozen:
         _ = plan.searched.heads
+
+
+def _check_final(plan: RetrainPlan) -> None:
+    """Refuse a schedule by the validation loss for a training without a validation part."""
+    if plan.options.final and any(isinstance(phase.schedule, Plateau) for phase in phases_of(plan.recipe)):
+        raise InputError(
+            "--final: the schedule plateau follows the validation loss, which a training on all folds lacks; use "
+            "another, e.g. --set schedule.name=cosine, or leave out --final"
+        )
 
 
 def _check_metric(plan: RetrainPlan) -> None:

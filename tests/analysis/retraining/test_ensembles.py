@@ -134,6 +134,10 @@ def test_an_ensemble_without_a_member_says_so(trained: RunFolder, tmp_path: Path
         ({"top": 2, "label": "x"}, "--label: names a single model"),
         ({"top": 4}, "--top: .* has 3 ranked trials, so choose at most 3, got 4"),
         ({"rank": 9}, "--rank: .* has 3 ranked trials, so choose 1 to 3, got 9"),
+        (
+            {"folds": 2, "final": True, "changes": {"schedule.name": "plateau"}},
+            "--final: the schedule plateau follows the validation loss",
+        ),
         ({"trial": "nobody"}, "--trial: 'nobody' is not one of"),
         ({"trial": "0000", "rank": 2}, "--trial: chooses the recipe, and so does --rank; leave out one"),
     ],
