@@ -20,7 +20,7 @@ from ichtune.recipe import Plateau, phases_of
 from ichtune.runs.folder import RunFolder
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, open_store, units_of
-from ichtune.wording import not_one_of, plain, plural
+from ichtune.wording import did_you_mean, plain, plural
 
 
 def plans(run: RunFolder | str | Path, options: RetrainOptions | None = None) -> list[RetrainPlan]:
@@ -83,7 +83,10 @@ def _rank_of(ranking: Ranking, wanted: str) -> int:
     names = [(trial.record.folder.name, trial.name, str(trial.record.number)) for trial in ranking.trials]
     found = [rank for rank, of in enumerate(names, start=1) if wanted in of]
     if not found:
-        raise InputError(f"--trial: {not_one_of(wanted, [name for name, *_ in names])}")
+        raise InputError(
+            f"--trial: {wanted!r} is no ranked trial{did_you_mean(wanted, [name for of in names for name in of])}; "
+            f"`ichtune rank {ranking.run}` lists all {len(names)}"
+        )
     return found[0]
 
 
