@@ -25,13 +25,19 @@ def retraining_curves(models: Mapping[str, Sequence[Records]]) -> Figure:
     for (name, trainings), place in zip(models.items(), range(len(models)), strict=True):
         colour, dashes = LINES[place % len(LINES)]
         look = {"color": colour, "linestyle": dashes}
-        _draw(loss, [[epoch["train_loss"] for epoch in each] for each in trainings], look | {"lw": 0.7})
+        _draw(
+            loss,
+            [[epoch["train_loss"] for epoch in each] for each in trainings],
+            look | {"lw": 0.7, "mfc": "white"},
+        )
         for axes, metric in ((loss, "loss"), (accuracy, "subset_accuracy")):
             values = [[epoch["validation"][metric] for epoch in each] for each in trainings]
             _draw(axes, values, look | {"lw": 1.6, "label": name})
     loss.set(xlabel="epoch", ylabel="loss", title="Loss: validation, and training (thin)")
     accuracy.set(xlabel="epoch", ylabel="subset accuracy", title="Accuracy: all labels right")
+    longest = max(len(each) for trainings in models.values() for each in trainings)
     for axes in (loss, accuracy):
+        axes.set_xlim(0.5, longest + 0.5)  # otherwise a single epoch has fractions on its axis
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, labels = accuracy.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=2, handlelength=4)
