@@ -18,7 +18,7 @@ from analysis.statistics.cohort import Cohort
 from analysis.tables.store_facts import store_facts
 from analysis.tables.writers import markdown_grid, markdown_text
 from ichtune.files import replacing
-from ichtune.inference.model_folder import About
+from ichtune.inference.about import About
 from ichtune.yaml_text import write_yaml
 
 CARD: Final = "MODEL.md"

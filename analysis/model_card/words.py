@@ -13,7 +13,7 @@ from analysis.statistics.influence import Truth
 from analysis.tables.rounding import decimals_for, interval, shown
 from ichtune.data.inspect.describe import rejections_by_kind
 from ichtune.data.store import SliceStore
-from ichtune.inference.model_folder import About
+from ichtune.inference.about import About
 from ichtune.labels import LABELS
 from ichtune.metric_names import in_words
 from ichtune.wording import plural
@@ -58,7 +58,7 @@ def exclusions(store: SliceStore) -> list[str]:
 
 def snippet(about: About, folder: Path) -> str:
     """Python code that loads the model and predicts: `hu` if it can do with slices alone, or else a store."""
-    lines = ["from ichtune.inference.model_folder import TrainedModel", ""]
+    lines = ["from ichtune.inference.trained_model import TrainedModel", ""]
     place = "/".join(folder.parts[-4:])
     lines.append(f'model = TrainedModel.open("{place}")')
     if about.preprocessing.neighbours:

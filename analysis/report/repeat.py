@@ -15,7 +15,7 @@ from analysis.retraining.options import RetrainOptions
 from ichtune.data.options import BY_SOURCE, PrepareOptions
 from ichtune.data.store import StoreInfo
 from ichtune.errors import InputError
-from ichtune.inference.model_folder import About
+from ichtune.inference.about import About
 from ichtune.options import options_of
 from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder

@@ -13,7 +13,7 @@ from analysis.report.grids import Grid
 from analysis.tables.compared import COMPARED, compared_table
 from analysis.tables.paired import PAIRED, paired_table
 from analysis.tables.tuning import BEHIND, calibration_table, thresholds_table
-from ichtune.inference.model_folder import ABOUT, About, read_about
+from ichtune.inference.about import ABOUT, About, read_about
 from ichtune.json_text import read_json
 from ichtune.metric_names import in_words
 from ichtune.runs.folder import RunFolder

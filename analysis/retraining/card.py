@@ -10,7 +10,7 @@ from analysis.retraining.tuning import Tuning
 from analysis.scoring.comparison import Part
 from analysis.statistics.cohort import Cohort
 from ichtune.cross_validation import CrossValidation
-from ichtune.inference.model_folder import TrainedModel
+from ichtune.inference.trained_model import TrainedModel
 
 
 def card_of(

@@ -23,7 +23,8 @@ from analysis.tables.table import Table
 from analysis.tables.writers import write_table
 from ichtune.cross_validation import CrossValidation
 from ichtune.files import replacing
-from ichtune.inference.model_folder import TrainedModel, read_about, write_about
+from ichtune.inference.about import read_about, write_about
+from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
 from ichtune.metrics import THRESHOLD, higher_is_better
 from ichtune.runs.records import without_nan

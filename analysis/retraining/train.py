@@ -21,14 +21,10 @@ from analysis.retraining.resumable import ResumableTraining
 from analysis.retraining.run import Job, run_jobs
 from analysis.scoring.predicted import Predicted, together
 from ichtune.errors import InputError
-from ichtune.inference.model_folder import (
-    Classifier,
-    Origin,
-    Preprocessing,
-    TrainedModel,
-    write_ensemble,
-    write_model,
-)
+from ichtune.inference.about import Origin, Preprocessing
+from ichtune.inference.classifier import Classifier
+from ichtune.inference.model_folder import write_ensemble, write_model
+from ichtune.inference.trained_model import TrainedModel
 from ichtune.progress import Report
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.request import installed

@@ -20,7 +20,7 @@ from analysis.scoring.predicted import mean_scores
 from analysis.tables.table import Table
 from analysis.tables.tuning import calibration_table, thresholds_table
 from ichtune.data.store import SliceStore
-from ichtune.inference.model_folder import About
+from ichtune.inference.about import About
 from ichtune.training.batches import Fold
 
 VALIDATION: Final = "validation"

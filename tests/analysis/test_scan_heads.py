@@ -19,7 +19,7 @@ from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.inference.model_folder import TrainedModel
+from ichtune.inference.trained_model import TrainedModel
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.settings import SearchSettings
 from ichtune.search.plan import plan

@@ -10,8 +10,9 @@ from safetensors.torch import load_file
 from torchvision.models import resnet18
 
 from ichtune.errors import InputError
+from ichtune.inference.about import ModelError, Preprocessing, write_about
 from ichtune.inference.calibration import Calibration
-from ichtune.inference.model_folder import ModelError, Preprocessing, TrainedModel, write_about
+from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
 from ichtune.yaml_text import read_yaml, write_yaml
 from tests.made_up.models import RECIPE, write_model_folder

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from ichtune.inference.model_folder import Classifier, Origin, Preprocessing, write_model
+from ichtune.inference.about import Origin, Preprocessing
+from ichtune.inference.classifier import Classifier
+from ichtune.inference.model_folder import write_model
 from ichtune.models.backbones import build_backbone
 from ichtune.models.heads import LinearHeads
 from ichtune.models.network import Network

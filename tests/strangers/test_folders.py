@@ -8,7 +8,7 @@ import pytest
 
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.inference.model_folder import TrainedModel
+from ichtune.inference.trained_model import TrainedModel
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.remote import Remote
 from tests.made_up.models import write_model_folder

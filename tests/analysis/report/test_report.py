@@ -27,8 +27,8 @@ from analysis.report.summary import Summary
 from analysis.results import RankedResults
 from ichtune.cli import app
 from ichtune.data.store import SliceStore
+from ichtune.inference.about import About, Origin, Preprocessing
 from ichtune.inference.calibration import Calibration
-from ichtune.inference.model_folder import About, Origin, Preprocessing
 from ichtune.labels import LABELS
 from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder

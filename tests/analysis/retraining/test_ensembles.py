@@ -20,7 +20,8 @@ from analysis.retraining.planning import plan, plans
 from analysis.retraining.train import train
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.inference.model_folder import ModelError, TrainedModel
+from ichtune.inference.about import ModelError
+from ichtune.inference.trained_model import TrainedModel
 from ichtune.runs.folder import RunFolder
 from tests.analysis.retraining.test_retrain import FROZEN, rank_of, run, searched, store
 
