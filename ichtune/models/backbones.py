@@ -15,6 +15,7 @@ from ichtune.models.first_layer import INPUTS
 from ichtune.models.precision import resolved
 from ichtune.models.pretrained import pretrained
 from ichtune.models.sources import Statistics, source_of
+from ichtune.models.sources.wrong_size import wrong_size
 from ichtune.models.stages import distances, stages
 from ichtune.recipe import BatchNorm, Model, Precision, Trained
 
@@ -197,10 +198,7 @@ def _width(network: nn.Module, model: Model) -> int:
             return network.eval()(image).flatten(1).shape[1]
     except (RuntimeError, AssertionError, ValueError) as error:
         fits = source_of(model.backbone).image_size(model.backbone)
-        raise InputError(
-            f"model.size: {model.backbone} can't take images of {model.size} x {model.size} ({error}); "
-            f"--set model.size={fits} fits"
-        ) from error
+        raise wrong_size(model, str(error), fits) from error
 
 
 def _channels(network: nn.Module) -> int:

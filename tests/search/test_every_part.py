@@ -1,5 +1,7 @@
-"""Every kind of head and loss, on backbones of every source, each with two seeds, in one search."""
+"""Every kind of head and loss, on backbones of every source, with two seeds: one search, undisturbed and killed."""
 
+import os
+import signal
 from pathlib import Path
 
 import pandas as pd
@@ -8,8 +10,9 @@ import yaml
 
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
+from ichtune.runs.folder import RunFolder
 from tests.made_up.dicom import write_rsna
-from tests.search.test_search import search
+from tests.search.test_search import launched, search, told, wait_for_trials
 
 pytestmark = pytest.mark.timeout(600)
 HEADS = {
@@ -82,3 +85,14 @@ def test_every_head_on_every_backbone_with_every_loss_is_ranked(folder):
     assert table["score"].between(0, 1).all()
     assert (table["ended"] == "last epoch").all()
     assert (table["seeds"] == 2).all()
+
+
+def test_a_search_with_repeats_that_was_killed_ends_as_if_it_had_not_been(folder):
+    run = folder / "runs" / "killed"
+    with launched(options(folder, "killed")) as searching:
+        wait_for_trials(searching, run, 3)
+        os.killpg(searching.pid, signal.SIGKILL)
+        searching.wait()
+    assert len(list((run / "trials").glob("*/epochs.jsonl"))) < len(HEADS)
+    search(["--runs", str(folder / "runs"), "--resume", "killed"])
+    assert told(RunFolder.open(run)) == told(RunFolder.open(folder / "runs" / "whole"))

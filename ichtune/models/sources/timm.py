@@ -10,6 +10,7 @@ from torch import nn
 from ichtune.errors import InputError
 from ichtune.models.sources.drawing import weights_from
 from ichtune.models.sources.protocol import Statistics
+from ichtune.models.sources.wrong_size import wrong_size
 from ichtune.models.weights_files import WeightsError
 from ichtune.recipe import Model
 from ichtune.wording import did_you_mean
@@ -104,21 +105,14 @@ def _network(model: Model, *, pretrained: bool = False) -> nn.Module:
     except (TypeError, AssertionError, ValueError, RuntimeError) as error:
         if not fixed:
             raise
-        raise _wrong_size(model, str(error), Timm().image_size(model.backbone)) from error
+        raise wrong_size(model, str(error), Timm().image_size(model.backbone)) from error
     # timm would cut off what doesn't fill a patch.
     patch = getattr(getattr(network, "patch_embed", None), "patch_size", None)
     if patch and model.size % patch[0]:
         # The next smaller size that fits, so that nobody is sent beyond the resolution of their store.
         fits = max(model.size // patch[0], 1) * patch[0]
-        raise _wrong_size(model, f"it reads patches of {patch[0]} x {patch[0]} pixels", fits)
+        raise wrong_size(model, f"it reads patches of {patch[0]} x {patch[0]} pixels", fits)
     return network
-
-
-def _wrong_size(model: Model, why: str, fits: int) -> InputError:
-    return InputError(
-        f"model.size: {model.backbone} can't take images of {model.size} x {model.size} ({why}); "
-        f"--set model.size={fits} fits"
-    )
 
 
 def _check_reachable(config: "PretrainedCfg") -> None:
