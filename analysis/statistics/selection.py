@@ -41,12 +41,13 @@ class Winner:
     def interval(self) -> tuple[float, float]:
         """The ends of the winner's 95 % interval, which allows for the selection; NaN without a degree of freedom.
 
-        The corrected score is taken to be as uncertain as the best one is by itself. If all recipes are equally good,
-        it is less so, but how much can't be known from few trials.
+        It reaches from where the corrected score's would to where the best score's own would. How far to correct is
+        itself estimated: a recipe that really stands out by two or three errors looks like the luckiest of equal ones.
         """
         half = self.scores.quantiles(self.scores.influence[self._best]) * self.scores.errors[self._best]
-        low, high = ends_around(np.array([self.corrected]), half, half, maximised=self.scores.maximised)[0]
-        return float(low), float(high)
+        middles = np.array([self.corrected, self.scores.values[self._best]])
+        ends = ends_around(middles, half, half, maximised=self.scores.maximised)
+        return float(ends.min()), float(ends.max())
 
     @property
     def _best(self) -> int:
