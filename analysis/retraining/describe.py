@@ -77,9 +77,9 @@ def _tune(plan: RetrainPlan, folder: Path, parts: list[Part], predicted: Predict
     """Calibrate the model and choose its thresholds, and write both to its folder."""
     tuned = of_folds(plan.store, plan.folds, predicted.out_of_fold, plan.options.wanted)
     others = {
-        part.name: (part, predicted.test)
+        part.name: (part, predicted.on_test)
         for part in parts
-        if part.name != VALIDATION and predicted.test is not None
+        if part.name != VALIDATION and predicted.on_test is not None
     }
     tuning = Tuning.of(tuned, plan.store, others)
     write_about(folder, tuning.applied_to(read_about(folder)))
@@ -155,7 +155,9 @@ def _write_predictions(plan: RetrainPlan, folder: Path, predicted: Predicted) ->
     folds = np.concatenate([np.full(len(fold.valid), fold.index) for fold in plan.folds])
     with replacing(folder / OUT_OF_FOLD) as file, open(file, "wb") as stream:
         test = np.empty((0, len(LABELS)), np.float32) if predicted.test is None else predicted.test
-        np.savez_compressed(stream, rows=rows, folds=folds, logits=predicted.out_of_fold, test=test)
+        np.savez_compressed(
+            stream, rows=rows, folds=folds, logits=np.concatenate(predicted.validation), test=test
+        )
 
 
 def _write_tables(plan: RetrainPlan, folder: Path, made: Retrained, tuning: Tuning) -> None:

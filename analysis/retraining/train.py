@@ -19,7 +19,7 @@ from analysis.retraining.plan import RetrainPlan
 from analysis.retraining.planning import plan
 from analysis.retraining.resumable import ResumableTraining
 from analysis.retraining.run import Job, run_jobs
-from analysis.scoring.predicted import Predicted, together
+from analysis.scoring.predicted import Predicted
 from ichtune.errors import InputError
 from ichtune.inference.about import Origin, Preprocessing
 from ichtune.inference.classifier import Classifier
@@ -101,8 +101,8 @@ def _made(plan: RetrainPlan, work: Path, device: torch.device, report: Report) -
         training = member.begun(work)
         _write_model(plan, final, member, training, fold=None)
         alone = TrainedModel.open(final, device)
-        test = _logits(plan, alone, plan.store.test) if len(plan.store.test) else None
-        on_all = Predicted(predicted.validation, test, predicted.trained_parameters)
+        test = _logits(plan, alone, plan.store.test)[None] if len(plan.store.test) else None
+        on_all = Predicted(predicted.of_folds, test, predicted.trained_parameters)
         made.append(describe(plan, final, plan.final_folder, searched, on_all, [training]))
         places.append((final, plan.final_folder))
     for here, there in places:
@@ -169,12 +169,12 @@ def _predicted(
     alone = [replace(model, networks=(network,)) for network in model.networks]
     seeds = plan.options.seeds
     validation = [
-        together(
-            np.stack([_logits(plan, each, fold.valid) for each in alone[place * seeds : (place + 1) * seeds]])
-        )
+        np.stack([_logits(plan, each, fold.valid) for each in alone[place * seeds : (place + 1) * seeds]])
         for place, fold in enumerate(plan.folds)
     ]
-    test = _logits(plan, model, plan.store.test) if len(plan.store.test) else None
+    test = (
+        np.stack([_logits(plan, each, plan.store.test) for each in alone]) if len(plan.store.test) else None
+    )
     return Predicted(validation, test, trainings[0].history[-1]["trained_parameters"])
 
 

@@ -11,7 +11,7 @@ import torch
 from analysis.ranking.trial import RankedTrial
 from analysis.scoring.comparison import ModelScores, Part
 from analysis.scoring.frozen import FrozenPredictor, kept_head
-from analysis.scoring.predicted import Predicted, mean_history, together
+from analysis.scoring.predicted import Predicted, mean_history
 from ichtune.bank.plan import plan_parts
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
@@ -77,10 +77,12 @@ class SearchedModel:
             return None
         frozen = FrozenPredictor.load(self.trial, self.experiment, self.folds, device, report)
         validation = [
-            frozen.logits(fold.valid)[place] if len(fold.valid) else np.empty((0, len(LABELS)), np.float32)
+            frozen.logits(fold.valid)[place : place + 1]
+            if len(fold.valid)
+            else np.empty((1, 0, len(LABELS)), np.float32)
             for place, fold in enumerate(self.folds)
         ]
-        test = together(frozen.logits(self.store.test)) if len(self.store.test) else None
+        test = frozen.logits(self.store.test) if len(self.store.test) else None
         return Predicted(validation, test, frozen.trained_parameters)
 
     def scores(self, predicted: Predicted | None, test: Part | None) -> ModelScores:
