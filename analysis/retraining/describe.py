@@ -68,7 +68,7 @@ def describe(
     made = _outcome(plan, target, parts, searched, predicted, tuning, final=target == plan.final_folder)
     _write_predictions(plan, folder, predicted)
     _write_tables(plan, folder, made, tuning)
-    _write_metrics(plan, folder, parts, made, trainings, tuning)
+    _write_metrics(plan, folder, parts, made, trainings, predicted, tuning)
     card_of(plan, TrainedModel.open(folder), target, parts, made.notes, trainings, tuning).write(folder)
     return made
 
@@ -175,11 +175,13 @@ def _write_metrics(
     parts: list[Part],
     made: Retrained,
     trainings: Sequence[ResumableTraining],
+    predicted: Predicted,
     tuning: Tuning,
 ) -> None:
     train = Part.of("train", plan.store, plan.folds[0].train)
     content = {
         "metric": plan.metric,
+        "scored_epochs": predicted.epochs,
         "trainings": {
             training.file.stem: {"best_epoch": training.best.epoch, "ended": training.ended}
             for training in trainings

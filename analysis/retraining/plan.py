@@ -140,10 +140,7 @@ class RetrainPlan:
     @cached_property
     def notes(self) -> list[str]:
         """What to keep in mind when reading the comparison."""
-        notes = [
-            "the best epoch was chosen on the validation part, so scores there are optimistic; "
-            "nothing was chosen on the test set"
-        ]
+        notes = [self._scored]
         if len(self.members) > 1:
             own = "model" if self.options.seeds == 1 else f"{self.options.seeds} models"
             folds = plural(len(self.folds), "fold", "folds")
@@ -167,6 +164,19 @@ class RetrainPlan:
         if not len(self.store.test):
             notes.append("the store has no test set, because it was prepared with --test-fraction 0")
         return notes
+
+    @property
+    def _scored(self) -> str:
+        """Which epoch validation scores are those of."""
+        if len(self.folds) == 1:
+            return (
+                "the best epoch was chosen on the validation part, so scores there are optimistic; "
+                "nothing was chosen on the test set"
+            )
+        return (
+            "in validation, each fold is scored at the epoch that is best for the other folds, of those that all "
+            "finished; its model keeps the weights of its own best epoch; nothing was chosen on the test set"
+        )
 
     def refuse_taken_label(self) -> None:
         """Refuse a label that is taken.

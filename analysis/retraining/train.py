@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from analysis.retraining.describe import Retrained, describe
 from analysis.retraining.member import Member
 from analysis.retraining.options import RetrainOptions
+from analysis.retraining.out_of_fold import logits_of_folds
 from analysis.retraining.plan import RetrainPlan
 from analysis.retraining.planning import plan
 from analysis.retraining.resumable import ResumableTraining
@@ -102,7 +103,7 @@ def _made(plan: RetrainPlan, work: Path, device: torch.device, report: Report) -
         _write_model(plan, final, member, training, fold=None)
         alone = TrainedModel.open(final, device)
         test = _logits(plan, alone, plan.store.test)[None] if len(plan.store.test) else None
-        on_all = Predicted(predicted.of_folds, test, predicted.trained_parameters)
+        on_all = Predicted(predicted.of_folds, test, predicted.trained_parameters, predicted.epochs)
         made.append(describe(plan, final, plan.final_folder, searched, on_all, [training]))
         places.append((final, plan.final_folder))
     for here, there in places:
@@ -164,18 +165,17 @@ def _about(plan: RetrainPlan, *, fold: int | None, epoch: int | None) -> dict[st
 def _predicted(
     plan: RetrainPlan, folder: Path, trainings: Sequence[ResumableTraining], device: torch.device
 ) -> Predicted:
-    """What the models predict, as reloaded from their folders, just as their users will load them."""
+    """What the models predicted out of fold while they were trained, and what they predict of the test set.
+
+    For that they are reloaded from their folders, just as their users will load them.
+    """
     model = TrainedModel.open(folder, device)
     alone = [replace(model, networks=(network,)) for network in model.networks]
-    seeds = plan.options.seeds
-    validation = [
-        np.stack([_logits(plan, each, fold.valid) for each in alone[place * seeds : (place + 1) * seeds]])
-        for place, fold in enumerate(plan.folds)
-    ]
+    validation, epochs = logits_of_folds(trainings, plan.options.seeds, plan.metric)
     test = (
         np.stack([_logits(plan, each, plan.store.test) for each in alone]) if len(plan.store.test) else None
     )
-    return Predicted(validation, test, trainings[0].history[-1]["trained_parameters"])
+    return Predicted(validation, test, trainings[0].history[-1]["trained_parameters"], tuple(epochs))
 
 
 def _logits(plan: RetrainPlan, model: TrainedModel, rows: np.ndarray) -> np.ndarray:
