@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from analysis.retraining.course import Course
 from ichtune.errors import InputError
 from ichtune.runs.best_epoch import BestEpoch
 from ichtune.runs.ends import TrialEnd
@@ -58,6 +59,13 @@ class ResumableTraining:
     @property
     def ended(self) -> TrialEnd | None:
         return self.session.ended
+
+    @property
+    def course(self) -> Course:
+        """How the training went, once it has ended."""
+        assert self.ended, "a training that has ended"
+        kept = len(self.history) if self.keeps_last else self.best.epoch
+        return Course(self.file.stem, self.history, kept, self.ended)
 
     @property
     def finished(self) -> int:
