@@ -33,6 +33,7 @@ def plans(run: RunFolder | str | Path, options: RetrainOptions | None = None) ->
     """
     options = options or RetrainOptions()
     _check_together(options)
+    _check_workers(options)
     ranking = Ranking.of(run)
     rank = options.rank if options.trial is None else _rank_of(ranking, options.trial)
     count, last = len(ranking.trials), rank + options.top - 1
@@ -79,6 +80,14 @@ def _check_together(options: RetrainOptions) -> None:
         raise InputError("--compare: changes a single recipe, so it can't be given with --top; leave out one")
     if options.top > 1 and options.label:
         raise InputError("--label: names a single model, so it can't be given with --top; leave it out")
+
+
+def _check_workers(options: RetrainOptions) -> None:
+    """Refuse more workers than this machine has room for; what a cluster has is known once it is joined."""
+    if options.workers > 1 and options.address is None:
+        from ichtune.cluster.capacity import Capacity, refuse_too_many  # a single worker does without Ray
+
+        refuse_too_many(options.workers, Capacity.here())
 
 
 def _check_frozen(searched: SearchedModel, options: RetrainOptions) -> None:

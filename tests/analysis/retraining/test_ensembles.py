@@ -186,6 +186,7 @@ def test_an_ensemble_without_a_member_says_so(trained: RunFolder, tmp_path: Path
     [
         ({"folds": 4}, "--folds: the search has 3 folds; must be at most that, got 4"),
         ({"folds": 2, "fold": 1}, "--folds: trains a model for each fold, and --fold for a single one"),
+        ({"workers": 100_000}, "--workers: there are .* to run on, so use at most that, got 100000"),
         ({"final": True}, "--final: trains for the epochs that several folds found best; add e.g. --folds 5"),
         ({"top": 2, "label": "x"}, "--label: names a single model"),
         ({"top": 4}, "--top: .* has 3 ranked trials, so choose at most 3, got 4"),
