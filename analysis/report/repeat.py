@@ -78,7 +78,8 @@ def retrain_command(run: RunFolder, model: RetrainedModel) -> str:
         "label": model.label,
     }
     values |= _tuning(model.about)
-    changed = _changed(before, after) | ({} if after.phases else {"optimizer.lr": after.optimizer.lr})
+    kept_rate = after.phases or after.model.train == "frozen"
+    changed = _changed(before, after) | ({} if kept_rate else {"optimizer.lr": after.optimizer.lr})
     if model.metrics["metric"] != run.request.space.metric:
         changed["metric"] = model.metrics["metric"]
     names = {option.recipe_key: option.name for option in options_of(RetrainOptions) if option.recipe_key}

@@ -20,8 +20,10 @@ class RetrainOptions:
     top: int = option(
         1, "Retrain the recipes of this many ranks, from --rank on, as models of their own.", min=1
     )
-    train: Literal["last", "all"] = option(
-        "all", "How much of the backbone to train.", recipe_key="model.train"
+    train: Literal["frozen", "last", "all"] = option(
+        "all",
+        "How much of the backbone to train; frozen: nothing, keep the search's own model.",
+        recipe_key="model.train",
     )
     head: Literal["warm", "fresh"] = option(
         "warm", "warm: start from the search's own head; fresh: from a new one."

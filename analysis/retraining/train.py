@@ -6,30 +6,26 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
 from analysis.retraining.describe import Retrained, describe
+from analysis.retraining.frozen import frozen_is_better, frozen_plan, keep_frozen
 from analysis.retraining.member import Member
 from analysis.retraining.options import RetrainOptions
+from analysis.retraining.out_of_fold import logits_of_folds
 from analysis.retraining.plan import RetrainPlan
 from analysis.retraining.planning import plan
 from analysis.retraining.resumable import ResumableTraining
 from analysis.retraining.run import Job, run_jobs
+from analysis.retraining.write import Trained, write_models
 from analysis.scoring.predicted import Predicted
 from ichtune.errors import InputError
-from ichtune.inference.about import Origin, Preprocessing
-from ichtune.inference.classifier import Classifier
-from ichtune.inference.model_folder import write_ensemble, write_model
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.progress import Report
 from ichtune.runs.folder import RunFolder
-from ichtune.runs.request import installed
-
-TRAINED_WITH: Final = ("ichtune", "torch", "torchvision", "monai", "albumentations", "numpy", "scikit-learn")
 
 
 def retrain(
@@ -90,21 +86,36 @@ def _claimed(plan: RetrainPlan) -> Generator[Path]:
 def _made(plan: RetrainPlan, work: Path, device: torch.device, report: Report) -> list[Retrained]:
     """Write the folders of a plan's models, whose trainings have ended, with their scores."""
     searched = plan.searched.predicted(device, report)
-    trainings = [member.begun(work) for member in plan.members]
     folder = _empty(work / "model")
-    _write_models(plan, folder, trainings)
+    if plan.keeps_frozen:
+        assert searched is not None, "a frozen model predicts"
+        made = [keep_frozen(plan, folder, searched)]
+        os.replace(folder, plan.folder)
+        return made
+    trainings = [member.begun(work) for member in plan.members]
+    models = (
+        _model(member, training, fold=member.fold.index)
+        for member, training in zip(plan.members, trainings, strict=True)
+    )
+    write_models(plan, folder, models, several=len(plan.members) > 1)
     predicted = _predicted(plan, folder, trainings, device)
-    made = [describe(plan, folder, plan.folder, searched, predicted, trainings)]
+    courses = [training.course for training in trainings]
+    made = [describe(plan, folder, plan.folder, searched, predicted, courses)]
     places = [(folder, plan.folder)]
     if plan.options.final:
         member, final = _final(plan, work), _empty(work / "final")
         training = member.begun(work)
-        _write_model(plan, final, member, training, fold=None)
+        write_models(plan, final, [_model(member, training, fold=None)], several=False)
         alone = TrainedModel.open(final, device)
         test = _logits(plan, alone, plan.store.test)[None] if len(plan.store.test) else None
-        on_all = Predicted(predicted.of_folds, test, predicted.trained_parameters)
-        made.append(describe(plan, final, plan.final_folder, searched, on_all, [training]))
+        on_all = replace(predicted, on_test=test)
+        made.append(describe(plan, final, plan.final_folder, searched, on_all, [training.course]))
         places.append((final, plan.final_folder))
+    if searched is not None and frozen_is_better(plan, made[0]):
+        beside, frozen = frozen_plan(plan), _empty(work / "frozen")
+        remark = f"kept as it scores better out of fold than the retrained model, {plan.label}"
+        made.append(keep_frozen(beside, frozen, searched, [remark]))
+        places.append((frozen, beside.folder))
     for here, there in places:
         os.replace(here, there)
     return made
@@ -122,60 +133,24 @@ def _empty(folder: Path) -> Path:
     return folder
 
 
-def _write_models(plan: RetrainPlan, folder: Path, trainings: Sequence[ResumableTraining]) -> None:
-    """Write the models of all members: the only one into the folder itself, several below it as an ensemble."""
-    if len(plan.members) == 1:
-        _write_model(plan, folder, plan.members[0], trainings[0], fold=plan.folds[0].index)
-        return
-    for member, training in zip(plan.members, trainings, strict=True):
-        (folder / member.name).mkdir()
-        _write_model(plan, folder / member.name, member, training, fold=member.fold.index)
-    names = [member.name for member in plan.members]
-    write_ensemble(folder, names, recipe=plan.recipe, **_about(plan, fold=None, epoch=None))
-
-
-def _write_model(
-    plan: RetrainPlan, folder: Path, member: Member, training: ResumableTraining, *, fold: int | None
-) -> None:
-    epoch = len(training.history) if fold is None else training.best.epoch
-    network = Classifier.of(member.trained(training))
-    write_model(folder, network, recipe=member.recipe, **_about(plan, fold=fold, epoch=epoch))
-
-
-def _about(plan: RetrainPlan, *, fold: int | None, epoch: int | None) -> dict[str, object]:
-    origin = Origin(
-        run=plan.run.name,
-        rank=plan.options.rank,
-        trial=plan.trial,
-        fold=fold,
-        head=plan.options.head,
-        epoch=epoch,
-        seed=plan.experiment.seed,
-        differences={change.what: change.change for change in plan.differences},
-    )
-    return {
-        "preprocessing": Preprocessing.of(plan.recipe.model),
-        "fingerprint": plan.store.fingerprint,
-        "origin": origin,
-        "versions": installed(TRAINED_WITH),
-    }
+def _model(member: Member, training: ResumableTraining, *, fold: int | None) -> Trained:
+    return Trained(member.name, member.trained(training), member.recipe, fold, training.course.best_epoch)
 
 
 def _predicted(
     plan: RetrainPlan, folder: Path, trainings: Sequence[ResumableTraining], device: torch.device
 ) -> Predicted:
-    """What the models predict, as reloaded from their folders, just as their users will load them."""
+    """What the models predicted out of fold while they were trained, and what they predict of the test set.
+
+    For that they are reloaded from their folders, just as their users will load them.
+    """
     model = TrainedModel.open(folder, device)
     alone = [replace(model, networks=(network,)) for network in model.networks]
-    seeds = plan.options.seeds
-    validation = [
-        np.stack([_logits(plan, each, fold.valid) for each in alone[place * seeds : (place + 1) * seeds]])
-        for place, fold in enumerate(plan.folds)
-    ]
+    validation, epochs = logits_of_folds(trainings, plan.options.seeds, plan.metric)
     test = (
         np.stack([_logits(plan, each, plan.store.test) for each in alone]) if len(plan.store.test) else None
     )
-    return Predicted(validation, test, trainings[0].history[-1]["trained_parameters"])
+    return Predicted(validation, test, trainings[0].history[-1]["trained_parameters"], tuple(epochs))
 
 
 def _logits(plan: RetrainPlan, model: TrainedModel, rows: np.ndarray) -> np.ndarray:

@@ -25,6 +25,7 @@ from ichtune.training.batches import Fold
 
 VALIDATION: Final = "validation"
 _REMARK: Final = "slightly optimistic, as the best epoch was chosen on them"
+_BY_OTHERS: Final = "each at the epoch that is best for the others"
 _SHARED: Final = "the same for all models of the ensemble, whose calibrated probabilities are averaged"
 
 
@@ -92,5 +93,5 @@ def of_folds(store: SliceStore, folds: Sequence[Fold], logits: np.ndarray, wante
     each fold's S models."""
     rows = np.concatenate([fold.valid for fold in folds])
     numbers = np.concatenate([np.full(len(fold.valid), fold.index) for fold in folds])
-    remark = _REMARK if len(folds) == 1 else f"{_REMARK}; {_SHARED}"
+    remark = _REMARK if len(folds) == 1 else f"{_BY_OTHERS}; {_SHARED}"
     return Tuned(OutOfFold(logits, store.labels[rows], store.patients[rows], numbers, remark), wanted)

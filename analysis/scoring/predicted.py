@@ -26,6 +26,8 @@ class Predicted:
     """Of the test set by all models, `[M, n, 6]`; None if there is no test set."""
     trained_parameters: int
     """Of one model."""
+    epochs: tuple[int, ...]
+    """The epoch of each fold's model, of each seed, that predicted its validation slices."""
 
     @property
     def out_of_fold(self) -> np.ndarray:

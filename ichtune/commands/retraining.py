@@ -25,7 +25,10 @@ def retrain(
     ] = None,
     set: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Change the recipe, e.g. --set loss.name=bce."),
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Change the recipe, e.g. --set loss.name=bce or --set 'phases=[{train: frozen, epochs: 1}, {train: all}]'.",
+        ),
     ] = None,
     data: Data = None,
 ) -> None:
