@@ -48,6 +48,12 @@ class RetrainedModel:
             return f"The search's own model of rank {origin.rank} ({origin.trial}) on its frozen backbone{several}."
         recipe = f"The recipe of rank {origin.rank} ({origin.trial}), retrained"
         metric = self.metrics["metric"].replace("_", " ")
+        if self.metrics.get("soup"):
+            count, seeds = len(self.about.members), self.metrics["soup"]
+            return (
+                f"{recipe} as {count} models that predict together, each the average of the weights of some of {seeds} "
+                "seeds."
+            )
         if self.about.members:
             each = ", ".join(str(of["best_epoch"]) for of in self.metrics["trainings"].values())
             return (

@@ -80,7 +80,9 @@ def describe(
 
 def _tune(plan: RetrainPlan, folder: Path, parts: list[Part], predicted: Predicted) -> Tuning:
     """Calibrate the model and choose its thresholds, and write both to its folder."""
-    tuned = of_folds(plan.store, plan.folds, predicted.out_of_fold, plan.options.wanted)
+    tuned = of_folds(
+        plan.store, plan.folds, predicted.out_of_fold, plan.options.wanted, optimistic=plan.optimistic
+    )
     others = {
         part.name: (part, predicted.on_test)
         for part in parts
@@ -193,6 +195,7 @@ def _write_metrics(
     content = {
         "metric": plan.metric,
         "scored_epochs": predicted.epochs,
+        "soup": plan.soup,
         "trainings": {
             training.name: {"best_epoch": training.best_epoch, "ended": training.ended}
             for training in trainings

@@ -25,7 +25,13 @@ def frozen_is_better(plan: RetrainPlan, made: Retrained) -> bool:
 def frozen_plan(plan: RetrainPlan) -> RetrainPlan:
     """The plan that keeps the frozen model of a retraining, beside its own."""
     options = replace(
-        plan.options, train="frozen", label=plan.frozen_folder.name, head="warm", seeds=1, final=False
+        plan.options,
+        train="frozen",
+        label=plan.frozen_folder.name,
+        head="warm",
+        seeds=1,
+        soup=False,
+        final=False,
     )
     return replace(plan, options=options, recipe=plan.searched.recipe)
 

@@ -33,6 +33,9 @@ class RetrainOptions:
         None, "Train on this many folds instead, and keep all models together as an ensemble.", min=2
     )
     seeds: int = option(1, "Train this many times with other random seeds, and keep all together.", min=1)
+    soup: bool = option(
+        False, "Also average the weights of the seeds that together score best out of fold (greedy soup)."
+    )
     final: bool = option(
         False, "Also train a single model on all folds, for the epochs that the folds found best."
     )

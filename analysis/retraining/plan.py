@@ -34,6 +34,8 @@ class RetrainPlan:
     """The recipe as it will be trained."""
     metric: str
     """The metric that chooses the best epoch."""
+    soup: int = 0
+    """If the model averages weights, the number of seeds that those averaged were chosen from."""
 
     @property
     def run(self) -> RunFolder:
@@ -79,6 +81,11 @@ class RetrainPlan:
     def frozen_folder(self) -> Path:
         """The folder of the search's own frozen model, if it scores better out of fold."""
         return self.folder.with_name(f"{self.label}-frozen")
+
+    @property
+    def soup_folder(self) -> Path:
+        """The folder of the average of the seeds' weights, if it helps."""
+        return self.folder.with_name(f"{self.label}-soup")
 
     @property
     def keeps_frozen(self) -> bool:
@@ -193,8 +200,18 @@ class RetrainPlan:
         return notes
 
     @property
+    def optimistic(self) -> bool:
+        """Whether validation slices are scored at epochs that were chosen on them."""
+        return self.soup > 0 or len(self.folds) == 1
+
+    @property
     def _scored(self) -> str:
         """Which epoch validation scores are those of."""
+        if self.soup:
+            return (
+                "in validation, the seeds that are averaged were chosen by the other folds, but each one's best epoch "
+                "by the fold itself, so scores there are optimistic; nothing was chosen on the test set"
+            )
         kept = "the epoch best for all" if self.keeps_frozen else "its own best epoch"
         if len(self.folds) == 1:
             return (
@@ -213,6 +230,7 @@ class RetrainPlan:
             InputError: there is already a model with this label.
         """
         beside = [self.final_folder] if self.options.final else []
+        beside += [self.soup_folder] if self.options.soup else []
         beside += [self.frozen_folder] if self.weighs_frozen else []
         for folder in (self.folder, *beside):
             if folder.exists():

@@ -76,6 +76,15 @@ def _check_together(options: RetrainOptions) -> None:
         raise InputError("--folds: trains a model for each fold, and --fold for a single one; leave out one")
     if options.final and options.folds is None:
         raise InputError("--final: trains for the epochs that several folds found best; add e.g. --folds 5")
+    if options.soup and (options.seeds < 2 or options.folds is None):
+        raise InputError(
+            "--soup: averages the weights of several seeds, chosen on several folds; add e.g. --seeds 3 --folds 5"
+        )
+    if options.soup and options.head == "fresh":
+        raise InputError(
+            "--soup: averages weights of models that start from the same head, and --head fresh gives each seed its "
+            "own; leave out one"
+        )
     if options.factors and options.top > 1:
         raise InputError("--compare: changes a single recipe, so it can't be given with --top; leave out one")
     if options.top > 1 and options.label:
@@ -101,7 +110,7 @@ def _check_frozen(searched: SearchedModel, options: RetrainOptions) -> None:
     fixed = [name for name, option in defaults.items() if option.recipe_key and name != "train"]
     given = [
         defaults[name].flag
-        for name in (*fixed, "head", "seeds", "final", "workers")
+        for name in (*fixed, "head", "seeds", "soup", "final", "workers")
         if getattr(options, name) != defaults[name].default
     ]
     given += [f"--set {key}" for key in options.changes if key != "metric"]

@@ -20,6 +20,7 @@ from analysis.retraining.plan import RetrainPlan
 from analysis.retraining.planning import plan
 from analysis.retraining.resumable import ResumableTraining
 from analysis.retraining.run import Job, run_jobs
+from analysis.retraining.soup import Soup
 from analysis.retraining.write import Trained, write_models
 from analysis.scoring.predicted import Predicted
 from ichtune.errors import InputError
@@ -100,15 +101,19 @@ def _made(plan: RetrainPlan, work: Path, device: torch.device, report: Report) -
     write_models(plan, folder, models, several=len(plan.members) > 1)
     predicted = _predicted(plan, folder, trainings, device)
     courses = [training.course for training in trainings]
-    made = [describe(plan, folder, plan.folder, searched, predicted, courses)]
+    soup = Soup(plan, trainings, device) if plan.options.soup else None
+    remarks = [] if soup is None else [soup.remark]
+    made = [describe(plan, folder, plan.folder, searched, predicted, courses, remarks)]
     places = [(folder, plan.folder)]
+    if soup is not None and soup.helps:
+        here = _empty(work / "soup")
+        made.append(_keep_soup(plan, soup, here, searched, predicted.trained_parameters))
+        places.append((here, plan.soup_folder))
     if plan.options.final:
         member, final = _final(plan, work), _empty(work / "final")
         training = member.begun(work)
         write_models(plan, final, [_model(member, training, fold=None)], several=False)
-        alone = TrainedModel.open(final, device)
-        test = _logits(plan, alone, plan.store.test)[None] if len(plan.store.test) else None
-        on_all = replace(predicted, on_test=test)
+        on_all = replace(predicted, on_test=_on_test(plan, TrainedModel.open(final, device)))
         made.append(describe(plan, final, plan.final_folder, searched, on_all, [training.course]))
         places.append((final, plan.final_folder))
     if searched is not None and frozen_is_better(plan, made[0]):
@@ -119,6 +124,28 @@ def _made(plan: RetrainPlan, work: Path, device: torch.device, report: Report) -
     for here, there in places:
         os.replace(here, there)
     return made
+
+
+def _keep_soup(
+    plan: RetrainPlan, soup: Soup, folder: Path, searched: Predicted | None, trained_parameters: int
+) -> Retrained:
+    """Write the fold-wise averages of weights as an ensemble, with what they score."""
+    options = replace(plan.options, seeds=1, soup=False, final=False, label=plan.soup_folder.name)
+    beside = replace(plan, options=options, soup=plan.options.seeds)
+    models = (
+        Trained(f"fold{fold.index}", soup.network(place, soup.seeds), plan.recipe, fold.index, None)
+        for place, fold in enumerate(plan.folds)
+    )
+    write_models(beside, folder, models, several=True)
+    chosen = [
+        training.course
+        for index, training in enumerate(soup.trainings)
+        if index % plan.options.seeds in soup.seeds
+    ]
+    of_folds = [logits[None] for logits in soup.out_of_fold]
+    test = _on_test(plan, TrainedModel.open(folder, soup.device))
+    predicted = Predicted(of_folds, test, trained_parameters, ())
+    return describe(beside, folder, beside.folder, searched, predicted, chosen, [soup.remark])
 
 
 def _final(plan: RetrainPlan, work: Path) -> Member:
@@ -144,14 +171,15 @@ def _predicted(
 
     For that they are reloaded from their folders, just as their users will load them.
     """
-    model = TrainedModel.open(folder, device)
-    alone = [replace(model, networks=(network,)) for network in model.networks]
     validation, epochs = logits_of_folds(trainings, plan.options.seeds, plan.metric)
-    test = (
-        np.stack([_logits(plan, each, plan.store.test) for each in alone]) if len(plan.store.test) else None
-    )
+    test = _on_test(plan, TrainedModel.open(folder, device))
     return Predicted(validation, test, trainings[0].history[-1]["trained_parameters"], tuple(epochs))
 
 
-def _logits(plan: RetrainPlan, model: TrainedModel, rows: np.ndarray) -> np.ndarray:
-    return model.logits(plan.store.hu, rows, scans=plan.store.scans)
+def _on_test(plan: RetrainPlan, model: TrainedModel) -> np.ndarray | None:
+    """The test set's logits by each of a model's networks, `[M, n, 6]`; None if there is no test set."""
+    rows, store = plan.store.test, plan.store
+    if not len(rows):
+        return None
+    alone = [replace(model, networks=(network,)) for network in model.networks]
+    return np.stack([each.logits(store.hu, rows, scans=store.scans) for each in alone])

@@ -88,10 +88,12 @@ class Tuning:
         )
 
 
-def of_folds(store: SliceStore, folds: Sequence[Fold], logits: np.ndarray, wanted: Wanted) -> Tuned:
+def of_folds(
+    store: SliceStore, folds: Sequence[Fold], logits: np.ndarray, wanted: Wanted, *, optimistic: bool
+) -> Tuned:
     """Calibration and thresholds chosen on the folds' validation slices, fold by fold, from the logits `[S, n, 6]` of
-    each fold's S models."""
+    each fold's S models; `optimistic` if their best epochs were chosen on these slices."""
     rows = np.concatenate([fold.valid for fold in folds])
     numbers = np.concatenate([np.full(len(fold.valid), fold.index) for fold in folds])
-    remark = _REMARK if len(folds) == 1 else f"{_BY_OTHERS}; {_SHARED}"
+    remark = "; ".join([_REMARK if optimistic else _BY_OTHERS, *([_SHARED] if len(folds) > 1 else [])])
     return Tuned(OutOfFold(logits, store.labels[rows], store.patients[rows], numbers, remark), wanted)

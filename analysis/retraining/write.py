@@ -23,8 +23,8 @@ class Trained(NamedTuple):
     recipe: Recipe
     fold: int | None
     """Its validation fold; None if it was trained on all."""
-    epoch: int
-    """The epoch that its weights are from."""
+    epoch: int | None
+    """The epoch that its weights are from; None for an average."""
 
 
 def write_models(plan: RetrainPlan, folder: Path, models: Iterable[Trained], *, several: bool) -> None:

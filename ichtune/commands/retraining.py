@@ -27,7 +27,8 @@ def retrain(
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="Change the recipe, e.g. --set loss.name=bce or --set 'phases=[{train: frozen}, {train: all}]'.",
+            help="Change the recipe, e.g. --set loss.name=bce or "
+            "--set 'phases=[{train: frozen, epochs: 1}, {train: all}]'.",
         ),
     ] = None,
     data: Data = None,

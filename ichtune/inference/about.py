@@ -47,7 +47,7 @@ class Origin(Section):
     """The validation fold, the store's other folds were trained on; None if trained on all, or for an ensemble."""
     head: Literal["warm", "fresh"]
     epoch: int | None
-    """The best epoch, which the weights are from; None for an ensemble."""
+    """The best epoch, which the weights are from; None for an ensemble, or an average of weights."""
     seed: int
     """Seed of the augmentation and of random weights; the training's own seed is in the recipe."""
     differences: dict[str, str]
