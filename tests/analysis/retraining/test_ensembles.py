@@ -119,7 +119,7 @@ def test_the_frozen_model_is_scored_at_the_epochs_that_the_ranking_goes_by(searc
 
 
 def test_the_validation_score_is_the_mean_over_the_folds(trained: RunFolder, store: SliceStore):
-    [model, _], _ = retrained_models(trained)
+    [model, *_], _ = retrained_models(trained)
     kept = np.load(model.folder / "out_of_fold.npz")
     by_fold = []
     for fold in (0, 1):
@@ -136,7 +136,7 @@ def test_the_validation_score_is_the_mean_over_the_folds(trained: RunFolder, sto
 def test_the_final_model_has_seen_all_folds_for_the_epochs_that_they_found_best(
     trained: RunFolder, store: SliceStore
 ):
-    [both, final], _ = retrained_models(trained)
+    [both, final, *_], _ = retrained_models(trained)
     best = sorted(of["best_epoch"] for of in both.metrics["trainings"].values())
     assert final.about.origin.fold is None
     assert final.about.origin.epoch == best[1]
@@ -150,7 +150,7 @@ def test_the_final_model_has_seen_all_folds_for_the_epochs_that_they_found_best(
 
 
 def test_the_reports_command_repeats_an_ensemble(trained: RunFolder):
-    [both, _], _ = retrained_models(trained)
+    [both, *_], _ = retrained_models(trained)
     command = retrain_command(trained, both)
     assert "--folds 2" in command
     assert "--fold " not in command
