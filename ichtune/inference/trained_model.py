@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from ichtune.averaging import mean_prediction
 from ichtune.data.scans import Scans
@@ -56,7 +57,14 @@ class TrainedModel:
         model = TrainedModel.open("runs/mine/retrain/rank1-all")
         present = model.predict(hu) >= model.thresholds
         """
-        return self.about.calibration.probabilities(self.logits(hu, rows, scans=scans))
+        return self.raw_and_calibrated(hu, rows, scans=scans)[1]
+
+    def raw_and_calibrated(
+        self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None
+    ) -> np.ndarray:
+        """Probabilities as the network gives them and calibrated, in one pass, `[2, n, 6]` (float64); see `logits`."""
+        logits = self.logits(hu, rows, scans=scans)
+        return np.stack([expit(logits.astype(np.float64)), self.about.calibration.probabilities(logits)])
 
     @torch.no_grad()
     def logits(
