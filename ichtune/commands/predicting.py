@@ -44,4 +44,5 @@ def predict(
     if made.unread:
         note(f"{plural(made.unread, 'slice', 'slices')} without a prediction; the column reason says why.")
     say(f"predictions: {made.file}  ({plural(made.slices, 'slice', 'slices')})")
+    say(f"by scan: {made.by_scan}" if made.by_scan else "by scan: none, as no slice says which scan it is of")
     say(f"For research only: {RESEARCH_ONLY}.")

@@ -14,29 +14,36 @@ from ichtune.prediction.intended_use import RESEARCH_ONLY
 from ichtune.spreadsheet import csv_text
 
 
-def write_table(file: Path, parts: Iterable[pd.DataFrame]) -> None:
-    """Write tables of the same columns, one after the other, as the CSV or Parquet file that the name says."""
+def write_table(file: Path, parts: Iterable[pd.DataFrame]) -> bool:
+    """Write tables of the same columns, one after the other, as the CSV or Parquet file that the name says.
+
+    Returns whether there was any table; if not, no file is written.
+    """
+    parts = iter(parts)
+    first = next(parts, None)
+    if first is None:
+        return False
     with replacing(file) as beside:
-        _WRITERS[file.suffix.lower()](beside, iter(parts))
+        _WRITERS[file.suffix.lower()](beside, first, parts)
+    return True
 
 
-def _write_csv(file: Path, parts: Iterator[pd.DataFrame]) -> None:
+def _write_csv(file: Path, first: pd.DataFrame, others: Iterator[pd.DataFrame]) -> None:
     with open(file, "w", encoding="utf-8") as out:
-        for number, part in enumerate(parts):
-            text = csv_text(part)
-            out.write(text if number == 0 else text.partition("\n")[2])
+        out.write(csv_text(first))
+        for part in others:
+            out.write(csv_text(part).partition("\n")[2])
 
 
-def _write_parquet(file: Path, parts: Iterator[pd.DataFrame]) -> None:
-    first = next(parts)
+def _write_parquet(file: Path, first: pd.DataFrame, others: Iterator[pd.DataFrame]) -> None:
     schema = pa.Schema.from_pandas(first, preserve_index=False)
     schema = schema.with_metadata({**(schema.metadata or {}), b"intended_use": RESEARCH_ONLY.encode()})
     with pq.ParquetWriter(file, schema) as out:
-        for part in chain([first], parts):
+        for part in chain([first], others):
             out.write_table(pa.Table.from_pandas(part, schema, preserve_index=False))
 
 
-_WRITERS: Final[dict[str, Callable[[Path, Iterator[pd.DataFrame]], None]]] = {
+_WRITERS: Final[dict[str, Callable[[Path, pd.DataFrame, Iterator[pd.DataFrame]], None]]] = {
     ".csv": _write_csv,
     ".parquet": _write_parquet,
 }

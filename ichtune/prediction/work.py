@@ -24,6 +24,11 @@ class Work:
     pixels: Path
 
 
+def partial(out: Path) -> Path:
+    """Return the folder of the unfinished predictions for a file."""
+    return out.with_name(f"{out.name}.partial")
+
+
 @contextmanager
 def working(out: Path, plan: Mapping[str, str]) -> Generator[Work]:
     """Begin or resume the predictions for a file; the working folder is gone at the end, and stays after an error.
@@ -35,7 +40,7 @@ def working(out: Path, plan: Mapping[str, str]) -> Generator[Work]:
         InputError: another process is writing this file, or unfinished predictions of another plan are there.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    folder = out.with_name(f"{out.name}.partial")
+    folder = partial(out)
     refusal = f"{out}: another process is writing these predictions; wait for it, or choose another --out"
     with locked(out.resolve().with_name(f".{out.name}.lock"), refusal):
         _begin(folder, plan)

@@ -181,8 +181,9 @@ def test_several_models_give_the_mean_of_their_probabilities_each_at_its_own_siz
 def test_several_processes_give_the_same_rows(model, tmp_path):
     root = write_rsna(tmp_path / "rsna", patients=12, slices=6, size=16)  # more than two chunks
     alone = predicted(model, root, tmp_path)
-    (tmp_path / "predictions.parquet").unlink()
-    pd.testing.assert_frame_equal(predicted(model, root, tmp_path, PredictOptions(workers=2)), alone)
+    pd.testing.assert_frame_equal(
+        predicted(model, root, tmp_path, PredictOptions(workers=2, overwrite=True)), alone
+    )
 
 
 def test_one_series_of_a_study_is_chosen_and_all_can_be(model, tmp_path):
