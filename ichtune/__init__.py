@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.results import RankedResults
-    from ichtune.api import predict, search
+    from ichtune.api import predict, score, search
     from ichtune.data.prepare import prepare
     from ichtune.data.store import SliceStore
     from ichtune.space import Space
 
-__all__ = ["RankedResults", "SliceStore", "Space", "predict", "prepare", "search"]
+__all__ = ["RankedResults", "SliceStore", "Space", "predict", "prepare", "score", "search"]
 
 _HOMES = {
     "RankedResults": "analysis.results",
@@ -20,6 +20,7 @@ _HOMES = {
     "Space": "ichtune.space",
     "predict": "ichtune.api",
     "prepare": "ichtune.data.prepare",
+    "score": "ichtune.api",
     "search": "ichtune.api",
 }
 

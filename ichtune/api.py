@@ -16,7 +16,8 @@ from ichtune.space import Space
 
 if TYPE_CHECKING:
     from analysis.results import RankedResults
-    from ichtune.prediction.predict import Predictions
+    from ichtune.prediction.outputs import Predictions
+    from ichtune.prediction.score import Score
 
 
 def search(
@@ -59,3 +60,16 @@ def predict(
     return predict_slices(
         [Path(folder) for folder in folders], Path(given), Path(out), PredictOptions(**options)
     )
+
+
+def score(submission: str | Path, labels: str | Path) -> "Score":
+    """Return the RSNA 2019 challenge's weighted log loss of a submission, against labels in the same long form.
+
+        score("predictions.submission.csv", "stage_2_train.csv").weighted_log_loss
+
+    Raises:
+        InputError: a table can't be used, or they are not about the same slices.
+    """
+    from ichtune.prediction.score import score as score_submission
+
+    return score_submission(submission, labels)

@@ -25,6 +25,7 @@ for command in (
     ranking.report,
     retraining.retrain,
     predicting.predict,
+    predicting.score,
 ):
     app.command()(command)
 

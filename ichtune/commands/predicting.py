@@ -1,4 +1,4 @@
-"""The command that predicts slices without labels."""
+"""Commands that predict slices without labels, and score such predictions."""
 
 from pathlib import Path
 from typing import Annotated
@@ -45,4 +45,19 @@ def predict(
         note(f"{plural(made.unread, 'slice', 'slices')} without a prediction; the column reason says why.")
     say(f"predictions: {made.file}  ({plural(made.slices, 'slice', 'slices')})")
     say(f"by scan: {made.by_scan}" if made.by_scan else "by scan: none, as no slice says which scan it is of")
+    if made.submission:
+        say(f"submission: {made.submission}")
     say(f"For research only: {RESEARCH_ONLY}.")
+
+
+def score(
+    submission: Annotated[Path, typer.Argument(help="Submission to the RSNA 2019 challenge: ID,Label.")],
+    labels: Annotated[Path, typer.Argument(help="Labels in the same form, such as stage_2_train.csv.")],
+) -> None:
+    """Score a submission by the RSNA 2019 challenge's weighted log loss."""
+    from ichtune.prediction.score import score as score_submission
+
+    found = score_submission(submission, labels)
+    apart = ", ".join(f"{label} {loss:.5f}" for label, loss in found.by_label.items())
+    say(f"weighted log loss: {found.weighted_log_loss:.5f}  ({plural(found.slices, 'slice', 'slices')})")
+    say(f"log loss by label: {apart}")

@@ -1,6 +1,6 @@
 """Slices to predict, read chunk by chunk: files below a folder, or the rows of a store."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +38,11 @@ class Input(Protocol):
         """What the user should know."""
         ...
 
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of the slices or, of a volume, that of its file; in any order."""
+        ...
+
     def __len__(self) -> int: ...
 
     @property
@@ -69,6 +74,10 @@ class Files:
     @property
     def notes(self) -> Sequence[str]:
         return self.listing.notes
+
+    @property
+    def names(self) -> Iterable[str]:
+        return map(without_suffix, self.listing.places.files)
 
     @property
     def digest(self) -> str:
@@ -115,6 +124,10 @@ class Rows:
     @property
     def notes(self) -> Sequence[str]:
         return ()
+
+    @property
+    def names(self) -> Iterable[str]:
+        return self.store.table["slice_id"]
 
     @property
     def digest(self) -> str:

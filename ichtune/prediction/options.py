@@ -29,6 +29,10 @@ class PredictOptions:
         metavar="auto|all|thin|thick|REGEX",
     )
     window: str = option("40/80", "Window that 8-bit images were made with.", metavar="C/W")
+    submission: Path | None = option(
+        None,
+        "Sample submission of the RSNA 2019 challenge: also write the predictions of its IDs in its form.",
+    )
     workers: int | None = option(None, "Number of reading processes (default: one per core).", min=1)
     overwrite: bool = option(False, "Replace finished predictions.")
 

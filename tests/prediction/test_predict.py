@@ -122,7 +122,7 @@ def test_nothing_readable_is_an_error_and_the_reasons_are_kept(ichtune, model, t
     (tmp_path / "in" / "a.dcm").write_bytes(b"no DICOM")
     code, _, errors = ichtune("predict", model, tmp_path / "in", "--out", tmp_path / "p.csv", "--workers", 1)
     assert code == 2
-    assert "none of its 1 slices can be predicted (the first: a.dcm: not a DICOM file" in errors
+    assert "none of the 1 slices can be predicted (the first: a.dcm: not a DICOM file" in errors
     assert "not a DICOM file" in (tmp_path / "p.csv").read_text()
 
 

@@ -64,7 +64,7 @@ def test_a_killed_run_goes_on_and_ends_in_the_same_bytes(model, root, tmp_path):
         file.write(b"\xff\xff\xff\xff half a batch")
     seen = []
     predict([model], root, out, ONE, lambda done, total, remark: seen.append(done))
-    assert seen[0] == 64
+    assert next(filter(None, seen)) == 64
     predict([model], root, tmp_path / "whole.csv", ONE)
     assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert (tmp_path / "killed.scans.csv").read_bytes() == (tmp_path / "whole.scans.csv").read_bytes()
