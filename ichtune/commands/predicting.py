@@ -47,6 +47,8 @@ def predict(
     say(f"by scan: {made.by_scan}" if made.by_scan else "by scan: none, as no slice says which scan it is of")
     if made.submission:
         say(f"submission: {made.submission}")
+    if settings.dicom_sr:
+        say(f"structured reports: {settings.dicom_sr}  ({plural(made.reports, 'scan', 'scans')})")
     say(f"For research only: {RESEARCH_ONLY}.")
 
 

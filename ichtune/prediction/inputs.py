@@ -39,6 +39,11 @@ class Input(Protocol):
         ...
 
     @property
+    def dicom_root(self) -> Path | None:
+        """The folder that its DICOM files are in; None if there are none whose scan is known."""
+        ...
+
+    @property
     def names(self) -> Iterable[str]:
         """The names of the slices or, of a volume, that of its file; in any order."""
         ...
@@ -78,6 +83,15 @@ class Files:
     @property
     def names(self) -> Iterable[str]:
         return map(without_suffix, self.listing.places.files)
+
+    @property
+    def dicom_root(self) -> Path | None:
+        # Images are in no scan.
+        return (
+            self.listing.root
+            if ((self.listing.places.plane < 0) & (self.listing.scan != ALONE)).any()
+            else None
+        )
 
     @property
     def digest(self) -> str:
@@ -128,6 +142,10 @@ class Rows:
     @property
     def names(self) -> Iterable[str]:
         return self.store.table["slice_id"]
+
+    @property
+    def dicom_root(self) -> Path | None:
+        return None
 
     @property
     def digest(self) -> str:

@@ -33,6 +33,9 @@ class PredictOptions:
         None,
         "Sample submission of the RSNA 2019 challenge: also write the predictions of its IDs in its form.",
     )
+    dicom_sr: Path | None = option(
+        None, "Folder for a DICOM structured report of each scan (DICOM only).", metavar="DIR"
+    )
     workers: int | None = option(None, "Number of reading processes (default: one per core).", min=1)
     overwrite: bool = option(False, "Replace finished predictions.")
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ichtune.errors import InputError
+from ichtune.prediction.algorithm import Algorithm
 from ichtune.prediction.by_scan import scan_tables
 from ichtune.prediction.challenge_table import ChallengeTable
 from ichtune.prediction.output import write_table
+from ichtune.prediction.reports import write_reports
 from ichtune.prediction.rows import COLUMNS, RowFile
 from ichtune.prediction.submission import Submission
 from ichtune.prediction.work import partial
@@ -21,6 +23,8 @@ class Predictions:
     by_scan: Path | None
     """A table of a row per scan; None if the scan of no slice is known."""
     submission: Path | None
+    reports: int
+    """How many structured reports were written."""
     slices: int
     """How many slices have a prediction."""
     unread: int
@@ -34,6 +38,8 @@ class Outputs:
 
     table: Path
     sample: ChallengeTable | None = None
+    reports: Path | None = None
+    """A folder for structured reports."""
 
     @property
     def by_scan(self) -> Path:
@@ -59,8 +65,14 @@ class Outputs:
         if found := next((file for file in (self.table, *early) if file.exists()), None):
             raise InputError(f"{found}: finished predictions are already here; replace them with --overwrite")
 
-    def write(self, rows: RowFile, notes: Sequence[str]) -> Predictions:
+    def write(
+        self, rows: RowFile, notes: Sequence[str], dicom: Path | None, algorithm: Algorithm
+    ) -> Predictions:
         """Write everything, the table of the slices last, so that it is there only when all is.
+
+        Args:
+            dicom: the folder of the DICOM files, for structured reports.
+            algorithm: what predicted, as the reports say.
 
         Raises:
             InputError: no slice has a prediction; the tables have the reasons.
@@ -71,6 +83,10 @@ class Outputs:
         if submitted:
             submitted.write(self.submission)
             notes = [*notes, *submitted.notes]
+        reports = 0
+        if self.reports and dicom:
+            reported = write_reports(self.reports, dicom, rows.tables(), algorithm)
+            reports, notes = reported.reports, [*notes, *reported.notes]
         write_table(self.table, (part[list(COLUMNS)] for part in rows.tables()))
         if rows.unread == rows.rows:
             first = next(iter(rows.tables(rows=1)))
@@ -82,6 +98,7 @@ class Outputs:
             self.table,
             by_scan,
             self.submission if submitted else None,
+            reports,
             rows.rows - rows.unread,
             rows.unread,
             tuple(notes),

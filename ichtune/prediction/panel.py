@@ -1,7 +1,7 @@
 """The models that predict together."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +14,11 @@ from ichtune.data.slice_table import with_all_columns
 from ichtune.inference.about import ABOUT
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
+from ichtune.prediction.algorithm import Algorithm
+from ichtune.prediction.intended_use import RESEARCH_ONLY
 from ichtune.prediction.listing import ALONE
 from ichtune.prediction.views import View
+from ichtune.runs.request import installed
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Panel:
     views: Sequence[View]
     digest: str
     """Identifies the models: of a resumed run they must be the same."""
+    names: tuple[str, ...] = ()
+    """The names of the models' folders."""
 
     @classmethod
     def open(cls, folders: Sequence[Path], views: Sequence[View]) -> "Panel":
@@ -35,7 +40,7 @@ class Panel:
             ModelError: a folder has no model, a damaged one, or one of another format version.
         """
         models = [TrainedModel.open(folder) for folder in folders]
-        return cls(models, views, _digest(folders))
+        return cls(models, views, _digest(folders), tuple(folder.resolve().name for folder in folders))
 
     @property
     def sizes(self) -> list[int]:
@@ -54,6 +59,18 @@ class Panel:
     def thresholds(self) -> np.ndarray:
         """The probability from which each label counts as present, [6]: the mean of the models'."""
         return np.mean([model.thresholds for model in self.models], axis=0)
+
+    def algorithm(self, remarks: Iterable[str]) -> Algorithm:
+        """Return the models' identification in a structured report, with remarks on how they are used."""
+        thresholds = ", ".join(
+            f"{label} {value:.6g}" for label, value in zip(LABELS, self.thresholds.tolist(), strict=True)
+        )
+        return Algorithm(
+            name=f"ichtune: {', '.join(self.names)}",
+            version=f"ichtune {installed(('ichtune',))['ichtune']}, models {self.digest[:16]}",
+            parameters=(f"For research only: {RESEARCH_ONLY}.", f"thresholds: {thresholds}", *remarks),
+            digest=self.digest,
+        )
 
     def predict(self, slices: pd.DataFrame, hu: Mapping[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return uncalibrated and calibrated probabilities of slices, float64 [n, 6] each.

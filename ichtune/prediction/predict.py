@@ -13,6 +13,7 @@ from ichtune.prediction.inputs import Files, Input, Rows
 from ichtune.prediction.options import PredictOptions, check_output
 from ichtune.prediction.outputs import Outputs, Predictions
 from ichtune.prediction.panel import Panel
+from ichtune.prediction.reports import refuse_without_highdicom
 from ichtune.prediction.rows import RowFile, rows_of
 from ichtune.prediction.work import Work, working
 from ichtune.progress import Report
@@ -37,19 +38,26 @@ def predict(
     options = options or PredictOptions()
     check_output(out)
     sample = read_challenge_table(options.submission) if options.submission else None
-    outputs = Outputs(out, sample)
+    if options.dicom_sr:
+        refuse_without_highdicom(options.dicom_sr)
+    outputs = Outputs(out, sample, options.dicom_sr)
     if not options.overwrite:
         outputs.refuse_finished()
     panel = Panel.open(models, views.views(options.augmentations))
     slices = _open(given, options, report)
     if sample:
         sample.refuse_unrelated(slices.names, given)
+    if options.dicom_sr and slices.dicom_root is None:
+        raise InputError(f"--dicom-sr {options.dicom_sr}: {given} has no DICOM files to report on; omit it")
     plan = {"model": panel.digest, "input": slices.digest} | {
         f"--{name}": value for name, value in options.meaning.items()
     }
     with working(out, plan) as work:
         _predict_all(panel, slices, work, options.workers or os.cpu_count() or 1, report)
-        return outputs.write(work.rows, (*slices.notes, *_remarks(panel, options)))
+        remarks = list(_remarks(panel, options))
+        return outputs.write(
+            work.rows, [*slices.notes, *remarks], slices.dicom_root, panel.algorithm(remarks)
+        )
 
 
 def _open(given: Path, options: PredictOptions, report: Report) -> Input:
