@@ -17,6 +17,7 @@ RAW: Final = {label: f"raw_{label}" for label in LABELS}
 IS: Final = {label: f"is_{label}" for label in LABELS}
 """The column that says whether the calibrated probability reaches the label's threshold."""
 USE: Final = "intended_use"
+_TEXTS: Final = ("slice_id", "patient_id", "study_id", "series_id", "file", "reason")
 _SCHEMA: Final = pa.schema(
     [
         *((name, pa.string()) for name in ("slice_id", "patient_id", "study_id", "series_id")),
@@ -35,21 +36,28 @@ COLUMNS: Final = tuple(name for name in _SCHEMA.names if name != "scan")
 
 def rows_of(
     about: pd.DataFrame, raw: np.ndarray, calibrated: np.ndarray, thresholds: np.ndarray
-) -> pd.DataFrame:
-    """Return the rows of slices; `raw` and `calibrated` are the probabilities [n, 6] of those without a reason."""
-    read = (about["reason"] == "").to_numpy()
-    columns = {}
-    for values, names in ((raw, RAW.values()), (calibrated, LABELS)):
-        spread = np.full((len(about), len(LABELS)), np.nan)
-        spread[read] = values
-        columns |= dict(zip(names, spread.T, strict=True))
-    decided = {
-        IS[label]: pd.array(columns[label] >= threshold, "Int8")
-        for label, threshold in zip(LABELS, thresholds.tolist(), strict=True)
-    }
-    rows = about.assign(**columns, **decided, **{USE: RESEARCH_ONLY})
-    rows.loc[~read, list(IS.values())] = pd.NA
-    return rows[_SCHEMA.names]
+) -> pa.RecordBatch:
+    """Return the rows of slices; `raw` and `calibrated` are the probabilities [n, 6] of those without a reason.
+
+    Built as Arrow from the start: through tables of pandas, chunks as small as these take as long as the network.
+    """
+    texts = {name: [_printable(text) for text in about[name]] for name in _TEXTS}
+    unread = np.array([bool(reason) for reason in texts["reason"]])
+    columns: dict[str, pa.Array] = {name: pa.array(values, pa.string()) for name, values in texts.items()}
+    columns["z_mm"] = pa.array(about["z_mm"].to_numpy(float), from_pandas=True)
+    columns["scan"] = pa.array(about["scan"].to_numpy(np.int32))
+    columns[USE] = pa.array([RESEARCH_ONLY] * len(about))
+    kinds = ((RAW.values(), raw), (LABELS, calibrated), (IS.values(), calibrated >= thresholds))
+    for names, values in kinds:
+        spread = np.zeros((len(LABELS), len(about)))
+        spread[:, ~unread] = values.T
+        columns |= {name: pa.array(one, mask=unread) for name, one in zip(names, spread, strict=True)}
+    return pa.record_batch([columns[field.name].cast(field.type) for field in _SCHEMA], schema=_SCHEMA)
+
+
+def _printable(text: str) -> str:
+    """Return a text that may hold the name of a file; what isn't UTF-8 is written with codes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class RowFile:
@@ -67,9 +75,8 @@ class RowFile:
             self._count(batch)
         os.truncate(path, whole)
 
-    def append(self, rows: pd.DataFrame) -> None:
-        """Add a chunk."""
-        batch = pa.RecordBatch.from_pandas(_printable(rows), _SCHEMA, preserve_index=False)
+    def append(self, batch: pa.RecordBatch) -> None:
+        """Add the rows of a chunk."""
         with open(self.path, "ab") as file:
             file.write(batch.serialize().to_pybytes())
         self._count(batch)
@@ -105,11 +112,3 @@ class RowFile:
 def _table(batches: list[pa.RecordBatch]) -> pd.DataFrame:
     table = pa.Table.from_batches(batches, _SCHEMA).to_pandas()
     return table.astype(dict.fromkeys(IS.values(), "Int8"))
-
-
-def _printable(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with names of files that aren't UTF-8 written with codes."""
-    texts = ("slice_id", "file", "study_id", "series_id", "patient_id", "reason")
-    return rows.assign(
-        **{name: [text.encode("utf-8", "backslashreplace").decode() for text in rows[name]] for name in texts}
-    )
