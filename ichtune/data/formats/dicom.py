@@ -10,7 +10,8 @@ import pydicom
 from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_dataset
+from pydicom.filereader import read_dataset, read_partial
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ichtune.data.formats.ct_header import refuse_what_is_no_ct_slice
@@ -72,7 +73,11 @@ def elements(path: Path, keywords: list[str]) -> list[str]:
             if _DEFLATED in file.read(_META_BYTES):
                 ds = dataset(read_bounded(path))
             else:
-                ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(keywords))
+                # Nothing behind the last of them is read, which halves the time.
+                tags: list[BaseTag | int] = [Tag(keyword) for keyword in keywords]
+                file.seek(0)
+                last = max(tags)
+                ds = read_partial(file, stop_when=lambda tag, _vr, _length: tag > last, specific_tags=tags)
             return [text(ds, keyword) for keyword in keywords]
     except Exception:
         return [""] * len(keywords)
