@@ -23,6 +23,7 @@ FLOORS = (
     ("analysis.statistics",),
     ("ichtune.search",),
     ("ichtune.cluster",),
+    ("ichtune.prediction",),
     ("ichtune.inference",),
     ("ichtune.training",),
     ("ichtune.bank",),
