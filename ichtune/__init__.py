@@ -10,14 +10,16 @@ if TYPE_CHECKING:
     from ichtune.api import predict, score, search
     from ichtune.data.prepare import prepare
     from ichtune.data.store import SliceStore
+    from ichtune.inference.export.export import export
     from ichtune.space import Space
 
-__all__ = ["RankedResults", "SliceStore", "Space", "predict", "prepare", "score", "search"]
+__all__ = ["RankedResults", "SliceStore", "Space", "export", "predict", "prepare", "score", "search"]
 
 _HOMES = {
     "RankedResults": "analysis.results",
     "SliceStore": "ichtune.data.store",
     "Space": "ichtune.space",
+    "export": "ichtune.inference.export.export",
     "predict": "ichtune.api",
     "prepare": "ichtune.data.prepare",
     "score": "ichtune.api",

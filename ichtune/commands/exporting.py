@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ichtune.commands.terminal import say
+from ichtune.intended_use import RESEARCH_ONLY
 
 
 def export(
@@ -20,7 +21,6 @@ def export(
     ] = None,
 ) -> None:
     """Export a model, from Hounsfield units to probabilities, and check it against the original."""
-    from ichtune.inference.export.description import RESEARCH_ONLY
     from ichtune.inference.export.export import export as export_model
 
     made = export_model(model, to, out, data)

@@ -8,7 +8,7 @@ import typer
 from ichtune.commands.arguments import takes
 from ichtune.commands.terminal import console, end_interrupted, note, say
 from ichtune.errors import InputError
-from ichtune.prediction.intended_use import RESEARCH_ONLY
+from ichtune.intended_use import RESEARCH_ONLY
 from ichtune.prediction.options import PredictOptions, check_output
 from ichtune.wording import plural
 

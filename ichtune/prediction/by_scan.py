@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from ichtune.intended_use import RESEARCH_ONLY
 from ichtune.labels import LABELS
-from ichtune.prediction.intended_use import RESEARCH_ONLY
 from ichtune.prediction.listing import ALONE
 from ichtune.prediction.rows import IS, USE
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ichtune.files import replacing
-from ichtune.prediction.intended_use import RESEARCH_ONLY
+from ichtune.intended_use import RESEARCH_ONLY
 from ichtune.spreadsheet import csv_text
 
 

@@ -13,9 +13,9 @@ from ichtune.data.scans import Scans
 from ichtune.data.slice_table import with_all_columns
 from ichtune.inference.about import ABOUT
 from ichtune.inference.trained_model import TrainedModel
+from ichtune.intended_use import RESEARCH_ONLY
 from ichtune.labels import LABELS
 from ichtune.prediction.algorithm import Algorithm
-from ichtune.prediction.intended_use import RESEARCH_ONLY
 from ichtune.prediction.listing import ALONE
 from ichtune.prediction.views import View
 from ichtune.runs.request import installed

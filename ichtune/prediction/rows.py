@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ichtune.intended_use import RESEARCH_ONLY
 from ichtune.labels import LABELS
-from ichtune.prediction.intended_use import RESEARCH_ONLY
 
 RAW: Final = {label: f"raw_{label}" for label in LABELS}
 """The column with the uncalibrated probability of each label; that of the calibrated one has the label's name."""

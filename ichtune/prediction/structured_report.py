@@ -10,9 +10,9 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
+from ichtune.intended_use import RESEARCH_ONLY
 from ichtune.labels import ANY, LABELS
 from ichtune.prediction.algorithm import Algorithm
-from ichtune.prediction.intended_use import RESEARCH_ONLY
 from ichtune.prediction.rows import IS
 
 _SCHEME: Final = "99ICHTUNE"

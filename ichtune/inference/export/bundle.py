@@ -3,6 +3,7 @@
 import importlib.metadata
 import json
 import logging
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,8 +13,9 @@ from torch import nn
 
 from ichtune.errors import InputError
 from ichtune.inference.about import About
-from ichtune.inference.export.description import RESEARCH_ONLY, described
+from ichtune.inference.export.description import described
 from ichtune.inference.export.formats import Run, write_torchscript
+from ichtune.intended_use import RESEARCH_ONLY
 from ichtune.labels import LABELS
 
 _SCHEMA: Final = (
@@ -65,16 +67,18 @@ def load_bundle(folder: Path) -> Run:
     from monai.bundle.scripts import verify_net_in_out
 
     config, metadata = str(folder / _INFERENCE), str(folder / _METADATA)
-    logging.disable(logging.INFO)
-    try:
-        verify_net_in_out("network_def", metadata, config, device="cpu", bundle_root=str(folder))
-    finally:
-        logging.disable(logging.NOTSET)
     parser = ConfigParser()
     parser.read_config(config)
     parser.read_meta(metadata)
     parser["bundle_root"] = str(folder)
-    network = parser.get_parsed_content("network_def")
+    logging.disable(logging.INFO)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TorchScript is no longer developed
+            verify_net_in_out("network_def", metadata, config, device="cpu", bundle_root=str(folder))
+            network = parser.get_parsed_content("network_def")
+    finally:
+        logging.disable(logging.NOTSET)
 
     def run(hu: np.ndarray) -> tuple[None, np.ndarray]:
         with torch.no_grad():
@@ -171,6 +175,7 @@ _README: Final = """# Intracranial hemorrhage on head CT slices
 Probabilities of the DICOM slices (`*.dcm`) below a folder, as a table:
 
 ```bash
+pip install "monai[fire]" torch pydicom pandas
 python -m monai.bundle run --config_file configs/inference.json --bundle_root . \\
     --dataset_dir FOLDER --output_file probabilities.csv
 ```

@@ -5,10 +5,9 @@ from typing import Any
 
 from ichtune.inference.about import About
 from ichtune.inference.export.graph import INPUT, OUTPUTS
+from ichtune.intended_use import RESEARCH_ONLY
 from ichtune.labels import LABELS
 from ichtune.wording import plural
-
-RESEARCH_ONLY = "Research software, no medical device: no output may guide the care of a patient."
 
 
 def described(about: About) -> dict[str, Any]:

@@ -46,12 +46,8 @@ class Sample:
     @property
     def scans(self) -> Scans:
         """The slices as one scan."""
-        return Scans.of(
-            pd.DataFrame(
-                dict.fromkeys(("source", "patient_id", "study_id", "series_id"), "")
-                | {"z_mm": np.arange(len(self.hu), dtype=float)}
-            )
-        )
+        ids = dict.fromkeys(("source", "patient_id", "study_id", "series_id"), "sample")
+        return Scans.of(pd.DataFrame(ids | {"fold": 0, "z_mm": np.arange(len(self.hu), dtype=float)}))
 
     def inputs(self, size: int, neighbours: int) -> np.ndarray:
         """The same as inputs of an exported file, float32 `[n, K, size, size]`."""

@@ -1,4 +1,4 @@
-"""What predictions are for, as every output says."""
+"""What models and their predictions are for, as every output says."""
 
 from typing import Final
 
