@@ -197,3 +197,34 @@ def print_table(table: Table, console: Console) -> None:
         console.print(screen)
     for note in table.notes:
         console.print(escape(note), highlight=False, soft_wrap=True)
+
+
+def print_turned(table: Table, console: Console, *, known: Collection[str]) -> None:
+    """Print a table's texts with a column per row, those below in a block of their own, without the `known` notes."""
+    count = len(table.rows)
+    for caption, texts in ((table.caption, table.human[:count]), ("no skill", table.human[count:])):
+        screen = Grid(box=box.SIMPLE, pad_edge=False, title=escape(caption))
+        heads, *lines = texts.T.itertuples()
+        screen.add_column("", no_wrap=True)
+        for head in heads[1:]:
+            screen.add_column(escape(head), justify="right")
+        for name, *cells in lines:
+            if any(cells):
+                screen.add_row(*map(escape, (name, *cells)))
+        console.print(screen)
+    for note in table.notes:
+        if note not in known:
+            console.print(escape(note), highlight=False, soft_wrap=True)
+
+
+def print_by(table: Table, columns: Sequence[str], console: Console) -> None:
+    """Print these columns of a table, with a section for each value of its column `by`."""
+    screen = Grid(box=box.SIMPLE, pad_edge=False, collapse_padding=True, title=escape(table.caption))
+    for head in columns:
+        screen.add_column(escape(head), no_wrap=True)
+    for by, rows in table.human.groupby("by", sort=False):
+        screen.add_section()
+        screen.add_row(escape(f"by {by}"), style="bold")
+        for row in rows[list(columns)].itertuples(index=False):
+            screen.add_row(*map(escape, row))
+    console.print(screen)

@@ -1,0 +1,71 @@
+"""Writes an evaluation to a folder: its tables and `evaluation.json`."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from analysis.evaluation.evaluate import Evaluation
+from analysis.tables.evaluated import by_label_table, decisions_table, errors_table, overall_table
+from analysis.tables.table import Table
+from analysis.tables.writers import write_table
+from ichtune.files import replacing
+from ichtune.labels import LABELS
+from ichtune.runs.records import without_nan
+
+FILE: Final = "evaluation.json"
+
+
+def tables(made: Evaluation) -> list[Table]:
+    """All tables of an evaluation."""
+    about, plan = made.plan.about, made.plan
+    where = f"{plan.name} on {plan.data}, {plan.chosen.split}"
+    behind = population(made)
+    return [
+        overall_table(made.overall, made.no_skill, f"{where}: all metrics", plan.remarks, behind),
+        by_label_table(made.by_label, f"{where}: each label", behind),
+        decisions_table(
+            made.decisions, about.thresholds_chosen, f"{where}: at the model's thresholds", behind
+        ),
+        errors_table(made.calibration, about.calibration.chosen, f"{where}: errors of probabilities", behind),
+    ]
+
+
+def population(made: Evaluation) -> pd.DataFrame:
+    """How often each label occurs among the slices, scans and patients; one row per label."""
+    rows = []
+    for column, label in enumerate(LABELS):
+        row: dict[str, object] = {"label": label}
+        for each in made.units:
+            known = column in each.known
+            truth = each.labels[:, column]
+            row[f"{each.unit}s_positive"] = int((truth == 1).sum()) if known else None
+            row[f"{each.unit}s_prevalence"] = each.prevalence[column]
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def write(made: Evaluation, folder: Path) -> list[Path]:
+    """Write everything to a folder; returns the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [file for table in tables(made) for file in write_table(folder, table)]
+    with replacing(folder / FILE) as file:
+        file.write_text(json.dumps(without_nan(_content(made)), indent=2) + "\n", encoding="utf-8")
+    return [*files, folder / FILE]
+
+
+def _content(made: Evaluation) -> dict[str, object]:
+    plan = made.plan
+    return {
+        **plan.facts,
+        "split": plan.chosen.split,
+        "trained_on": plan.about.fingerprint,
+        "evaluated_on": plan.store.fingerprint,
+        "remarks": plan.remarks,
+        "scores": made.overall.to_dict("records"),
+        "no_skill": made.no_skill.to_dict("records"),
+        "labels": made.by_label.to_dict("records"),
+        "decisions": made.decisions.to_dict("records"),
+        "calibration": made.calibration.to_dict("records"),
+    }

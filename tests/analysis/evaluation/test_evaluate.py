@@ -1,0 +1,116 @@
+"""`ichtune evaluate`: which slices are taken, and what is written and said."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from analysis.evaluation.evaluate import Plan, _whole_scans
+from analysis.evaluation.options import EvaluateOptions
+from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
+from ichtune.inference.about import read_about, write_about
+from ichtune.inference.trained_model import TrainedModel
+from ichtune.labels import LABELS
+from tests.made_up.models import write_model_folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model_folder(tmp_path / "model")
+
+
+def trained_on(model: Path, store: SliceStore, fold: int | None = 0) -> Path:
+    """The model as if it had been trained on a store, with this validation fold."""
+    about = read_about(model)
+    origin = about.origin.model_copy(update={"fold": fold})
+    write_about(model, about.model_copy(update={"fingerprint": store.fingerprint, "origin": origin}))
+    return model
+
+
+def changed(store: SliceStore, **columns: object) -> SliceStore:
+    """The store with other contents of these columns."""
+    table = pd.read_parquet(store.path / "slices.parquet")
+    table.assign(**columns).to_parquet(store.path / "slices.parquet")
+    return SliceStore.open(store.path)
+
+
+def test_the_test_set_of_the_models_own_store_is_taken(model, prepared):
+    plan = Plan.of(trained_on(model, prepared), prepared.path)
+    assert plan.chosen.rows.tolist() == prepared.test.tolist()
+    assert not plan.chosen.warning
+
+
+def test_all_of_another_store_is_taken(model, prepared):
+    assert len(Plan.of(model, prepared.path).chosen.rows) == len(prepared)
+
+
+def test_without_a_test_set_the_fold_that_was_not_trained_on_is_taken_with_a_warning(model, small_store):
+    fold = np.arange(30) // 3 % 2
+    store = changed(small_store, split="train", fold=fold)
+    plan = Plan.of(trained_on(model, store, fold=1), store.path)
+    assert plan.chosen.rows.tolist() == np.flatnonzero(fold == 1).tolist()
+    assert "optimistic" in plan.remarks[0]
+
+
+def test_slices_that_all_were_trained_on_are_refused_unless_asked_for(model, small_store):
+    store = changed(small_store, split="train", fold=0)
+    trained_on(model, store, fold=None)
+    with pytest.raises(InputError, match=r"was trained on all of this store.*--split train"):
+        Plan.of(model, store.path)
+    plan = Plan.of(model, store.path, EvaluateOptions(split="train"))
+    assert "far too good" in plan.remarks[0]
+
+
+def test_a_store_without_labels_is_refused(model, small_store):
+    store = changed(small_store, **dict.fromkeys(LABELS, pd.array([pd.NA] * 30, "Int8")))
+    with pytest.raises(InputError, match="no label is known of any of the 30 slices"):
+        Plan.of(model, store.path)
+
+
+def test_labels_that_the_store_does_not_know_are_named(model, small_store):
+    unknown = dict.fromkeys(LABELS[:5], pd.array([pd.NA] * 30, "Int8"))
+    plan = Plan.of(model, changed(small_store, **unknown).path)
+    assert plan.remarks == [f"not scored, as the store doesn't know them: {', '.join(LABELS[:5])}"]
+
+
+def test_the_scores_are_those_of_the_models_own_predictions(model, prepared, ichtune):
+    code, output, errors = ichtune("evaluate", model, "--data", prepared.path)
+    assert code == 0, errors
+    folder = model / "evaluation" / "store-all"
+    found = json.loads((folder / "evaluation.json").read_text())
+    probs = TrainedModel.open(model).predict(prepared.hu, scans=prepared.scans)
+    expected = roc_auc_score(prepared.labels[:, 5], probs[:, 5])
+    (by_slice,) = (row for row in found["labels"] if row["by"] == "slice" and row["label"] == "any")
+    assert by_slice["auc"] == pytest.approx(expected)
+    assert "30 slices, 10 scans, 10 patients" in output
+    for name in ("scores", "labels", "decisions", "calibration"):
+        assert {file.suffix for file in folder.glob(f"{name}.*")} >= {".csv", ".md", ".tex", ".xlsx"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nothing", "--data", "STORE"), "no model here"),
+        (("MODEL", "--data", "nothing"), "no such store"),
+        (("MODEL", "--data", "STORE", "--split", "validation"), "only a model of a single fold"),
+    ],
+)
+def test_wrong_input_is_one_line(model, prepared, ichtune, arguments, said):
+    places = {"MODEL": model, "STORE": prepared.path}
+    code, _, errors = ichtune("evaluate", *(places.get(each, each) for each in arguments))
+    assert code == 2
+    assert said in errors
+    assert errors.count("\n") == 1
+
+
+def test_scans_are_read_whole_and_every_slice_once():
+    of_row = np.random.default_rng(0).integers(0, 40, 2000)
+    parts = list(_whole_scans(of_row))
+    assert len(parts) > 4
+    assert sorted(np.concatenate(parts).tolist()) == list(range(2000))
+    scans = [set(of_row[part]) for part in parts]
+    assert sum(map(len, scans)) == len(set().union(*scans))
