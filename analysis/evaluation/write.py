@@ -1,4 +1,4 @@
-"""Writes an evaluation to a folder: its tables and `evaluation.json`."""
+"""Writes an evaluation to a folder: tables, pictures and `evaluation.json`."""
 
 import json
 from pathlib import Path
@@ -6,13 +6,16 @@ from typing import Final
 
 import pandas as pd
 
+from analysis.evaluation.draw import draw
 from analysis.evaluation.evaluate import Evaluation
+from analysis.evaluation.worst import worst
 from analysis.tables.evaluated import by_label_table, decisions_table, errors_table, overall_table
 from analysis.tables.table import Table
 from analysis.tables.writers import write_table
 from ichtune.files import replacing
 from ichtune.labels import LABELS
 from ichtune.runs.records import without_nan
+from ichtune.spreadsheet import csv_text
 
 FILE: Final = "evaluation.json"
 
@@ -47,12 +50,16 @@ def population(made: Evaluation) -> pd.DataFrame:
 
 
 def write(made: Evaluation, folder: Path) -> list[Path]:
-    """Write everything to a folder; returns the files."""
+    """Write everything to a folder; returns the pictures (PNG)."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = [file for table in tables(made) for file in write_table(folder, table)]
+    for table in tables(made):
+        write_table(folder, table)
+    largest = worst(made)
+    with replacing(folder / "worst.csv") as file:
+        file.write_text(csv_text(largest), encoding="utf-8")
     with replacing(folder / FILE) as file:
         file.write_text(json.dumps(without_nan(_content(made)), indent=2) + "\n", encoding="utf-8")
-    return [*files, folder / FILE]
+    return draw(made, largest, folder)
 
 
 def _content(made: Evaluation) -> dict[str, object]:

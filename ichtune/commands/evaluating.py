@@ -19,6 +19,7 @@ def evaluate(
     """Evaluate a model on a store: every metric by slice, scan and patient, with intervals by patient."""
     from analysis.evaluation.evaluate import Plan
     from analysis.evaluation.write import tables, write
+    from analysis.report.evaluated import write_page
     from analysis.screen import print_by, print_turned
     from ichtune.progress import progress
 
@@ -32,5 +33,6 @@ def evaluate(
     overall, by_label, *_ = tables(made)
     print_turned(overall, console, known=plan.remarks)
     print_by(by_label, [name for name in by_label.human if name not in ("by", "positive patients")], console)
-    write(made, plan.folder)
+    page = write_page(made, write(made, plan.folder), plan.folder)
     say(f"tables: {plan.folder}")
+    say(f"page: {page}")

@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 
 from analysis.evaluation.evaluate import Plan, _whole_scans
 from analysis.evaluation.options import EvaluateOptions
+from analysis.evaluation.worst import worst
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.inference.about import read_about, write_about
@@ -89,6 +90,22 @@ def test_the_scores_are_those_of_the_models_own_predictions(model, prepared, ich
     assert "30 slices, 10 scans, 10 patients" in output
     for name in ("scores", "labels", "decisions", "calibration"):
         assert {file.suffix for file in folder.glob(f"{name}.*")} >= {".csv", ".md", ".tex", ".xlsx"}
+    for name in ("roc", "precision_recall", "calibration", "worst"):
+        assert {file.suffix for file in folder.glob(f"{name}.*")} >= {".png", ".svg"}
+    page = (folder / "evaluation.html").read_text()
+    assert page.count("<img") == 4
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+
+
+def test_the_worst_slices_are_the_most_wrong_of_each_patient(model, prepared):
+    made = Plan.of(model, prepared.path).predicted()
+    found = worst(made)
+    probs, labels = made.slices.probabilities[:, 5], prepared.labels[:, 5]
+    missed = found[(found["label"] == "any") & (found["truth"] == "present")]
+    positive = np.flatnonzero(labels == 1)
+    assert missed["row"].iloc[0] == positive[np.argmin(probs[positive])]
+    assert missed["patient_id"].is_unique
+    assert (labels[missed["row"]] == 1).all()
 
 
 @pytest.mark.parametrize(
