@@ -217,14 +217,15 @@ def print_turned(table: Table, console: Console, *, known: Collection[str]) -> N
             console.print(escape(note), highlight=False, soft_wrap=True)
 
 
-def print_by(table: Table, columns: Sequence[str], console: Console) -> None:
-    """Print these columns of a table, with a section for each value of its column `by`."""
+def print_by(table: Table, console: Console, *, without: Collection[str] = ()) -> None:
+    """Print a table without some of its columns, with a section for each value of its column `by`."""
+    columns = [name for name in table.human if name != "by" and name not in without]
     screen = Grid(box=box.SIMPLE, pad_edge=False, collapse_padding=True, title=escape(table.caption))
     for head in columns:
-        screen.add_column(escape(head), no_wrap=True)
+        screen.add_column(escape(head))
     for by, rows in table.human.groupby("by", sort=False):
         screen.add_section()
         screen.add_row(escape(f"by {by}"), style="bold")
-        for row in rows[list(columns)].itertuples(index=False):
+        for row in rows[columns].itertuples(index=False):
             screen.add_row(*map(escape, row))
     console.print(screen)

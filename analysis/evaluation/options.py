@@ -16,4 +16,7 @@ class EvaluateOptions:
     split: Split | None = option(
         None, "Which slices (default: the test set of the model's own store, all of any other)."
     )
-    out: Path | None = option(None, "Folder for the results (default: MODEL/evaluation/STORE-SPLIT).")
+    out: Path | None = option(
+        None,
+        "Folder for the results (default: MODEL/evaluation/STORE-SPLIT; for several models or stores, ./evaluation).",
+    )

@@ -1,8 +1,8 @@
 """A model's predictions of slices, scans or patients, with the truth about them."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,6 @@ from ichtune.labels import LABELS
 from ichtune.training.batches import Fold
 
 SLICE, SCAN, PATIENT = "slice", "scan", "patient"
-HIGHEST: Final = "a scan's and a patient's probability is the highest of their slices"
 
 
 @dataclass(frozen=True)
@@ -86,11 +85,10 @@ class Predictions:
             np.nansum(self.labels, axis=0), known, out=np.full(len(LABELS), np.nan), where=known > 0
         )
 
-    def only(self, columns: list[int]) -> "Predictions":
+    def only(self, labels: Collection[str]) -> "Predictions":
         """The same with all other labels unknown."""
-        labels = np.full_like(self.labels, np.nan)
-        labels[:, columns] = self.labels[:, columns]
-        return replace(self, labels=labels)
+        kept = np.isin(LABELS, list(labels))
+        return replace(self, labels=np.where(kept, self.labels, np.nan).astype(np.float32))
 
     def take(self, chosen: np.ndarray) -> "Predictions":
         """Those of some units, by a mask."""
@@ -98,8 +96,8 @@ class Predictions:
         return replace(self, **arrays)
 
 
-def by_unit(slices: Predictions, table: pd.DataFrame) -> list[Predictions]:
-    """The predictions by slice, by scan and by patient, from those by slice and their rows of the store's table.
+def by_unit(slices: Predictions, table: pd.DataFrame, labels: Collection[str] = LABELS) -> list[Predictions]:
+    """The predictions of these labels by slice, by scan and by patient, from those by slice and their table.
 
     Scans have the labels that their source gave them; else a scan or patient has every label that any of its slices
     has, and lacks one if all its slices are known to. A scan's probability of a label is the highest of its slices, and
@@ -111,7 +109,7 @@ def by_unit(slices: Predictions, table: pd.DataFrame) -> list[Predictions]:
     names, of_row = np.unique(of_scan, return_inverse=True)
     patients = _highest(scanned, PATIENT, of_row, _labels_of(scans.labels, of_row), names)
     found, size = [], 0
-    for each in (slices, scanned, patients):
+    for each in (each.only(labels) for each in (slices, scanned, patients)):
         if each.known and len(each) != size:
             found.append(each)
             size = len(each)

@@ -10,6 +10,7 @@ import pandas as pd
 from analysis.evaluation.predictions import Predictions
 from analysis.statistics.bootstrap import PatientBootstrap, ratio
 from analysis.statistics.influence import Measure
+from analysis.statistics.paired import Gains
 from analysis.statistics.significance import Scores
 from ichtune.labels import LABELS
 from ichtune.metric_names import METRICS
@@ -33,6 +34,23 @@ def measured(metric: str, models: Sequence[Predictions]) -> Scores:
     return replace(scores, values=np.array(exact))
 
 
+def differences(metric: str, models: Sequence[Predictions]) -> list[dict[str, float]]:
+    """Each further model's score minus the first one's on the same units: `before, after, difference` and its ends.
+
+    `low` and `high` are those of its 95 % interval by patient, `all_low` and `all_high` those that hold for all
+    models at once.
+    """
+    scores = measured(metric, models)
+    count = len(models) - 1
+    order = [*[0] * count, *range(1, count + 1)]  # the first model's score once for each of the others
+    gains = Gains(replace(scores, values=scores.values[order], influence=scores.influence[order]))
+    columns = np.column_stack(
+        [scores.values[order[:count]], scores.values[1:], gains.values, gains.intervals, gains.simultaneous]
+    )
+    names = ("before", "after", "difference", "low", "high", "all_low", "all_high")
+    return [dict(zip(names, row, strict=True)) for row in columns.tolist()]
+
+
 def overall_scores(units: Sequence[Predictions]) -> pd.DataFrame:
     """One row per unit: `by, count, patients, labels` (how many are defined), and every metric with its ends.
 
@@ -45,7 +63,7 @@ def overall_scores(units: Sequence[Predictions]) -> pd.DataFrame:
             "labels": int(evaluate(each.probabilities, each.labels)["defined_labels"]),
         }
         for metric in SCORED:
-            row |= _with_ends(metric, each)
+            row |= with_ends(metric, each)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -67,10 +85,10 @@ def label_scores(units: Sequence[Predictions]) -> pd.DataFrame:
     rows = []
     for each in units:
         for column in each.known:
-            alone = each.only([column])
+            alone = each.only([LABELS[column]])
             row = _about_label(each, column)
             for metric in BY_LABEL:
-                row |= _with_ends(metric, alone)
+                row |= with_ends(metric, alone)
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -131,7 +149,8 @@ def _about_label(each: Predictions, column: int) -> dict[str, object]:
     }
 
 
-def _with_ends(metric: str, each: Predictions) -> dict[str, float]:
+def with_ends(metric: str, each: Predictions) -> dict[str, float]:
+    """A metric of `evaluate`, and the ends of its 95 % interval by patient, as `<metric>_low` and `<metric>_high`."""
     scores = measured(metric, [each])
     ends = (*scores.values, *scores.intervals()[0])
     return dict(zip((metric, f"{metric}_low", f"{metric}_high"), map(float, ends), strict=True))

@@ -25,6 +25,7 @@ from ichtune.inference.about import Origin, Preprocessing
 from ichtune.inference.classifier import Classifier
 from ichtune.inference.model_folder import write_ensemble, write_model
 from ichtune.inference.trained_model import TrainedModel
+from ichtune.inference.training_data import TrainingData
 from ichtune.progress import Report
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.request import installed
@@ -132,6 +133,7 @@ def _write_models(plan: RetrainPlan, folder: Path, trainings: Sequence[Resumable
         _write_model(plan, folder / member.name, member, training, fold=member.fold.index)
     names = [member.name for member in plan.members]
     write_ensemble(folder, names, recipe=plan.recipe, **_about(plan, fold=None, epoch=None))
+    TrainingData.of(plan.store).write(folder)
 
 
 def _write_model(
@@ -140,6 +142,7 @@ def _write_model(
     epoch = len(training.history) if fold is None else training.best.epoch
     network = Classifier.of(member.trained(training))
     write_model(folder, network, recipe=member.recipe, **_about(plan, fold=fold, epoch=epoch))
+    TrainingData.of(plan.store).write(folder)
 
 
 def _about(plan: RetrainPlan, *, fold: int | None, epoch: int | None) -> dict[str, object]:

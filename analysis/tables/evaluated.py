@@ -8,10 +8,21 @@ from analysis.tables.rounding import shown, with_intervals
 from analysis.tables.table import Table
 from ichtune.metric_names import METRICS, in_words
 
-BEHIND: Final = {f"{in_words(name)} (95 %)": name for name in METRICS} | {
-    f"{name} (95 %)": name
-    for name in ("sensitivity", "specificity", "precision", "npv", "before", "after", "change")
-}
+BEHIND: Final = (
+    {f"{in_words(name)} (95 %)": name for name in METRICS}
+    | {
+        f"{name} (95 %)": name
+        for name in ("sensitivity", "specificity", "precision", "npv", "before", "after", "change")
+    }
+    | {
+        "mean AUC (95 %)": "auc",
+        "AUC of any (95 %)": "auc_any",
+        "sensitivity of any (95 %)": "sensitivity_any",
+        "specificity of any (95 %)": "specificity_any",
+        "slices": "count",
+        "any positive": "positive",
+    }
+)
 """The numeric columns behind the text columns."""
 _BY_PATIENT: Final = "95 % intervals by patient, about new patients for this model as trained"
 _RESAMPLED: Final = (
@@ -76,6 +87,31 @@ def decisions_table(rows: pd.DataFrame, chosen: str, caption: str, population: p
         _RESAMPLED,
     ]
     return _table("decisions", caption, rows, texts, population, notes)
+
+
+def subgroups_table(rows: pd.DataFrame, caption: str, population: pd.DataFrame) -> Table:
+    """How a model does on subgroups of slices, one row each of `subgroups`."""
+    texts = pd.DataFrame(
+        {
+            "group": rows["group"],
+            "value": rows["value"],
+            "slices": _counts(rows["count"]),
+            "patients": _counts(rows["patients"]),
+            "any positive": _counts(rows["positive"]),
+            "mean AUC (95 %)": _texts(rows, "auc"),
+            **{
+                f"{name.replace('auc', 'AUC').replace('_', ' of ')} (95 %)": _texts(rows, name)
+                for name in ("auc_any", "sensitivity_any", "specificity_any")
+            },
+        }
+    )
+    notes = [
+        "by slice; those of a label are the slices with it and the slices without any hemorrhage, for which there is "
+        "no mean over labels",
+        "differences between subgroups are not corrected for looking at several",
+        _BY_PATIENT,
+    ]
+    return _table("subgroups", caption, rows, texts, population, notes)
 
 
 def errors_table(rows: pd.DataFrame, chosen: str, caption: str, population: pd.DataFrame) -> Table:

@@ -1,7 +1,7 @@
-"""The command that evaluates a model on a store."""
+"""The command that evaluates models on stores."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,30 +9,67 @@ from analysis.evaluation.options import EvaluateOptions
 from ichtune.commands.arguments import takes
 from ichtune.commands.terminal import console, note, say
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from analysis.evaluation.evaluate import Evaluation
+    from analysis.evaluation.plan import Plan
+
 
 @takes(EvaluateOptions)
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="Folder of a model, e.g. runs/NAME/retrain/LABEL.")],
-    data: Annotated[Path, typer.Option(help="Slice store to evaluate it on.")],
+    models: Annotated[
+        list[Path],
+        typer.Argument(metavar="MODEL...", help="Folders of models, e.g. runs/NAME/retrain/LABEL."),
+    ],
+    data: Annotated[list[Path], typer.Option(help="Slice store to evaluate on; give it again for several.")],
     settings: EvaluateOptions,
 ) -> None:
-    """Evaluate a model on a store: every metric by slice, scan and patient, with intervals by patient."""
-    from analysis.evaluation.evaluate import Plan
+    """Evaluate models on stores: every metric by slice, scan and patient, with intervals by patient."""
+    from analysis.evaluation.cross import plans
+
+    planned = plans(models, data, settings)
+    for plan in planned:
+        for name, text in plan.facts.items():
+            say(f"{name}: {text}")
+        for remark in plan.remarks:
+            note(remark)
+    evaluate_and_show(planned)
+
+
+def evaluate_and_show(planned: "Sequence[Plan]") -> None:
+    """Evaluate all plans, write and print their scores and, of several, their comparison."""
+    from analysis.evaluation.evaluate import evaluate as evaluated
+    from analysis.evaluation.write import cross_tables
+    from analysis.screen import print_by
+    from analysis.tables.writers import write_table
+    from ichtune.progress import progress
+
+    made = []
+    for plan in planned:
+        what = "evaluating" if len(planned) == 1 else f"{plan.name} on {plan.data}"
+        with progress(what, "slices", console) as report:
+            made.append(evaluated(plan, report))
+        _write(made[-1], shown=len(planned) == 1)
+    if len(planned) > 1:
+        folder = planned[0].folder.parent
+        for table in cross_tables(made):
+            write_table(folder, table)
+            print_by(table, console)
+        say(f"tables: {folder}")
+
+
+def _write(made: "Evaluation", *, shown: bool) -> None:
     from analysis.evaluation.write import tables, write
     from analysis.report.evaluated import write_page
     from analysis.screen import print_by, print_turned
-    from ichtune.progress import progress
 
-    plan = Plan.of(model, data, settings)
-    for name, text in plan.facts.items():
-        say(f"{name}: {text}")
-    for remark in plan.remarks:
-        note(remark)
-    with progress("evaluating", "slices", console) as report:
-        made = plan.predicted(report)
-    overall, by_label, *_ = tables(made)
-    print_turned(overall, console, known=plan.remarks)
-    print_by(by_label, [name for name in by_label.human if name not in ("by", "positive patients")], console)
-    page = write_page(made, write(made, plan.folder), plan.folder)
-    say(f"tables: {plan.folder}")
-    say(f"page: {page}")
+    folder = made.plan.folder
+    if shown:
+        overall, by_label, *_ = tables(made)
+        print_turned(overall, console, known=made.plan.remarks)
+        print_by(by_label, console, without=["positive patients"])
+    page = write_page(made, write(made, folder), folder)
+    say(f"tables: {folder}" if shown else f"page: {page}")
+    if shown:
+        say(f"page: {page}")

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from analysis.evaluation.evaluate import Plan, _whole_scans
+from analysis.evaluation.evaluate import _whole_scans, evaluate
 from analysis.evaluation.options import EvaluateOptions
+from analysis.evaluation.plan import Plan
 from analysis.evaluation.worst import worst
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
@@ -75,7 +76,7 @@ def test_a_store_without_labels_is_refused(model, small_store):
 def test_labels_that_the_store_does_not_know_are_named(model, small_store):
     unknown = dict.fromkeys(LABELS[:5], pd.array([pd.NA] * 30, "Int8"))
     plan = Plan.of(model, changed(small_store, **unknown).path)
-    assert plan.remarks == [f"not scored, as the store doesn't know them: {', '.join(LABELS[:5])}"]
+    assert f"not scored, as the store doesn't know them: {', '.join(LABELS[:5])}" in plan.remarks
 
 
 def test_the_scores_are_those_of_the_models_own_predictions(model, prepared, ichtune):
@@ -98,7 +99,7 @@ def test_the_scores_are_those_of_the_models_own_predictions(model, prepared, ich
 
 
 def test_the_worst_slices_are_the_most_wrong_of_each_patient(model, prepared):
-    made = Plan.of(model, prepared.path).predicted()
+    made = evaluate(Plan.of(model, prepared.path))
     found = worst(made)
     probs, labels = made.slices.probabilities[:, 5], prepared.labels[:, 5]
     missed = found[(found["label"] == "any") & (found["truth"] == "present")]

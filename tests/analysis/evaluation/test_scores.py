@@ -17,8 +17,8 @@ from sklearn.metrics import (
 from analysis.evaluation.predictions import Predictions, by_unit
 from analysis.evaluation.scores import (
     decisions_at_thresholds,
+    differences,
     label_scores,
-    measured,
     no_skill_scores,
     overall_scores,
 )
@@ -104,14 +104,24 @@ def test_the_spread_of_models_on_other_patients_is_what_intervals_say():
     assert 0.88 <= np.mean(covered) <= 1
 
 
-def test_two_models_on_the_same_slices_differ_by_their_scores_difference():
-    first, second = predictions(), predictions()
-    second.logits[:] = np.random.default_rng(5).normal(size=second.logits.shape)
-    scores = measured("auc", [first, second])
-    difference, low, high = scores.differences(0)[1]
-    expected = roc_auc_score(first.labels, second.logits) - roc_auc_score(first.labels, first.logits)
-    assert difference == pytest.approx(expected)
-    assert low < difference < high < 0
+def guesses(seed: int) -> Predictions:
+    """The slices of `predictions`, scored at random."""
+    given = predictions()
+    given.logits[:] = np.random.default_rng(seed).normal(size=given.logits.shape)
+    return given
+
+
+def test_models_on_the_same_slices_differ_by_their_scores():
+    first, others = predictions(), [guesses(5), guesses(6)]
+    before = roc_auc_score(first.labels, first.logits)
+    for other, row in zip(others, differences("auc", [first, *others]), strict=True):
+        assert row["difference"] == pytest.approx(roc_auc_score(first.labels, other.logits) - before)
+        assert row["all_low"] <= row["low"] < row["difference"] < row["high"] <= row["all_high"] < 0
+
+
+def test_the_interval_of_a_difference_of_two_guesses_holds_0_in_most_cases():
+    rows = [differences("auc", [guesses(seed), guesses(seed + 100)])[0] for seed in range(60)]
+    assert np.mean([row["low"] <= 0 <= row["high"] for row in rows]) >= 0.85
 
 
 def test_no_skill_is_the_prevalence_among_these_slices():
