@@ -1,7 +1,7 @@
 """A ranking on the screen."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 from rich import box
@@ -217,13 +217,21 @@ def print_turned(table: Table, console: Console, *, known: Collection[str]) -> N
             console.print(escape(note), highlight=False, soft_wrap=True)
 
 
-def print_by(table: Table, console: Console, *, without: Collection[str] = ()) -> None:
-    """Print a table without some of its columns, with a section for each value of its column `by`."""
-    columns = [name for name in table.human if name != "by" and name not in without]
+def print_by(
+    table: Table, console: Console, *, without: Collection[str] = (), where: Mapping[str, str] | None = None
+) -> None:
+    """Print a table without some of its columns, with a section for each value of its column `by`.
+
+    `where` keeps the rows that have these texts in these columns.
+    """
+    kept = table.human
+    for name, text in (where or {}).items():
+        kept = kept[kept[name] == text]
+    columns = [name for name in kept if name != "by" and name not in without]
     screen = Grid(box=box.SIMPLE, pad_edge=False, collapse_padding=True, title=escape(table.caption))
     for head in columns:
         screen.add_column(escape(head))
-    for by, rows in table.human.groupby("by", sort=False):
+    for by, rows in kept.groupby("by", sort=False):
         screen.add_section()
         screen.add_row(escape(f"by {by}"), style="bold")
         for row in rows[columns].itertuples(index=False):

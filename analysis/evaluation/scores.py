@@ -44,9 +44,10 @@ def differences(metric: str, models: Sequence[Predictions]) -> list[dict[str, fl
     count = len(models) - 1
     order = [*[0] * count, *range(1, count + 1)]  # the first model's score once for each of the others
     gains = Gains(replace(scores, values=scores.values[order], influence=scores.influence[order]))
-    columns = np.column_stack(
-        [scores.values[order[:count]], scores.values[1:], gains.values, gains.intervals, gains.simultaneous]
-    )
+    ends = np.concatenate([gains.intervals, gains.simultaneous], axis=1)
+    if scores.maximised:
+        ends = np.clip(ends, -1, 1)  # scores between 0 and 1 can't differ by more
+    columns = np.column_stack([scores.values[order[:count]], scores.values[1:], gains.values, ends])
     names = ("before", "after", "difference", "low", "high", "all_low", "all_high")
     return [dict(zip(names, row, strict=True)) for row in columns.tolist()]
 

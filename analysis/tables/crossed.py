@@ -11,6 +11,7 @@ from ichtune.metric_names import METRICS, in_words
 
 SHOWN: Final = ("auc", "average_precision", "subset_accuracy", "f1", "weighted_log_loss")
 """The metrics of the cross table on the screen and in print; the csv has all."""
+BEFORE_AND_AFTER: Final = ("the first model", "this model")
 _BY_PATIENT: Final = "95 % intervals by patient, about new patients for these models as trained"
 
 
@@ -46,7 +47,7 @@ def paired_models_table(rows: pd.DataFrame, population: pd.DataFrame) -> Table:
     """Models minus the first on the same patients, one row each of `paired_rows`."""
     texts = rows[["store", "by", "label", "model"]].copy()
     texts.insert(3, "metric", [METRICS[name].words for name in rows["metric"]])
-    for name, column in ((rows["first"].iloc[0], "before"), ("this model", "after")):
+    for name, column in zip(BEFORE_AND_AFTER, ("before", "after"), strict=True):
         texts[name] = [f"{value:.3f}" if value == value else "undefined" for value in rows[column]]
     texts["difference (95 %)"] = with_intervals(rows["difference"], rows["low"], rows["high"])
     texts["all models at once (95 %)"] = with_intervals(rows["difference"], rows["all_low"], rows["all_high"])

@@ -42,6 +42,7 @@ def evaluate_and_show(planned: "Sequence[Plan]") -> None:
     from analysis.evaluation.evaluate import evaluate as evaluated
     from analysis.evaluation.write import cross_tables
     from analysis.screen import print_by
+    from analysis.tables.crossed import BEFORE_AND_AFTER
     from analysis.tables.writers import write_table
     from ichtune.progress import progress
 
@@ -53,9 +54,15 @@ def evaluate_and_show(planned: "Sequence[Plan]") -> None:
         _write(made[-1], shown=len(planned) == 1)
     if len(planned) > 1:
         folder = planned[0].folder.parent
-        for table in cross_tables(made):
+        cross, *paired = cross_tables(made)
+        for table in (cross, *paired):
             write_table(folder, table)
-            print_by(table, console)
+        first = made[0].units[0].unit
+        print_by(cross, console, where={"by": first})
+        for table in paired:
+            print_by(table, console, where={"by": first, "label": ""}, without=["label", *BEFORE_AND_AFTER])
+        for remark in dict.fromkeys(line for table in (cross, *paired) for line in table.notes):
+            say(remark)
         say(f"tables: {folder}")
 
 
