@@ -25,6 +25,7 @@ for command in (
     ranking.report,
     retraining.retrain,
     evaluating.evaluate,
+    evaluating.finetune,
 ):
     app.command()(command)
 

@@ -40,6 +40,7 @@ LIGHT = {
     "analysis.evaluation",
     "analysis.evaluation.options",
     "analysis.retraining",
+    "analysis.retraining.finetune_options",
     "analysis.retraining.options",
 }
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)

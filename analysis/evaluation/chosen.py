@@ -35,7 +35,7 @@ def choose(store: SliceStore, about: About, split: Split | None) -> Chosen:
     Raises:
         InputError: there are no such slices, or the default would have been training slices.
     """
-    own = store.fingerprint == about.fingerprint
+    own = store.fingerprint in about.fingerprints
     if split is None:
         return (
             _default(store, about) if own else Chosen(ALL, np.arange(len(store)), "another store: all of it")

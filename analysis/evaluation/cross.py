@@ -13,8 +13,11 @@ from analysis.evaluation.options import EvaluateOptions
 from analysis.evaluation.plan import Plan
 from analysis.evaluation.predictions import Predictions
 from analysis.evaluation.scores import SCORED, differences
+from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
+from ichtune.inference.about import About
 from ichtune.labels import LABELS
+from ichtune.runs.folder import REQUEST, RunFolder
 
 TOGETHER: Final = "evaluation"
 """The folder of all results of several models or stores, by default."""
@@ -134,3 +137,15 @@ def _figures(unit: Predictions) -> Iterator[tuple[str, str]]:
     """Yield the labels and metrics that models are compared by: all metrics over the labels, and each label's AUC."""
     yield from (("", metric) for metric in SCORED)
     yield from ((LABELS[column], "auc") for column in unit.known)
+
+
+def own_store(model: Path, about: About) -> Path | None:
+    """The store that the model in a run's folder was trained on, if it is still where the run had it."""
+    for folder in model.absolute().parents:
+        if (folder / REQUEST).is_file():
+            try:
+                store = SliceStore.open(RunFolder.open(folder).request.data)
+            except InputError:
+                return None
+            return store.path if store.fingerprint == about.fingerprint else None
+    return None

@@ -68,7 +68,7 @@ class Plan:
     @property
     def own(self) -> bool:
         """Whether the model was trained on this store."""
-        return self.store.fingerprint == self.about.fingerprint
+        return self.store.fingerprint in self.about.fingerprints
 
     @property
     def name(self) -> str:

@@ -42,6 +42,20 @@ class TrainingData:
             store.info.hashed_ids,
         )
 
+    def and_of(self, other: "TrainingData") -> "TrainingData":
+        """What a model was trained on that was trained on both."""
+        sizes = {*self.pixels, *other.pixels}
+        none = np.empty(0, np.uint64)
+        return TrainingData(
+            np.union1d(self.patients, other.patients),
+            {
+                size: np.union1d(self.pixels.get(size, none), other.pixels.get(size, none))
+                for size in sorted(sizes)
+            },
+            tuple(label for label in LABELS if label in self.labels or label in other.labels),
+            self.salted or other.salted,
+        )
+
     def write(self, folder: Path) -> None:
         """Write it to a model's folder."""
         arrays = {_PATIENTS: self.patients} | {

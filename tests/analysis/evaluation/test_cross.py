@@ -13,15 +13,12 @@ from analysis.evaluation.cross import cross_rows, paired_rows, plans
 from analysis.evaluation.evaluate import evaluate
 from analysis.evaluation.options import EvaluateOptions
 from analysis.evaluation.plan import Plan
-from ichtune.data.options import PrepareOptions
-from ichtune.data.prepare import prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.inference.training_data import TrainingData, read_training_data
 from ichtune.labels import LABELS
 from tests.analysis.evaluation.test_evaluate import changed, trained_on
-from tests.made_up.dicom import write_rsna
 from tests.made_up.models import write_model_folder
 
 NOTHING_ASKED = EvaluateOptions()
@@ -30,14 +27,6 @@ NOTHING_ASKED = EvaluateOptions()
 @pytest.fixture
 def models(tmp_path: Path) -> list[Path]:
     return [write_model_folder(tmp_path / name, seed=seed) for seed, name in enumerate(("one", "two"))]
-
-
-@pytest.fixture(scope="session")
-def other(tmp_path_factory: pytest.TempPathFactory) -> SliceStore:
-    """Another store, of other pixels."""
-    folder = tmp_path_factory.mktemp("other")
-    options = PrepareOptions(size=32, folds=2, workers=1, seed=5)
-    return prepare(write_rsna(folder / "rsna", size=40, patients=8), folder / "other", options).store
 
 
 def test_all_models_are_scored_on_the_test_set_of_the_one_that_was_trained_on_the_store(models, prepared):
