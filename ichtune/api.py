@@ -1,5 +1,6 @@
-"""Run a search with one call from Python."""
+"""Run a search, evaluate models or fine-tune one with a call from Python."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from ichtune.search.search import search as run_search
 from ichtune.space import Space
 
 if TYPE_CHECKING:
+    from analysis.evaluation.evaluate import Evaluation
     from analysis.results import RankedResults
 
 
@@ -35,3 +37,38 @@ def search(
     planned = plan(data, space, SearchSettings(**settings))
     search_flow.refuse_without_room(planned)
     return RankedResults.of(run_search(planned, console or SafeConsole(stderr=True)).run)
+
+
+def evaluate(
+    models: Sequence[str | Path], data: Sequence[str | Path], *, split: str | None = None
+) -> "list[Evaluation]":
+    """Evaluate models on stores and return each model's evaluation on each store, store by store; writes nothing.
+
+        (made,) = evaluate(["runs/mine/retrain/rank1-all"], ["STORE"])
+        print(made.by_label, made.plan.remarks)
+
+    Raises:
+        InputError: a model or store can't be used, or a store has no slices for all models.
+    """
+    from analysis.evaluation.cross import plans
+    from analysis.evaluation.evaluate import evaluate
+    from analysis.evaluation.options import EvaluateOptions
+
+    planned = plans(list(map(Path, models)), list(map(Path, data)), EvaluateOptions.of(split))
+    return [evaluate(plan) for plan in planned]
+
+
+def finetune(model: str | Path, data: str | Path, **options: Any) -> Path:
+    """Continue the training of a model on another store and return the new model's folder.
+
+    `options` are the fields of `FinetuneOptions`.
+
+        folder = finetune("runs/mine/retrain/rank1-all", "STORE2", epochs=5)
+
+    Raises:
+        InputError: an argument can't be used, or the training diverged at once.
+    """
+    from analysis.retraining.finetune import finetune, plan
+    from analysis.retraining.finetune_options import FinetuneOptions
+
+    return finetune(plan(model, data, FinetuneOptions(**options)))

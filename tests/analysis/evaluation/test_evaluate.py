@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
+import ichtune
 from analysis.evaluation.evaluate import _whole_scans, evaluate
 from analysis.evaluation.options import EvaluateOptions
 from analysis.evaluation.plan import Plan
@@ -123,6 +124,13 @@ def test_wrong_input_is_one_line(model, prepared, ichtune, arguments, said):
     assert code == 2
     assert said in errors
     assert errors.count("\n") == 1
+
+
+def test_python_gets_the_same_scores_as_tables(model, prepared):
+    (made,) = ichtune.evaluate([model], [prepared.path])
+    assert made.overall["by"].tolist() == ["slice", "scan"]
+    with pytest.raises(InputError, match="did you mean 'test'"):
+        ichtune.evaluate([model], [prepared.path], split="tests")
 
 
 def test_scans_are_read_whole_and_every_slice_once():
