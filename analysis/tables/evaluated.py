@@ -98,7 +98,10 @@ def subgroups_table(rows: pd.DataFrame, caption: str, population: pd.DataFrame) 
             "slices": _counts(rows["count"]),
             "patients": _counts(rows["patients"]),
             "any positive": _counts(rows["positive"]),
-            "mean AUC (95 %)": _texts(rows, "auc"),
+            "mean AUC (95 %)": [
+                "" if group == "label" else text
+                for group, text in zip(rows["group"], _texts(rows, "auc"), strict=True)
+            ],
             **{
                 f"{name.replace('auc', 'AUC').replace('_', ' of ')} (95 %)": _texts(rows, name)
                 for name in ("auc_any", "sensitivity_any", "specificity_any")
