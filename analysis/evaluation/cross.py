@@ -71,7 +71,7 @@ def _on_the_same(of_store: list[Plan]) -> list[Plan]:
 def _narrowed(plan: Plan, fewest: Plan, common: np.ndarray, labels: tuple[str, ...]) -> Plan:
     chosen = plan.chosen
     if len(common) < len(chosen.rows):
-        why = f"{fewest.chosen.why}; for all models alike"
+        why = f"for all models alike, as {fewest.name} was trained on this store"
         chosen = replace(chosen, split=fewest.chosen.split, rows=common, why=why)
     narrowed = replace(plan, chosen=chosen, labels=labels)
     narrowed.check()

@@ -33,7 +33,7 @@ def test_all_models_are_scored_on_the_test_set_of_the_one_that_was_trained_on_th
     trained_on(models[1], prepared)
     of_one, of_two = plans(models, [prepared.path], NOTHING_ASKED)
     assert of_one.chosen.rows.tolist() == of_two.chosen.rows.tolist() == prepared.test.tolist()
-    assert "for all models alike" in of_one.facts["slices"]
+    assert "for all models alike, as two was trained on this store" in of_one.facts["slices"]
 
 
 def test_models_without_common_slices_are_refused(models, small_store):

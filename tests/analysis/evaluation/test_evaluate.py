@@ -18,7 +18,8 @@ from ichtune.errors import InputError
 from ichtune.inference.about import read_about, write_about
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
-from tests.made_up.models import write_model_folder
+from ichtune.recipe import GRU
+from tests.made_up.models import RECIPE, write_model_folder
 
 
 @pytest.fixture
@@ -124,6 +125,30 @@ def test_wrong_input_is_one_line(model, prepared, ichtune, arguments, said):
     assert code == 2
     assert said in errors
     assert errors.count("\n") == 1
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Path:
+    """A model whose head reads whole scans."""
+    return write_model_folder(tmp_path / "reader", RECIPE.model_copy(update={"head": GRU(hidden=4)}))
+
+
+def test_a_head_that_reads_scans_sees_them_whole(reader, prepared):
+    made = evaluate(Plan.of(reader, prepared.path))
+    probs = TrainedModel.open(reader).predict(prepared.hu, scans=prepared.scans)
+    assert np.allclose(made.slices.probabilities, probs, atol=1e-6)
+
+
+def test_a_head_that_reads_scans_is_refused_on_a_store_without_series(reader, small_store):
+    store = changed(small_store, series_id="", z_mm=np.nan)
+    with pytest.raises(InputError, match="its gru head reads whole scans"):
+        Plan.of(reader, store.path)
+
+
+def test_slices_smaller_than_the_models_are_pointed_out(tmp_path, prepared):
+    larger = RECIPE.model_copy(update={"model": RECIPE.model.model_copy(update={"size": 64})})
+    plan = Plan.of(write_model_folder(tmp_path / "larger", larger), prepared.path)
+    assert any("of 32 pixels are enlarged to the model's 64" in remark for remark in plan.remarks)
 
 
 def test_python_gets_the_same_scores_as_tables(model, prepared):
