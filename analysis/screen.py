@@ -1,7 +1,7 @@
 """A ranking on the screen."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 from rich import box
@@ -197,3 +197,43 @@ def print_table(table: Table, console: Console) -> None:
         console.print(screen)
     for note in table.notes:
         console.print(escape(note), highlight=False, soft_wrap=True)
+
+
+def print_turned(table: Table, console: Console, *, known: Collection[str]) -> None:
+    """Print a table's texts with a column per row, those below in a block of their own, without the `known` notes."""
+    count = len(table.rows)
+    for caption, texts in ((table.caption, table.human[:count]), ("no skill", table.human[count:])):
+        screen = Grid(box=box.SIMPLE, pad_edge=False, title=escape(caption))
+        heads, *lines = texts.T.itertuples()
+        screen.add_column("", no_wrap=True)
+        for head in heads[1:]:
+            screen.add_column(escape(head), justify="right")
+        for name, *cells in lines:
+            if any(cells):
+                screen.add_row(*map(escape, (name, *cells)))
+        console.print(screen)
+    for note in table.notes:
+        if note not in known:
+            console.print(escape(note), highlight=False, soft_wrap=True)
+
+
+def print_by(
+    table: Table, console: Console, *, without: Collection[str] = (), where: Mapping[str, str] | None = None
+) -> None:
+    """Print a table without some of its columns, with a section for each value of its column `by`.
+
+    `where` keeps the rows that have these texts in these columns.
+    """
+    kept = table.human
+    for name, text in (where or {}).items():
+        kept = kept[kept[name] == text]
+    columns = [name for name in kept if name != "by" and name not in without]
+    screen = Grid(box=box.SIMPLE, pad_edge=False, collapse_padding=True, title=escape(table.caption))
+    for head in columns:
+        screen.add_column(escape(head))
+    for by, rows in kept.groupby("by", sort=False):
+        screen.add_section()
+        screen.add_row(escape(f"by {by}"), style="bold")
+        for row in rows[columns].itertuples(index=False):
+            screen.add_row(*map(escape, row))
+    console.print(screen)

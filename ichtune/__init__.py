@@ -7,18 +7,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.results import RankedResults
-    from ichtune.api import predict, score, search
+    from ichtune.api import evaluate, finetune, predict, score, search
     from ichtune.data.prepare import prepare
     from ichtune.data.store import SliceStore
     from ichtune.inference.export.export import export
     from ichtune.space import Space
 
-__all__ = ["RankedResults", "SliceStore", "Space", "export", "predict", "prepare", "score", "search"]
+__all__ = [
+    "RankedResults",
+    "SliceStore",
+    "Space",
+    "evaluate",
+    "export",
+    "finetune",
+    "predict",
+    "prepare",
+    "score",
+    "search",
+]
 
 _HOMES = {
     "RankedResults": "analysis.results",
     "SliceStore": "ichtune.data.store",
     "Space": "ichtune.space",
+    "evaluate": "ichtune.api",
+    "finetune": "ichtune.api",
     "export": "ichtune.inference.export.export",
     "predict": "ichtune.api",
     "prepare": "ichtune.data.prepare",

@@ -15,6 +15,7 @@ from ichtune.search.search import search as run_search
 from ichtune.space import Space
 
 if TYPE_CHECKING:
+    from analysis.evaluation.evaluate import Evaluation
     from analysis.results import RankedResults
     from ichtune.prediction.outputs import Predictions
     from ichtune.prediction.score import Score
@@ -73,3 +74,38 @@ def score(submission: str | Path, labels: str | Path) -> "Score":
     from ichtune.prediction.score import score as score_submission
 
     return score_submission(submission, labels)
+
+
+def evaluate(
+    models: Sequence[str | Path], data: Sequence[str | Path], *, split: str | None = None
+) -> "list[Evaluation]":
+    """Evaluate models on stores and return each model's evaluation on each store, store by store; writes nothing.
+
+        (made,) = evaluate(["runs/mine/retrain/rank1-all"], ["STORE"])
+        print(made.by_label, made.plan.remarks)
+
+    Raises:
+        InputError: a model or store can't be used, or a store has no slices for all models.
+    """
+    from analysis.evaluation.cross import plans
+    from analysis.evaluation.evaluate import evaluate
+    from analysis.evaluation.options import EvaluateOptions
+
+    planned = plans(list(map(Path, models)), list(map(Path, data)), EvaluateOptions.of(split))
+    return [evaluate(plan) for plan in planned]
+
+
+def finetune(model: str | Path, data: str | Path, **options: Any) -> Path:
+    """Continue the training of a model on another store and return the new model's folder.
+
+    `options` are the fields of `FinetuneOptions`.
+
+        folder = finetune("runs/mine/retrain/rank1-all", "STORE2", epochs=5)
+
+    Raises:
+        InputError: an argument can't be used, or the training diverged at once.
+    """
+    from analysis.retraining.finetune import finetune, plan
+    from analysis.retraining.finetune_options import FinetuneOptions
+
+    return finetune(plan(model, data, FinetuneOptions(**options)))

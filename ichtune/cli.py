@@ -4,7 +4,7 @@ import errno
 
 import typer
 
-from ichtune.commands import data, exporting, predicting, ranking, retraining, searching
+from ichtune.commands import data, evaluating, exporting, predicting, ranking, retraining, searching
 from ichtune.commands.terminal import NOTHING_USABLE, WRONG_INPUT, fail
 from ichtune.errors import InputError
 
@@ -24,6 +24,8 @@ for command in (
     ranking.rank,
     ranking.report,
     retraining.retrain,
+    evaluating.evaluate,
+    evaluating.finetune,
     predicting.predict,
     predicting.score,
     exporting.export,

@@ -75,6 +75,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> SliceStore:
     return prepare(write_rsna(folder / "rsna", size=32), folder / "store", options).store
 
 
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> SliceStore:
+    """Another store, of other pixels: 24 slices of eight patients, 32 x 32; nobody writes into it."""
+    folder = tmp_path_factory.mktemp("other")
+    options = PrepareOptions(size=32, folds=2, workers=1, seed=5)
+    return prepare(write_rsna(folder / "rsna", size=40, patients=8), folder / "other", options).store
+
+
 @pytest.fixture
 def small_store(prepared: SliceStore, tmp_path: Path) -> SliceStore:
     """A copy of the prepared store for one test alone."""

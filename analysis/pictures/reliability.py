@@ -20,8 +20,8 @@ MOST = 0.99
 NARROWEST = 1e-6
 """The narrowest panel, for probabilities that are all 0."""
 _HOW: Final = (
-    f"{BINS} bins of equally many slices, with the expected calibration error (ECE);\n"
-    "below, the number of slices (the last bar includes those beyond it)"
+    f"{BINS} bins of equally many {{units}}, with the expected calibration error (ECE);\n"
+    "below, the number of {units} (the last bar includes those beyond it)"
 )
 _BEFORE: Final[dict[str, Any]] = {"color": ORANGE, "marker": "s", "ms": 3.5, "lw": 1.0}
 _SHOWN: Final[dict[str, Any]] = {"color": BLUE, "marker": "o", "ms": 4, "lw": 1.2}
@@ -33,17 +33,24 @@ def reliability(logits: np.ndarray, labels: np.ndarray, name: str) -> Figure:
 
     Logits and labels are `[N, 6]`; slices without a prediction or with an unknown label are left out.
     """
-    return _draw({"": logits}, labels, f"Reliability of {name}, out of fold\n{_HOW}")
+    return _draw({"": logits}, labels, f"Reliability of {name}, out of fold")
 
 
 @paper()
-def calibration(before: np.ndarray, after: np.ndarray, labels: np.ndarray) -> Figure:
-    """Reliability before and after calibration, from logits `[N, 6]` of the same slices; histograms are those after."""
-    title = f"Reliability as trained (orange squares) and calibrated (blue dots), cross-fitted\n{_HOW}"
-    return _draw({"as trained": before, "calibrated": after}, labels, title)
+def calibration(
+    before: np.ndarray,
+    after: np.ndarray,
+    labels: np.ndarray,
+    *,
+    how: str = "cross-fitted",
+    units: str = "slices",
+) -> Figure:
+    """Reliability before and after calibration, from logits `[N, 6]` of the same units; histograms are those after."""
+    title = f"Reliability as trained (orange squares) and calibrated (blue dots), {how}"
+    return _draw({"as trained": before, "calibrated": after}, labels, title, units)
 
 
-def _draw(logits: Mapping[str, np.ndarray], labels: np.ndarray, title: str) -> Figure:
+def _draw(logits: Mapping[str, np.ndarray], labels: np.ndarray, title: str, units: str = "slices") -> Figure:
     figure = Figure(figsize=(WIDTH, 5.6))
     grid = figure.subplots(5, 3, height_ratios=(3, 1, 0.02, 3, 1), squeeze=False)
     for axes in grid[2]:
@@ -57,10 +64,10 @@ def _draw(logits: Mapping[str, np.ndarray], labels: np.ndarray, title: str) -> F
         _draw_label(grid[row, column], grid[row + 1, column], label, probs, labels[known, index])
     for row in (0, 3):
         grid[row, 0].set_ylabel("share of positives")
-        grid[row + 1, 0].set_ylabel("slices")
+        grid[row + 1, 0].set_ylabel(units)
     for axes in grid[4]:
         axes.set_xlabel("predicted probability")
-    figure.suptitle(title, x=0.01, ha="left")
+    figure.suptitle(f"{title}\n{_HOW.format(units=units)}", x=0.01, ha="left")
     return figure
 
 

@@ -1,14 +1,10 @@
 """Assembles a report: one template, its data, its style and its scripts in one file."""
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
-
-import jinja2
 
 from analysis.findings import Findings
 from analysis.report import repeat
@@ -16,6 +12,7 @@ from analysis.report.coordinates import parallel
 from analysis.report.dataset import Dataset
 from analysis.report.figures import figures
 from analysis.report.grids import Cell, Grid
+from analysis.report.page import inline, policy, template
 from analysis.report.retrained import RetrainedModel, comparisons, retrained_models
 from analysis.report.search_facts import date, endings, searched_when, settings_of, space_text
 from analysis.report.summary import Summary
@@ -24,7 +21,6 @@ from analysis.tables.ranked import SEEDS
 from ichtune.files import replacing
 from ichtune.space import Space
 
-HERE: Final = Path(__file__).parent
 FILE: Final = "report.html"
 MOST_TRIALS: Final = 2000
 """The most trials that a page shows; the tables in the run's results have all."""
@@ -42,15 +38,15 @@ def report_page(findings: Findings, pictures: Sequence[Path]) -> str:
     """The report as HTML."""
     results, run = findings.results, findings.results.run
     space, (models, damaged) = run.request.space, retrained_models(run)
-    style, scripts = _inline("report.css"), [_inline("tables.js"), _inline("parallel.js")]
-    return _template().render(
+    style, scripts = inline("report.css"), [inline("tables.js"), inline("parallel.js")]
+    return template("template.html.j2").render(
         run=run.name,
         now=date(datetime.now()),
         when=searched_when(run),
         ichtune=run.request.versions["ichtune"],
         style=style,
         scripts=scripts,
-        policy=_policy([style], scripts),
+        policy=policy([style], scripts),
         verdict=results.promoted.verdict,
         summary=Summary(results, models),
         comparisons=comparisons(run),
@@ -67,34 +63,6 @@ def report_page(findings: Findings, pictures: Sequence[Path]) -> str:
         damaged=damaged,
         **_repeating(results, space, models),
     )
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("template.html.j2")
-
-
-def _inline(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
-
-
-def _policy(styles: list[str], scripts: list[str]) -> str:
-    """What the page may load and run: nothing from elsewhere, and only these scripts and styles."""
-    return (
-        f"default-src 'none'; img-src data:; style-src {_hashes(styles)}; script-src {_hashes(scripts)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hashes(texts: list[str]) -> str:
-    digests = (hashlib.sha256(text.encode()).digest() for text in texts)
-    return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 
 def _tables(findings: Findings) -> dict[str, Grid]:

@@ -57,8 +57,23 @@ CAPTIONS: Final = {
     ),
     "calibration": Caption(
         "Calibration",
-        "How often a label was present, against its predicted probability, in validation: as trained, and calibrated "
-        "on other patients. On the diagonal, probabilities are well calibrated; the bars below count slices.",
+        "How often a label was present, against its predicted probability, as trained, and calibrated on "
+        "other patients. On the diagonal, probabilities are well calibrated; the bars below count slices.",
+    ),
+    "roc": Caption(
+        "ROC curves",
+        "How many of the positives are found (sensitivity), against how many of the negatives are called positive. The "
+        "dotted diagonal is guessing; dots are the model's thresholds.",
+    ),
+    "precision_recall": Caption(
+        "Precision and recall",
+        "How many of those called positive are, against how many positives are found. Dotted lines are the prevalence, "
+        "the precision of guessing; dots are the model's thresholds.",
+    ),
+    "worst": Caption(
+        "Largest errors",
+        "Of each label, positives with the lowest probability and negatives with the highest, in the brain window; "
+        "each of another patient where there are such. worst.csv names them.",
     ),
 }
 

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from analysis.retraining.resumable import ResumableTraining
+from ichtune.inference.model_folder import read_networks
 from ichtune.models.heads import HeadState
+from ichtune.models.heads.saved import exported_state
 from ichtune.models.network import Network
 from ichtune.progress import Report
 from ichtune.recipe import Recipe
@@ -36,6 +38,8 @@ class Member:
     """Everything that the training depends on, as plain data by dotted key."""
     until: int | None = None
     """The epochs to train if the recipe's schedule is to be cut short."""
+    start: Path | None = None
+    """Folder of the model whose weights it starts from; None for the recipe's own and `head`."""
 
     @property
     def epochs(self) -> int:
@@ -96,9 +100,22 @@ class Member:
 
     def network(self) -> Network:
         """The network at the start of the training."""
+        if self.start is not None:
+            return self._continued(self.start)
         network = self.experiment.network(self.recipe, self.fold)
         if self.head is not None:
             network.heads.load(0, self.head)
+        return network
+
+    def _continued(self, start: Path) -> Network:
+        """The network with the weights of the model in a folder."""
+        _, (model,) = read_networks(start)
+        # All its weights come from the model, so none have to be obtained or drawn.
+        shape = self.recipe.model.model_copy(update={"weights": "random"})
+        network = self.experiment.network(self.recipe.model_copy(update={"model": shape}), self.fold)
+        assert network.backbone is not None, "a model of images has a backbone"
+        network.backbone.load_state_dict(model.backbone.state_dict())
+        network.heads.load(0, exported_state(model.head))
         return network
 
     def trained(self, training: ResumableTraining) -> Network:

@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -54,15 +55,27 @@ def train(plans: Sequence[RetrainPlan], report: Report = lambda *_: None) -> lis
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with ExitStack() as claims:
-        works = [(each, claims.enter_context(_claimed(each))) for each in plans]
+        works = [(each, claims.enter_context(claimed(each))) for each in plans]
         run_jobs([Job(member, work) for each, work in works for member in each.members], plans[0], report)
         finals = [Job(_final(each, work), work) for each, work in works if each.options.final]
         run_jobs(finals, plans[0], report)
         return [made for each, work in works for made in _made(each, work, device, report)]
 
 
+class Claimable(Protocol):
+    """A plan of a training, with the folder of its model."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def label(self) -> str: ...
+
+    def refuse_taken_label(self) -> None: ...
+
+
 @contextmanager
-def _claimed(plan: RetrainPlan) -> Generator[Path]:
+def claimed(plan: Claimable) -> Generator[Path]:
     """A working folder for this process only, gone at the end.
 
     After an error or an interruption it remains, with the checkpoints to resume from.

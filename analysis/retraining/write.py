@@ -8,6 +8,7 @@ from analysis.retraining.plan import RetrainPlan
 from ichtune.inference.about import Origin, Preprocessing
 from ichtune.inference.classifier import Classifier
 from ichtune.inference.model_folder import write_ensemble, write_model
+from ichtune.inference.training_data import TrainingData
 from ichtune.models.network import Network
 from ichtune.recipe import Recipe
 from ichtune.runs.request import installed
@@ -36,8 +37,10 @@ def write_models(plan: RetrainPlan, folder: Path, models: Iterable[Trained], *, 
         place.mkdir(exist_ok=True)
         about = _about(plan, fold=model.fold, epoch=model.epoch)
         write_model(place, Classifier.of(model.network), recipe=model.recipe, **about)
+        TrainingData.of(plan.store).write(place)
     if several:
         write_ensemble(folder, names, recipe=plan.recipe, **_about(plan, fold=None, epoch=None))
+        TrainingData.of(plan.store).write(folder)
 
 
 def _about(plan: RetrainPlan, *, fold: int | None, epoch: int | None) -> dict[str, object]:

@@ -37,6 +37,16 @@ class Preprocessing(Section):
         return cls(windows=bank_model(model).windows, neighbours=model.neighbours, size=model.size)
 
 
+class Finetuned(Section):
+    """The model that another one started from."""
+
+    model: str
+    """The name of its folder."""
+    weights_sha256: str
+    fingerprints: tuple[str, ...]
+    """Fingerprints of the stores that it was trained on, the latest first."""
+
+
 class Origin(Section):
     """Where a model came from."""
 
@@ -51,7 +61,10 @@ class Origin(Section):
     seed: int
     """Seed of the augmentation and of random weights; the training's own seed is in the recipe."""
     differences: dict[str, str]
-    """What differs from the search's training of this recipe, e.g. `model.train`: `frozen -> all`."""
+    """What differs from the search's training of this recipe, e.g. `model.train`: `frozen -> all`; for a fine-tuned
+    model, from that of the model that it started from."""
+    finetuned: Finetuned | None = None
+    """What a fine-tuned model started from; run, rank and trial are that model's."""
 
 
 class About(Section):
@@ -86,6 +99,12 @@ class About(Section):
     """None for an ensemble."""
     members: tuple[str, ...] = ()
     """The folders of an ensemble's models: its probability is the mean of theirs; see `calibrated`."""
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """Fingerprints of all stores that it was trained on, the latest first."""
+        earlier = self.origin.finetuned
+        return (self.fingerprint, *(earlier.fingerprints if earlier else ()))
 
     @model_validator(mode="after")
     def _has_weights_or_members(self) -> "About":

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import torch
+from torch import nn
 
+from ichtune.models.heads.normalization import Normalized
 from ichtune.models.heads.protocol import HeadState
 
 # The one parameter of a linear head is named by its fold alone, as before there were other kinds of heads.
@@ -33,6 +35,18 @@ def unpack(tensors: Mapping[str, torch.Tensor], fold: int) -> HeadState:
     if not head:
         raise KeyError(plain)
     return head
+
+
+def exported_state(exported: nn.Module) -> HeadState:
+    """Return the head for `Heads.load` from the module that `Heads.export` made of it."""
+    if isinstance(exported, Normalized):
+        statistics = exported.normalization.state(0).items()
+        return {f"normalization.{name}": tensor for name, tensor in statistics} | exported_state(
+            exported.head
+        )
+    if isinstance(exported, nn.Linear):
+        return {_PLAIN: torch.cat([exported.weight.T, exported.bias[None]])}
+    return dict(exported.named_parameters())
 
 
 def _key(fold: int, name: str) -> str:
