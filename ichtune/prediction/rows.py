@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ichtune.files import replacing
 from ichtune.labels import LABELS
 from ichtune.prediction.intended_use import RESEARCH_ONLY
 
@@ -68,7 +69,8 @@ class RowFile:
         self.chunks = self.rows = self.unread = 0
         """How many chunks it holds, of how many slices, and how many of these could not be read."""
         if not path.exists():
-            path.write_bytes(_SCHEMA.serialize().to_pybytes())
+            with replacing(path) as beside:
+                beside.write_bytes(_SCHEMA.serialize().to_pybytes())
         whole = _SCHEMA.serialize().size
         for batch, end in self._batches():
             whole = end
