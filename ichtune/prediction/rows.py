@@ -42,7 +42,7 @@ def rows_of(
 
     Built as Arrow from the start: through tables of pandas, chunks as small as these take as long as the network.
     """
-    texts = {name: [_printable(text) for text in about[name]] for name in _TEXTS}
+    texts = {name: list(about[name]) for name in _TEXTS}
     unread = np.array([bool(reason) for reason in texts["reason"]])
     columns: dict[str, pa.Array] = {name: pa.array(values, pa.string()) for name, values in texts.items()}
     columns["z_mm"] = pa.array(about["z_mm"].to_numpy(float), from_pandas=True)
@@ -54,11 +54,6 @@ def rows_of(
         spread[:, ~unread] = values.T
         columns |= {name: pa.array(one, mask=unread) for name, one in zip(names, spread, strict=True)}
     return pa.record_batch([columns[field.name].cast(field.type) for field in _SCHEMA], schema=_SCHEMA)
-
-
-def _printable(text: str) -> str:
-    """Return a text that may hold the name of a file; what isn't UTF-8 is written with codes."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class RowFile:
