@@ -1,11 +1,12 @@
 """Speed and memory of `ichtune predict`, compared with a bare loop of decoding and the network on the same files.
 
-    python benchmarks/predict.py [--files 1000 10000] [--workers 2] [--size 128] [--backbone efficientnet_lite0]
+    OMP_WAIT_POLICY=PASSIVE python benchmarks/predict.py [--files 1000 10000] [--workers 2] [--size 128] [--side 512]
 
 The files are slices of ten made-up heads, again and again with other identifiers, so that there are scans of about
-thirty slices. The bare loop is a process pool that decodes with pydicom and resizes, and torch's network on batches of
-32; it names no file, keeps no order of scans, and writes nothing. The command is timed beyond what it takes for a
-single file, which is mostly imports. `--side 128` makes files of a sixteenth of the size, where a disk is small.
+thirty slices. The variable lets the bare loop's threads wait as the command's do. The bare loop is a process pool
+that decodes with pydicom and resizes, and torch's network on batches of 32; it names no file, keeps no order of
+scans, and writes nothing. The command is timed beyond what it takes for a single file, which is mostly imports.
+`--side 128` makes files of a sixteenth of the size, where a disk is small.
 
 Prints JSON: for each number of files, slices per second of both ways and their ratio, by the clock and by the time of
 all processes on cores (for a machine that has other work to do), and the largest memory of the process that predicts,
