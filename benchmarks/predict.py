@@ -1,20 +1,23 @@
 """Speed and memory of `ichtune predict`, compared with a bare loop of decoding and the network on the same files.
 
-    python benchmarks/predict.py [--files 1000 10000] [--workers 2] [--size 128] [--backbone efficientnet_lite0]
+    OMP_WAIT_POLICY=PASSIVE python benchmarks/predict.py [--files 1000 10000] [--workers 2] [--size 128] [--side 512]
 
 The files are slices of ten made-up heads, again and again with other identifiers, so that there are scans of about
-thirty slices. The bare loop is a process pool that decodes with pydicom and resizes, and torch's network on batches of
-32; it names no file, keeps no order of scans, and writes nothing. It is timed without its imports, the command with
-them (a few seconds). `--side 128` makes files of a sixteenth of the size, where a disk is small.
+thirty slices. The variable lets the bare loop's threads wait as the command's do. The bare loop is a process pool
+that decodes with pydicom and resizes, and torch's network on batches of 32; it names no file, keeps no order of
+scans, and writes nothing. The command is timed beyond what it takes for a single file, which is mostly imports.
+`--side 128` makes files of a sixteenth of the size, where a disk is small.
 
-Prints JSON: slices per second of both ways for each number of files, their ratio, and the largest memory of the process
-that predicts, with and without its readers.
+Prints JSON: for each number of files, slices per second of both ways and their ratio, by the clock and by the time of
+all processes on cores (for a machine that has other work to do), and the largest memory of the process that predicts,
+with and without its readers.
 """
 
 import argparse
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +27,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -98,11 +102,26 @@ def decode(size: int, files: list[Path]) -> np.ndarray:
     return np.stack(slices)
 
 
+class Seconds(NamedTuple):
+    """Seconds by the clock, and of all processes on cores."""
+
+    clock: float
+    cores: float
+
+    @classmethod
+    def now(cls) -> "Seconds":
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return cls(time.perf_counter(), sum(each.ru_utime + each.ru_stime for each in used))
+
+    def less(self, earlier: "Seconds") -> "Seconds":
+        return Seconds(self.clock - earlier.clock, self.cores - earlier.cores)
+
+
 @torch.inference_mode()
-def bare_loop(files: list[Path], model: Path, size: int, workers: int) -> float:
+def bare_loop(files: list[Path], model: Path, size: int, workers: int) -> Seconds:
     """Return the seconds of decoding and the network, with its windows, alone."""
     network = TrainedModel.open(model)
-    begun = time.perf_counter()
+    begun = Seconds.now()
     batches = [files[first : first + BATCH] for first in range(0, len(files), BATCH)]
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         for hu in pool.map(partial(decode, size), batches):
@@ -110,21 +129,21 @@ def bare_loop(files: list[Path], model: Path, size: int, workers: int) -> float:
             images = torch.from_numpy(grey[:, None]).float().to(network.device)
             channels = len(network.about.preprocessing.windows)
             network.networks[0](images.repeat(1, channels, 1, 1)).sigmoid().cpu()
-    return time.perf_counter() - begun
+    return Seconds.now().less(begun)
 
 
-def predict(folder: Path, model: Path, out: Path, workers: int) -> tuple[float, float, float]:
+def predict(folder: Path, model: Path, out: Path, workers: int) -> tuple[Seconds, float, float]:
     """Return the seconds of the command, and its largest memory in MiB: of its own process, and with its readers."""
     command = [sys.executable, "-m", "ichtune.cli", "predict", str(model), str(folder), "--out", str(out)]
-    begun = time.perf_counter()
+    begun = Seconds.now()
     run = subprocess.Popen([*command, "--workers", str(workers)], stdout=subprocess.DEVNULL)
     largest = [0.0, 0.0]
     watching = threading.Thread(target=watch, args=(run, largest))
     watching.start()
     if run.wait():
         raise SystemExit(f"{' '.join(command)} failed")
-    seconds = time.perf_counter() - begun
     watching.join()
+    seconds = Seconds.now().less(begun)
     return seconds, largest[0], largest[1]
 
 
@@ -158,15 +177,19 @@ def main() -> None:
             files = sorted((root / f"files{count}").iterdir())
             decode(args.size, files[:BATCH])
             bare = bare_loop(files, root / "model", args.size, args.workers)
-            seconds, own, all_of_it = predict(
+            start, *_ = predict(files[0], root / "model", root / f"start{count}.csv", args.workers)
+            whole, own, all_of_it = predict(
                 root / f"files{count}", root / "model", root / f"p{count}.csv", args.workers
             )
+            seconds = whole.less(start)
             results.append(
                 {
                     "files": count,
-                    "bare_loop_per_s": round(count / bare, 1),
-                    "predict_per_s": round(count / seconds, 1),
-                    "predict_to_bare_loop": round(bare / seconds, 2),
+                    "bare_loop_per_s": round(count / bare.clock, 1),
+                    "predict_per_s": round(count / seconds.clock, 1),
+                    "predict_to_bare_loop": round(bare.clock / seconds.clock, 2),
+                    "by_time_on_cores": round(bare.cores / seconds.cores, 2),
+                    "start_s": round(start.clock, 1),
                     "predicting_process_mib": round(own),
                     "with_readers_mib": round(all_of_it),
                 }

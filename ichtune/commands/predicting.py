@@ -1,5 +1,6 @@
 """Commands that predict slices without labels, and score such predictions."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,9 @@ def predict(
     *models, given = paths
     if not models:
         raise InputError(f"{given}: one path is given; give the folders of models, then what to predict")
+    # Read when torch is loaded. Its threads would otherwise wait for work in a loop, on cores that the readers need:
+    # on two cores that have other work to do, this takes half of the time.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from ichtune.prediction.predict import predict as predict_slices
     from ichtune.progress import progress
 

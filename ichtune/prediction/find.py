@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ichtune.data.sources.mask_files import is_mask
 from ichtune.data.sources.slice_files import describe_others, may_be_slice
 from ichtune.errors import InputError
 from ichtune.prediction.chosen_series import choose_series
-from ichtune.prediction.headers import read_headers, sizes_and_times
+from ichtune.prediction.headers import Headers, read_headers, sizes_and_times
 from ichtune.prediction.listing import ALONE, Ids, Listing, Names, Places
 from ichtune.wording import plural
 
@@ -43,28 +44,50 @@ def find_slices(
         raise InputError(f"--series {series}: series are chosen for DICOM, and there is none here; omit it")
     headers = read_headers(root, kinds.dicom, workers, report)
     kept, notes = choose_series(root, kinds.dicom, headers, series)
-    # By scan, in the order of its first file, and from the feet up; slices in no scan last, by name.
-    rank = np.where(headers.scan == ALONE, len(headers.ids), headers.scan)
-    order = np.lexsort((headers.z_mm, rank))
-    order = order[kept[order]]
+    order = _in_order(headers)
     planes = _planes(root, kinds.volumes)
-    volumes = len(kinds.dicom) + len(kinds.images) + np.arange(len(planes))
-    files = kinds.dicom + kinds.images + kinds.volumes
-    pictures = len(kinds.dicom) + np.arange(len(kinds.images))
-    place = np.concatenate([order, pictures, np.repeat(volumes, planes)]).astype(np.int32)
-    plane = np.concatenate([np.full(len(order) + len(pictures), -1), *map(np.arange, planes)]).astype(
-        np.int32
+    slices = [
+        _Slices.in_files(order[kept[order]], headers.scan),
+        _Slices.in_files(np.arange(len(kinds.images)), np.full(len(kinds.images), ALONE)),
+        _Slices.in_volumes(planes),
+    ]
+    firsts = np.cumsum([0, len(kinds.dicom), len(kinds.images)])
+    places = Places(
+        kinds.dicom + kinds.images + kinds.volumes,
+        np.concatenate([first + part.file for first, part in zip(firsts, slices, strict=True)]).astype("i4"),
+        np.concatenate([part.plane for part in slices]).astype("i4"),
     )
-    scan = np.concatenate(
-        [
-            headers.scan[order],
-            np.full(len(pictures), ALONE),
-            np.repeat(len(headers.ids) + np.arange(len(planes)), planes),
-        ]
-    ).astype(np.int32)
+    slices[-1].scan[:] += len(headers.ids)
+    scan = np.concatenate([part.scan for part in slices]).astype("i4")
     ids = [*headers.ids, *(Ids("", name, name) for name in map(without_volume_suffix, kinds.volumes))]
     stamp = headers.stamp + sizes_and_times(root, kinds.images + kinds.volumes)
-    return Listing(root, Places(files, place, plane), scan, ids, (*notes, *kinds.notes), stamp)
+    return Listing(root, places, scan, ids, (*notes, *kinds.notes), stamp)
+
+
+def _in_order(headers: Headers) -> np.ndarray:
+    """Return the files scan by scan, in the order of their first files, and from the feet up; those in no scan last."""
+    rank = np.where(headers.scan == ALONE, len(headers.ids), headers.scan)
+    return np.lexsort((headers.z_mm, rank))
+
+
+class _Slices(NamedTuple):
+    """The slices of one kind of files: in which of these, which plane, and in which scan of the kind."""
+
+    file: np.ndarray
+    plane: np.ndarray
+    scan: np.ndarray
+
+    @classmethod
+    def in_files(cls, order: np.ndarray, scan: np.ndarray) -> "_Slices":
+        """Return files with a slice each, in this order."""
+        return cls(order, np.full(len(order), -1), scan[order])
+
+    @classmethod
+    def in_volumes(cls, planes: list[int]) -> "_Slices":
+        """Return volumes with so many planes, each a scan."""
+        volume = np.repeat(np.arange(len(planes)), planes)
+        first = np.repeat(np.cumsum(planes) - np.array(planes, int), planes)
+        return cls(volume, np.arange(len(volume)) - first, volume.copy())
 
 
 @dataclass(frozen=True)

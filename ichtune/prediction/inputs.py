@@ -113,17 +113,27 @@ class Files:
             pixels.unlink()
 
     def _about(self, places: Sequence[Place], reads: Sequence[Read], scans: np.ndarray) -> pd.DataFrame:
-        rows = []
-        for place, read, scan in zip(places, reads, scans.tolist(), strict=True):
-            known = Ids() if scan == ALONE else self.listing.ids[scan]
-            name = without_suffix(place.file) if place.plane < 0 else ids_of(place)["slice_id"]
-            ids = {
-                key: getattr(read, key) or getattr(known, key)
-                for key in ("patient_id", "study_id", "series_id")
-            }
-            z_mm = np.nan if read.z_mm is None else read.z_mm
-            rows.append((name, *ids.values(), z_mm, place.file, scan, read.reason))
-        return pd.DataFrame(rows, columns=list(ABOUT)).astype({"z_mm": float, "scan": "int32"})
+        known = [Ids() if scan == ALONE else self.listing.ids[scan] for scan in scans.tolist()]
+        texts = {
+            "slice_id": [
+                without_suffix(place.file) if place.plane < 0 else ids_of(place)["slice_id"]
+                for place in places
+            ],
+            "file": [place.file for place in places],
+            "reason": [read.reason for read in reads],
+            **{
+                name: [
+                    getattr(read, name) or getattr(ids, name) for read, ids in zip(reads, known, strict=True)
+                ]
+                for name in ("patient_id", "study_id", "series_id")
+            },
+        }
+        columns = {
+            **{name: [_utf8(text) for text in column] for name, column in texts.items()},
+            "z_mm": np.array([np.nan if read.z_mm is None else read.z_mm for read in reads]),
+            "scan": scans,
+        }
+        return pd.DataFrame(columns)[list(ABOUT)]
 
 
 @dataclass(frozen=True)
@@ -210,3 +220,8 @@ def _by_size(file: Path, sizes: Sequence[int], count: int) -> dict[int, np.ndarr
         found[size] = np.memmap(file, np.int16, "r", offset, shape) if count else np.empty(shape, np.int16)
         offset += 2 * count * size * size
     return found
+
+
+def _utf8(text: str) -> str:
+    """Return a text that may hold the name of a file; what isn't UTF-8 is written with codes."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ichtune.files import replacing
 from ichtune.intended_use import RESEARCH_ONLY
 from ichtune.labels import LABELS
 
@@ -41,7 +42,7 @@ def rows_of(
 
     Built as Arrow from the start: through tables of pandas, chunks as small as these take as long as the network.
     """
-    texts = {name: [_printable(text) for text in about[name]] for name in _TEXTS}
+    texts = {name: list(about[name]) for name in _TEXTS}
     unread = np.array([bool(reason) for reason in texts["reason"]])
     columns: dict[str, pa.Array] = {name: pa.array(values, pa.string()) for name, values in texts.items()}
     columns["z_mm"] = pa.array(about["z_mm"].to_numpy(float), from_pandas=True)
@@ -55,11 +56,6 @@ def rows_of(
     return pa.record_batch([columns[field.name].cast(field.type) for field in _SCHEMA], schema=_SCHEMA)
 
 
-def _printable(text: str) -> str:
-    """Return a text that may hold the name of a file; what isn't UTF-8 is written with codes."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 class RowFile:
     """A stream of Arrow record batches, one for each chunk; what a kill left unfinished at its end is cut off."""
 
@@ -68,7 +64,8 @@ class RowFile:
         self.chunks = self.rows = self.unread = 0
         """How many chunks it holds, of how many slices, and how many of these could not be read."""
         if not path.exists():
-            path.write_bytes(_SCHEMA.serialize().to_pybytes())
+            with replacing(path) as beside:
+                beside.write_bytes(_SCHEMA.serialize().to_pybytes())
         whole = _SCHEMA.serialize().size
         for batch, end in self._batches():
             whole = end
