@@ -36,9 +36,19 @@ class SeriesHeader:
 def read_series_header(path: Path) -> SeriesHeader:
     """Return the header of a file, with a `fault` if it isn't an axial CT slice or can't be read."""
     try:
+        return series_header(read_bounded(path))
+    except Rejected as why:
+        return SeriesHeader(fault=str(why))
+    except OSError as error:
+        return SeriesHeader(fault=f"can't be read: {error.strerror or error}")
+
+
+def series_header(content: bytes) -> SeriesHeader:
+    """Return the header in a file's bytes, with a `fault` if it isn't an axial CT slice or can't be read."""
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            ds = dataset(read_bounded(path))
+            ds = dataset(content)
             return SeriesHeader(
                 patient_id=text(ds, "PatientID"),
                 study_id=text(ds, "StudyInstanceUID"),
@@ -52,8 +62,6 @@ def read_series_header(path: Path) -> SeriesHeader:
             )
     except Rejected as why:
         return SeriesHeader(fault=str(why))
-    except OSError as error:
-        return SeriesHeader(fault=f"can't be read: {error.strerror or error}")
 
 
 def _fault(ds: Dataset) -> str:
