@@ -20,7 +20,8 @@ async function start() {
   model = await server.model();
   state.label = model.labels.length - 1;
   $("#model").textContent = `model ${model.name}`;
-  $("#thresholds").textContent = `Thresholds: ${model.thresholds_chosen}. Probabilities: ${model.calibration}.`;
+  $("#thresholds").textContent = `Thresholds: ${model.thresholds_chosen}.`;
+  $("#calibration").textContent = `Calibration of the probabilities: ${model.calibration}.`;
   viewport = makeViewport($("#viewport"), drawn);
   showAnswers = makeAnswers($("#answers tbody"), model.labels, model.thresholds, { choose: chooseLabel, go: goTo });
   makeButtons();

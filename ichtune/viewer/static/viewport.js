@@ -8,7 +8,7 @@ const slices = new Map();
 
 /** Makes the viewport in an element; `changed` is called whenever it has drawn. */
 export function makeViewport(element, changed) {
-  init();
+  init({ rendering: { webGlContextCount: 1 } });
   imageLoader.registerImageLoader(SCHEME, (id) => ({ promise: load(id) }));
   metaData.addProvider(described, 1);
   const engine = new RenderingEngine("engine");
