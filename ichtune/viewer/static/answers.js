@@ -31,7 +31,7 @@ function fill(row, number, threshold, { probabilities, slice, label }) {
   if (!probabilities) return;
   const column = probabilities.map((of) => of[number]);
   const highest = Math.max(...column);
-  row.querySelector(".count").textContent = `${column.filter((one) => one >= threshold).length} of ${column.length}`;
+  row.querySelector(".count").textContent = `${column.filter((one) => one >= threshold).length}/${column.length}`;
   peak.textContent = column.indexOf(highest) + 1;
   peak.title = `Go to slice ${peak.textContent}, where it is ${highest.toFixed(2)}`;
 }
@@ -40,7 +40,7 @@ function fill(row, number, threshold, { probabilities, slice, label }) {
 function compared(value, threshold) {
   if (value === undefined) return "…";
   const sign = value >= threshold ? "≥" : "<";
-  const digits = [2, 3, 4].find((count) => value.toFixed(count) !== threshold.toFixed(count)) ?? 2;
+  const digits = [2, 3].find((count) => value.toFixed(count) !== threshold.toFixed(count)) ?? 3;
   return `${value.toFixed(digits)} ${sign} ${threshold.toFixed(digits)}`;
 }
 

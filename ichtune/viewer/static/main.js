@@ -22,7 +22,7 @@ async function start() {
   $("#model").textContent = `model ${model.name}`;
   $("#thresholds").textContent = `Thresholds: ${model.thresholds_chosen}.`;
   $("#calibration").textContent = `Calibration of the probabilities: ${model.calibration}.`;
-  viewport = makeViewport($("#viewport"), drawn);
+  viewport = makeViewport($("#viewport"), showReadout);
   showAnswers = makeAnswers($("#answers tbody"), model.labels, model.thresholds, { choose: chooseLabel, go: goTo });
   makeButtons();
   followPointer($("#viewport"), pointer);
@@ -118,7 +118,7 @@ function showSlice() {
   $("#names").childNodes.forEach((name, number) => name.classList.toggle("chosen", number === state.label));
 }
 
-function drawn() {
+function showReadout() {
   if (!viewport.getImageData()) return;
   const { center, width } = windowOf(viewport);
   const hu = state.pointed && hounsfieldAt(viewport, state.pointed);
@@ -135,7 +135,10 @@ function chooseLabel(label) {
 
 function chooseWindow(window) {
   state.window = window;
-  if (slices().length) setWindow(viewport, window);
+  if (slices().length) {
+    setWindow(viewport, window);
+    showReadout();
+  }
   for (const button of $("#windows").children) {
     button.setAttribute("aria-pressed", String(button.dataset.name === window.name));
   }
@@ -178,7 +181,7 @@ const pointer = {
   scroll: (count) => goTo(state.slice + count),
   point: (place) => {
     state.pointed = place;
-    drawn();
+    showReadout();
   },
 };
 
