@@ -16,3 +16,11 @@ def mean_prediction(logits: np.ndarray) -> np.ndarray:
     """
     probs = expit(logits.astype(np.float64)).mean(axis=0)
     return logit(np.clip(probs, _MOST_CERTAIN, 1 - _MOST_CERTAIN))
+
+
+def together(logits: np.ndarray) -> np.ndarray:
+    """Return the logits of the mean probability of M models, `[n, 6]` of the same type, from `[M, n, 6]`.
+
+    Those of a single model are its own.
+    """
+    return logits[0] if len(logits) == 1 else mean_prediction(logits).astype(logits.dtype)

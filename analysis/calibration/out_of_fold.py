@@ -17,7 +17,10 @@ _PARTS: Final = 5
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """The out-of-fold logits of n slices, `[n, 6]`, and their labels, `[n, 6]` (NaN unknown)."""
+    """The out-of-fold logits of n slices and their labels, `[n, 6]` (NaN unknown).
+
+    Logits are those of one model, `[n, 6]`, or of M models whose calibrated probabilities are averaged, `[M, n, 6]`.
+    """
 
     logits: np.ndarray
     labels: np.ndarray
@@ -36,7 +39,7 @@ class OutOfFold:
         """Those of some slices, by a mask or by numbers."""
         return replace(
             self,
-            logits=self.logits[chosen],
+            logits=self.logits[..., chosen, :],
             labels=self.labels[chosen],
             patients=self.patients[chosen],
             folds=self.folds[chosen],
@@ -59,7 +62,7 @@ class OutOfFold:
         of = plural(len(np.unique(self.patients)), "patient", "patients")
         place = f"fold {folds[0]}" if len(folds) == 1 else f"{len(folds)} folds"
         remark = f", {self.remark}" if self.remark else ""
-        return f"out-of-fold predictions of {len(self.logits):,} slices of {of} ({place}{remark})"
+        return f"out-of-fold predictions of {len(self.labels):,} slices of {of} ({place}{remark})"
 
     @property
     def _sides(self) -> list[tuple[np.ndarray, np.ndarray]]:

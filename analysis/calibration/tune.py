@@ -11,6 +11,7 @@ from analysis.calibration.out_of_fold import FEWEST, OutOfFold
 from analysis.calibration.scaling import Scaling, fit_scaling
 from analysis.calibration.thresholds import best_f1, reaching
 from analysis.calibration.wanted import Wanted
+from ichtune.averaging import together
 from ichtune.inference.calibration import Calibration
 from ichtune.labels import LABELS
 from ichtune.metrics import THRESHOLD
@@ -24,8 +25,9 @@ class Decided(NamedTuple):
 
     @classmethod
     def as_trained(cls, logits: np.ndarray) -> "Decided":
-        """A network's own logits, and 0.5."""
-        return cls(logits, np.full(logits.shape, THRESHOLD))
+        """A network's own logits `[n, 6]`, or those of the mean of several, from `[M, n, 6]`; and 0.5."""
+        mean = _mean(logits)
+        return cls(mean, np.full(mean.shape, THRESHOLD))
 
     def probabilities(self, rows: np.ndarray, label: int) -> np.ndarray:
         """The probabilities of a label (a column) for some slices."""
@@ -68,19 +70,20 @@ class Tuned:
         return f"for {purpose} on the {self.out_of_fold}{kept}"
 
     def decide(self, logits: np.ndarray) -> Decided:
-        """Other slices, which nothing was chosen on, from a network's logits `[n, 6]`."""
-        return Decided(self._fitted.logits(logits), np.broadcast_to(self._fitted.thresholds, logits.shape))
+        """Other slices, which nothing was chosen on, from a network's logits `[n, 6]` or several's `[M, n, 6]`."""
+        decided = self._fitted.logits(logits)
+        return Decided(decided, np.broadcast_to(self._fitted.thresholds, decided.shape))
 
     @cached_property
     def cross_fitted(self) -> Decided:
         """Each part's slices as decided by what is fitted on the other parts, which have none of their patients."""
-        logits = np.empty(self.out_of_fold.logits.shape)
+        logits = np.empty(self.out_of_fold.labels.shape)
         thresholds = np.empty_like(logits)
         parts = self.out_of_fold.parts
         for part in np.unique(parts):
             here = parts == part
             fitted = _fit(self.out_of_fold.take(~here), self.out_of_fold.enough, self.wanted)
-            logits[here] = fitted.logits(self.out_of_fold.logits[here])
+            logits[here] = fitted.logits(self.out_of_fold.logits[..., here, :])
             thresholds[here] = fitted.thresholds
         return Decided(logits, thresholds)
 
@@ -117,8 +120,13 @@ class _Fitted(NamedTuple):
     """`[6]`"""
 
     def logits(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated logits `[n, 6]` of one model, or those of the mean of several's calibrated probabilities."""
         slopes, intercepts = np.array(self.scalings).T
-        return slopes * logits + intercepts
+        return _mean(slopes * logits + intercepts)
+
+
+def _mean(logits: np.ndarray) -> np.ndarray:
+    return together(logits) if logits.ndim == 3 else logits
 
 
 def _fit(out_of_fold: OutOfFold, enough: np.ndarray, wanted: Wanted) -> _Fitted:
@@ -127,10 +135,12 @@ def _fit(out_of_fold: OutOfFold, enough: np.ndarray, wanted: Wanted) -> _Fitted:
     for column in np.flatnonzero(enough):
         truth = out_of_fold.labels[:, column]
         known = ~np.isnan(truth)
-        logits, truth = out_of_fold.logits[known, column].astype(np.float64), truth[known]
-        scaling = fit_scaling(logits, truth, wanted.calibration) or Scaling()
+        logits, truth = out_of_fold.logits[..., known, column].astype(np.float64), truth[known]
+        # Models of a recipe share their scaling: a fold alone has too few patients for one of its own.
+        each = np.broadcast_to(truth, logits.shape)
+        scaling = fit_scaling(logits.ravel(), each.ravel(), wanted.calibration) or Scaling()
         scalings[column] = scaling
-        probs = expit(scaling.slope * logits + scaling.intercept)
+        probs = expit(scaling.slope * logits + scaling.intercept).reshape(-1, len(truth)).mean(axis=0)
         thresholds[column] = _threshold(probs, truth, wanted)
     return _Fitted(scalings, thresholds)
 

@@ -37,6 +37,8 @@ class Training:
     """The metric that chose the best epoch."""
     trained_parameters: int
     parameters: int
+    searched: bool = False
+    """Whether it is the search's own training, whose best epoch is that of all its folds."""
 
 
 @dataclass(frozen=True)

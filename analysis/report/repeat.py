@@ -78,14 +78,19 @@ def retrain_command(run: RunFolder, model: RetrainedModel) -> str:
         "label": model.label,
     }
     values |= _tuning(model.about)
-    changed = _changed(before, after) | ({} if after.phases else {"optimizer.lr": after.optimizer.lr})
+    seeds = model.metrics.get("soup", 0)
+    if seeds:
+        values |= {"seeds": seeds, "label": model.label.removesuffix("-soup")}
+    kept_rate = after.phases or after.model.train == "frozen"
+    changed = _changed(before, after) | ({} if kept_rate else {"optimizer.lr": after.optimizer.lr})
     if model.metrics["metric"] != run.request.space.metric:
         changed["metric"] = model.metrics["metric"]
     names = {option.recipe_key: option.name for option in options_of(RetrainOptions) if option.recipe_key}
     values |= {names[key]: value for key, value in changed.items() if key in names}
     sets = [f"--set={key}={_yaml(value)}" for key, value in changed.items() if key not in names]
     flags = _flags(RetrainOptions, values, always=values)
-    return _command("ichtune", "retrain", f"runs/{run.name}", *flags, *sets)
+    soup = ["--soup"] if seeds else []
+    return _command("ichtune", "retrain", f"runs/{run.name}", *flags, *soup, *sets)
 
 
 def _tuning(about: About) -> dict[str, Any]:

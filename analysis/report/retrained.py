@@ -40,9 +40,20 @@ class RetrainedModel:
     @property
     def sentence(self) -> str:
         """Where the model came from and how its training went."""
-        origin, epochs = self.about.origin, len(self.metrics["history"]["retrained"])
+        origin, epochs = self.about.origin, len(list(self.metrics["history"].values())[-1])
+        if len(self.metrics["history"]) == 1:
+            several = (
+                f" as {len(self.about.members)} models that predict together" if self.about.members else ""
+            )
+            return f"The search's own model of rank {origin.rank} ({origin.trial}) on its frozen backbone{several}."
         recipe = f"The recipe of rank {origin.rank} ({origin.trial}), retrained"
         metric = self.metrics["metric"].replace("_", " ")
+        if self.metrics.get("soup"):
+            count, seeds = len(self.about.members), self.metrics["soup"]
+            return (
+                f"{recipe} as {count} models that predict together, each the average of the weights of some of {seeds} "
+                "seeds."
+            )
         if self.about.members:
             each = ", ".join(str(of["best_epoch"]) for of in self.metrics["trainings"].values())
             return (

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.model_card.card import Card, Training
+from analysis.retraining.course import Course
 from analysis.retraining.plan import RetrainPlan
-from analysis.retraining.resumable import ResumableTraining
 from analysis.retraining.tuning import Tuning
 from analysis.scoring.comparison import Part
 from analysis.statistics.cohort import Cohort
@@ -19,7 +19,7 @@ def card_of(
     target: Path,
     parts: list[Part],
     notes: list[str],
-    trainings: Sequence[ResumableTraining],
+    trainings: Sequence[Course],
     tuning: Tuning,
 ) -> Card:
     """The card of a model as reloaded from its folder, which will be `target`."""
@@ -31,8 +31,9 @@ def card_of(
         training=Training(
             epochs=" to ".join(map(str, sorted({lengths[0], lengths[-1]}))),
             ended=", ".join(sorted({str(training.ended) for training in trainings})),
-            best=", ".join(str(training.best.epoch) for training in trainings),
+            best=", ".join(str(training.best_epoch) for training in trainings),
             metric=plan.metric,
+            searched=plan.keeps_frozen,
             trained_parameters=trainings[0].history[-1]["trained_parameters"],
             parameters=sum(parameter.numel() for parameter in model.networks[0].parameters()),
         ),

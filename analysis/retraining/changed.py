@@ -15,7 +15,7 @@ from ichtune.wording import plain
 def changed_recipe(recipe: Recipe, metric: str, options: RetrainOptions) -> Space:
     """Return the recipe and its metric with all changes, as a space without dimensions.
 
-    A frozen recipe gets a tenth of its learning rate, unless another is asked for.
+    A frozen recipe gets a tenth of its learning rate, unless another is asked for or it remains frozen.
 
     Raises:
         InputError: a change can't be made, or leaves something to choose.
@@ -26,7 +26,9 @@ def changed_recipe(recipe: Recipe, metric: str, options: RetrainOptions) -> Spac
         if option.recipe_key and (value := getattr(options, option.name)) is not None
     }
     frozen = recipe.model.train == "frozen"
-    if recipe.phases:
+    if options.train == "frozen":
+        changes = {}
+    elif recipe.phases:
         changes = _for_phases(recipe, changes, frozen=frozen)
     elif frozen and options.lr is None:
         changes["optimizer.lr"] = recipe.optimizer.lr / LR_DIVISOR

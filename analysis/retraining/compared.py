@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.pictures.retraining_curves import retraining_curves
 from analysis.pictures.style import save
-from analysis.retraining.describe import OUT_OF_FOLD, RETRAINED, Retrained
+from analysis.retraining.describe import OUT_OF_FOLD, Retrained
 from analysis.retraining.plan import RetrainPlan
 from analysis.statistics.cohort import Cohort
 from analysis.statistics.influence import Measure, Truth
@@ -38,7 +38,7 @@ def compare(plans: Sequence[RetrainPlan], made: Sequence[Retrained], folder: Pat
     folder.mkdir(parents=True, exist_ok=True)
     write_table(folder, table)
     histories = {
-        name: [read_json(each.folder / "metrics.json")["history"][RETRAINED]]
+        name: [list(read_json(each.folder / "metrics.json")["history"].values())[-1]]
         for name, each in zip(names, models, strict=True)
     }
     save(retraining_curves(histories), folder, CURVES)

@@ -11,8 +11,8 @@ import pandas as pd
 
 from analysis.ranking.differences import Difference
 from analysis.retraining.card import card_of
+from analysis.retraining.course import Course
 from analysis.retraining.plan import RetrainPlan
-from analysis.retraining.resumable import ResumableTraining
 from analysis.retraining.tuning import VALIDATION, Tuning, of_folds
 from analysis.scoring.comparison import ModelScores, Part, comparison_table, no_skill_scores, scored_parts
 from analysis.scoring.paired import paired_differences
@@ -29,8 +29,8 @@ from ichtune.labels import LABELS
 from ichtune.metrics import THRESHOLD, higher_is_better
 from ichtune.runs.records import without_nan
 
-RETRAINED, TUNED = "retrained", "tuned"
-"""The rows of the retrained model: as trained, and with its calibration and thresholds."""
+TUNED: Final = "tuned"
+"""The row of the model with its calibration and thresholds."""
 OUT_OF_FOLD: Final = "out_of_fold.npz"
 """The out-of-fold predictions: `rows` of the store `[n]`, `folds` `[n]` and `logits` `[n, 6]`; and `test` `[m, 6]`."""
 
@@ -60,26 +60,33 @@ def describe(
     target: Path,
     searched: Predicted | None,
     predicted: Predicted,
-    trainings: Sequence[ResumableTraining],
+    trainings: Sequence[Course],
+    remarks: Sequence[str] = (),
 ) -> Retrained:
-    """Calibrate the model in `folder`, which will be `target`, and write its tables, metrics and card there."""
+    """Calibrate the model in `folder`, which will be `target`, and write its tables, metrics and card there.
+
+    `remarks` are further notes.
+    """
     parts = scored_parts(plan.store, plan.folds)
     tuning = _tune(plan, folder, parts, predicted)
     made = _outcome(plan, target, parts, searched, predicted, tuning, final=target == plan.final_folder)
+    made.notes.extend(remarks)
     _write_predictions(plan, folder, predicted)
     _write_tables(plan, folder, made, tuning)
-    _write_metrics(plan, folder, parts, made, trainings, tuning)
+    _write_metrics(plan, folder, parts, made, trainings, predicted, tuning)
     card_of(plan, TrainedModel.open(folder), target, parts, made.notes, trainings, tuning).write(folder)
     return made
 
 
 def _tune(plan: RetrainPlan, folder: Path, parts: list[Part], predicted: Predicted) -> Tuning:
     """Calibrate the model and choose its thresholds, and write both to its folder."""
-    tuned = of_folds(plan.store, plan.folds, predicted.out_of_fold, plan.options.wanted)
+    tuned = of_folds(
+        plan.store, plan.folds, predicted.out_of_fold, plan.options.wanted, optimistic=plan.optimistic
+    )
     others = {
-        part.name: (part, predicted.test)
+        part.name: (part, predicted.on_test)
         for part in parts
-        if part.name != VALIDATION and predicted.test is not None
+        if part.name != VALIDATION and predicted.on_test is not None
     }
     tuning = Tuning.of(tuned, plan.store, others)
     write_about(folder, tuning.applied_to(read_about(folder)))
@@ -100,9 +107,10 @@ def _outcome(
     labels, before = plan.store.labels, plan.searched
     scores_before = before.scores(searched, test)
     retrained = predicted.scores(plan.folds, labels, test, plan.recipe.loss)
+    changed = "; ".join(map(str, plan.differences))
     models = {
         before.name: scores_before,
-        RETRAINED: retrained,
+        plan.own_name: retrained,
         TUNED: tuning.scores(retrained.trained_parameters),
     }
     no_skill = no_skill_scores(parts, Part.of("train", plan.store, plan.folds[0].train))
@@ -112,10 +120,10 @@ def _outcome(
         comparison=comparison_table(models, parts),
         no_skill=comparison_table(no_skill, parts),
         paired=pd.DataFrame()
-        if searched is None
+        if searched is None or plan.keeps_frozen
         else paired_differences(plan.store, plan.folds, searched, predicted),
         caption=f"{plan.run.name}, rank {plan.options.rank} ({plan.trial}), {on}. "
-        f"Changed: {'; '.join(map(str, plan.differences))}.",
+        f"{f'Changed: {changed}' if changed else 'As searched'}.",
         differences=plan.differences,
         notes=[
             *plan.notes,
@@ -140,13 +148,18 @@ def _listed(thresholds: dict[str, float]) -> str:
 
 
 def _setback(plan: RetrainPlan, searched: ModelScores, retrained: ModelScores) -> list[str]:
-    """A note if the retrained model is worse in validation."""
+    """A note if the retrained model is worse in validation, and which one to use."""
     before, after = (model.parts[VALIDATION][plan.metric] for model in (searched, retrained))
     if not (after < before if higher_is_better(plan.metric) else after > before):
         return []
+    if not plan.weighs_frozen:
+        return [
+            f"the retrained model is worse than the {plan.searched.name} one in validation ({plan.metric} {after:.4f} "
+            f"instead of {before:.4f}); more --epochs or a lower --lr may help"
+        ]
     return [
-        f"the retrained model is worse than the {plan.searched.name} one in validation ({plan.metric} {after:.4f} "
-        f"instead of {before:.4f}); more --epochs or a lower --lr may help"
+        f"the frozen model scores better out of fold ({plan.metric} {before:.4f}, retrained {after:.4f}), so it is the "
+        f"one to use: {plan.frozen_folder}"
     ]
 
 
@@ -155,7 +168,9 @@ def _write_predictions(plan: RetrainPlan, folder: Path, predicted: Predicted) ->
     folds = np.concatenate([np.full(len(fold.valid), fold.index) for fold in plan.folds])
     with replacing(folder / OUT_OF_FOLD) as file, open(file, "wb") as stream:
         test = np.empty((0, len(LABELS)), np.float32) if predicted.test is None else predicted.test
-        np.savez_compressed(stream, rows=rows, folds=folds, logits=predicted.out_of_fold, test=test)
+        np.savez_compressed(
+            stream, rows=rows, folds=folds, logits=np.concatenate(predicted.validation), test=test
+        )
 
 
 def _write_tables(plan: RetrainPlan, folder: Path, made: Retrained, tuning: Tuning) -> None:
@@ -172,14 +187,17 @@ def _write_metrics(
     folder: Path,
     parts: list[Part],
     made: Retrained,
-    trainings: Sequence[ResumableTraining],
+    trainings: Sequence[Course],
+    predicted: Predicted,
     tuning: Tuning,
 ) -> None:
     train = Part.of("train", plan.store, plan.folds[0].train)
     content = {
         "metric": plan.metric,
+        "scored_epochs": predicted.epochs,
+        "soup": plan.soup,
         "trainings": {
-            training.file.stem: {"best_epoch": training.best.epoch, "ended": training.ended}
+            training.name: {"best_epoch": training.best_epoch, "ended": training.ended}
             for training in trainings
         },
         "parts": {part.name: part.about() for part in (train, *parts)},
@@ -192,7 +210,7 @@ def _write_metrics(
         "thresholds": tuning.decisions.to_dict("records"),
         "history": {
             plan.searched.name: plan.searched.history,
-            RETRAINED: trainings[0].history
+            plan.own_name: trainings[0].history
             if len(trainings) == 1
             else mean_history([training.history for training in trainings]),
         },

@@ -20,8 +20,10 @@ class RetrainOptions:
     top: int = option(
         1, "Retrain the recipes of this many ranks, from --rank on, as models of their own.", min=1
     )
-    train: Literal["last", "all"] = option(
-        "all", "How much of the backbone to train.", recipe_key="model.train"
+    train: Literal["frozen", "last", "all"] = option(
+        "all",
+        "How much of the backbone to train; frozen: nothing, keep the search's own model.",
+        recipe_key="model.train",
     )
     head: Literal["warm", "fresh"] = option(
         "warm", "warm: start from the search's own head; fresh: from a new one."
@@ -31,6 +33,9 @@ class RetrainOptions:
         None, "Train on this many folds instead, and keep all models together as an ensemble.", min=2
     )
     seeds: int = option(1, "Train this many times with other random seeds, and keep all together.", min=1)
+    soup: bool = option(
+        False, "Also average the weights of the seeds that together score best out of fold (greedy soup)."
+    )
     final: bool = option(
         False, "Also train a single model on all folds, for the epochs that the folds found best."
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from analysis.ranking.differences import Difference, flat, recipe_differences
 from analysis.ranking.order import Ranking
@@ -17,6 +18,9 @@ from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment
 from ichtune.wording import plural
 
+RETRAINED: Final = "retrained"
+"""The name of a retrained model in tables."""
+
 
 @dataclass(frozen=True)
 class RetrainPlan:
@@ -30,6 +34,8 @@ class RetrainPlan:
     """The recipe as it will be trained."""
     metric: str
     """The metric that chooses the best epoch."""
+    soup: int = 0
+    """If the model averages weights, the number of seeds that those averaged were chosen from."""
 
     @property
     def run(self) -> RunFolder:
@@ -71,9 +77,36 @@ class RetrainPlan:
         """The folder of the model that is trained on all folds."""
         return self.folder.with_name(f"{self.label}-final")
 
+    @property
+    def frozen_folder(self) -> Path:
+        """The folder of the search's own frozen model, if it scores better out of fold."""
+        return self.folder.with_name(f"{self.label}-frozen")
+
+    @property
+    def soup_folder(self) -> Path:
+        """The folder of the average of the seeds' weights, if it helps."""
+        return self.folder.with_name(f"{self.label}-soup")
+
+    @property
+    def keeps_frozen(self) -> bool:
+        """Whether the model is the search's own, with nothing to train."""
+        return self.options.train == "frozen"
+
+    @property
+    def weighs_frozen(self) -> bool:
+        """Whether the search's own frozen model is compared out of fold with the retrained one, and kept if better."""
+        return not self.keeps_frozen and self.searched.frozen and len(self.folds) > 1
+
+    @property
+    def own_name(self) -> str:
+        """The model's name in tables, uncalibrated."""
+        return self.searched.name if self.keeps_frozen else RETRAINED
+
     @cached_property
     def members(self) -> list[Member]:
-        """The trainings: those of each fold, seed after seed, one fold after another."""
+        """The trainings: those of each fold, seed after seed, one fold after another; none if nothing is trained."""
+        if self.keeps_frozen:
+            return []
         return [
             self._member(place, seed)
             for place in range(len(self.folds))
@@ -112,7 +145,8 @@ class RetrainPlan:
     def differences(self) -> list[Difference]:
         """All differences between this training and the search's training of the same recipe."""
         metric = Difference("metric", self.run.request.space.metric, self.metric)
-        besides = (metric, self._head(), self._views(), self._selection())
+        training = () if self.keeps_frozen else (self._head(), self._views(), self._selection())
+        besides = (metric, *training)
         changed = [change for change in besides if change.searched != change.retrained]
         return recipe_differences(self.searched.recipe, self.recipe) + changed
 
@@ -140,11 +174,8 @@ class RetrainPlan:
     @cached_property
     def notes(self) -> list[str]:
         """What to keep in mind when reading the comparison."""
-        notes = [
-            "the best epoch was chosen on the validation part, so scores there are optimistic; "
-            "nothing was chosen on the test set"
-        ]
-        if len(self.members) > 1:
+        notes = [self._scored]
+        if len(self.folds) * self.options.seeds > 1:
             own = "model" if self.options.seeds == 1 else f"{self.options.seeds} models"
             folds = plural(len(self.folds), "fold", "folds")
             notes.append(
@@ -157,7 +188,7 @@ class RetrainPlan:
                 f"starts from {model.weights} weights again, and the search's own model has its recorded validation "
                 "scores but no test scores"
             )
-        if self.recipe.head.reads_scans:
+        if self.recipe.head.reads_scans and not self.keeps_frozen:
             size, first = self.recipe.training.batch_size, self.members[0]
             scans = first.units.per_batch(first.units.within(first.fold.train), size)
             notes.append(
@@ -168,13 +199,40 @@ class RetrainPlan:
             notes.append("the store has no test set, because it was prepared with --test-fraction 0")
         return notes
 
+    @property
+    def optimistic(self) -> bool:
+        """Whether validation slices are scored at epochs that were chosen on them."""
+        return self.soup > 0 or len(self.folds) == 1
+
+    @property
+    def _scored(self) -> str:
+        """Which epoch validation scores are those of."""
+        if self.soup:
+            return (
+                "in validation, the seeds that are averaged were chosen by the other folds, but each one's best epoch "
+                "by the fold itself, so scores there are optimistic; nothing was chosen on the test set"
+            )
+        kept = "the epoch best for all" if self.keeps_frozen else "its own best epoch"
+        if len(self.folds) == 1:
+            return (
+                "the best epoch was chosen on the validation part, so scores there are optimistic; "
+                "nothing was chosen on the test set"
+            )
+        return (
+            "in validation, each fold is scored at the epoch that is best for the other folds, of those that all "
+            f"finished; its model keeps the weights of {kept}; nothing was chosen on the test set"
+        )
+
     def refuse_taken_label(self) -> None:
         """Refuse a label that is taken.
 
         Raises:
             InputError: there is already a model with this label.
         """
-        for folder in (self.folder, *([self.final_folder] if self.options.final else [])):
+        beside = [self.final_folder] if self.options.final else []
+        beside += [self.soup_folder] if self.options.soup else []
+        beside += [self.frozen_folder] if self.weighs_frozen else []
+        for folder in (self.folder, *beside):
             if folder.exists():
                 raise InputError(
                     f"{folder}: there is already a model with this label; choose another --label"

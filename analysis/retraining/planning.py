@@ -16,6 +16,7 @@ from analysis.scoring.searched import SearchedModel, searched_experiment
 from ichtune.cross_validation import CrossValidation
 from ichtune.errors import InputError
 from ichtune.metrics import evaluate
+from ichtune.options import options_of
 from ichtune.recipe import Plateau, phases_of
 from ichtune.runs.folder import RunFolder
 from ichtune.training.batches import Fold
@@ -32,6 +33,7 @@ def plans(run: RunFolder | str | Path, options: RetrainOptions | None = None) ->
     """
     options = options or RetrainOptions()
     _check_together(options)
+    _check_workers(options)
     ranking = Ranking.of(run)
     rank = options.rank if options.trial is None else _rank_of(ranking, options.trial)
     count, last = len(ranking.trials), rank + options.top - 1
@@ -55,6 +57,8 @@ def _plan(ranking: Ranking, options: RetrainOptions) -> RetrainPlan:
     recipe = trial.record.recipe
     experiment = searched_experiment(ranking.run.request, recipe)
     searched = SearchedModel(trial, recipe, experiment, _folds(experiment, options))
+    if options.train == "frozen":
+        _check_frozen(searched, options)
     changed = changed_recipe(recipe, ranking.metric, options)
     made = RetrainPlan(ranking, options, searched, changed.recipe({}), changed.metric)
     _check_label(made)
@@ -72,10 +76,48 @@ def _check_together(options: RetrainOptions) -> None:
         raise InputError("--folds: trains a model for each fold, and --fold for a single one; leave out one")
     if options.final and options.folds is None:
         raise InputError("--final: trains for the epochs that several folds found best; add e.g. --folds 5")
+    if options.soup and (options.seeds < 2 or options.folds is None):
+        raise InputError(
+            "--soup: averages the weights of several seeds, chosen on several folds; add e.g. --seeds 3 --folds 5"
+        )
+    if options.soup and options.head == "fresh":
+        raise InputError(
+            "--soup: averages weights of models that start from the same head, and --head fresh gives each seed its "
+            "own; leave out one"
+        )
     if options.factors and options.top > 1:
         raise InputError("--compare: changes a single recipe, so it can't be given with --top; leave out one")
     if options.top > 1 and options.label:
         raise InputError("--label: names a single model, so it can't be given with --top; leave it out")
+
+
+def _check_workers(options: RetrainOptions) -> None:
+    """Refuse more workers than this machine has room for; what a cluster has is known once it is joined."""
+    if options.workers > 1 and options.address is None:
+        from ichtune.cluster.capacity import Capacity, refuse_too_many  # a single worker does without Ray
+
+        refuse_too_many(options.workers, Capacity.here())
+
+
+def _check_frozen(searched: SearchedModel, options: RetrainOptions) -> None:
+    """Refuse to keep a frozen model that there is none of, or with anything changed."""
+    if not searched.frozen:
+        raise InputError(
+            f"--train frozen: the search trained the backbone of this recipe ({searched.recipe.model.train}) and kept "
+            "only its heads; choose another --rank, or --train last or all"
+        )
+    defaults = {option.name: option for option in options_of(RetrainOptions)}
+    fixed = [name for name, option in defaults.items() if option.recipe_key and name != "train"]
+    given = [
+        defaults[name].flag
+        for name in (*fixed, "head", "seeds", "soup", "final", "workers")
+        if getattr(options, name) != defaults[name].default
+    ]
+    given += [f"--set {key}" for key in options.changes if key != "metric"]
+    if given:
+        raise InputError(
+            f"--train frozen: keeps the search's own model, without training it; leave out {', '.join(given)}"
+        )
 
 
 def _rank_of(ranking: Ranking, wanted: str) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from analysis.retraining.course import Course
 from ichtune.errors import InputError
 from ichtune.runs.best_epoch import BestEpoch
 from ichtune.runs.ends import TrialEnd
@@ -44,6 +45,8 @@ class ResumableTraining:
         """The best epoch's weights, in the format of `Network.load_trained_state`."""
         self.history: list[dict[str, Any]] = []
         """One record per epoch, as returned by `EpochRecord.of_fold`."""
+        self.logits: list[torch.Tensor] = []
+        """The logits of the validation slices after each epoch, float32 `[n, 6]`."""
         self.state: dict[str, Any] | None = None
         """The state that `fit` resumes from; None before the first epoch."""
         if file.is_file():
@@ -56,6 +59,18 @@ class ResumableTraining:
     @property
     def ended(self) -> TrialEnd | None:
         return self.session.ended
+
+    @property
+    def course(self) -> Course:
+        """How the training went, once it has ended."""
+        assert self.ended, "a training that has ended"
+        kept = len(self.history) if self.keeps_last else self.best.epoch
+        return Course(self.file.stem, self.history, kept, self.ended)
+
+    @property
+    def finished(self) -> int:
+        """The number of epochs without the one in which the training diverged, if it did."""
+        return len(self.history) - (self.ended == TrialEnd.DIVERGED)
 
     def run(self, results: Iterator[EpochResult]) -> Iterator[dict[str, Any]]:
         """Consume the results of `fit`, from `state` on, until the training ends; yields each epoch's record.
@@ -74,6 +89,7 @@ class ResumableTraining:
         if epoch.is_best or self.keeps_last:
             self.weights = self.state["network"]
         self.history.append(epoch.record.of_fold(0))
+        self.logits.append(torch.from_numpy(epoch.result.logits[0]))
         if self.ended and (not self.weights or (self.keeps_last and epoch.result.diverged)):
             raise InputError(
                 f"optimizer.lr: the training diverged in epoch {epoch.record.epoch}, before {self.best.metric} was "
@@ -87,6 +103,7 @@ class ResumableTraining:
             **self.session.state_dict(),
             "weights": self.weights,
             "history": self.history,
+            "logits": self.logits,
             "ended": self.ended and str(self.ended),
         }
         save_checkpoint(self.file, content)
@@ -97,11 +114,12 @@ class ResumableTraining:
         except (OSError, DamagedCheckpoint) as error:
             raise InputError(f"{self.file}: damaged ({error}); delete it to start over") from None
         self._check(content["settings"])
-        if "by_others" not in content:
+        if not {"by_others", "logits"} <= content.keys():
             raise InputError(f"{self.file}: from an earlier version of ichtune; delete it to start over")
         self.session.resume(content)
         self.session.ended = content["ended"] and TrialEnd(content["ended"])
-        self.state, self.weights, self.history = content["state"], content["weights"], content["history"]
+        self.state, self.weights = content["state"], content["weights"]
+        self.history, self.logits = content["history"], content["logits"]
 
     def _check(self, settings: dict[str, Any]) -> None:
         keys = [key for key in {**settings, **self.settings} if settings.get(key) != self.settings.get(key)]

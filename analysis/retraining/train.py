@@ -6,30 +6,27 @@ from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
 
 from analysis.retraining.describe import Retrained, describe
+from analysis.retraining.frozen import frozen_is_better, frozen_plan, keep_frozen
 from analysis.retraining.member import Member
 from analysis.retraining.options import RetrainOptions
+from analysis.retraining.out_of_fold import logits_of_folds
 from analysis.retraining.plan import RetrainPlan
 from analysis.retraining.planning import plan
 from analysis.retraining.resumable import ResumableTraining
 from analysis.retraining.run import Job, run_jobs
-from analysis.scoring.predicted import Predicted, together
+from analysis.retraining.soup import Soup
+from analysis.retraining.write import Trained, write_models
+from analysis.scoring.predicted import Predicted
 from ichtune.errors import InputError
-from ichtune.inference.about import Origin, Preprocessing
-from ichtune.inference.classifier import Classifier
-from ichtune.inference.model_folder import write_ensemble, write_model
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.progress import Report
 from ichtune.runs.folder import RunFolder
-from ichtune.runs.request import installed
-
-TRAINED_WITH: Final = ("ichtune", "torch", "torchvision", "monai", "albumentations", "numpy", "scikit-learn")
 
 
 def retrain(
@@ -90,24 +87,65 @@ def _claimed(plan: RetrainPlan) -> Generator[Path]:
 def _made(plan: RetrainPlan, work: Path, device: torch.device, report: Report) -> list[Retrained]:
     """Write the folders of a plan's models, whose trainings have ended, with their scores."""
     searched = plan.searched.predicted(device, report)
-    trainings = [member.begun(work) for member in plan.members]
     folder = _empty(work / "model")
-    _write_models(plan, folder, trainings)
+    if plan.keeps_frozen:
+        assert searched is not None, "a frozen model predicts"
+        made = [keep_frozen(plan, folder, searched)]
+        os.replace(folder, plan.folder)
+        return made
+    trainings = [member.begun(work) for member in plan.members]
+    models = (
+        _model(member, training, fold=member.fold.index)
+        for member, training in zip(plan.members, trainings, strict=True)
+    )
+    write_models(plan, folder, models, several=len(plan.members) > 1)
     predicted = _predicted(plan, folder, trainings, device)
-    made = [describe(plan, folder, plan.folder, searched, predicted, trainings)]
+    courses = [training.course for training in trainings]
+    soup = Soup(plan, trainings, device) if plan.options.soup else None
+    remarks = [] if soup is None else [soup.remark]
+    made = [describe(plan, folder, plan.folder, searched, predicted, courses, remarks)]
     places = [(folder, plan.folder)]
+    if soup is not None and soup.helps:
+        here = _empty(work / "soup")
+        made.append(_keep_soup(plan, soup, here, searched, predicted.trained_parameters))
+        places.append((here, plan.soup_folder))
     if plan.options.final:
         member, final = _final(plan, work), _empty(work / "final")
         training = member.begun(work)
-        _write_model(plan, final, member, training, fold=None)
-        alone = TrainedModel.open(final, device)
-        test = _logits(plan, alone, plan.store.test) if len(plan.store.test) else None
-        on_all = Predicted(predicted.validation, test, predicted.trained_parameters)
-        made.append(describe(plan, final, plan.final_folder, searched, on_all, [training]))
+        write_models(plan, final, [_model(member, training, fold=None)], several=False)
+        on_all = replace(predicted, on_test=_on_test(plan, TrainedModel.open(final, device)))
+        made.append(describe(plan, final, plan.final_folder, searched, on_all, [training.course]))
         places.append((final, plan.final_folder))
+    if searched is not None and frozen_is_better(plan, made[0]):
+        beside, frozen = frozen_plan(plan), _empty(work / "frozen")
+        remark = f"kept as it scores better out of fold than the retrained model, {plan.label}"
+        made.append(keep_frozen(beside, frozen, searched, [remark]))
+        places.append((frozen, beside.folder))
     for here, there in places:
         os.replace(here, there)
     return made
+
+
+def _keep_soup(
+    plan: RetrainPlan, soup: Soup, folder: Path, searched: Predicted | None, trained_parameters: int
+) -> Retrained:
+    """Write the fold-wise averages of weights as an ensemble, with what they score."""
+    options = replace(plan.options, seeds=1, soup=False, final=False, label=plan.soup_folder.name)
+    beside = replace(plan, options=options, soup=plan.options.seeds)
+    models = (
+        Trained(f"fold{fold.index}", soup.network(place, soup.seeds), plan.recipe, fold.index, None)
+        for place, fold in enumerate(plan.folds)
+    )
+    write_models(beside, folder, models, several=True)
+    chosen = [
+        training.course
+        for index, training in enumerate(soup.trainings)
+        if index % plan.options.seeds in soup.seeds
+    ]
+    of_folds = [logits[None] for logits in soup.out_of_fold]
+    test = _on_test(plan, TrainedModel.open(folder, soup.device))
+    predicted = Predicted(of_folds, test, trained_parameters, ())
+    return describe(beside, folder, beside.folder, searched, predicted, chosen, [soup.remark])
 
 
 def _final(plan: RetrainPlan, work: Path) -> Member:
@@ -122,61 +160,26 @@ def _empty(folder: Path) -> Path:
     return folder
 
 
-def _write_models(plan: RetrainPlan, folder: Path, trainings: Sequence[ResumableTraining]) -> None:
-    """Write the models of all members: the only one into the folder itself, several below it as an ensemble."""
-    if len(plan.members) == 1:
-        _write_model(plan, folder, plan.members[0], trainings[0], fold=plan.folds[0].index)
-        return
-    for member, training in zip(plan.members, trainings, strict=True):
-        (folder / member.name).mkdir()
-        _write_model(plan, folder / member.name, member, training, fold=member.fold.index)
-    names = [member.name for member in plan.members]
-    write_ensemble(folder, names, recipe=plan.recipe, **_about(plan, fold=None, epoch=None))
-
-
-def _write_model(
-    plan: RetrainPlan, folder: Path, member: Member, training: ResumableTraining, *, fold: int | None
-) -> None:
-    epoch = len(training.history) if fold is None else training.best.epoch
-    network = Classifier.of(member.trained(training))
-    write_model(folder, network, recipe=member.recipe, **_about(plan, fold=fold, epoch=epoch))
-
-
-def _about(plan: RetrainPlan, *, fold: int | None, epoch: int | None) -> dict[str, object]:
-    origin = Origin(
-        run=plan.run.name,
-        rank=plan.options.rank,
-        trial=plan.trial,
-        fold=fold,
-        head=plan.options.head,
-        epoch=epoch,
-        seed=plan.experiment.seed,
-        differences={change.what: change.change for change in plan.differences},
-    )
-    return {
-        "preprocessing": Preprocessing.of(plan.recipe.model),
-        "fingerprint": plan.store.fingerprint,
-        "origin": origin,
-        "versions": installed(TRAINED_WITH),
-    }
+def _model(member: Member, training: ResumableTraining, *, fold: int | None) -> Trained:
+    return Trained(member.name, member.trained(training), member.recipe, fold, training.course.best_epoch)
 
 
 def _predicted(
     plan: RetrainPlan, folder: Path, trainings: Sequence[ResumableTraining], device: torch.device
 ) -> Predicted:
-    """What the models predict, as reloaded from their folders, just as their users will load them."""
-    model = TrainedModel.open(folder, device)
+    """What the models predicted out of fold while they were trained, and what they predict of the test set.
+
+    For that they are reloaded from their folders, just as their users will load them.
+    """
+    validation, epochs = logits_of_folds(trainings, plan.options.seeds, plan.metric)
+    test = _on_test(plan, TrainedModel.open(folder, device))
+    return Predicted(validation, test, trainings[0].history[-1]["trained_parameters"], tuple(epochs))
+
+
+def _on_test(plan: RetrainPlan, model: TrainedModel) -> np.ndarray | None:
+    """The test set's logits by each of a model's networks, `[M, n, 6]`; None if there is no test set."""
+    rows, store = plan.store.test, plan.store
+    if not len(rows):
+        return None
     alone = [replace(model, networks=(network,)) for network in model.networks]
-    seeds = plan.options.seeds
-    validation = [
-        together(
-            np.stack([_logits(plan, each, fold.valid) for each in alone[place * seeds : (place + 1) * seeds]])
-        )
-        for place, fold in enumerate(plan.folds)
-    ]
-    test = _logits(plan, model, plan.store.test) if len(plan.store.test) else None
-    return Predicted(validation, test, trainings[0].history[-1]["trained_parameters"])
-
-
-def _logits(plan: RetrainPlan, model: TrainedModel, rows: np.ndarray) -> np.ndarray:
-    return model.logits(plan.store.hu, rows, scans=plan.store.scans)
+    return np.stack([each.logits(store.hu, rows, scans=store.scans) for each in alone])

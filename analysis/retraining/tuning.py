@@ -25,8 +25,8 @@ from ichtune.training.batches import Fold
 
 VALIDATION: Final = "validation"
 _REMARK: Final = "slightly optimistic, as the best epoch was chosen on them"
-
-_SINGLE: Final = "each by the model of one fold, while the mean of several models is less extreme"
+_BY_OTHERS: Final = "each at the epoch that is best for the others"
+_SHARED: Final = "the same for all models of the ensemble, whose calibrated probabilities are averaged"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Tuning:
 
     @classmethod
     def of(cls, tuned: Tuned, store: SliceStore, others: Mapping[str, tuple[Part, np.ndarray]]) -> "Tuning":
-        """Tuned on its out-of-fold predictions; `others` are further parts, each with the model's logits for it."""
+        """Tuned on its out-of-fold predictions; `others` are further parts, with all models' logits `[M, n, 6]`."""
         judged = [
             Judged.of(name, tuned, logits, part.labels, store.patients[part.rows])
             for name, (part, logits) in others.items()
@@ -88,9 +88,12 @@ class Tuning:
         )
 
 
-def of_folds(store: SliceStore, folds: Sequence[Fold], logits: np.ndarray, wanted: Wanted) -> Tuned:
-    """Calibration and thresholds chosen on the folds' validation slices, from their logits `[n, 6]`, fold by fold."""
+def of_folds(
+    store: SliceStore, folds: Sequence[Fold], logits: np.ndarray, wanted: Wanted, *, optimistic: bool
+) -> Tuned:
+    """Calibration and thresholds chosen on the folds' validation slices, fold by fold, from the logits `[S, n, 6]` of
+    each fold's S models; `optimistic` if their best epochs were chosen on these slices."""
     rows = np.concatenate([fold.valid for fold in folds])
     numbers = np.concatenate([np.full(len(fold.valid), fold.index) for fold in folds])
-    remark = _REMARK if len(folds) == 1 else f"{_REMARK}; {_SINGLE}"
+    remark = "; ".join([_REMARK if optimistic else _BY_OTHERS, *([_SHARED] if len(folds) > 1 else [])])
     return Tuned(OutOfFold(logits, store.labels[rows], store.patients[rows], numbers, remark), wanted)

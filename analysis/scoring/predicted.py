@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
 from analysis.scoring.comparison import ModelScores, Part, score
-from ichtune.averaging import mean_prediction
+from ichtune.averaging import together
 from ichtune.metrics import nan_mean
 from ichtune.recipe import Loss
 from ichtune.training.batches import Fold
@@ -19,17 +20,29 @@ from ichtune.training.losses import make_loss
 class Predicted:
     """Uncalibrated logits, float32."""
 
-    validation: list[np.ndarray]
-    """Of each fold's validation slices, `[n_f, 6]`."""
-    test: np.ndarray | None
-    """Of the test set, `[n, 6]`: the logit of the mean probability of all models; None if there is no test set."""
+    of_folds: list[np.ndarray]
+    """Of each fold's validation slices by its models, one per seed, `[S, n_f, 6]`."""
+    on_test: np.ndarray | None
+    """Of the test set by all models, `[M, n, 6]`; None if there is no test set."""
     trained_parameters: int
     """Of one model."""
+    epochs: tuple[int, ...]
+    """The epoch of each fold's model, of each seed, that predicted its validation slices."""
 
     @property
     def out_of_fold(self) -> np.ndarray:
-        """Of the validation slices of all folds, `[n, 6]`, fold after fold."""
-        return np.concatenate(self.validation)
+        """Of the validation slices of all folds, fold after fold, by the models of their fold, `[S, n, 6]`."""
+        return np.concatenate(self.of_folds, axis=1)
+
+    @cached_property
+    def validation(self) -> list[np.ndarray]:
+        """Of each fold's validation slices, `[n_f, 6]`: the logits of the mean probability of its models."""
+        return [together(each) for each in self.of_folds]
+
+    @cached_property
+    def test(self) -> np.ndarray | None:
+        """Of the test set, `[n, 6]`: the logits of the mean probability of all models."""
+        return None if self.on_test is None else together(self.on_test)
 
     def scores(self, folds: Sequence[Fold], labels: np.ndarray, test: Part | None, loss: Loss) -> ModelScores:
         """The scores by part: in validation, the mean over the folds; `labels` are the store's, `[N, 6]`."""
@@ -42,11 +55,6 @@ class Predicted:
         if test is not None and self.test is not None:
             parts["test"] = score(self.test, test.labels, losses[0])
         return ModelScores(self.trained_parameters, parts)
-
-
-def together(logits: np.ndarray) -> np.ndarray:
-    """The logits of the mean probability of M models, float32 `[n, 6]`, from `[M, n, 6]`; those of one by itself."""
-    return logits[0] if len(logits) == 1 else mean_prediction(logits).astype(np.float32)
 
 
 def mean_scores(by_fold: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -11,7 +11,7 @@ import torch
 from analysis.ranking.trial import RankedTrial
 from analysis.scoring.comparison import ModelScores, Part
 from analysis.scoring.frozen import FrozenPredictor, kept_head
-from analysis.scoring.predicted import Predicted, mean_history, together
+from analysis.scoring.predicted import Predicted, mean_history
 from ichtune.bank.plan import plan_parts
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
@@ -19,6 +19,7 @@ from ichtune.metrics import nan_mean
 from ichtune.models.heads import HeadState
 from ichtune.progress import Report
 from ichtune.recipe import Recipe
+from ichtune.runs.records import EpochRecord
 from ichtune.runs.request import SearchRequest
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, open_store
@@ -26,7 +27,10 @@ from ichtune.training.experiment import Experiment, open_store
 
 @dataclass(frozen=True)
 class SearchedModel:
-    """A trial's models for one or more folds, as they were after the trial's best epoch."""
+    """A trial's models for one or more folds, as they were after the trial's best epoch.
+
+    Validation slices of several folds are scored as in a ranking: each fold at the epoch that the other folds chose.
+    """
 
     trial: RankedTrial
     recipe: Recipe
@@ -52,13 +56,26 @@ class SearchedModel:
         """The folds' heads, in the format of `Heads.load`; see `kept_head`."""
         return [kept_head(self.trial, fold) for fold in self.folds]
 
+    @cached_property
+    def scored(self) -> list[EpochRecord]:
+        """The epoch that each fold is scored at."""
+        if len(self.folds) == 1 or (self.frozen and self._kept is None):
+            return [self.trial.best_epoch] * len(self.folds)
+        return [self.trial.scores.epochs[fold.index] for fold in self.folds]
+
+    @cached_property
+    def _kept(self) -> np.ndarray | None:
+        """The search's predictions at the epochs that the other folds chose, `[N, 6]`; None for a single fold."""
+        logits = self.trial.logits if len(self.folds) > 1 else None
+        return logits if logits is None or logits.ndim == 2 else logits[0]
+
     @property
     def recorded(self) -> dict[str, float]:
         """The mean of the folds' validation metrics, as recorded by the search."""
-        by_name = self.trial.best_epoch.folds
+        each = list(zip(self.folds, self.scored, strict=True))
         return {
-            name: nan_mean(np.array([values[fold.index] for fold in self.folds]))
-            for name, values in by_name.items()
+            name: nan_mean(np.array([epoch.folds[name][fold.index] for fold, epoch in each]))
+            for name in self.trial.best_epoch.folds
         }
 
     @property
@@ -76,12 +93,17 @@ class SearchedModel:
         if not self.frozen:
             return None
         frozen = FrozenPredictor.load(self.trial, self.experiment, self.folds, device, report)
-        validation = [
-            frozen.logits(fold.valid)[place] if len(fold.valid) else np.empty((0, len(LABELS)), np.float32)
-            for place, fold in enumerate(self.folds)
-        ]
-        test = together(frozen.logits(self.store.test)) if len(self.store.test) else None
-        return Predicted(validation, test, frozen.trained_parameters)
+        validation = [self._of_fold(place, frozen)[None] for place in range(len(self.folds))]
+        test = frozen.logits(self.store.test) if len(self.store.test) else None
+        epochs = tuple(epoch.epoch for epoch in self.scored)
+        return Predicted(validation, test, frozen.trained_parameters, epochs)
+
+    def _of_fold(self, place: int, frozen: FrozenPredictor) -> np.ndarray:
+        """Logits of a fold's validation slices, float32 `[n_f, 6]`."""
+        rows = self.folds[place].valid
+        if self._kept is not None:
+            return self._kept[rows].astype(np.float32)
+        return frozen.logits(rows)[place] if len(rows) else np.empty((0, len(LABELS)), np.float32)
 
     def scores(self, predicted: Predicted | None, test: Part | None) -> ModelScores:
         """The scores of what the models predict or, if that isn't known, the recorded ones in validation."""
@@ -91,6 +113,8 @@ class SearchedModel:
 
     def departures(self, scores: ModelScores) -> list[str]:
         """A note if the scores differ from the recorded ones because recomputed features differ."""
+        if self._kept is not None:
+            return []
         valid = scores.parts["validation"]
         apart = [
             f"{name} {value:.4f} then, {valid[name]:.4f} now"

@@ -111,6 +111,13 @@ def refuse_what_fits_nowhere(settings: SearchSettings, capacity: Capacity) -> No
     )
 
 
+def refuse_too_many(workers: int, capacity: Capacity) -> None:
+    """Raise an InputError for more workers of a training than there are GPUs or, without any, cores."""
+    slots, kind = (capacity.gpus, "GPUs") if capacity.gpus else (capacity.cpus, "cores")
+    if workers > slots:
+        raise InputError(f"--workers: there are {slots} {kind} to run on, so use at most that, got {workers}")
+
+
 def usable_capacity(found: Capacity, settings: SearchSettings) -> Capacity:
     """What a search can count on: what was found or, on an autoscaling cluster, at least what the search requests.
 

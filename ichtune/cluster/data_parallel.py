@@ -14,7 +14,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError
 
 from ichtune.cluster.board import LOOK_S, Board, paced, sum_up
-from ichtune.cluster.capacity import Capacity
+from ichtune.cluster.capacity import Capacity, refuse_too_many
 from ichtune.errors import InputError
 from ichtune.progress import Report
 from ichtune.training.team import Team
@@ -35,10 +35,7 @@ def run_together(
     Raises:
         InputError: there are not as many GPUs or, without any, cores.
     """
-    slots = capacity.gpus or capacity.cpus
-    if workers > slots:
-        kind = "GPUs" if capacity.gpus else "cores"
-        raise InputError(f"--workers: there are {slots} {kind} to run on, so use at most that, got {workers}")
+    refuse_too_many(workers, capacity)
     threads = capacity.cores_per_gpu if capacity.gpus else max(1, capacity.cpus // workers)
     board: Any = ray.remote(Board).options(num_cpus=0).remote()
     failures = {}

@@ -25,7 +25,17 @@ def retrain(
     ] = None,
     set: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Change the recipe, e.g. --set loss.name=bce."),
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Change the recipe, e.g. --set loss.name=bce.",
+        ),
+    ] = None,
+    phases: Annotated[
+        str | None,
+        typer.Option(
+            metavar="YAML",
+            help="Train in phases, e.g. '[{train: frozen, epochs: 1}, {train: all}]': short for --set phases=YAML.",
+        ),
     ] = None,
     data: Data = None,
 ) -> None:
@@ -41,7 +51,8 @@ def retrain(
     from ichtune.runs.folder import RunFolder
 
     factors = parse_factors(compare or [])
-    options = replace(settings, changes=parse_changes(set or []), factors=factors)
+    changes = parse_changes([*(set or []), *([] if phases is None else [f"phases={phases}"])])
+    options = replace(settings, changes=changes, factors=factors)
     planned = plans(RunFolder.open(run, data), options)
     note_running_search(planned[0].run)
     for each in planned:

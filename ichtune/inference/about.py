@@ -14,7 +14,7 @@ from ichtune.metrics import THRESHOLD
 from ichtune.recipe import Count, Fraction, Model, Recipe, Section, WholeOrZero, Windows
 from ichtune.yaml_text import read_yaml, write_yaml
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 ABOUT: Final = "model.yaml"
 
 
@@ -47,7 +47,7 @@ class Origin(Section):
     """The validation fold, the store's other folds were trained on; None if trained on all, or for an ensemble."""
     head: Literal["warm", "fresh"]
     epoch: int | None
-    """The best epoch, which the weights are from; None for an ensemble."""
+    """The best epoch, which the weights are from; None for an ensemble, or an average of weights."""
     seed: int
     """Seed of the augmentation and of random weights; the training's own seed is in the recipe."""
     differences: dict[str, str]
@@ -57,13 +57,15 @@ class Origin(Section):
 class About(Section):
     """The contents of `model.yaml`."""
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
     labels: tuple[str, ...] = LABELS
     """The labels in the order of the network's outputs."""
     calibration: Calibration = Calibration.identity(
         "not calibrated, as nothing was fitted on out-of-fold predictions"
     )
     """How logits become probabilities."""
+    calibrated: Literal["members", "mean"] = "members"
+    """What of an ensemble is calibrated: each member's prediction or, before format 3, their mean."""
     thresholds: dict[str, Fraction] = dict.fromkeys(LABELS, THRESHOLD)
     """The calibrated probability from which each label counts as present."""
     thresholds_by: Literal["f1", "sensitivity", "fixed"] = "fixed"
@@ -83,7 +85,7 @@ class About(Section):
     weights_sha256: str | None = None
     """None for an ensemble."""
     members: tuple[str, ...] = ()
-    """The folders of an ensemble's models: its probability is the mean of theirs before calibration."""
+    """The folders of an ensemble's models: its probability is the mean of theirs; see `calibrated`."""
 
     @model_validator(mode="after")
     def _has_weights_or_members(self) -> "About":
@@ -107,7 +109,7 @@ def write_about(folder: Path, about: About) -> None:
 
 
 def read_about(folder: Path) -> About:
-    """Read a model's `model.yaml`; one of format 1 is that of an uncalibrated model.
+    """Read a model's `model.yaml`; formats 1 (uncalibrated) and 2 (the mean of members calibrated) predict as they did.
 
     Raises:
         ModelError: there is none, it is damaged, or it has another format version.
@@ -116,12 +118,13 @@ def read_about(folder: Path) -> About:
     if not file.is_file():
         raise ModelError(f"{folder}: no model here (no {ABOUT}); `ichtune retrain RUN` makes one")
     data = read_yaml(file)
-    if data.get("format") not in (1, FORMAT):
+    if data.get("format") not in range(1, FORMAT + 1):
         raise ModelError(
-            f"{file}: has model format {data.get('format')}, this ichtune reads 1 and {FORMAT}; retrain the model"
+            f"{file}: has model format {data.get('format')}, this ichtune reads 1 to {FORMAT}; retrain the model"
         )
+    earlier = {} if data["format"] == FORMAT else {"format": FORMAT, "calibrated": "mean"}
     try:
-        return About.model_validate(data | {"format": FORMAT})
+        return About.model_validate(data | earlier)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "as a whole"

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from ichtune.averaging import mean_prediction
+from ichtune.averaging import together
 from ichtune.data.scans import Scans
 from ichtune.inference.about import About
 from ichtune.inference.classifier import Classifier
@@ -53,18 +53,22 @@ class TrainedModel:
     ) -> np.ndarray:
         """Calibrated probabilities `[n, 6]` (float64) of slices in Hounsfield units; see `logits`.
 
+        Those of an ensemble are the mean of its members' calibrated probabilities.
+
         model = TrainedModel.open("runs/mine/retrain/rank1-all")
         present = model.predict(hu) >= model.thresholds
         """
-        return self.about.calibration.probabilities(self.logits(hu, rows, scans=scans))
+        each, calibration = self._each(hu, rows, scans), self.about.calibration
+        if self.about.calibrated == "mean":
+            return calibration.probabilities(together(each))
+        return calibration.probabilities(each).mean(axis=0)
 
-    @torch.no_grad()
     def logits(
         self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None
     ) -> np.ndarray:
         """The network's logits `[n, 6]` (float32), uncalibrated, of slices in Hounsfield units.
 
-        Those of an ensemble are the logits of the mean of its members' probabilities.
+        Those of an ensemble are the logits of the mean of its members' uncalibrated probabilities.
 
         Slices are int16 `[n, S, S]` of any size S.
 
@@ -77,16 +81,20 @@ class TrainedModel:
         Raises:
             ValueError: slices of a wrong type or shape, or no scans where the model needs them.
         """
+        return together(self._each(hu, rows, scans))
+
+    @torch.no_grad()
+    def _each(self, hu: np.ndarray, rows: np.ndarray | None, scans: Scans | None) -> np.ndarray:
+        """Each network's logits, float32 `[M, n, 6]`; see `logits`."""
         if hu.dtype != np.int16 or hu.ndim != 3 or hu.shape[1] != hu.shape[2]:
             raise ValueError(
                 f"slices must be Hounsfield units, int16 [n, S, S], got {hu.dtype} {list(hu.shape)}"
             )
         rows = np.arange(len(hu)) if rows is None else rows
         if not len(rows):
-            return np.empty((0, len(LABELS)), np.float32)
+            return np.empty((len(self.networks), 0, len(LABELS)), np.float32)
         logits = self._of_slices if not self.about.recipe.head.reads_scans else self._of_scans
-        each = np.stack(logits(hu, rows, scans))
-        return each[0] if len(each) == 1 else mean_prediction(each).astype(np.float32)
+        return np.stack(logits(hu, rows, scans))
 
     def _of_slices(self, hu: np.ndarray, rows: np.ndarray, scans: Scans | None) -> list[np.ndarray]:
         """Each network's logits `[n, 6]`, if heads score slices alone."""

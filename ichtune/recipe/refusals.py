@@ -82,8 +82,18 @@ def _place(loc: Loc, recipe: type[BaseModel]) -> str:
     section, *rest = loc
     if rest and rest[0] in variants(owner, str(section)):
         rest = rest[1:]
-    indices = [f"[{part}]" for part in rest[1:] if isinstance(part, int)]
-    return inside + ".".join([str(section), *map(str, rest[:1])]) + "".join(indices)
+    keys = rest[:1] if _has_keys(owner, str(section)) else []
+    indices = [f"[{part}]" for part in rest[len(keys) :] if isinstance(part, int)]
+    return inside + ".".join([str(section), *map(str, keys)]) + "".join(indices)
+
+
+def _has_keys(owner: type[BaseModel], section: str) -> bool:
+    """Return whether a field holds a section; if not, pydantic names the types that it may have where keys would be."""
+    if section not in owner.model_fields:
+        return True
+    annotation = owner.model_fields[section].annotation
+    kinds = get_args(annotation) or (annotation,)
+    return any(isinstance(kind, type) and issubclass(kind, BaseModel) for kind in kinds)
 
 
 def _line(place: str, group: list[ErrorDetails], recipe: type[BaseModel]) -> str:

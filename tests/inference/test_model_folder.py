@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from scipy.special import expit, logit
 from torchvision.models import resnet18
 
 from ichtune.errors import InputError
 from ichtune.inference.about import ModelError, Preprocessing, write_about
 from ichtune.inference.calibration import Calibration
+from ichtune.inference.model_folder import write_ensemble
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
 from ichtune.yaml_text import read_yaml, write_yaml
@@ -99,12 +101,47 @@ def test_a_model_of_the_format_before_calibration_predicts_as_it_did(folder: Pat
     predicted = TrainedModel.open(folder).predict(HU)
     file = folder / "model.yaml"
     about = read_yaml(file)
-    for added in ("calibration", "thresholds_by", "sensitivity"):
+    for added in ("calibration", "calibrated", "thresholds_by", "sensitivity"):
         del about[added]
     file.write_text(write_yaml(about | {"format": 1}))
     model = TrainedModel.open(folder)
     np.testing.assert_array_equal(model.predict(HU), predicted)
     assert model.about.calibration.method == "none"
+
+
+def ensemble_of_two(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Write an ensemble of two models whose calibration halves logits; the mean of their calibrated probabilities, and
+    the calibrated mean of their probabilities, which formats before the third predict."""
+    members = [write_model_folder(folder / name, seed=seed) for seed, name in enumerate(("a", "b"))]
+    about = TrainedModel.open(members[0]).about.model_dump()
+    halved = Calibration(
+        method="temperature",
+        slopes=dict.fromkeys(LABELS, 0.5),
+        intercepts=dict.fromkeys(LABELS, -2.0),
+        chosen="by hand",
+    )
+    shared = {key: about[key] for key in ("preprocessing", "recipe", "fingerprint", "origin", "versions")}
+    write_ensemble(folder, ["a", "b"], calibration=halved, **shared)
+    logits = np.stack([TrainedModel.open(member).logits(HU).astype(float) for member in members])
+    mean = expit(logits).mean(axis=0)
+    return expit(logits / 2 - 2).mean(axis=0), expit(logit(mean) / 2 - 2)
+
+
+def test_an_ensemble_averages_the_calibrated_probabilities_of_its_members(tmp_path: Path):
+    expected, _ = ensemble_of_two(tmp_path)
+    model = TrainedModel.open(tmp_path)
+    np.testing.assert_allclose(model.predict(HU), expected, rtol=1e-6)
+    assert model.predict(HU, np.arange(0)).shape == (0, 6)
+
+
+def test_an_ensemble_of_the_format_before_still_calibrates_the_mean(tmp_path: Path):
+    now, before = ensemble_of_two(tmp_path)
+    file = tmp_path / "model.yaml"
+    about = read_yaml(file)
+    del about["calibrated"]
+    file.write_text(write_yaml(about | {"format": 2}))
+    assert np.abs(now - before).max() > 1e-6
+    np.testing.assert_allclose(TrainedModel.open(tmp_path).predict(HU), before, rtol=1e-5)
 
 
 def test_slices_that_are_not_hounsfield_units_are_refused(folder: Path):
@@ -120,7 +157,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("format: 2", "format: 3", "has model format 3, this ichtune reads 1 and 2"),
+        ("format: 3", "format: 4", "has model format 4, this ichtune reads 1 to 3"),
         ("epidural: 1.0", "epidural: -1.0", r"damaged \(calibration.slopes.epidural"),
         ("subdural: 1.0", "subdurals: 1.0", "slopes and intercepts must be those of epidural"),
         ("[epidural,", "[subdural,", "labels and thresholds must be those of epidural, intraparenchymal"),

@@ -57,6 +57,10 @@ def test_a_single_window_needs_no_list():
         ({"finetuning": {"layer_decay": 1.5}}, "finetuning.layer_decay: must be at most 1, got 1.5"),
         ({"finetuning": {"backbone_rate": 0}}, "finetuning.backbone_rate: must be above 0, got 0"),
         (
+            {"phases": [{"train": "frozen"}, {"train": "nall"}]},
+            "phases.2.train: must be 'frozen', 'last' or 'all' or be a whole number, got 'nall'; did you mean 'all'?",
+        ),
+        (
             {"finetuning": {"batch_norm": "keep"}},
             "finetuning.batch_norm: 'keep' is not one of trained, kept; did you mean 'kept'?",
         ),

@@ -1,5 +1,7 @@
 """Calibration and thresholds are chosen on patients who are not those that they are judged on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -101,6 +103,18 @@ def test_chosen_thresholds_raise_f1_and_a_wanted_sensitivity_is_reached():
     wanted = Tuned(given, Wanted(sensitivity=0.95))
     called = wanted.calibration.probabilities(given.logits)[:, 5] >= wanted.thresholds["any"]
     assert 0.95 <= called[given.labels[:, 5] == 1].mean() < 0.96
+
+
+def test_models_of_a_fold_are_calibrated_before_they_are_averaged():
+    given = predictions()
+    noise = np.random.default_rng(1).normal(0, 1, given.logits.shape)
+    both = replace(given, logits=np.stack([given.logits, given.logits + noise]))
+    tuned = Tuned(both, Wanted())
+    slope, intercept = fit_scaling(both.logits[..., 5].ravel(), np.tile(given.labels[:, 5], 2), "platt")
+    probs = expit(slope * both.logits[..., 5] + intercept).mean(axis=0)
+    assert tuned.thresholds["any"] == best_f1(probs, given.labels[:, 5])
+    np.testing.assert_allclose(expit(tuned.decide(both.logits).logits[:, 5]), probs)
+    assert tuned.cross_fitted.logits.shape == given.labels.shape
 
 
 def test_predictions_must_be_complete():

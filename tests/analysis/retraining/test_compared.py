@@ -46,7 +46,7 @@ def test_what_is_no_factor_is_refused(texts: list[str], message: str):
     [
         (
             {"factors": {"train": ("lst",)}},
-            "--compare train: 'lst' is not one of last, all; did you mean 'last'",
+            "--compare train: 'lst' is not one of frozen, last, all; did you mean 'last'",
         ),
         ({"factors": {"trian": ("last",)}}, "--compare: 'trian' is not one of .*did you mean 'train'"),
         ({"factors": {"size": (8, 32)}}, "model.size: must be at least 32, got 8"),
