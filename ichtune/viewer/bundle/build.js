@@ -61,10 +61,10 @@ function described(folder) {
 }
 
 function licenceOf(folder) {
-  const { name, version, license } = described(folder);
+  const { name, version, license, licenses } = described(folder);
   const file = readdirSync(folder).find((entry) => /^licen[cs]e(\.|$)/i.test(entry));
   const text = file ? readFileSync(`${folder}/${file}`, "utf8") : declared(folder);
-  return `${"=".repeat(80)}\n${name} ${version} (${license})\n${"=".repeat(80)}\n\n${text.trim()}\n`;
+  return `${"=".repeat(80)}\n${name} ${version} (${license ?? licenses[0].type})\n${"=".repeat(80)}\n\n${text.trim()}\n`;
 }
 
 // A package without a licence file declares its licence by name alone.

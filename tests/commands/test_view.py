@@ -1,0 +1,71 @@
+"""`ichtune view` on the command line."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.made_up.models import write_model_folder
+from tests.made_up.viewers import write_steps
+
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model_folder(tmp_path_factory.mktemp("model") / "mine")
+
+
+def test_a_folder_without_a_model_is_refused(ichtune: Run, tmp_path: Path):
+    code, _out, errors = ichtune("view", tmp_path, "--no-browser")
+    assert code == 2
+    assert "no model here (no model.yaml)" in errors
+
+
+def test_a_folder_without_slices_is_refused(ichtune: Run, model: Path, tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("nothing")
+    code, _out, errors = ichtune("view", model, tmp_path, "--no-browser")
+    assert code == 2
+    assert errors.startswith(
+        f"error: {tmp_path}: no CT slice in 1 file (the first: notes.txt: not a DICOM file"
+    )
+
+
+def test_a_folder_larger_than_allowed_is_refused(ichtune: Run, model: Path, tmp_path: Path):
+    folder = write_steps(tmp_path / "study", 3, size=512)
+    code, _out, errors = ichtune("view", model, folder, "--no-browser", "--max-upload", 1)
+    assert code == 2
+    assert "take more than 1 MiB; open a single study, or raise --max-upload" in errors
+
+
+def test_it_serves_the_page_until_it_is_interrupted_and_then_ends_quietly(model: Path, tmp_path: Path):
+    folder = write_steps(tmp_path / "study", 3)
+    command = [sys.executable, "-m", "ichtune.cli", "view", str(model), str(folder), "--no-browser"]
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            lines = iter(process.stdout.readline, "")
+            shown = next(line for line in lines if line.startswith("page: "))
+            found = re.match(r"page: (http://127\.0\.0\.1:\d+/)#(\S{32}) ", shown)
+            assert found
+            with urllib.request.urlopen(found[1], timeout=30) as answer:
+                assert b"Research software, not a medical device" in answer.read()
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(found[1] + "api/study", timeout=30)
+            process.send_signal(signal.SIGINT)
+            _out, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+    assert errors == ""
