@@ -5,17 +5,20 @@ from typing import Any
 
 import numpy as np
 
-from ichtune.inference.about import About
+from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
+from ichtune.viewer.maps import has_maps
 from ichtune.viewer.session import OpenStudy
 from ichtune.windows import WINDOWS
 from ichtune.wording import plural
 
 
-def model_facts(name: str, about: About, most: int) -> dict[str, Any]:
+def model_facts(name: str, model: TrainedModel, most: int) -> dict[str, Any]:
     """Describe a model, the display windows, and how many bytes a study may have."""
+    about = model.about
     return {
         "name": name,
+        "has_maps": has_maps(model),
         "labels": LABELS,
         "thresholds": [about.thresholds[label] for label in LABELS],
         "thresholds_chosen": about.thresholds_chosen,

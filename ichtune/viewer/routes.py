@@ -39,7 +39,7 @@ def answer(method: str, path: str, asked: Asked) -> Answer:
 
 
 def _model(asked: Asked) -> Answer:
-    return model_facts(asked.model, asked.session.model.about, asked.session.most)
+    return model_facts(asked.model, asked.session.model, asked.session.most)
 
 
 def _opened(asked: Asked) -> Answer:
@@ -53,6 +53,10 @@ def _probabilities(asked: Asked, study: int, series: int) -> Answer:
 
 def _pixels(asked: Asked, study: int, series: int, place: int) -> Answer:
     return asked.session.study(study).pixels(series, place).astype("<i2", copy=False)
+
+
+def _map(asked: Asked, study: int, series: int, place: int, label: int) -> Answer:
+    return asked.session.study(study).map(series, place, label)
 
 
 def _begin(asked: Asked) -> Answer:
@@ -76,6 +80,7 @@ _ROUTES: Final[dict[str, dict[str, Callable[..., Answer]]]] = {
         "/api/study": _opened,
         f"{_SERIES}/probabilities": _probabilities,
         f"{_SERIES}/slices/{_NUMBER}/pixels": _pixels,
+        f"{_SERIES}/slices/{_NUMBER}/maps/{_NUMBER}": _map,
     },
     "POST": {
         "/api/studies": _begin,

@@ -171,6 +171,39 @@ def test_dragging_changes_the_window_and_reset_brings_it_back(
         assert text(browser, "#shown").startswith("window 40/80")
 
 
+def test_the_map_of_the_chosen_label_lies_on_the_slice_and_follows_it(
+    browser: Chromium, model: TrainedModel, phantom: Path
+):
+    with running_viewer(model, phantom) as viewer:
+        show(browser, viewer)
+        opened, place = viewer.session.study(1), slice_shown(browser) - 1
+        browser.press("m")
+        for moved, label in enumerate(("any", "subdural")):
+            browser.click(f"#answers tr:nth-child({LABELS.index(label) + 1}) th button")
+            shown = f"/slices/{place + moved}/{LABELS.index(label)}"
+            browser.wait(f"document.querySelector('#overlay').dataset.shown.endsWith('{shown}')")
+            expected = opened.map(0, place + moved, LABELS.index(label))
+            alpha = overlay_alpha(browser)
+            # The canvas has the slice of 64 x 64 in its middle, as high as itself, at 60 % of the map's opacity.
+            side = alpha.shape[0]
+            left = (alpha.shape[1] - side) // 2
+            small = cv2.resize(alpha[:, left : left + side], (64, 64), interpolation=cv2.INTER_AREA)
+            np.testing.assert_allclose(small[4:-4, 4:-4], 0.6 * expected[4:-4, 4:-4], atol=12)
+            browser.press("ArrowRight")
+        browser.press("m")
+        assert not overlay_alpha(browser).any()
+
+
+def overlay_alpha(browser: Chromium) -> np.ndarray:
+    """The opacity of the map's canvas, float32 [H, W] in 0..255."""
+    height, width, alpha = browser.run(
+        "(() => { const c = document.querySelector('#overlay');"
+        " const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+        " return [c.height, c.width, [...d.filter((_, at) => at % 4 == 3)]]; })()"
+    )
+    return np.array(alpha, np.float32).reshape(height, width)
+
+
 def test_every_control_is_reached_and_worked_by_keyboard(
     browser: Chromium, model: TrainedModel, tmp_path: Path
 ):

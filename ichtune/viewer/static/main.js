@@ -4,6 +4,7 @@ import { makeAnswers } from "./answers.js";
 import { chosenFiles, droppedFiles } from "./dropped.js";
 import { followKeys, listKeys } from "./keys.js";
 import { showMessages, showStatus } from "./messages.js";
+import { makeOverlay } from "./overlay.js";
 import { followPointer } from "./pointer.js";
 import { receive, showRejected } from "./receive.js";
 import * as server from "./server.js";
@@ -11,10 +12,11 @@ import { drawStrip, sliceAt } from "./strip.js";
 import { hounsfieldAt, makeViewport, setWindow, showSeries, windowOf } from "./viewport.js";
 
 const $ = (selector) => document.querySelector(selector);
-const state = { study: null, series: 0, slice: 0, label: 0, probabilities: null, pointed: null };
-let model, viewport, showAnswers;
+const state = { study: null, series: 0, slice: 0, label: 0, probabilities: null, pointed: null, map: false };
+let model, viewport, overlay, showAnswers;
 
 const slices = () => state.study?.series[state.series].slices ?? [];
+const shownSlice = () => ({ ...slices()[state.slice], address: server.sliceAddress(state.study.number, state.series, state.slice) });
 
 async function start() {
   model = await server.model();
@@ -22,7 +24,9 @@ async function start() {
   $("#model").textContent = `model ${model.name}`;
   $("#thresholds").textContent = `Thresholds: ${model.thresholds_chosen}.`;
   $("#calibration").textContent = `Calibration of the probabilities: ${model.calibration}.`;
-  viewport = makeViewport($("#viewport"), showReadout);
+  viewport = makeViewport($("#viewport"), drawn);
+  overlay = makeOverlay($("#overlay"), viewport, showStatus);
+  $("#map-tools").hidden = !model.has_maps;
   showAnswers = makeAnswers($("#answers tbody"), model.labels, model.thresholds, { choose: chooseLabel, go: goTo });
   makeButtons();
   followPointer($("#viewport"), pointer);
@@ -116,6 +120,12 @@ function showSlice() {
   const value = probabilities?.[slice][state.label].toFixed(2);
   strip.setAttribute("aria-valuetext", `slice ${slice + 1}${value ? `, ${model.labels[state.label]} ${value}` : ""}`);
   $("#names").childNodes.forEach((name, number) => name.classList.toggle("chosen", number === state.label));
+  overlay.want(state.map && probabilities ? shownSlice() : null, state.label);
+}
+
+function drawn() {
+  showReadout();
+  overlay.draw();
 }
 
 function showReadout() {
@@ -142,6 +152,13 @@ function chooseWindow(window) {
   for (const button of $("#windows").children) {
     button.setAttribute("aria-pressed", String(button.dataset.name === window.name));
   }
+}
+
+function toggleMap() {
+  state.map = !state.map;
+  $("#map").setAttribute("aria-pressed", String(state.map));
+  $("#map-note").hidden = !state.map;
+  if (slices().length) showSlice();
 }
 
 function nextPresent(step) {
@@ -196,6 +213,7 @@ const keys = [
   { keys: ["p"], text: "previous slice that reaches it", act: () => nextPresent(-1) },
   { keys: ["l"], text: "next label", act: () => chooseLabel((state.label + 1) % model.labels.length) },
   { keys: ["1", "2", "3", "4", "5"], text: "windows", act: (key) => chooseWindow(model.windows[key - 1]) },
+  { keys: ["m"], text: "activation map of the chosen label, on or off", act: () => model.has_maps && toggleMap() },
   { keys: ["+"], text: "larger", act: whenOpen(() => zoom(1.2)) },
   { keys: ["-"], text: "smaller", act: whenOpen(() => zoom(1 / 1.2)) },
   { keys: ["r"], text: "reset window, size and place", act: whenOpen(reset) },
@@ -219,6 +237,8 @@ function makeButtons() {
   }
   chooseWindow(model.windows[0]);
   $("#reset").addEventListener("click", whenOpen(reset));
+  $("#map").addEventListener("click", toggleMap);
+  $("#opacity").addEventListener("input", ({ target }) => overlay.setOpacity(target.value / 100));
   $("#show-keys").addEventListener("click", () => $("#keys").showModal());
   $("#messages button").addEventListener("click", () => showMessages(""));
   for (const name of ["files", "folder"]) {

@@ -6,6 +6,7 @@ import { showMessages, showStatus } from "./messages.js";
 /** Sends files, each as { name, file }; returns the study that they make, or null if it isn't opened. */
 export async function receive(files, mostBytes) {
   const wanted = files.filter(({ name }) => !name.split("/").pop().startsWith("."));
+  wanted.sort((one, other) => (one.name < other.name ? -1 : 1));
   const size = wanted.reduce((sum, { file }) => sum + file.size, 0);
   if (!wanted.length) {
     showMessages("There was no file in that");

@@ -1,0 +1,127 @@
+"""Where on a slice a model's answer comes from: activation maps by Grad-CAM.
+
+Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization", ICCV 2017.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+from torch import nn
+
+from ichtune.data.scans import Scans
+from ichtune.inference.classifier import Classifier
+from ichtune.inference.trained_model import TrainedModel
+
+
+def has_maps(model: TrainedModel) -> bool:
+    """Whether a model's backbones keep the places of what they see: convolutional ones do, transformers don't."""
+    modules = [module for network in model.networks for module in network.backbone.modules()]
+    return not any("Attention" in type(module).__name__ for module in modules)
+
+
+@dataclass(frozen=True)
+class ActivationMaps:
+    """The activation maps of a series' slices.
+
+    A map is the activation of the last layer with more than one place, weighted by how much the label's logit grows
+    with each channel, without what speaks against the label (equations 1 and 2 of the paper). If the head reads scans,
+    the logit is that of the same slice within its scan. The map of an ensemble is the mean of its members'.
+    """
+
+    model: TrainedModel
+    hu: np.ndarray
+    """Slices of the model's size, int16 [N, S, S]."""
+    rows: np.ndarray
+    """The series' slices from the feet towards the head, int64 [K]."""
+    scans: Scans
+
+    def of(self, place: int, label: int) -> np.ndarray:
+        """Return the map of the slice at a place, float32 [S, S]: 1 at its highest; 0 all over if none is positive."""
+        images = self._images(place)
+        maps = [self._map(number, images, place, label) for number in range(len(self.model.networks))]
+        size = self.hu.shape[1:]
+        grown = [nn.functional.interpolate(one[None], size, mode="bilinear")[0, 0] for one in maps]
+        mean = torch.stack(grown).mean(dim=0).cpu().numpy()
+        highest = mean.max()
+        return mean / highest if highest > 0 else mean
+
+    def _map(self, number: int, images: torch.Tensor, place: int, label: int) -> torch.Tensor:
+        """Return a network's map [1, h, w] in the layer's own size."""
+        network = self.model.networks[number]
+        # cuDNN has no gradients of recurrent layers in evaluation mode.
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            with _seen(last_layer(network, images)) as seen:
+                features = network.backbone.computed(images, "float32")
+            logit = self._logits(number, features, place)[label]
+            (gradient,) = torch.autograd.grad(logit, seen[0])
+        weights = gradient.mean(dim=(2, 3), keepdim=True)
+        return (weights * seen[0].detach()).sum(dim=1).relu()
+
+    def _logits(self, number: int, features: torch.Tensor, place: int) -> torch.Tensor:
+        """Return the logits [6] of the slice with these features [1, D]."""
+        head = self.model.networks[number].head
+        if not self.model.about.recipe.head.reads_scans:
+            return head(features)[0]
+        whole = self._features[number]
+        scan = torch.cat([whole[:place], features, whole[place + 1 :]])
+        return head(scan, np.array([len(scan)]))[place]
+
+    def _images(self, place: int) -> torch.Tensor:
+        source = self.model.images(self.hu, self.scans)
+        (images,) = source.batches([self.rows[place : place + 1]], None)
+        return images.to(self.model.device)
+
+    @cached_property
+    def _features(self) -> list[torch.Tensor]:
+        """Each network's features [K, D] of the whole series."""
+        with torch.no_grad():
+            chunks = zip(*self.model.features(self.hu, self.rows, self.scans), strict=True)
+            return [torch.cat(features) for features in chunks]
+
+
+def last_layer(network: Classifier, images: torch.Tensor) -> nn.Module:
+    """Return the last layer of a backbone whose output [n, C, h, w] has more than one place."""
+    found: list[nn.Module] = []
+
+    def look(module: nn.Module, inputs: object, output: object) -> None:
+        if isinstance(output, torch.Tensor) and output.ndim == 4 and output[0, 0].numel() > 1:
+            found.append(module)
+
+    hooks = [module.register_forward_hook(look) for module in network.backbone.network.modules()]
+    try:
+        network.backbone.computed(images, "float32")
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found[-1]
+
+
+@contextmanager
+def _seen(layer: nn.Module) -> Generator[list[torch.Tensor]]:
+    """Yield a list for a layer's output, from which on gradients are kept."""
+    seen: list[torch.Tensor] = []
+
+    def keep(module: nn.Module, inputs: object, output: torch.Tensor) -> torch.Tensor:
+        # A layer that is used again counts the last time.
+        seen[:] = [output.detach().requires_grad_()]
+        return seen[0].clone()  # the next layer may change it in place
+
+    hook = layer.register_forward_hook(keep)
+    try:
+        yield seen
+    finally:
+        hook.remove()
+
+
+def on_slice(found: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return a map [S, S] of 0..1 on the slice [H, W] that was padded to a square for the model: uint8 [H, W]."""
+    height, width = shape
+    side = max(shape)
+    grown = cv2.resize(found, (side, side), interpolation=cv2.INTER_LINEAR)
+    top, left = (side - height) // 2, (side - width) // 2
+    return np.rint(grown[top : top + height, left : left + width] * 255).astype(np.uint8)
