@@ -1,6 +1,7 @@
 """What the page is told about the model and the study, as values that JSON can hold."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
 from ichtune.viewer.maps import has_maps
 from ichtune.viewer.session import OpenStudy
+from ichtune.viewer.sides import sides
+from ichtune.viewer.study import Arrived
 from ichtune.windows import WINDOWS
 from ichtune.wording import plural
 
@@ -40,22 +43,39 @@ def study_facts(opened: OpenStudy) -> dict[str, Any]:
 
 def _series_facts(opened: OpenStudy, series: int) -> dict[str, Any]:
     described = opened.study.series[series]
-    slices = [opened.study.arrived[row].slice for row in opened.rows(series)]
-    z_mm = np.array([each.z_mm for each in slices], float)
+    arrived = [opened.study.arrived[row] for row in opened.rows(series)]
+    z_mm = np.array([each.slice.z_mm for each in arrived], float)
     return {
         "description": described.description,
         "thickness_mm": _known(described.header.thickness_mm),
-        "notes": [*([f"has {described.drawbacks}"] if described.drawbacks else []), *_order_notes(z_mm)],
-        "slices": [
-            {
-                "rows": each.hu.shape[0],
-                "columns": each.hu.shape[1],
-                "z_mm": _known(each.z_mm),
-                "pixel_mm": _known(each.pixel_mm),
-            }
-            for each in slices
+        "notes": [
+            *([f"has {described.drawbacks}"] if described.drawbacks else []),
+            *_order_notes(z_mm),
+            *_side_notes(arrived),
         ],
+        "slices": [_slice_facts(each) for each in arrived],
     }
+
+
+def _slice_facts(arrived: Arrived) -> dict[str, Any]:
+    found = arrived.slice
+    return {
+        "rows": found.hu.shape[0],
+        "columns": found.hu.shape[1],
+        "z_mm": _known(found.z_mm),
+        "pixel_mm": _known(found.pixel_mm),
+        "sides": sides(arrived.header.orientation),
+    }
+
+
+def _side_notes(arrived: Sequence[Arrived]) -> list[str]:
+    """A note on slices that don't state where the patient's left and right are."""
+    count = sum(sides(each.header.orientation) is None for each in arrived)
+    if not count:
+        return []
+    return [
+        f"{plural(count, 'slice does not say', 'slices do not say')} which side is left and which is right"
+    ]
 
 
 def _order_notes(z_mm: np.ndarray) -> list[str]:
@@ -64,9 +84,8 @@ def _order_notes(z_mm: np.ndarray) -> list[str]:
     without, again = len(z_mm) - len(placed), len(placed) - len(np.unique(placed))
     notes = []
     if without:
-        notes.append(
-            f"{plural(without, 'slice has', 'slices have')} no position, and so come last, in the order of their files"
-        )
+        what = plural(without, "slice has no position and comes", "slices have no position and come")
+        notes.append(f"{what} last, in the order of the files")
     if again:
         notes.append(f"{plural(again, 'slice is', 'slices are')} at the same height as another")
     return notes

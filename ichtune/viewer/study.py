@@ -54,22 +54,25 @@ class Intake:
         self._read += len(content)
         self._refuse_more_than_allowed(self._read, "files")
         try:
-            found = self._slice(name, content)
+            found = self._found(name, content)
         except Rejected as why:
             self.rejected[name] = str(why)
             return str(why)
         # A compressed file of a few bytes may hold megabytes.
-        self._held += found.hu.nbytes
+        self._held += found.slice.hu.nbytes
         self._refuse_more_than_allowed(self._held, "decoded slices")
-        self.arrived.append(Arrived(name, found, series_header(content)))
+        self.arrived.append(found)
         return ""
 
-    def _slice(self, name: str, content: bytes) -> CTSlice:
+    def _found(self, name: str, content: bytes) -> Arrived:
         same = hashlib.sha256(content).digest()
         if same in self._known:
             raise Rejected(f"a copy of {self._known[same]}")
         self._known[same] = name
-        return dicom_slice(content)
+        header = series_header(content)
+        if header.fault:
+            raise Rejected(header.fault)
+        return Arrived(name, dicom_slice(content), header)
 
     def _refuse_more_than_allowed(self, size: int, what: str) -> None:
         if size > self.most:

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ichtune.inference.about import Origin, Preprocessing
+from ichtune.inference.classifier import Classifier
+from ichtune.inference.model_folder import write_model
 from ichtune.inference.trained_model import TrainedModel
+from ichtune.models.backbones import build_backbone
+from ichtune.models.heads import make_heads
+from ichtune.recipe import Recipe
 from ichtune.viewer.folder import read_folder
 from ichtune.viewer.server import ViewerServer
 from ichtune.viewer.session import Session
@@ -41,4 +47,21 @@ def write_steps(folder: Path, slices: int = 9, size: int = 48, **tags: object) -
         stored[0, 0] = -1000 + place  # no slice is a copy of another
         position = {"ImagePositionPatient": [-12, -12, 5.0 * place], "PixelSpacing": [0.5, 0.5]}
         write_dicom(folder / f"{slices - place:02}.dcm", stored, **position | tags)
+    return folder
+
+
+def write_scan_reader(folder: Path, recipe: Recipe, head: str) -> Path:
+    """A model that nobody has trained, of a recipe with a head that reads scans instead of its own."""
+    recipe = Recipe.model_validate({**recipe.model_dump(), "head": {"name": head}})
+    backbone = build_backbone(recipe.model, seed=0)
+    folder.mkdir()
+    write_model(
+        folder,
+        Classifier(backbone, make_heads(recipe, backbone.width, [0]).export(0)),
+        preprocessing=Preprocessing.of(recipe.model),
+        recipe=recipe,
+        fingerprint="0123456789abcdef",
+        origin=Origin(run="r", rank=1, trial="t", fold=0, head="warm", epoch=1, seed=0, differences={}),
+        versions={},
+    )
     return folder

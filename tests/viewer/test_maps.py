@@ -11,15 +11,12 @@ from safetensors.torch import load_file
 from torchvision.models import resnet18
 
 from ichtune.data.scans import Scans
-from ichtune.inference.about import Origin, Preprocessing
-from ichtune.inference.classifier import Classifier
-from ichtune.inference.model_folder import write_ensemble, write_model
+from ichtune.inference.model_folder import write_ensemble
 from ichtune.inference.trained_model import TrainedModel
-from ichtune.models.backbones import build_backbone
-from ichtune.models.heads import make_heads
 from ichtune.recipe import Model, Recipe, Training
 from ichtune.viewer.maps import ActivationMaps, has_maps, on_slice
 from tests.made_up.models import write_model_folder
+from tests.made_up.viewers import write_scan_reader
 
 SIZE, SLICES = 96, 5
 MODEL = Model(weights="random", windows=("subdural",), size=SIZE, train="all")
@@ -86,25 +83,9 @@ def test_the_map_of_an_ensemble_is_the_mean_of_its_members(tmp_path: Path):
     np.testing.assert_allclose(maps_of(folder).of(1, 2), grown(summed), atol=1e-4)
 
 
-def write_scan_reader(folder: Path, head: str) -> Path:
-    recipe = Recipe.model_validate({**RECIPE.model_dump(), "head": {"name": head}})
-    backbone = build_backbone(recipe.model, seed=0)
-    folder.mkdir()
-    write_model(
-        folder,
-        Classifier(backbone, make_heads(recipe, backbone.width, [0]).export(0)),
-        preprocessing=Preprocessing.of(recipe.model),
-        recipe=recipe,
-        fingerprint="0",
-        origin=Origin(run="r", rank=1, trial="t", fold=0, head="warm", epoch=1, seed=0, differences={}),
-        versions={},
-    )
-    return folder
-
-
 @pytest.mark.parametrize("head", ["gru", "attention", "conv"])
 def test_under_a_head_that_reads_scans_a_map_is_of_the_slices_own_answer(tmp_path: Path, head: str):
-    maps = maps_of(write_scan_reader(tmp_path / "model", head))
+    maps = maps_of(write_scan_reader(tmp_path / "model", RECIPE, head))
     network, place, label = maps.model.networks[0], 2, 1
     layers = torch.nn.Sequential(*list(network.backbone.network.children())[:-2])
     seen = torch.stack([activations(layers, number) for number in range(SLICES)])

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from ichtune.errors import InputError
+from ichtune.viewer.described import study_facts
 from ichtune.viewer.folder import read_folder
+from ichtune.viewer.session import Session
 from ichtune.viewer.study import MIB, Intake, Study, TooLarge
 from tests.made_up.dicom import write_dicom
 from tests.made_up.viewers import write_steps
@@ -64,11 +66,13 @@ def test_every_file_without_a_slice_has_its_reason(tmp_path: Path):
     (folder / "half.dcm").write_bytes((folder / "01.dcm").read_bytes()[:-100])
     (folder / "twice.dcm").write_bytes((folder / "01.dcm").read_bytes())
     write_dicom(folder / "mr.dcm", np.zeros((8, 8), np.int16), Modality="MR", SOPClassUID="1.2")
+    write_dicom(folder / "wide.dcm", np.zeros((8, 8), np.int16), RescaleSlope=None)
     rejected = taken(folder).rejected
-    assert rejected.keys() == {"notes.txt", "half.dcm", "twice.dcm", "mr.dcm"}
+    assert rejected.keys() == {"notes.txt", "half.dcm", "twice.dcm", "mr.dcm", "wide.dcm"}
     assert rejected["twice.dcm"] == "a copy of 01.dcm"
     assert "not a DICOM file" in rejected["notes.txt"]
     assert "truncated" in rejected["half.dcm"]
+    assert "no RescaleSlope" in rejected["wide.dcm"]
     assert "Modality is MR" in rejected["mr.dcm"]
 
 
@@ -101,3 +105,26 @@ def test_a_folder_without_a_slice_is_refused_with_the_first_reason(tmp_path: Pat
         taken(tmp_path)
     with pytest.raises(InputError, match="not a folder"):
         taken(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("at", range(0, 900, 7))
+def test_a_file_damaged_anywhere_is_a_slice_or_has_a_reason(tmp_path: Path, at: int):
+    content = bytearray(write_dicom(tmp_path / "a.dcm", np.zeros((8, 8), np.int16)).read_bytes())
+    content[at % len(content)] ^= 0xFF
+    intake = Intake(64 * MIB)
+    reason = intake.add("a.dcm", bytes(content))
+    assert bool(reason) == (not intake.arrived)
+
+
+def test_a_series_says_what_is_uncertain_about_it(tmp_path: Path):
+    folder = write_steps(tmp_path / "study", 4, ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
+    write_dicom(folder / "nowhere.dcm", np.full((48, 48), 7, np.int16), ImagePositionPatient=None)
+    write_dicom(folder / "again.dcm", np.full((48, 48), 8, np.int16), ImagePositionPatient=[0, 0, 5])
+    session = Session(None, 64 * MIB)  # nothing is asked of the model
+    facts = study_facts(session.show(taken(folder)))
+    assert facts["series"][0]["notes"] == [
+        "1 slice has no position and comes last, in the order of the files",
+        "1 slice is at the same height as another",
+        "2 slices do not say which side is left and which is right",
+    ]
+    assert [one["sides"] for one in facts["series"][0]["slices"]].count(("R", "A", "L", "P")) == 4

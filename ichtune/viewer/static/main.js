@@ -9,10 +9,10 @@ import { followPointer } from "./pointer.js";
 import { receive, showRejected } from "./receive.js";
 import * as server from "./server.js";
 import { drawStrip, sliceAt } from "./strip.js";
-import { hounsfieldAt, makeViewport, setWindow, showSeries, windowOf } from "./viewport.js";
+import { hounsfieldAt, isOnScreen, loadAhead, makeViewport, setWindow, showSeries, windowOf } from "./viewport.js";
 
 const $ = (selector) => document.querySelector(selector);
-const state = { study: null, series: 0, slice: 0, label: 0, probabilities: null, pointed: null, map: false };
+const state = { study: null, series: 0, slice: 0, label: 0, loaded: false, probabilities: null, pointed: null, map: false };
 let model, viewport, overlay, showAnswers;
 
 const slices = () => state.study?.series[state.series].slices ?? [];
@@ -24,7 +24,7 @@ async function start() {
   $("#model").textContent = `model ${model.name}`;
   $("#thresholds").textContent = `Thresholds: ${model.thresholds_chosen}.`;
   $("#calibration").textContent = `Calibration of the probabilities: ${model.calibration}.`;
-  viewport = makeViewport($("#viewport"), drawn);
+  viewport = makeViewport($("#viewport"), drawn, failed);
   overlay = makeOverlay($("#overlay"), viewport, showStatus);
   $("#map-tools").hidden = !model.has_maps;
   showAnswers = makeAnswers($("#answers tbody"), model.labels, model.thresholds, { choose: chooseLabel, go: goTo });
@@ -65,7 +65,7 @@ function seriesItem(series, number) {
   button.type = "button";
   const thickness = series.thickness_mm ? `, ${series.thickness_mm} mm` : "";
   button.textContent = `${series.description} (${series.slices.length} slices${thickness})`;
-  button.addEventListener("click", () => openSeries(number));
+  button.addEventListener("click", () => openSeries(number).catch(failed));
   item.append(button);
   for (const text of series.notes) {
     const note = document.createElement("p");
@@ -77,32 +77,31 @@ function seriesItem(series, number) {
 
 async function openSeries(number) {
   const study = state.study;
-  Object.assign(state, { series: number, slice: Math.floor(study.series[number].slices.length / 2), probabilities: null });
+  const isShown = () => state.study === study && state.series === number;
+  const slice = Math.floor(study.series[number].slices.length / 2);
+  Object.assign(state, { series: number, slice, probabilities: null, loaded: false });
   $("#series ul").childNodes.forEach((item, place) =>
     item.querySelector("button").setAttribute("aria-pressed", String(place === number)),
   );
   showSlice();
-  const shown = slices().map((slice, place) => ({ ...slice, address: server.sliceAddress(study.number, number, place) }));
-  const kept = state.window ?? model.windows[0];
-  const loading = showSeries(viewport, shown, state.slice).then(() => {}, failed);
-  await Promise.race([loading, firstDrawn()]);
-  chooseWindow(kept);
+  const all = slices().map((one, place) => ({ ...one, address: server.sliceAddress(study.number, number, place) }));
+  await showSeries(viewport, all, slice);
+  if (!isShown()) return;
+  state.loaded = true;
+  chooseWindow(state.window);
+  goTo(state.slice);
+  loadAhead();
   showStatus("The model is reading the series…");
-  try {
-    const probabilities = await server.probabilities(study.number, number);
-    if (state.study === study && state.series === number) state.probabilities = probabilities;
-  } finally {
-    showStatus("");
-  }
+  const probabilities = await server.probabilities(study.number, number).finally(() => showStatus(""));
+  if (!isShown()) return;
+  state.probabilities = probabilities;
   showSlice();
 }
-
-const firstDrawn = () => new Promise((resolve) => $("#viewport").addEventListener("CORNERSTONE_IMAGE_RENDERED", resolve, { once: true }));
 
 function goTo(slice) {
   if (!slices().length) return;
   state.slice = Math.min(slices().length - 1, Math.max(0, slice));
-  viewport.setImageIdIndex(state.slice).catch(failed);
+  if (state.loaded) viewport.setImageIdIndex(state.slice).catch(() => {}); // makeViewport reports it
   showSlice();
 }
 
@@ -110,6 +109,9 @@ function showSlice() {
   const { slice, probabilities } = state;
   const z = slices()[slice].z_mm;
   $("#where").textContent = `slice ${slice + 1} of ${slices().length}${z === null ? "" : `, z ${z.toFixed(1)} mm`}`;
+  document.querySelectorAll(".side").forEach((mark, edge) => {
+    mark.textContent = slices()[slice].sides?.[edge] ?? "";
+  });
   $("#answers h2").textContent = `Slice ${slice + 1}`;
   showAnswers(state);
   const strip = $("#strip");
@@ -120,16 +122,24 @@ function showSlice() {
   const value = probabilities?.[slice][state.label].toFixed(2);
   strip.setAttribute("aria-valuetext", `slice ${slice + 1}${value ? `, ${model.labels[state.label]} ${value}` : ""}`);
   $("#names").childNodes.forEach((name, number) => name.classList.toggle("chosen", number === state.label));
-  overlay.want(state.map && probabilities ? shownSlice() : null, state.label);
+  dimWhatIsBehind();
+  overlay.want(state.map && probabilities && state.loaded ? shownSlice() : null, state.label);
 }
 
 function drawn() {
   showReadout();
+  dimWhatIsBehind();
   overlay.draw();
 }
 
+/** A slice that is still on the screen while its successor loads must not pass for it. */
+function dimWhatIsBehind() {
+  const isRight = slices().length && isOnScreen(viewport, shownSlice().address);
+  $("#frame").classList.toggle("behind", !isRight);
+}
+
 function showReadout() {
-  if (!viewport.getImageData()) return;
+  if (!state.loaded) return;
   const { center, width } = windowOf(viewport);
   const hu = state.pointed && hounsfieldAt(viewport, state.pointed);
   const pointed = hu === null || hu === undefined ? "" : `, ${hu} HU here`;
@@ -145,7 +155,7 @@ function chooseLabel(label) {
 
 function chooseWindow(window) {
   state.window = window;
-  if (slices().length) {
+  if (state.loaded) {
     setWindow(viewport, window);
     showReadout();
   }
@@ -186,7 +196,7 @@ function reset() {
   chooseWindow(model.windows[0]);
 }
 
-const whenOpen = (act) => (...given) => slices().length && act(...given);
+const whenOpen = (act) => (...given) => state.loaded && act(...given);
 
 const pointer = {
   window: whenOpen((center, width) => {

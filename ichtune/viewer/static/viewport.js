@@ -5,11 +5,17 @@ import { pixels } from "./server.js";
 
 const SCHEME = "ichtune";
 const slices = new Map();
+const idOf = ({ address }) => `${SCHEME}:${address}`;
 
-/** Makes the viewport in an element; `changed` is called whenever it has drawn. */
-export function makeViewport(element, changed) {
+/** Makes the viewport in an element; `changed` is called whenever it has drawn, `failed` if it can't load a slice. */
+export function makeViewport(element, changed, failed) {
   init({ rendering: { webGlContextCount: 1 } });
-  imageLoader.registerImageLoader(SCHEME, (id) => ({ promise: load(id) }));
+  imageLoader.registerImageLoader(SCHEME, (id) => ({
+    promise: load(id).catch((error) => {
+      if (slices.has(id)) failed(error); // else another series is shown by now
+      throw error;
+    }),
+  }));
   metaData.addProvider(described, 1);
   const engine = new RenderingEngine("engine");
   engine.enableElement({ viewportId: "slices", element, type: Enums.ViewportType.STACK });
@@ -22,10 +28,18 @@ export function makeViewport(element, changed) {
 export async function showSeries(viewport, series, at) {
   cache.purgeCache();
   slices.clear();
-  const ids = series.map((slice) => `${SCHEME}:${slice.address}`);
-  ids.forEach((id, number) => slices.set(id, { ...series[number], number }));
-  await viewport.setStack(ids, at);
-  for (const id of ids) {
+  series.forEach((slice, number) => slices.set(idOf(slice), { ...slice, number }));
+  await viewport.setStack(series.map(idOf), at);
+}
+
+/** Whether the slice of an address is what is on the screen. */
+export function isOnScreen(viewport, address) {
+  return viewport.getCornerstoneImage()?.imageId === idOf({ address });
+}
+
+/** Loads the slices that aren't loaded yet, so that scrolling need not wait for them. */
+export async function loadAhead() {
+  for (const id of [...slices.keys()]) {
     if (!slices.has(id)) return; // another series is shown by now
     await imageLoader.loadAndCacheImage(id).catch(() => {});
   }
