@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.results import RankedResults
-    from ichtune.api import search
+    from ichtune.api import predict, score, search
     from ichtune.data.prepare import prepare
     from ichtune.data.store import SliceStore
     from ichtune.space import Space
 
-__all__ = ["RankedResults", "SliceStore", "Space", "prepare", "search"]
+__all__ = ["RankedResults", "SliceStore", "Space", "predict", "prepare", "score", "search"]
 
 _HOMES = {
     "RankedResults": "analysis.results",
     "SliceStore": "ichtune.data.store",
     "Space": "ichtune.space",
+    "predict": "ichtune.api",
     "prepare": "ichtune.data.prepare",
+    "score": "ichtune.api",
     "search": "ichtune.api",
 }
 

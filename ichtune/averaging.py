@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 # Mean probabilities of exactly 0 or 1 would have no logit that half precision holds.
-_MOST_CERTAIN: Final = 1e-7
+MOST_CERTAIN: Final = 1e-7
 
 
 def mean_prediction(logits: np.ndarray) -> np.ndarray:
@@ -15,7 +15,7 @@ def mean_prediction(logits: np.ndarray) -> np.ndarray:
     NaN where any of them has no prediction.
     """
     probs = expit(logits.astype(np.float64)).mean(axis=0)
-    return logit(np.clip(probs, _MOST_CERTAIN, 1 - _MOST_CERTAIN))
+    return logit(np.clip(probs, MOST_CERTAIN, 1 - MOST_CERTAIN))
 
 
 def together(logits: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import errno
 
 import typer
 
-from ichtune.commands import data, ranking, retraining, searching, viewing
+from ichtune.commands import data, exporting, predicting, ranking, retraining, searching, viewing
 from ichtune.commands.terminal import NOTHING_USABLE, WRONG_INPUT, fail
 from ichtune.errors import InputError
 
@@ -24,6 +24,9 @@ for command in (
     ranking.rank,
     ranking.report,
     retraining.retrain,
+    predicting.predict,
+    predicting.score,
+    exporting.export,
     viewing.view,
 ):
     app.command()(command)

@@ -104,13 +104,20 @@ def _overall(
 ) -> dict[str, float]:
     known = positive | negative
     right = np.where(called, positive, negative)
-    log_loss = log_losses(probs, positive)
-    weights = known * np.array(CHALLENGE_WEIGHTS)
     return {
         "subset_accuracy": _mean((right | ~known).all(axis=1)[known.any(axis=1)]),
         "hamming_score": _mean(right[known]),
-        "weighted_log_loss": float((log_loss * weights).sum() / weights.sum()) if known.any() else np.nan,
+        "weighted_log_loss": weighted_log_loss(probs, positive, known),
     }
+
+
+def weighted_log_loss(probs: np.ndarray, positive: np.ndarray, known: np.ndarray) -> float:
+    """Return the RSNA 2019 challenge's score of probabilities `[N, 6]`: their mean log loss, with "any" counted twice.
+
+    Over the known labels; NaN if there are none.
+    """
+    weights = known * np.array(CHALLENGE_WEIGHTS)
+    return float((log_losses(probs, positive) * weights).sum() / weights.sum()) if known.any() else np.nan
 
 
 def log_losses(probs: np.ndarray, positive: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ FLOORS = (
     ("ichtune.search",),
     ("ichtune.cluster",),
     ("ichtune.viewer",),
+    ("ichtune.prediction",),
     ("ichtune.inference",),
     ("ichtune.training",),
     ("ichtune.bank",),

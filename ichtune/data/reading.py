@@ -7,14 +7,15 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -42,6 +43,21 @@ class Read:
     thickness_mm: float | None = None
     pixel_mm: float | None = None
     digest: int = 0
+
+    @classmethod
+    def of(cls, entry: int, found: CTSlice, size: int, digest: int = 0) -> "Read":
+        """Return what is known of an entry's slice, which is resized to `size` pixels along a side."""
+        return cls(
+            entry,
+            patient_id=found.patient_id,
+            study_id=found.study_id,
+            series_id=found.series_id,
+            z_mm=_known(found.z_mm),
+            series_description=found.series_description,
+            thickness_mm=_known(found.thickness_mm),
+            pixel_mm=_known(found.pixel_mm * max(found.hu.shape) / size),
+            digest=digest,
+        )
 
 
 class Place(NamedTuple):
@@ -75,13 +91,9 @@ class Reader:
         reads = []
         pixels, count = np.empty((len(places), self.size, self.size), "<i2"), 0
         for entry, place in enumerate(places, first):
-            try:
-                reads.append(self._read(entry, place, pixels[count]))
-                count += 1
-            except Rejected as why:
-                reads.append(Read(entry, reason=str(why)))
-            except OSError as error:
-                reads.append(Read(entry, reason=f"can't be read: {error.strerror or error}"))
+            read = read_or_reason(entry, partial(self._read, entry, place, pixels[count]))
+            reads.append(read)
+            count += not read.reason
         chunk = self.chunks / f"{first}.hu"
         chunk.write_bytes(pixels[:count].data)
         return reads, chunk
@@ -101,17 +113,17 @@ class Reader:
                 "no PatientID, study or series, at least one of which is needed to split by patient"
             )
         pixels[:] = resize(square(found.hu), self.size)
-        return Read(
-            entry,
-            patient_id=found.patient_id,
-            study_id=found.study_id,
-            series_id=found.series_id,
-            z_mm=_known(found.z_mm),
-            series_description=found.series_description,
-            thickness_mm=_known(found.thickness_mm),
-            pixel_mm=_known(found.pixel_mm * max(found.hu.shape) / self.size),
-            digest=digest(pixels),
-        )
+        return Read.of(entry, found, self.size, digest(pixels))
+
+
+def read_or_reason(entry: int, read: Callable[[], Read]) -> Read:
+    """Return what `read` makes of an entry, or why its file can't become a slice."""
+    try:
+        return read()
+    except Rejected as why:
+        return Read(entry, reason=str(why))
+    except OSError as error:
+        return Read(entry, reason=f"can't be read: {error.strerror or error}")
 
 
 def read_place(root: Path, place: Place, window: Window) -> CTSlice:
@@ -136,21 +148,29 @@ def chunks_of(places: list[Place]) -> list[range]:
     return [range(*ends) for ends in pairwise([*starts, len(places)])] if places else []
 
 
+_Place = TypeVar("_Place")
+_Result = TypeVar("_Result")
+
+
 def read_in_order(
-    reader: Reader, places: list[Place], chunks: list[range], offset: int, workers: int
-) -> Iterator[tuple[list[Read], Path]]:
+    reader: Callable[[int, list[_Place]], _Result],
+    places: Sequence[_Place],
+    chunks: Sequence[range],
+    offset: int,
+    workers: int,
+) -> Iterator[_Result]:
     """Yield the results of `chunks` of `places`, read by up to `workers` processes; entries count from `offset`.
 
     Raises:
         OSError: a worker was killed from outside.
     """
-    tasks = ((offset + chunk.start, places[chunk.start : chunk.stop]) for chunk in chunks)
+    tasks = ((offset + chunk.start, list(places[chunk.start : chunk.stop])) for chunk in chunks)
     if workers == 1 or len(chunks) < 2:
         yield from (reader(first, part) for first, part in tasks)
         return
     pool = ProcessPoolExecutor(min(workers, len(chunks)), get_context("spawn"), initializer=_end_with_parent)
     try:
-        pending: deque[Future[tuple[list[Read], Path]]] = deque()
+        pending: deque[Future[_Result]] = deque()
         for first, part in tasks:
             pending.append(pool.submit(reader, first, part))
             if len(pending) >= AHEAD * workers:

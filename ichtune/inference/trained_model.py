@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from ichtune.averaging import together
 from ichtune.data.scans import Scans
@@ -58,10 +59,19 @@ class TrainedModel:
         model = TrainedModel.open("runs/mine/retrain/rank1-all")
         present = model.predict(hu) >= model.thresholds
         """
+        return self.raw_and_calibrated(hu, rows, scans=scans)[1]
+
+    def raw_and_calibrated(
+        self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None
+    ) -> np.ndarray:
+        """Probabilities as the network gives them and calibrated, in one pass, `[2, n, 6]` (float64); see `logits`."""
         each, calibration = self._each(hu, rows, scans), self.about.calibration
+        logits = together(each)
         if self.about.calibrated == "mean":
-            return calibration.probabilities(together(each))
-        return calibration.probabilities(each).mean(axis=0)
+            calibrated = calibration.probabilities(logits)
+        else:
+            calibrated = calibration.probabilities(each).mean(axis=0)
+        return np.stack([expit(logits.astype(np.float64)), calibrated])
 
     def logits(
         self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None

@@ -16,6 +16,7 @@ from torch import nn
 from ichtune.data.scans import Scans
 from ichtune.inference.classifier import Classifier
 from ichtune.inference.trained_model import TrainedModel
+from ichtune.training.units import ScanUnits
 
 
 def has_maps(model: TrainedModel) -> bool:
@@ -67,9 +68,20 @@ class ActivationMaps:
         head = self.model.networks[number].head
         if not self.model.about.recipe.head.reads_scans:
             return head(features)[0]
-        whole = self._features[number]
-        scan = torch.cat([whole[:place], features, whole[place + 1 :]])
-        return head(scan, np.array([len(scan)]))[place]
+        scan, own = self._scan_of(place)
+        whole = self._features[number][scan].clone()
+        whole[own] = features[0]
+        return head(whole, np.array([len(whole)]))[own]
+
+    def _scan_of(self, place: int) -> tuple[np.ndarray, int]:
+        """Return the places in the series that the head reads with a place, and which of them it is itself."""
+        rows = self._units.batch(self._units.within(self.rows[place : place + 1])).rows
+        places = np.argsort(self.rows)[np.searchsorted(np.sort(self.rows), rows)]
+        return places, int(np.flatnonzero(places == place)[0])
+
+    @cached_property
+    def _units(self) -> ScanUnits:
+        return ScanUnits.of(self.scans)
 
     def _images(self, place: int) -> torch.Tensor:
         source = self.model.images(self.hu, self.scans)

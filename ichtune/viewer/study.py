@@ -14,8 +14,10 @@ from ichtune.data.formats.series_header import SeriesHeader, series_header
 from ichtune.data.formats.slice import CTSlice, Rejected
 from ichtune.data.pixels import resize, square
 from ichtune.data.scans import Scans
+from ichtune.data.slice_table import with_all_columns
 from ichtune.data.sources.series import Series, choose
 from ichtune.errors import InputError
+from ichtune.labels import LABELS
 
 MIB: Final = 1 << 20
 
@@ -115,14 +117,15 @@ class Study:
 
 
 def _table(arrived: Sequence[Arrived]) -> pd.DataFrame:
-    """The columns from which `Scans` groups and orders slices."""
+    """Return the table of a store with these slices alone, from which `Scans` groups and orders them."""
     slices = [each.slice for each in arrived]
-    return pd.DataFrame(
-        {
-            "source": "",
-            "patient_id": [each.patient_id for each in slices],
-            "study_id": [each.study_id for each in slices],
-            "series_id": [each.series_id for each in slices],
-            "z_mm": np.array([each.z_mm for each in slices], float),
-        }
+    known = {
+        "slice_id": [each.name for each in arrived],
+        "patient_id": [each.patient_id for each in slices],
+        "study_id": [each.study_id for each in slices],
+        "series_id": [each.series_id for each in slices],
+        "z_mm": np.array([each.z_mm for each in slices], float),
+    }
+    return with_all_columns(
+        pd.DataFrame({**known, **dict.fromkeys(LABELS, np.nan), "split": "test", "fold": 0})
     )

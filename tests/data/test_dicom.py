@@ -143,8 +143,9 @@ def test_a_missing_codec_is_named_with_the_extra_that_installs_it(tmp_path):
     ds["PixelData"].is_undefined_length = True
     ds.save_as(tmp_path / "a.dcm")
     script = (
-        "import sys; from pathlib import Path; from ichtune.data.formats.dicom import read_dicom\n"
+        "import sys\n"
         "for codec in ('pylibjpeg', 'gdcm', 'jpeg_ls'): sys.modules[codec] = None\n"
+        "from pathlib import Path; from ichtune.data.formats.dicom import read_dicom\n"
         f"read_dicom(Path({str(tmp_path / 'a.dcm')!r}))"
     )
     run = subprocess.run(

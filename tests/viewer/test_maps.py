@@ -26,7 +26,7 @@ HU = np.random.default_rng(3).integers(-50, 250, (SLICES, SIZE, SIZE)).astype(np
 
 def one_scan() -> Scans:
     columns = {"source": "", "patient_id": "p", "study_id": "", "series_id": "s"}
-    return Scans.of(pd.DataFrame({**columns, "z_mm": np.arange(SLICES, dtype=float)}))
+    return Scans.of(pd.DataFrame({**columns, "z_mm": np.arange(SLICES, dtype=float), "fold": 0}))
 
 
 def maps_of(folder: Path) -> ActivationMaps:

@@ -10,7 +10,8 @@ import pydicom
 from pydicom import config
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_dataset
+from pydicom.filereader import read_dataset, read_partial
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from ichtune.data.formats.ct_header import refuse_what_is_no_ct_slice
@@ -70,15 +71,25 @@ def sop_instance_uid(path: Path) -> str:
 
 def element(path: Path, keyword: str) -> str:
     """Return the text of an element of a file's header; empty if there is none. Errors are left to `read_dicom`."""
+    return elements(path, [keyword])[0]
+
+
+def elements(path: Path, keywords: list[str]) -> list[str]:
+    """Return the texts of elements of a file's header, in one look; see `element`."""
     try:
         with warnings.catch_warnings(), open(path, "rb") as file:
             warnings.simplefilter("ignore")
             if _DEFLATED in file.read(_META_BYTES):
-                return text(dataset(read_bounded(path)), keyword)
-            ds = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[keyword])
-            return text(ds, keyword)
+                ds = dataset(read_bounded(path))
+            else:
+                # Nothing behind the last of them is read, which halves the time.
+                tags: list[BaseTag | int] = [Tag(keyword) for keyword in keywords]
+                file.seek(0)
+                last = max(tags)
+                ds = read_partial(file, stop_when=lambda tag, _vr, _length: tag > last, specific_tags=tags)
+            return [text(ds, keyword) for keyword in keywords]
     except Exception:
-        return ""
+        return [""] * len(keywords)
 
 
 def _ct_slice(ds: Dataset) -> CTSlice:
@@ -88,7 +99,7 @@ def _ct_slice(ds: Dataset) -> CTSlice:
         patient_id=text(ds, "PatientID"),
         study_id=text(ds, "StudyInstanceUID"),
         series_id=text(ds, "SeriesInstanceUID"),
-        z_mm=_z_mm(ds),
+        z_mm=z_mm(text(ds, "ImagePositionPatient")),
         series_description=text(ds, "SeriesDescription")[:LONGEST_TEXT],
         thickness_mm=millimetres(text(ds, "SliceThickness")),
         pixel_mm=_pixel_mm(ds),
@@ -164,9 +175,10 @@ def _refuse_deflate_bomb(content: bytes) -> None:
             )
 
 
-def _z_mm(ds: Dataset) -> float:
-    position = text(ds, "ImagePositionPatient").split("\\")
-    z = finite(position[2]) if len(position) == 3 else None
+def z_mm(position: str) -> float:
+    """Return the height in mm that an ImagePositionPatient states; NaN if it doesn't."""
+    parts = position.split("\\")
+    z = finite(parts[2]) if len(parts) == 3 else None
     return math.nan if z is None else z
 
 

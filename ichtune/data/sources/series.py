@@ -86,6 +86,7 @@ class Series:
 
 
 Order = Callable[[Series], float]
+_IN_STORE: Final = "series.csv in the store lists all series (unless identifiers are hashed)."
 
 
 def _comfortable(series: Series) -> float:
@@ -99,6 +100,10 @@ _ORDERS: Final[dict[str, Order]] = {
     "thin": lambda series: series.thickness_mm,
     "thick": lambda series: -series.thickness_mm,
 }
+
+
+ONE_OF: Final = frozenset(_ORDERS)
+"""Wishes that every scan with an axial series can meet."""
 
 
 def choose_per_scan(series: Iterable[Series], wish: str) -> list[Series]:
@@ -172,8 +177,10 @@ def series_table(series: Iterable[Series], chosen: Iterable[Series]) -> pd.DataF
     return pd.DataFrame(rows)
 
 
-def describe_choice(series: Sequence[Series], chosen: Sequence[Series], wish: str) -> list[str]:
-    """Return notes on the chosen series and on those that were left out."""
+def describe_choice(
+    series: Sequence[Series], chosen: Sequence[Series], wish: str, remark: str = _IN_STORE
+) -> list[str]:
+    """Return notes on the chosen series and on those that were left out, the latter with a remark."""
     kinds = Counter(_kind(one) for one in chosen).most_common()
     shown = ", ".join(f"{kind} ({count:,})" for kind, count in kinds[:8])
     more = f" and {len(kinds) - 8:,} more kinds" if len(kinds) > 8 else ""
@@ -183,8 +190,7 @@ def describe_choice(series: Sequence[Series], chosen: Sequence[Series], wish: st
     if left:
         files = sum(len(one.files) for one in left)
         notes.append(
-            f"Files of other series of these scans, which are not used: {files:,} in {len(left):,} series. series.csv "
-            "in the store lists all series (unless identifiers are hashed)."
+            f"Files of other series of these scans, which are not used: {files:,} in {len(left):,} series. {remark}"
         )
     if wish != "all" and (worse := [one for one in chosen if one.drawbacks]):
         notes.append(

@@ -4,10 +4,9 @@ import math
 
 import torch
 from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ichtune.models.dropout import HiddenDropout
-from ichtune.models.heads.scan_grid import ScanGrid
+from ichtune.models.heads.scan_grid import ScanGrid, WholeScan
 from ichtune.recipe import GRU, LSTM, Attention, Conv, ScanHead
 
 _SLOWEST = 10_000.0
@@ -20,12 +19,8 @@ class Recurrent(nn.Module):
         super().__init__()
         self.recurrent, self.dropout = recurrent, dropout
 
-    def forward(self, values: torch.Tensor, grid: ScanGrid) -> torch.Tensor:
-        packed = pack_padded_sequence(
-            grid.laid_out(values), grid.lengths, batch_first=True, enforce_sorted=False
-        )
-        outputs, _ = pad_packed_sequence(self.recurrent(packed)[0], batch_first=True)
-        return self.dropout(grid.collected(outputs))
+    def forward(self, values: torch.Tensor, grid: ScanGrid | WholeScan) -> torch.Tensor:
+        return self.dropout(grid.recur(self.recurrent, values))
 
 
 class Convolution(nn.Module):
@@ -36,7 +31,7 @@ class Convolution(nn.Module):
         self.convolution = nn.Conv1d(width, hidden, kernel, padding="same")
         self.dropout = dropout
 
-    def forward(self, values: torch.Tensor, grid: ScanGrid) -> torch.Tensor:
+    def forward(self, values: torch.Tensor, grid: ScanGrid | WholeScan) -> torch.Tensor:
         outputs = self.convolution(grid.laid_out(values).transpose(1, 2)).relu()
         return self.dropout(grid.collected(outputs.transpose(1, 2)))
 
@@ -52,7 +47,7 @@ class Embedding(nn.Module):
         self.linear = nn.Linear(width, hidden)
         self.positions = positions
 
-    def forward(self, values: torch.Tensor, grid: ScanGrid) -> torch.Tensor:
+    def forward(self, values: torch.Tensor, grid: ScanGrid | WholeScan) -> torch.Tensor:
         embedded = self.linear(values)
         return embedded + encoded(grid.place, embedded.shape[1]) if self.positions else embedded
 
@@ -70,7 +65,7 @@ class SelfAttention(nn.Module):
         )
         self.dropout = dropout
 
-    def forward(self, values: torch.Tensor, grid: ScanGrid) -> torch.Tensor:
+    def forward(self, values: torch.Tensor, grid: ScanGrid | WholeScan) -> torch.Tensor:
         outputs = self.layer(grid.laid_out(values), src_key_padding_mask=grid.padding)
         return values + self.dropout(grid.collected(outputs) - values)
 

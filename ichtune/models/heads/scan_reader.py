@@ -12,7 +12,7 @@ from ichtune.labels import LABELS
 from ichtune.models.heads.layers import Recurrent, make_layers
 from ichtune.models.heads.protocol import Sizes
 from ichtune.models.heads.recurrence import side_by_side
-from ichtune.models.heads.scan_grid import ScanGrid
+from ichtune.models.heads.scan_grid import ScanGrid, WholeScan
 from ichtune.models.heads.separate import Key, SeparateHeads
 from ichtune.recipe import ScanHead
 
@@ -31,14 +31,20 @@ class ScanReader(nn.Module):
         """`sizes` are the numbers of slices of the scans; without them, all n slices are one scan."""
         if not len(features):
             return features.new_zeros(0, len(LABELS))
-        grid = ScanGrid(np.asarray([len(features)] if sizes is None else sizes, np.int64), features.device)
+        return self.read(
+            features,
+            ScanGrid(np.asarray([len(features)] if sizes is None else sizes, np.int64), features.device),
+        )
+
+    def read(self, features: torch.Tensor, grid: ScanGrid | WholeScan) -> torch.Tensor:
+        """Return the logits of features that lie on a grid."""
         values = self.inputs(features, grid)
         for layer in self.layers:
             values = layer(values, grid)
         return self.output(values)
 
     def inputs(
-        self, features: torch.Tensor, grid: ScanGrid, dropout: torch.Tensor | None = None
+        self, features: torch.Tensor, grid: ScanGrid | WholeScan, dropout: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return the first layer's inputs: the features and perhaps their differences to the slices below and above.
 

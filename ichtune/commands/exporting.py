@@ -1,0 +1,29 @@
+"""The command that exports a model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ichtune.commands.terminal import say
+
+
+def export(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a model.", show_default=False)],
+    to: Annotated[str, typer.Option(help="onnx, torchscript or monai-bundle.")] = "onnx",
+    out: Annotated[
+        Path | None, typer.Option(help="File or folder to write (default: in the model's folder).")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Slice store to compare on with the original (default: made-up slices)."),
+    ] = None,
+) -> None:
+    """Export a model, from Hounsfield units to probabilities, and check it against the original."""
+    from ichtune.inference.export.description import RESEARCH_ONLY
+    from ichtune.inference.export.export import export as export_model
+
+    made = export_model(model, to, out, data)
+    say(f"on {made.compared_on}, it differs from the model by at most {made.deviation:.1e}")
+    say(f"exported: {made.path}")
+    say(RESEARCH_ONLY)

@@ -1,0 +1,76 @@
+"""Exporting a trained model, checked against the original before the file gets its name."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
+from ichtune.files import replacing
+from ichtune.inference.export.bundle import load_bundle, write_bundle
+from ichtune.inference.export.formats import (
+    Format,
+    load_onnx,
+    load_torchscript,
+    write_onnx,
+    write_torchscript,
+)
+from ichtune.inference.export.graph import Exported
+from ichtune.inference.export.verify import Sample, deviation
+from ichtune.inference.trained_model import TrainedModel
+from ichtune.wording import not_one_of
+
+FORMATS: Final = {
+    "onnx": Format("model.onnx", write_onnx, load_onnx),
+    "torchscript": Format("model.ts", write_torchscript, load_torchscript),
+    "monai-bundle": Format("monai-bundle", write_bundle, load_bundle),
+}
+
+
+@dataclass(frozen=True)
+class Export:
+    """An exported model."""
+
+    path: Path
+    deviation: float
+    """The largest difference to the model, of a probability or, relative to its size, of a logit."""
+    compared_on: str
+    """In words."""
+
+
+def export(
+    model: str | Path, to: str = "onnx", out: str | Path | None = None, data: str | Path | None = None
+) -> Export:
+    """Export the model in a folder in a format of `FORMATS`, to `out` or into its own folder.
+
+    It is compared with the original on slices of the store `data`, or on made-up ones.
+
+    export("runs/mine/retrain/rank1-all", "onnx").path
+
+    Raises:
+        InputError: an unknown format, no model, something at `out` that it may not replace, a model that the format
+            can't hold, packages that are missing, or outputs that differ from the model's.
+    """
+    if to not in FORMATS:
+        raise InputError(f"--to: {not_one_of(to, FORMATS)}")
+    kind = FORMATS[to]
+    trained = TrainedModel.open(model, torch.device("cpu"))
+    path = Path(model) / kind.name if out is None else Path(out)
+    for network in trained.networks:
+        network.backbone.precision = "float32"
+    seen = trained.about.preprocessing
+    sample = Sample.made_up(seen.size) if data is None else Sample.of(SliceStore.open(data))
+    example = torch.from_numpy(sample.take(3).inputs(seen.size, seen.neighbours))
+    if path.is_dir():
+        raise InputError(f"{path}: is already there; remove it, or give another --out")
+    with replacing(path) as partial:
+        try:
+            kind.write(Exported(trained.about, trained.networks), example, trained.about, partial)
+            worst = deviation(kind.load(partial), trained, sample)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)  # a file is deleted by `replacing`
+            raise
+    return Export(path, worst, sample.source)

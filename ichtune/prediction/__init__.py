@@ -1,0 +1,1 @@
+"""Predictions of trained models on slices without labels, from files to tables."""

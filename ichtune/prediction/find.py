@@ -1,0 +1,113 @@
+"""Finds what there is to predict in a folder of DICOM files, NIfTI volumes or images, or in one such file."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ichtune.data.formats.image import is_image
+from ichtune.data.formats.nifti import is_volume, without_volume_suffix
+from ichtune.data.formats.nifti_header import read_header
+from ichtune.data.formats.slice import Rejected
+from ichtune.data.sources.folder import files_below
+from ichtune.data.sources.mask_files import is_mask
+from ichtune.data.sources.slice_files import describe_others, may_be_slice
+from ichtune.errors import InputError
+from ichtune.prediction.chosen_series import choose_series
+from ichtune.prediction.headers import read_headers, sizes_and_times
+from ichtune.prediction.listing import ALONE, Ids, Listing, Names, Places
+from ichtune.wording import plural
+
+DICOM, IMAGE, VOLUME, MASK, OTHER = "divmo"
+"""Kinds of files."""
+
+
+def find_slices(
+    given: Path, series: str, workers: int, report: Callable[[int, int], None] = lambda *_: None
+) -> Listing:
+    """List the slices in a folder or a single file, scan by scan; `report` receives the number of headers read.
+
+    Raises:
+        InputError: there is nothing to predict, or the choice of series can't be made.
+    """
+    if not given.exists():
+        raise InputError(f"{given}: no such file or folder to predict")
+    if given.is_file():
+        root, kinds = given.parent, _Kinds.of([given.name], anything=True)
+    else:
+        root, kinds = given, _Kinds.of(files_below(given))
+    if not kinds.count:
+        raise InputError(f"{given}: no DICOM, NIfTI, PNG or JPEG files here")
+    if series != "auto" and not len(kinds.dicom):
+        raise InputError(f"--series {series}: series are chosen for DICOM, and there is none here; omit it")
+    headers = read_headers(root, kinds.dicom, workers, report)
+    kept, notes = choose_series(root, kinds.dicom, headers, series)
+    # By scan, in the order of its first file, and from the feet up; slices in no scan last, by name.
+    rank = np.where(headers.scan == ALONE, len(headers.ids), headers.scan)
+    order = np.lexsort((headers.z_mm, rank))
+    order = order[kept[order]]
+    planes = _planes(root, kinds.volumes)
+    volumes = len(kinds.dicom) + len(kinds.images) + np.arange(len(planes))
+    files = kinds.dicom + kinds.images + kinds.volumes
+    pictures = len(kinds.dicom) + np.arange(len(kinds.images))
+    place = np.concatenate([order, pictures, np.repeat(volumes, planes)]).astype(np.int32)
+    plane = np.concatenate([np.full(len(order) + len(pictures), -1), *map(np.arange, planes)]).astype(
+        np.int32
+    )
+    scan = np.concatenate(
+        [
+            headers.scan[order],
+            np.full(len(pictures), ALONE),
+            np.repeat(len(headers.ids) + np.arange(len(planes)), planes),
+        ]
+    ).astype(np.int32)
+    ids = [*headers.ids, *(Ids("", name, name) for name in map(without_volume_suffix, kinds.volumes))]
+    stamp = headers.stamp + sizes_and_times(root, kinds.images + kinds.volumes)
+    return Listing(root, Places(files, place, plane), scan, ids, (*notes, *kinds.notes), stamp)
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """The files of a folder by what they are, each kind in the order of names, and notes on those left out."""
+
+    dicom: Names
+    images: Names
+    volumes: Names
+    notes: list[str]
+
+    @classmethod
+    def of(cls, files: Iterable[str], *, anything: bool = False) -> "_Kinds":
+        """Sort files; with `anything`, one of no known kind counts as DICOM, as do those without a suffix."""
+        found = Names(files).sorted()
+        kind = np.array([_kind(file, anything=anything) for file in found], "U1")
+        dicom, images, volumes, masks, others = (
+            found.take(np.flatnonzero(kind == which)) for which in (DICOM, IMAGE, VOLUME, MASK, OTHER)
+        )
+        notes = describe_others(others)
+        if len(masks):
+            notes.append(f"{plural(len(masks), 'mask', 'masks')} beside the scans, not used: {masks[0]}, ...")
+        return cls(dicom, images, volumes, notes)
+
+    @property
+    def count(self) -> int:
+        return len(self.dicom) + len(self.images) + len(self.volumes)
+
+
+def _kind(file: str, *, anything: bool) -> str:
+    if is_volume(file) or is_image(file):
+        if is_mask(file) and not anything:
+            return MASK
+        return VOLUME if is_volume(file) else IMAGE
+    return DICOM if anything or may_be_slice(file) else OTHER
+
+
+def _planes(root: Path, volumes: Iterable[str]) -> list[int]:
+    """Return the number of slices of each volume; 1 of one that can't be read, which is refused when it is read."""
+    planes = []
+    for file in volumes:
+        try:
+            planes.append(read_header(root / file).shape[0])
+        except (Rejected, OSError):
+            planes.append(1)
+    return planes

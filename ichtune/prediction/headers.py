@@ -1,0 +1,94 @@
+"""The headers of DICOM files: which scan a slice is in, and where."""
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from ichtune.data.formats.dicom import dataset, elements, z_mm
+from ichtune.data.formats.elements import text
+from ichtune.data.formats.size import read_bounded
+from ichtune.data.formats.slice import Rejected
+from ichtune.data.reading import read_in_order
+from ichtune.prediction.listing import ALONE, Ids, Names
+
+_CHUNK: Final = 1000
+"""Files that a worker looks into at a time; fewer aren't worth starting workers for."""
+_KEYWORDS: Final = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "ImagePositionPatient"]
+
+
+@dataclass(frozen=True)
+class Headers:
+    """What the headers of N files say of them; a file that can't be read is in no scan, and refused when it is read."""
+
+    scan: np.ndarray
+    """The scan of each file, a number into `ids`, or ALONE; int32 [N]."""
+    z_mm: np.ndarray
+    """float64 [N], NaN if unknown."""
+    ids: list[Ids]
+    stamp: bytes
+    """A digest of the files' sizes and times of change."""
+
+
+class _Look(NamedTuple):
+    """A look into some files: their identifiers, heights [n], and sizes and times as bytes."""
+
+    ids: list[Ids]
+    z_mm: list[float]
+    stamp: bytes
+
+
+def read_headers(root: Path, files: Names, workers: int, report: Callable[[int, int], None]) -> Headers:
+    """Read the headers of DICOM files below `root`; `report` receives the number of files done and their total."""
+    numbers: dict[Ids, int] = {}
+    scan, heights = np.empty(len(files), np.int32), np.empty(len(files))
+    stamp, done = hashlib.sha256(), 0
+    chunks = [range(first, min(first + _CHUNK, len(files))) for first in range(0, len(files), _CHUNK)]
+    for look in read_in_order(partial(_look, root), files, chunks, 0, workers):
+        here = slice(done, done + len(look.ids))
+        scan[here] = [numbers.setdefault(ids, len(numbers)) if ids else ALONE for ids in look.ids]
+        heights[here] = look.z_mm
+        stamp.update(look.stamp)
+        done = here.stop
+        report(done, len(files))
+    return Headers(scan, heights, list(numbers), stamp.digest())
+
+
+def _look(root: Path, _first: int, files: list[str]) -> _Look:
+    found = [_header(root / file) for file in files]
+    heights = [z_mm(texts[3]) for texts in found]
+    return _Look([Ids(*texts[:3]) for texts in found], heights, sizes_and_times(root, files))
+
+
+def sizes_and_times(root: Path, files: Iterable[str]) -> bytes:
+    """Return a digest of the sizes of files below `root` and of the times when they were changed."""
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(np.array(_size_and_time(root / file), "<i8").data)
+    return digest.digest()
+
+
+def _header(path: Path) -> list[str]:
+    found = elements(path, _KEYWORDS)
+    return found if any(found) else _without_prefix(path)
+
+
+def _without_prefix(path: Path) -> list[str]:
+    """Return the elements of an old file that lacks the prefix of DICOM; all empty if it can't be read at all."""
+    try:
+        ds = dataset(read_bounded(path))
+        return [text(ds, keyword) for keyword in _KEYWORDS]
+    except (Rejected, OSError):
+        return [""] * len(_KEYWORDS)
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    try:
+        about = path.stat()
+    except OSError:
+        return -1, -1
+    return about.st_size, about.st_mtime_ns
