@@ -7,6 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import cv2
 import numpy as np
@@ -14,15 +15,18 @@ import torch
 from torch import nn
 
 from ichtune.data.scans import Scans
-from ichtune.inference.classifier import Classifier
 from ichtune.inference.trained_model import TrainedModel
+from ichtune.models.backbones import Backbone
 from ichtune.training.units import ScanUnits
+
+# Parts of the class names of layers that mix places or number them in one row: transformers and mixers have them.
+_MIXING: Final = ("Attention", "PatchEmbed")
 
 
 def has_maps(model: TrainedModel) -> bool:
-    """Whether a model's backbones keep the places of what they see: convolutional ones do, transformers don't."""
+    """Whether a model's backbones keep the places of what they see, as networks of convolutions alone do."""
     modules = [module for network in model.networks for module in network.backbone.modules()]
-    return not any("Attention" in type(module).__name__ for module in modules)
+    return not any(word in type(module).__name__ for module in modules for word in _MIXING)
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class ActivationMaps:
         network = self.model.networks[number]
         # cuDNN has no gradients of recurrent layers in evaluation mode.
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            with _seen(last_layer(network, images)) as seen:
+            with _seen(self._layers[number]) as seen:
                 features = network.backbone.computed(images, "float32")
             logit = self._logits(number, features, place)[label]
             (gradient,) = torch.autograd.grad(logit, seen[0])
@@ -80,6 +84,12 @@ class ActivationMaps:
         return places, int(np.flatnonzero(places == place)[0])
 
     @cached_property
+    def _layers(self) -> list[nn.Module]:
+        """The layer of each network whose activations are weighted."""
+        images = self._images(0)
+        return [last_layer(network.backbone, images) for network in self.model.networks]
+
+    @cached_property
     def _units(self) -> ScanUnits:
         return ScanUnits.of(self.scans)
 
@@ -96,7 +106,8 @@ class ActivationMaps:
             return [torch.cat(features) for features in chunks]
 
 
-def last_layer(network: Classifier, images: torch.Tensor) -> nn.Module:
+@torch.enable_grad()  # without gradients, a frozen backbone runs a folded copy of its layers
+def last_layer(backbone: Backbone, images: torch.Tensor) -> nn.Module:
     """Return the last layer of a backbone whose output [n, C, h, w] has more than one place."""
     found: list[nn.Module] = []
 
@@ -104,9 +115,9 @@ def last_layer(network: Classifier, images: torch.Tensor) -> nn.Module:
         if isinstance(output, torch.Tensor) and output.ndim == 4 and output[0, 0].numel() > 1:
             found.append(module)
 
-    hooks = [module.register_forward_hook(look) for module in network.backbone.network.modules()]
+    hooks = [module.register_forward_hook(look) for module in backbone.network.modules()]
     try:
-        network.backbone.computed(images, "float32")
+        backbone.computed(images, "float32")
     finally:
         for hook in hooks:
             hook.remove()

@@ -14,7 +14,7 @@ from ichtune.data.scans import Scans
 from ichtune.inference.model_folder import write_ensemble
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.recipe import Model, Recipe, Training
-from ichtune.viewer.maps import ActivationMaps, has_maps, on_slice
+from ichtune.viewer.maps import ActivationMaps, has_maps, last_layer, on_slice
 from tests.made_up.models import write_model_folder
 from tests.made_up.viewers import write_scan_reader
 
@@ -122,11 +122,27 @@ def test_a_map_leaves_the_model_as_it_was(tmp_path: Path):
     assert not any(module._forward_hooks for module in maps.model.networks[0].modules())
 
 
-def test_transformers_have_no_maps(tmp_path: Path):
-    vit = Model(backbone="timm/vit_tiny_patch16_224", weights="random", size=224)
-    folder = write_model_folder(tmp_path / "vit", Recipe(model=vit))
-    assert not has_maps(TrainedModel.open(folder))
-    assert has_maps(TrainedModel.open(write_model_folder(tmp_path / "resnet", RECIPE)))
+@pytest.mark.parametrize("backbone", ["timm/vit_tiny_patch16_224", "timm/mixer_s32_224", "swin_t"])
+def test_backbones_that_mix_places_have_no_maps(tmp_path: Path, backbone: str):
+    model = Model(backbone=backbone, weights="random", size=224)
+    assert not has_maps(TrainedModel.open(write_model_folder(tmp_path / "model", Recipe(model=model))))
+
+
+@pytest.mark.parametrize(
+    "backbone", ["resnet18", "squeezenet1_1", "efficientnet_lite0", "fcn", "timm/resnet10t"]
+)
+def test_the_features_are_the_mean_of_the_layer_that_maps_are_made_of(tmp_path: Path, backbone: str):
+    model = Model(backbone=backbone, weights="random", size=SIZE)
+    folder = write_model_folder(
+        tmp_path / "model", Recipe(model=model, training=Training(precision="float32"))
+    )
+    opened = TrainedModel.open(folder)
+    assert has_maps(opened)
+    network, images, seen = opened.networks[0].backbone, torch.rand(1, 1, SIZE, SIZE), []
+    hook = last_layer(network, images).register_forward_hook(lambda *called: seen.append(called[-1]))
+    features = network(images.requires_grad_())
+    hook.remove()
+    np.testing.assert_allclose(seen[0].mean((2, 3)).detach(), features.detach(), atol=1e-4)
 
 
 def test_a_map_of_the_padded_square_is_cut_to_the_slice():
