@@ -4,7 +4,7 @@ import errno
 
 import typer
 
-from ichtune.commands import data, evaluating, exporting, predicting, ranking, retraining, searching
+from ichtune.commands import data, evaluating, exporting, predicting, ranking, retraining, searching, viewing
 from ichtune.commands.terminal import NOTHING_USABLE, WRONG_INPUT, fail
 from ichtune.errors import InputError
 
@@ -29,6 +29,7 @@ for command in (
     predicting.predict,
     predicting.score,
     exporting.export,
+    viewing.view,
 ):
     app.command()(command)
 

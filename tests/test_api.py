@@ -28,7 +28,7 @@ def test_importing_ichtune_imports_nothing_heavy():
     assert run.stdout.strip() == "[]"
 
 
-def test_a_wheel_holds_the_presets_and_the_analysis(tmp_path):
+def test_a_wheel_holds_the_presets_the_analysis_and_the_viewers_page(tmp_path):
     uv = shutil.which("uv")
     if uv is None:
         pytest.skip("needs uv to build a wheel")
@@ -45,4 +45,8 @@ def test_a_wheel_holds_the_presets_and_the_analysis(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     presets = {f"ichtune/search_spaces/{path.name}" for path in (ROOT / "search_spaces").glob("*.yaml")}
-    assert presets | {"ichtune/cli.py", "analysis/results.py"} <= names
+    static = ROOT / "ichtune" / "viewer" / "static"
+    page = {path.relative_to(ROOT).as_posix() for path in static.rglob("*.*")}
+    assert {"ichtune/viewer/static/vendor/cornerstone-licences.txt"} <= page
+    assert presets | page | {"ichtune/cli.py", "analysis/results.py"} <= names
+    assert not [name for name in names if "node_modules" in name or "viewer/bundle" in name]

@@ -23,6 +23,7 @@ FLOORS = (
     ("analysis.statistics",),
     ("ichtune.search",),
     ("ichtune.cluster",),
+    ("ichtune.viewer",),
     ("ichtune.prediction",),
     ("ichtune.inference",),
     ("ichtune.training",),
@@ -146,7 +147,7 @@ def test_ray_is_imported_where_searches_run_alone():
     assert not strangers
 
 
-@pytest.mark.parametrize("command", ["ranking", "data"])
+@pytest.mark.parametrize("command", ["ranking", "data", "viewing"])
 def test_commands_that_search_nothing_never_import_ray(command):
     assert not {
         module for module in loaded_by(f"ichtune.commands.{command}") if module.partition(".")[0] == "ray"

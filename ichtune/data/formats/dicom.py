@@ -38,9 +38,18 @@ def read_dicom(path: Path) -> CTSlice:
             truncated, or needs a codec that isn't installed.
         OSError: the file can't be opened.
     """
+    return dicom_slice(read_bounded(path))
+
+
+def dicom_slice(content: bytes) -> CTSlice:
+    """Return the slice in a DICOM file's bytes.
+
+    Raises:
+        Rejected: as `read_dicom` does.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's warnings about harmless faults would flood the screen
-        ds = dataset(read_bounded(path))
+        ds = dataset(content)
         try:
             return _ct_slice(ds)
         except Rejected:

@@ -34,7 +34,7 @@ from ichtune.recipe import Recipe
 from ichtune.runs.folder import RunFolder
 from ichtune.space import Space
 from ichtune.yaml_text import write_yaml
-from tests.analysis.report.chromium import Chromium, find_chromium
+from tests.made_up.chromium import Chromium, find_chromium
 from tests.made_up.runs import made_up_run
 
 NASTY = "<script>alert(1)</script> & \"quotes\" 'é' </script>"

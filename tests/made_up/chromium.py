@@ -6,12 +6,22 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+VIRTUAL_KEYS = {
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+    "Tab": 9,
+}
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -43,7 +53,7 @@ class Chromium:
 
     @classmethod
     @contextmanager
-    def open(cls, folder: Path) -> Iterator["Chromium"]:
+    def open(cls, folder: Path, *flags: str) -> Iterator["Chromium"]:
         """A browser that ends with the `with` block; `folder` takes what it writes."""
         path = find_chromium()
         assert path
@@ -51,7 +61,7 @@ class Chromium:
         # It reads from 3 and writes to 4, whatever the numbers here.
         plug = ["bash", "-c", f'exec "$@" 3<&{their_in} 4>&{their_out}', "chromium"]
         with subprocess.Popen(
-            [*plug, path, *FLAGS, f"--user-data-dir={folder}"],
+            [*plug, path, *FLAGS, *flags, f"--user-data-dir={folder}"],
             pass_fds=(their_in, their_out),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -118,6 +128,57 @@ class Chromium:
     def _mouse(self, kind: str, x: float, y: float, count: int = 1) -> None:
         button = "none" if kind == "mouseMoved" else "left"
         self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=count)
+
+    def wheel(self, place: tuple[float, float], turned: float) -> None:
+        """Turn the wheel by pixels, down if above 0."""
+        x, y = place
+        self.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=turned)
+
+    def press(self, key: str) -> None:
+        """Press a key by its name, e.g. `ArrowRight` or `n`."""
+        text = {"text": key} if len(key) == 1 else {}
+        code = {"windowsVirtualKeyCode": VIRTUAL_KEYS[key]} if key in VIRTUAL_KEYS else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, **text, **code)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, **code)
+
+    def drop(self, place: tuple[float, float], files: list[Path]) -> None:
+        """Drag files or folders from outside onto a place of the page, and let go of them."""
+        x, y = place
+        data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+    def wait(self, condition: str, most_s: float = 30) -> None:
+        """Wait until an expression in the page is true."""
+        end = time.monotonic() + most_s
+        while not self.run(f"Boolean({condition})"):
+            assert time.monotonic() < end, f"never: {condition}"
+            time.sleep(0.05)
+
+    def center(self, selector: str) -> tuple[float, float]:
+        """The middle of an element, after scrolling it into view."""
+        found = json.dumps(selector)
+        return tuple(
+            self.run(
+                f"(() => {{ const e = document.querySelector({found}); e.scrollIntoView({{block: 'nearest'}});"
+                " const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            )
+        )
+
+    def click(self, selector: str) -> None:
+        """Click the middle of an element."""
+        place = self.center(selector)
+        self.drag(place, place)
+
+    def prefer(self, scheme: str) -> None:
+        """Ask for the `light` or `dark` colour scheme."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", features=features)
+
+    def screenshot(self) -> bytes:
+        """The whole page as a PNG."""
+        picture = self.call("Page.captureScreenshot", captureBeyondViewport=True)
+        return base64.b64decode(picture["data"])
 
     def pdf(self) -> bytes:
         return base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True)["data"])
