@@ -5,6 +5,7 @@ import json
 from typing import Final
 
 from ichtune.labels import LABELS
+from ichtune.recipe.augmentation import Augmentation
 from ichtune.recipe.finetuning import Finetuning
 from ichtune.recipe.heads import Linear
 from ichtune.recipe.phases import Phase
@@ -43,6 +44,8 @@ def recipe_hash(recipe: Recipe) -> str:
             for key, value in plain[section].items()
             if key not in defaults or value != defaults[key]
         }
+    if isinstance(recipe.augmentation, Augmentation):  # its name trains nothing
+        plain["augmentation"] = plain["augmentation"]["transforms"]
     if recipe.head == Linear():  # the only head there was at first
         del plain["head"]
     if plain["phases"] is None:

@@ -1,6 +1,6 @@
 """The sections of a recipe as typed values: model, loss, optimizer, schedule and training."""
 
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -42,9 +42,6 @@ NonNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, lt=1)]
 Count = Annotated[Whole, Field(ge=1)]
 WholeOrZero = Annotated[Whole, Field(ge=0)]
-Level = Literal["normal", "moderate", "aggressive"]
-"""Augmentation level."""
-LEVELS: tuple[Level, ...] = get_args(Level)
 Trained = Literal["frozen", "last", "all"] | Annotated[int, Field(strict=True, ge=2)]
 """How much of a backbone is trained besides the head: nothing, the last stage, this many of the last (from 2 on),
 everything."""
