@@ -177,36 +177,56 @@ class RMSprop(Section):
 Optimizer = Annotated[Adam | AdamW | RAdam | SGD | RMSprop, Field(discriminator="name")]
 
 
-class Constant(Section):
+class _Schedule(Section):
+    @property
+    def follows_loss(self) -> bool:
+        """Whether the rate depends on the validation loss."""
+        return False
+
+
+class Constant(_Schedule):
     name: Literal["constant"] = "constant"
 
 
-class Step(Section):
+class Step(_Schedule):
     name: Literal["step"] = "step"
     every: Count = 3
     """Epochs between two drops."""
     factor: Annotated[Number, Field(gt=0, lt=1)] = 0.1
 
 
-class Plateau(Section):
+class Plateau(_Schedule):
     name: Literal["plateau"] = "plateau"
     factor: Annotated[Number, Field(gt=0, lt=1)] = 0.1
     patience: WholeOrZero = 3
     """Epochs without a better validation loss before a drop."""
 
+    @property
+    def follows_loss(self) -> bool:
+        return True
 
-class Cosine(Section):
+
+class Cosine(_Schedule):
     name: Literal["cosine"] = "cosine"
     warmup_epochs: WholeOrZero = 0
+    drop: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    """What the rate is also multiplied by, from then on, whenever the validation loss stops improving after the
+    warm-up; None for a cosine alone."""
+    drop_patience: WholeOrZero = 3
+    """Epochs without a better validation loss before a drop."""
+
+    @property
+    def follows_loss(self) -> bool:
+        return self.drop is not None
 
 
-class OneCycle(Section):
+class OneCycle(_Schedule):
     name: Literal["onecycle"] = "onecycle"
     warmup: Annotated[Number, Field(gt=0, lt=1)] = 0.3
     """Fraction of all batches in which the rate rises to the optimizer's lr."""
 
 
-class FlatCosine(Section):
+class FlatCosine(_Schedule):
     name: Literal["flat_cosine"] = "flat_cosine"
     flat: Fraction = 0.7
     """Fraction of all batches before the cosine decay begins."""
