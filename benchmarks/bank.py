@@ -116,7 +116,7 @@ def measure(arguments: argparse.Namespace, store: SliceStore) -> dict[str, objec
         rounds = [
             (machine.bare(model, precision, len(store)), machine.bank(part)) for _ in range(arguments.rounds)
         ]
-        result[part.key.level] = {
+        result[str(part.key.level)] = {
             "bare_forward_per_s": round(median(bare for bare, _ in rounds), 1),
             "bank_per_s": round(median(bank for _, bank in rounds), 1),
             "ratio": round(median(bank / bare for bare, bank in rounds), 3),

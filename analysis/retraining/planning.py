@@ -17,7 +17,7 @@ from ichtune.cross_validation import CrossValidation
 from ichtune.errors import InputError
 from ichtune.metrics import evaluate
 from ichtune.options import options_of
-from ichtune.recipe import Plateau, phases_of
+from ichtune.recipe import phases_of
 from ichtune.runs.folder import RunFolder
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, open_store, units_of
@@ -179,10 +179,11 @@ def _check_head(plan: RetrainPlan) -> None:
 
 def _check_final(plan: RetrainPlan) -> None:
     """Refuse a schedule by the validation loss for a training without a validation part."""
-    if plan.options.final and any(isinstance(phase.schedule, Plateau) for phase in phases_of(plan.recipe)):
+    following = [phase.schedule.name for phase in phases_of(plan.recipe) if phase.schedule.follows_loss]
+    if plan.options.final and following:
         raise InputError(
-            "--final: the schedule plateau follows the validation loss, which a training on all folds lacks; use "
-            "another, e.g. --set schedule.name=cosine, or leave out --final"
+            f"--final: the schedule {following[0]} follows the validation loss, which a training on all folds lacks; "
+            "use another, e.g. --set 'schedule={name: cosine}', or leave out --final"
         )
 
 

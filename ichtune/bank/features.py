@@ -55,7 +55,7 @@ class FeatureBank:
             IndexError: a row is not in the store, or is in the test set, which has no augmented features.
         """
         if (level, view) not in self._features:
-            held = ", ".join(f"{held} {number}" for held, number in sorted(self._features))
+            held = ", ".join(f"{held} {number}" for held, number in sorted(self._features, key=str))
             raise BankError(
                 f"the bank has no view {view} of {level}, only {held}; plan it with that level and views"
             )

@@ -12,7 +12,7 @@ from ichtune.arrays import map_array
 from ichtune.bank.engines.kinds import TORCH
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.recipe import SMALL, Level, Model, Precision
+from ichtune.recipe import SMALL, Level, Model, Precision, level_key
 from ichtune.windows import Window
 
 FORMAT: Final = 1
@@ -49,7 +49,7 @@ class BankKey:
     @property
     def text(self) -> str:
         """The content of `key.json`."""
-        plain = asdict(self)
+        plain = asdict(self) | {"level": level_key(self.level)}
         # Keys of earlier versions lack both.
         if not self.neighbours:
             del plain["neighbours"]

@@ -1,4 +1,4 @@
-"""From a slice's Hounsfield units to the image a network sees, at one of three augmentation levels."""
+"""From a slice's Hounsfield units to the image a network sees, at an augmentation level."""
 
 import hashlib
 import os
@@ -11,7 +11,9 @@ import cv2
 import numpy as np
 
 from ichtune.data.pixels import resize
-from ichtune.recipe import Level
+from ichtune.recipe import Augmentation, Level, level_key
+from ichtune.recipe.augmentation import LevelName
+from ichtune.recipe.transforms import build
 from ichtune.windows import Window, apply_window
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"  # else importing it checks for updates over the network
@@ -29,7 +31,7 @@ class _Transforms(threading.local):
 
     def get(self, level: Level, size: int) -> A.Compose:
         if (level, size) not in self.built:
-            self.built[level, size] = A.Compose(_TRANSFORMS[level](size), strict=True)
+            self.built[level, size] = A.Compose(_transforms(level, size), strict=True)
         return self.built[level, size]
 
 
@@ -58,7 +60,7 @@ def render(
     if level == "normal":
         return channels
     transform = _THREAD.get(level, size)
-    key = _number(seed, level, view, row)
+    key = _number(seed, level_key(level), view, row)
     # Not `set_random_seed`: it gives every transform the same stream, so either all of them act on a slice or none.
     transform.set_random_state(np.random.default_rng(key), random.Random(key))
     # As a batch of one-channel images: with windows as colours, CLAHE would mix them through LAB.
@@ -67,7 +69,13 @@ def render(
 
 def describe(level: Level, size: int) -> list[str]:
     """Return a level's transforms at an image size, each with its settings, in the order of use."""
-    return [repr(transform) for transform in _TRANSFORMS[level](size)]
+    return [repr(transform) for transform in _transforms(level, size)]
+
+
+def _transforms(level: Level, size: int) -> list[A.BasicTransform | A.BaseCompose]:
+    if isinstance(level, Augmentation):
+        return [build(kind, arguments, size) for kind, arguments in level.transforms]
+    return _LEVELS[level](size)
 
 
 def _grey(hu: np.ndarray, window: Window) -> np.ndarray:
@@ -116,7 +124,7 @@ def _holes(smallest: int, largest: int, size: int) -> A.BasicTransform:
     )
 
 
-_TRANSFORMS: Final[dict[Level, Callable[[int], list]]] = {
+_LEVELS: Final[dict[LevelName, Callable[[int], list]]] = {
     "normal": lambda size: [],
     "moderate": _moderate,
     "aggressive": _aggressive,

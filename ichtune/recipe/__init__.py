@@ -1,5 +1,11 @@
 """A recipe as typed values: everything that defines a training, apart from the data."""
 
+from ichtune.recipe.augmentation import (
+    LEVELS,
+    Augmentation,
+    Level,
+    level_key,
+)
 from ichtune.recipe.effective import (
     effective,
     recipe_hash,
@@ -30,7 +36,6 @@ from ichtune.recipe.recipe import (
 )
 from ichtune.recipe.sections import (
     BCE,
-    LEVELS,
     MSE,
     SGD,
     SMALL,
@@ -43,7 +48,6 @@ from ichtune.recipe.sections import (
     FlatCosine,
     Focal,
     Fraction,
-    Level,
     Loss,
     Model,
     OneCycle,
@@ -74,6 +78,7 @@ __all__ = [
     "AdamW",
     "Asymmetric",
     "Attention",
+    "Augmentation",
     "BatchNorm",
     "Constant",
     "Conv",
@@ -108,6 +113,7 @@ __all__ = [
     "Windows",
     "breadth",
     "effective",
+    "level_key",
     "phases_of",
     "recipe_hash",
 ]

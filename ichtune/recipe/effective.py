@@ -5,6 +5,7 @@ import json
 from typing import Final
 
 from ichtune.labels import LABELS
+from ichtune.recipe.augmentation import Augmentation
 from ichtune.recipe.finetuning import Finetuning
 from ichtune.recipe.heads import Linear
 from ichtune.recipe.phases import Phase
@@ -16,6 +17,7 @@ from ichtune.recipe.sections import (
     AdamW,
     Asymmetric,
     Constant,
+    Cosine,
     Focal,
     Loss,
     Model,
@@ -29,6 +31,7 @@ from ichtune.windows import Window
 _LATER_KEYS: Final = {
     "model": {"neighbours": 0, "widths": None, "block_dropout": 0.0},
     "loss": {"smoothing": 0.0},
+    "schedule": {"drop": None, "drop_patience": Cosine().drop_patience},
     "training": {"mixup": 0.0, "average": 0.0, "steps": None},
     "finetuning": {"backbone_rate": 1.0, "layer_decay": 1.0, "batch_norm": "trained"},
 }
@@ -37,12 +40,12 @@ _LATER_KEYS: Final = {
 def recipe_hash(recipe: Recipe) -> str:
     """Return twelve hex digits, equal for recipes that define the same training (including its seed)."""
     plain = effective(recipe).model_dump(mode="json")
-    for section, defaults in _LATER_KEYS.items():
-        plain[section] = {
-            key: value
-            for key, value in plain[section].items()
-            if key not in defaults or value != defaults[key]
-        }
+    for section in _LATER_KEYS:
+        plain[section] = _as_before(section, plain[section])
+    for phase in plain["phases"] or ():
+        phase["schedule"] = _as_before("schedule", phase["schedule"])
+    if isinstance(recipe.augmentation, Augmentation):  # its name trains nothing
+        plain["augmentation"] = plain["augmentation"]["transforms"]
     if recipe.head == Linear():  # the only head there was at first
         del plain["head"]
     if plain["phases"] is None:
@@ -53,14 +56,19 @@ def recipe_hash(recipe: Recipe) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def _as_before(section: str, values: dict[str, object]) -> dict[str, object]:
+    defaults = _LATER_KEYS[section]
+    return {key: value for key, value in values.items() if key not in defaults or value != defaults[key]}
+
+
 def effective(recipe: Recipe) -> Recipe:
     """Return the recipe in canonical form, without settings that have no effect.
 
     Windows become `C/W` (`brain` is `40/80`); widths and dropout of stages are dropped if the network has none; label
     weights that are all one are dropped; an asymmetric loss that treats both classes alike becomes focal without alpha,
-    and that with gamma 0 becomes bce; AdamW without weight decay becomes Adam; a step, plateau or patience that can't
-    take effect within the epochs is dropped; so is fine-tuning of a frozen backbone; a single phase is a recipe without
-    phases.
+    and that with gamma 0 becomes bce; AdamW without weight decay becomes Adam; a step, plateau, drop or patience that
+    can't take effect within the epochs is dropped; so is fine-tuning of a frozen backbone; a single phase is a recipe
+    without phases.
     """
     recipe = _effective_phases(recipe)
     changes = {
@@ -123,7 +131,13 @@ def _effective_schedule(schedule: Schedule, epochs: int) -> Schedule:
     first_drop = {"step": "every", "plateau": "patience"}.get(schedule.name)
     if first_drop and getattr(schedule, first_drop) >= epochs:
         return Constant()
+    if isinstance(schedule, Cosine) and _never_drops(schedule, epochs):
+        return Cosine(warmup_epochs=schedule.warmup_epochs)
     return schedule
+
+
+def _never_drops(schedule: Cosine, epochs: int) -> bool:
+    return schedule.drop is None or schedule.warmup_epochs + schedule.drop_patience >= epochs
 
 
 def _effective_training(training: Training) -> Training:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import ValidationError, field_validator, model_validator
 
 from ichtune.errors import InputError
+from ichtune.recipe.augmentation import Level
 from ichtune.recipe.finetuning import Finetuning
 from ichtune.recipe.heads import Head, Linear
 from ichtune.recipe.phases import Phase, with_whole_phases
@@ -14,7 +15,6 @@ from ichtune.recipe.sections import (
     BCE,
     Adam,
     Constant,
-    Level,
     Loss,
     Model,
     Optimizer,

@@ -110,7 +110,7 @@ def _line(place: str, group: list[ErrorDetails], recipe: type[BaseModel]) -> str
         return f"{place}: {context['error']}"
     if kind == "literal_error" and len(group) == 1:
         return f"{place}: {not_one_of(value, _literals(detail))}"
-    rules = _rule(detail) + "".join(f" or {_rule(other).removeprefix('must ')}" for other in group[1:])
+    rules = rule_of(detail) + "".join(f" or {rule_of(other).removeprefix('must ')}" for other in group[1:])
     hints = [did_you_mean(value, _literals(each)) for each in group if each["type"] == "literal_error"]
     return f"{place}: {rules}, got {shown(value)}{''.join(hints)}"
 
@@ -131,7 +131,8 @@ def _keys(holder: Loc, recipe: type[BaseModel]) -> Iterable[str]:
     return owner.model_fields
 
 
-def _rule(detail: ErrorDetails) -> str:
+def rule_of(detail: ErrorDetails) -> str:
+    """Return the rule that a value broke: `must be at most 1`."""
     kind = detail["type"]
     if kind in RULES:
         return RULES[kind].format(**detail.get("ctx", {}))

@@ -1,6 +1,6 @@
 """The sections of a recipe as typed values: model, loss, optimizer, schedule and training."""
 
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -42,9 +42,6 @@ NonNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, lt=1)]
 Count = Annotated[Whole, Field(ge=1)]
 WholeOrZero = Annotated[Whole, Field(ge=0)]
-Level = Literal["normal", "moderate", "aggressive"]
-"""Augmentation level."""
-LEVELS: tuple[Level, ...] = get_args(Level)
 Trained = Literal["frozen", "last", "all"] | Annotated[int, Field(strict=True, ge=2)]
 """How much of a backbone is trained besides the head: nothing, the last stage, this many of the last (from 2 on),
 everything."""
@@ -180,36 +177,56 @@ class RMSprop(Section):
 Optimizer = Annotated[Adam | AdamW | RAdam | SGD | RMSprop, Field(discriminator="name")]
 
 
-class Constant(Section):
+class _Schedule(Section):
+    @property
+    def follows_loss(self) -> bool:
+        """Whether the rate depends on the validation loss."""
+        return False
+
+
+class Constant(_Schedule):
     name: Literal["constant"] = "constant"
 
 
-class Step(Section):
+class Step(_Schedule):
     name: Literal["step"] = "step"
     every: Count = 3
     """Epochs between two drops."""
     factor: Annotated[Number, Field(gt=0, lt=1)] = 0.1
 
 
-class Plateau(Section):
+class Plateau(_Schedule):
     name: Literal["plateau"] = "plateau"
     factor: Annotated[Number, Field(gt=0, lt=1)] = 0.1
     patience: WholeOrZero = 3
     """Epochs without a better validation loss before a drop."""
 
+    @property
+    def follows_loss(self) -> bool:
+        return True
 
-class Cosine(Section):
+
+class Cosine(_Schedule):
     name: Literal["cosine"] = "cosine"
     warmup_epochs: WholeOrZero = 0
+    drop: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    """What the rate is also multiplied by, from then on, whenever the validation loss stops improving after the
+    warm-up; None for a cosine alone."""
+    drop_patience: WholeOrZero = 3
+    """Epochs without a better validation loss before a drop."""
+
+    @property
+    def follows_loss(self) -> bool:
+        return self.drop is not None
 
 
-class OneCycle(Section):
+class OneCycle(_Schedule):
     name: Literal["onecycle"] = "onecycle"
     warmup: Annotated[Number, Field(gt=0, lt=1)] = 0.3
     """Fraction of all batches in which the rate rises to the optimizer's lr."""
 
 
-class FlatCosine(Section):
+class FlatCosine(_Schedule):
     name: Literal["flat_cosine"] = "flat_cosine"
     flat: Fraction = 0.7
     """Fraction of all batches before the cosine decay begins."""

@@ -16,7 +16,7 @@ from ichtune.bank.trial import check, fastest
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.models.precision import resolved
-from ichtune.recipe import LEVELS, Precision
+from ichtune.recipe import Precision
 from ichtune.runs.remote import is_uri
 from ichtune.runs.settings import SearchSettings
 from ichtune.space import Space
@@ -124,7 +124,7 @@ def bank_parts(store: SliceStore, space: Space, settings: SearchSettings) -> tup
         parts += plan_parts(
             store,
             [variant.model for variant in variants if variant.precision == precision],
-            sorted(space.levels(), key=LEVELS.index),
+            space.levels(),
             views=settings.views,
             seed=settings.seed,
             precision=precision,

@@ -8,14 +8,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeGuard, Union
 
 from ichtune.errors import InputError
+from ichtune.recipe import Augmentation
 from ichtune.wording import did_you_mean, plain, shown
 
 if TYPE_CHECKING:
     from optuna import Trial
 
 Scalar = None | bool | int | float | str
-Node = Union[Scalar, tuple, "Range", "Choice", dict[str, "Node"]]
-"""A node of a space: a value (lists are tuples), a distribution, or a mapping of nodes."""
+Node = Union[Scalar, tuple, Augmentation, "Range", "Choice", dict[str, "Node"]]
+"""A node of a space: a value (lists are tuples, lists of transforms are augmentations), a distribution, or a mapping of
+nodes."""
 
 
 class Numbered(dict[str, "Node"]):
@@ -224,6 +226,8 @@ def as_data(node: Node) -> object:
     """Return the plain data (dicts, lists, scalars) that the grammar parses as `node`."""
     if isinstance(node, Range | Choice):
         return node.as_data()
+    if isinstance(node, Augmentation):
+        return node.model_dump()
     if isinstance(node, Numbered):
         return [as_data(child) for child in node.values()]
     if isinstance(node, dict):
@@ -270,7 +274,7 @@ def _label(option: Node, options: Sequence[Node], distributions: bool) -> Scalar
         return f"{option.kind} {option}" if distributions else option.kind
     if isinstance(option, Choice):
         return " or ".join(map(plain, option.labels))
-    return plain(option) if isinstance(option, tuple) else option
+    return plain(option) if isinstance(option, tuple | Augmentation) else option
 
 
 def _branch_label(branch: dict[str, Node], branches: Sequence[dict[str, Node]], distributions: bool) -> str:

@@ -154,6 +154,8 @@ def parse_value(place: Place, raw: object) -> Node:
         return _choice(place, raw, parse_value)
     if kind:
         return _range(place, kind, raw)
+    if place.is_named_list:
+        return place.accept(raw)
     if not raw:
         raise SpaceError(f"{place}: must be a value or a distribution, got {{}}")
     raise SpaceError(f"{place}: {not_one_of(next(iter(raw)), DISTRIBUTIONS)}")

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from ichtune.recipe import Recipe, Section
+from ichtune.recipe import Augmentation, Recipe, Section
 from ichtune.recipe.refusals import item_type, refusals, variants
 from ichtune.space.distributions import Choice, Node, SpaceError
 from ichtune.space.walks import corners
@@ -54,6 +54,12 @@ class Place:
             return tuple(self.variants[name] for name in self.names)
         annotation: Any = self.owner.model_fields[self.section].annotation
         return (annotation,) if isinstance(annotation, type) and issubclass(annotation, Section) else ()
+
+    @property
+    def is_named_list(self) -> bool:
+        """Whether a mapping here is a single value: an augmentation with its transforms."""
+        kinds = get_args(self.owner.model_fields[self.section].annotation)
+        return self.key is None and Augmentation in kinds
 
     @property
     def all_keys(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from ichtune.recipe import Augmentation
 from ichtune.space.distributions import Choice, Node, Numbered, Range, SpaceError
 from ichtune.space.places import Place
 from ichtune.space.walks import Params, default_params, named
@@ -42,6 +43,8 @@ def _settle(node: Node, name: str, place: Place, change: object) -> Params:
     if isinstance(node, Choice):
         return _settle_choice(node, name, place, change)
     if change == node and type(change) is type(node):  # nothing to convert: true isn't 1
+        return {}
+    if isinstance(node, Augmentation) and change == node.name:
         return {}
     value = place.accept(change)
     if isinstance(node, Range):

@@ -268,9 +268,9 @@ class Space:
         parts = (walks.only(tree["training"], ("batch_size",)) for tree in self.trees.values())
         return max(corner["batch_size"] for part in parts for corner in walks.corners(part))
 
-    def levels(self) -> set[Level]:
+    def levels(self) -> list[Level]:
         """Return every augmentation level that a trial may use."""
-        return set(recipes.reachable(self.trees, "augmentation"))
+        return recipes.reachable(self.trees, "augmentation")
 
     @property
     def max_epochs(self) -> int:

@@ -11,6 +11,7 @@ from itertools import combinations, product
 from math import prod
 from typing import Any
 
+from ichtune.recipe import Augmentation
 from ichtune.space.distributions import Choice, Node, Numbered, Range, Scalar, SpaceError
 from ichtune.wording import plain
 
@@ -75,9 +76,7 @@ def beginning_at(node: Node, value: Any) -> Node:
     """Return the same tree with the parts of `value` as its defaults, as far as its distributions have them."""
     if isinstance(node, Choice):
         fitting = [
-            label
-            for label, option in zip(node.labels, node.options, strict=True)
-            if type(option) is type(value) and option == value
+            label for label, option in zip(node.labels, node.options, strict=True) if _is(option, value)
         ]
         return node.beginning_at(fitting[0]) if fitting else node
     if isinstance(node, Range):
@@ -87,6 +86,11 @@ def beginning_at(node: Node, value: Any) -> Node:
             key: beginning_at(child, value[key]) if key in value else child for key, child in node.items()
         }
     return node
+
+
+def _is(option: Node, value: Any) -> bool:
+    plainly = option.model_dump() if isinstance(option, Augmentation) else option
+    return type(plainly) is type(value) and plainly == value
 
 
 def dimensions(node: Node, name: str, condition: tuple[tuple[str, Scalar], ...] = ()) -> Iterator[Dimension]:

@@ -23,7 +23,7 @@ class LearningRate:
     If the optimizer has groups with rates of their own, all change by the same factor.
 
     `step` changes after epochs, `plateau` by the validation loss of each epoch; `cosine` with its linear warm-up,
-    `onecycle` and `flat_cosine` change after every batch.
+    `onecycle` and `flat_cosine` change after every batch. A cosine with a `drop` changes by the validation loss, too.
     """
 
     def __init__(self, config: Schedule, optimizer: Optimizer, *, epochs: int, batches: int) -> None:
@@ -31,6 +31,10 @@ class LearningRate:
         self._optimizer = optimizer
         self._by_batch = isinstance(config, Cosine | OneCycle | FlatCosine)
         self._scheduler = _scheduler(config, optimizer, batches, epochs * batches)
+        self._drops, self._drops_after = None, 0
+        if isinstance(config, Cosine) and config.drop is not None:
+            self._drops = _plateau(optimizer, config.drop, config.drop_patience)
+            self._drops_after = config.warmup_epochs * batches
 
     @property
     def value(self) -> float:
@@ -48,12 +52,18 @@ class LearningRate:
             self._scheduler.step(valid_loss)
         elif not self._by_batch:
             self._scheduler.step()
+        elif self._drops and self._scheduler.last_epoch >= self._drops_after:
+            self._drops.step(valid_loss)  # the cosine goes on from the rate that it finds
 
     def state_dict(self) -> dict[str, Any]:
-        return self._scheduler.state_dict()
+        state = self._scheduler.state_dict()
+        return {**state, "drops": self._drops.state_dict()} if self._drops else state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._scheduler.load_state_dict(state)
+        own = {key: value for key, value in state.items() if key != "drops"}
+        self._scheduler.load_state_dict(own)
+        if self._drops:
+            self._drops.load_state_dict(state["drops"])
 
 
 def _scheduler(config: Schedule, optimizer: Optimizer, batches: int, total: int) -> LRScheduler:
@@ -64,10 +74,7 @@ def _scheduler(config: Schedule, optimizer: Optimizer, batches: int, total: int)
         case Step():
             return StepLR(optimizer, step_size=config.every, gamma=config.factor)
         case Plateau():
-            # With the default `eps`, torch would not lower rates that are small already.
-            return ReduceLROnPlateau(
-                optimizer, mode="min", factor=config.factor, patience=config.patience, eps=0.0
-            )
+            return _plateau(optimizer, config.factor, config.patience)
         case Cosine():
             warmup = config.warmup_epochs * batches
             rise = LinearLR(optimizer, start_factor=1 / max(warmup, 1), total_iters=warmup)
@@ -77,6 +84,11 @@ def _scheduler(config: Schedule, optimizer: Optimizer, batches: int, total: int)
             return _then_cosine(flat, optimizer, round(config.flat * total), total)
         case OneCycle():
             return _one_cycle(optimizer, config.warmup, total)
+
+
+def _plateau(optimizer: Optimizer, factor: float, patience: int) -> ReduceLROnPlateau:
+    # With the default `eps`, torch would not lower rates that are small already.
+    return ReduceLROnPlateau(optimizer, mode="min", factor=factor, patience=patience, eps=0.0)
 
 
 def _then_cosine(first: LRScheduler, optimizer: Optimizer, start: int, total: int) -> LRScheduler:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.inputs.images import ImageSource
 from ichtune.models.backbones import build_backbone
-from ichtune.recipe import Model
+from ichtune.recipe import Augmentation, Model
 from tests.made_up.models import SQUEEZENET as MODEL
 
 
@@ -120,6 +121,24 @@ def test_the_bank_holds_normal_once_and_each_view_of_the_other_levels(store):
         ("normal", 0): len(store),
         **{(level, view): training for level in ("aggressive", "moderate") for view in (0, 1)},
     }
+
+
+def own(name: str, *transforms: str) -> Augmentation:
+    return Augmentation.parse({"name": name, "transforms": list(transforms)})
+
+
+def test_lists_of_transforms_are_kept_by_their_content(store):
+    flips, renamed, turns = own("flips", "HorizontalFlip"), own("mine", "HorizontalFlip"), own("flips", "D4")
+    parts = plan(store, levels=(flips, turns), views=1)
+    assert len({part.folder for part in parts}) == 3
+    assert [part.folder for part in plan(store, levels=(renamed,), views=1)] == [
+        part.folder for part in parts[:2]
+    ]
+    build(parts)
+    bank = FeatureBank(store, parts)
+    features = [bank.features(store.train, level) for level in ("normal", flips, turns)]
+    assert not any(torch.equal(one, other) for one, other in combinations(features, 2))
+    assert torch.equal(bank.features(store.train, renamed), features[1])
 
 
 def test_a_view_or_level_that_is_not_in_the_bank_is_an_error(store):

@@ -142,6 +142,10 @@ ONES = [1] * 6
         ),
         ({"schedule": {"name": "step", "every": 10}}, {"schedule": {"name": "constant"}}),
         ({"schedule": {"name": "plateau", "patience": 10}}, {"schedule": {"name": "constant"}}),
+        (
+            {"schedule": {"name": "cosine", "warmup_epochs": 7, "drop": 0.5, "drop_patience": 3}},
+            {"schedule": {"name": "cosine", "warmup_epochs": 7}},
+        ),
         ({"training": {"patience": 10}}, {"training": {"patience": None}}),
         ({"loss": {"name": "bce", "smoothing": 0}}, {"loss": {"name": "bce"}}),
         (

@@ -68,7 +68,8 @@ def test_a_name_keeps_the_branches_of_that_name():
 
 def test_a_name_turns_a_section_into_that_variant_with_its_values():
     space = changed(schedule__name="cosine")
-    assert space.sections["schedule"] == {"name": "cosine", "warmup_epochs": 0}
+    unchanged = {"warmup_epochs": 0, "drop": None, "drop_patience": 3}
+    assert space.sections["schedule"] == {"name": "cosine", **unchanged}
     lone = Space.parse({"optimizer": {"name": "adam", "weight_decay": 0.3, "lr": 1e-3}}, "lone")
     adamw = lone.changed({"optimizer.name": "sgd"}).sections["optimizer"]
     assert (adamw["weight_decay"], adamw["lr"]) == (0.3, 1e-2)  # 1e-3 was only Adam's own default

@@ -264,3 +264,25 @@ def test_the_default_is_given_or_the_recipes_or_the_middle_or_the_first(text: st
 )
 def test_options_have_short_names_that_tell_them_apart(text: str, labels: tuple):
     assert space(text).dimensions[0].distribution.labels == labels
+
+
+OWN = "{name: flips, transforms: [{HorizontalFlip: {p: 0.5}}, VerticalFlip]}"
+
+
+def test_a_list_of_transforms_is_a_level_like_another():
+    mine = space(f"augmentation: {{choice: [normal, {OWN}]}}\npoints: {{a: {{augmentation: flips}}}}")
+    assert mine.points == {"a": {"augmentation": "flips"}}
+    assert [str(level) for level in mine.levels()] == ["normal", "flips"]
+    assert str(mine.recipe({"augmentation": "flips"}).augmentation) == "flips"
+    assert Space.parse(parse_yaml(mine.to_yaml(), "my.yaml"), "my.yaml") == mine
+    assert space("augmentation: normal").changed({"augmentation": parse_yaml(OWN, "my.yaml")}).levels() == [
+        mine.recipe({"augmentation": "flips"}).augmentation
+    ]
+
+
+def test_a_transform_in_a_choice_that_cannot_be_used_is_named_with_its_place():
+    mine = "augmentation: {choice: [normal, {name: flips, transforms: [HorizontalFlap]}]}"
+    assert refusal(mine) == (
+        "my.yaml: augmentation: transforms.1: unknown transform 'HorizontalFlap'; did you mean 'HorizontalFlip'? "
+        "[choice 2 of augmentation: flips]"
+    )

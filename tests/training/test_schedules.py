@@ -1,5 +1,6 @@
 """Learning rates worked out by hand."""
 
+from copy import deepcopy
 from math import cos, pi
 
 import pytest
@@ -71,6 +72,51 @@ def test_cosine_warms_up_linearly():
 def test_a_warmup_longer_than_the_training_just_rises():
     used = rates(Cosine(warmup_epochs=5), epochs=2, batches=2)
     assert used == pytest.approx([0.1, 0.19, 0.28, 0.37])
+
+
+def test_a_cosine_with_drops_goes_on_at_a_fraction_of_its_rate():
+    losses = [9.0, 1.0, 1.1, 1.2, 0.5]
+    used = rates(Cosine(warmup_epochs=1, drop=0.1, drop_patience=0), epochs=5, batches=2, losses=losses)
+    wave = half_wave(8)
+    # Better than the warm-up's in epoch 2; worse in 3 and 4, after each of which it drops.
+    assert used[:2] == pytest.approx([1 / 2, 3 / 4])
+    assert used[2:6] == pytest.approx(wave[:4])
+    assert used[6:8] == pytest.approx([rate / 10 for rate in wave[4:6]])
+    assert used[8:] == pytest.approx([rate / 100 for rate in wave[6:]])
+
+
+def test_a_loss_that_rises_in_the_warmup_drops_nothing():
+    schedule = Cosine(warmup_epochs=3, drop=0.1, drop_patience=0)
+    used = rates(schedule, epochs=5, batches=2, losses=[1.0, 2.0, 3.0, 2.5, 2.0])
+    assert used == pytest.approx(rates(Cosine(warmup_epochs=3), epochs=5, batches=2))
+
+
+def test_a_cosine_with_drops_resumes_where_it_was():
+    schedule = Cosine(drop=0.1, drop_patience=1)
+
+    def begun() -> tuple[torch.optim.Optimizer, LearningRate]:
+        optimizer = make_optimizer(SGD(lr=1.0), [nn.Parameter(torch.zeros(1))])
+        return optimizer, LearningRate(schedule, optimizer, epochs=6, batches=1)
+
+    def go_on(optimizer: torch.optim.Optimizer, lr: LearningRate, losses: list[float]) -> list[float]:
+        used = []
+        for loss in losses:
+            optimizer.step()
+            lr.after_batch()
+            lr.after_epoch(loss)
+            used.append(lr.value)
+        return used
+
+    optimizer, lr = begun()
+    go_on(optimizer, lr, [1.0, 1.1])
+    state = deepcopy((optimizer.state_dict(), lr.state_dict()))
+    resumed, later = begun()
+    resumed.load_state_dict(state[0])
+    later.load_state_dict(state[1])
+    rest = [1.2, 1.3, 1.4]
+    expected = go_on(optimizer, lr, rest)
+    assert go_on(resumed, later, rest) == expected
+    assert expected[0] == pytest.approx(0.1 * half_wave(6)[3])
 
 
 def test_flat_cosine_stays_and_then_falls():

@@ -195,6 +195,10 @@ def test_an_ensemble_without_a_member_says_so(trained: RunFolder, tmp_path: Path
             {"folds": 2, "final": True, "changes": {"schedule.name": "plateau"}},
             "--final: the schedule plateau follows the validation loss",
         ),
+        (
+            {"folds": 2, "final": True, "changes": {"schedule": {"name": "cosine", "drop": 0.5}}},
+            "--final: the schedule cosine follows the validation loss",
+        ),
         ({"trial": "nobody"}, "--trial: 'nobody' is no ranked trial; `ichtune rank .*` lists all 3"),
         ({"trial": "0000", "rank": 2}, "--trial: chooses the recipe, and so does --rank; leave out one"),
     ],
