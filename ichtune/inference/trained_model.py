@@ -99,7 +99,7 @@ class TrainedModel:
     def _of_slices(self, hu: np.ndarray, rows: np.ndarray, scans: Scans | None) -> list[np.ndarray]:
         """Each network's logits `[n, 6]`, if heads score slices alone."""
         found: list[list[np.ndarray]] = [[] for _ in self.networks]
-        for features in self._features(hu, rows, scans):
+        for features in self.features(hu, rows, scans):
             for network, its, logits in zip(self.networks, features, found, strict=True):
                 logits.append(network.head(its).cpu().numpy())
         return [np.concatenate(logits) for logits in found]
@@ -110,21 +110,19 @@ class TrainedModel:
         chunks = one if scans is None else whole_units(ScanUnits.of(scans), rows, _BATCH)
         found: list[list[np.ndarray]] = [[] for _ in self.networks]
         for chunk in chunks:
-            features = list(zip(*self._features(hu, chunk.rows, scans), strict=True))
+            features = list(zip(*self.features(hu, chunk.rows, scans), strict=True))
             for network, its, logits in zip(self.networks, features, found, strict=True):
                 logits.append(network.head(torch.cat(its), chunk.sizes).cpu().numpy())
         return [np.concatenate(logits)[places(chunks, rows)] for logits in found]
 
-    def _features(
-        self, hu: np.ndarray, rows: np.ndarray, scans: Scans | None
-    ) -> Iterator[list[torch.Tensor]]:
+    def features(self, hu: np.ndarray, rows: np.ndarray, scans: Scans | None) -> Iterator[list[torch.Tensor]]:
         """Yield the features of these slices, a few at a time, by each network's backbone."""
         chunks = np.split(rows, range(_BATCH, len(rows), _BATCH))
-        for images in self._images(hu, scans).batches(chunks, None):
+        for images in self.images(hu, scans).batches(chunks, None):
             there = images.to(self.device, non_blocking=True)
             yield [network.backbone(there) for network in self.networks]
 
-    def _images(self, hu: np.ndarray, scans: Scans | None) -> ImageSource:
+    def images(self, hu: np.ndarray, scans: Scans | None) -> ImageSource:
         seen = self.about.preprocessing.model_dump()
         model = self.about.recipe.model.model_copy(update=seen)
         threads = torch.get_num_threads()
