@@ -4,7 +4,7 @@ import errno
 
 import typer
 
-from ichtune.commands import data, ranking, retraining, searching
+from ichtune.commands import data, explaining, ranking, retraining, searching
 from ichtune.commands.terminal import NOTHING_USABLE, WRONG_INPUT, fail
 from ichtune.errors import InputError
 
@@ -24,6 +24,7 @@ for command in (
     ranking.rank,
     ranking.report,
     retraining.retrain,
+    explaining.explain,
 ):
     app.command()(command)
 
