@@ -74,7 +74,7 @@ def choose(
         Outcome.MISSED: (truth == 1) & ~present,
     }
     return {
-        outcome: _spread(
+        outcome: spread(
             np.flatnonzero(found[outcome]),
             probabilities if outcome is Outcome.MISSED else -probabilities,
             patients,
@@ -83,7 +83,7 @@ def choose(
     }
 
 
-def _spread(places: np.ndarray, order: np.ndarray, patients: np.ndarray) -> np.ndarray:
+def spread(places: np.ndarray, order: np.ndarray, patients: np.ndarray) -> np.ndarray:
     """Places in ascending order of `order`, in rounds that take one of each patient."""
     places = places[np.argsort(order[places], kind="stable")]
     seen: dict[object, int] = {}

@@ -6,17 +6,23 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.explaining.choose import Outcome
+from analysis.explaining.choose import Outcome, spread
+from analysis.explaining.classes import class_accuracies, subset_accuracy
 from analysis.explaining.explained import Explained
 from analysis.pictures.activation_grid import activation_grid, activation_map
+from analysis.pictures.class_columns import Column, class_columns
 from analysis.pictures.style import DPI
 from ichtune.files import replacing
 
+CLASSES = "classes.png"
 METHOD_NAMES = {"hirescam": "HiResCAM", "gradcam": "Grad-CAM"}
 
 
 def write_explained(explained: Explained, folder: Path) -> list[Path]:
-    """Write `LABEL.png` (the grid), `LABEL.csv` (its table) and `LABEL/` (an example a file); returns these paths."""
+    """Write `evidence-LABEL.png` (the grid), its table as csv, `evidence-LABEL/` (an example a file), `classes.png`.
+
+    Returns these paths.
+    """
     label, thresholds = explained.options.label, explained.model.thresholds
     folder.mkdir(parents=True, exist_ok=True)
     columns = {
@@ -25,7 +31,8 @@ def write_explained(explained: Explained, folder: Path) -> list[Path]:
         ]
         for outcome in Outcome
     }
-    files = [folder / f"{label}.png", folder / f"{label}.csv", folder / label]
+    stem = folder / f"evidence-{label}"
+    files = [stem.with_suffix(".png"), stem.with_suffix(".csv"), stem, folder / CLASSES]
     save_png(activation_grid(columns, label, thresholds, title_of(explained)), files[0])
     with replacing(files[1]) as beside:
         explained.table.to_csv(beside, index=False)
@@ -35,7 +42,28 @@ def write_explained(explained: Explained, folder: Path) -> list[Path]:
         name = f"{number:02}-{example.outcome.replace(' ', '-')}-row{example.row}.png"
         title = f"{explained.name}, {label}, {example.outcome}: slice {example.slice_id}"
         save_png(activation_map(example, label, thresholds, title), files[2] / name)
+    save_png(classes_figure(explained), files[3])
     return files
+
+
+def classes_figure(explained: Explained, *, most: int = 3) -> Figure:
+    """Up to `most` slices of each class, of as many patients as possible; its accuracy and that of all classes."""
+    store, rows = explained.store, explained.part.rows
+    truth, patients = store.labels[rows], store.patients[rows]
+    present = explained.probabilities >= explained.model.thresholds
+    columns = []
+    for of in class_accuracies(truth, present):
+        # At random, so that the examples are neither the most nor the least conspicuous ones.
+        order = np.random.default_rng([0, len(columns)]).random(len(rows))
+        shown = spread(of.places, order, patients)[:most]
+        right = dict(zip(of.places.tolist(), of.right.tolist(), strict=True))
+        examples = [(np.asarray(store.hu[rows[place]]), right[place]) for place in shown.tolist()]
+        columns.append(Column(of.name, examples, of.share, len(of.places)))
+    title = (
+        f"{explained.name}: {len(rows):,} slices ({explained.part.words}). Bars: the share of a class that is "
+        "recognised, and the share of all slices with all labels right."
+    )
+    return class_columns(columns, subset_accuracy(truth, present), title)
 
 
 def outcome_words(outcome: Outcome) -> str:

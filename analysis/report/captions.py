@@ -2,6 +2,8 @@
 
 from typing import Final, NamedTuple
 
+from ichtune.labels import LABELS
+
 
 class Caption(NamedTuple):
     """A picture's title, and how to read it."""
@@ -60,6 +62,20 @@ CAPTIONS: Final = {
         "How often a label was present, against its predicted probability, in validation: as trained, and calibrated "
         "on other patients. On the diagonal, probabilities are well calibrated; the bars below count slices.",
     ),
+    "classes": Caption(
+        "Classes",
+        "Slices of each class, with a tick where it is recognised at its threshold. The upper bar is the share of the "
+        "class that is recognised (a label's sensitivity; for none, the specificity), the lower one the share of all "
+        "slices with all labels right.",
+    ),
+} | {
+    f"evidence-{label}": Caption(
+        f"Evidence for {label}",
+        "Activation maps of the clearest slices that the model gets right, of false alarms and of misses, one of each "
+        "patient first. Bright is where it found the evidence, in as fine a grid as its last layer has. Heat outside "
+        "the head can't be about blood.",
+    )
+    for label in LABELS
 }
 
 

@@ -8,8 +8,11 @@ import pytest
 from PIL import Image
 
 from analysis.explaining.choose import Outcome, choose
+from analysis.explaining.classes import class_accuracies, subset_accuracy
 from analysis.explaining.heat import head_mask, share_outside
+from analysis.report.retrained import RetrainedModel
 from ichtune.data.store import SliceStore
+from ichtune.inference.about import read_about
 from tests.made_up.models import write_model_folder
 
 EVERY = dict.fromkeys(Outcome, 9)
@@ -59,6 +62,18 @@ def test_the_share_of_heat_outside_is_that_of_the_sum():
     assert np.isnan(share_outside(np.zeros((2, 2), np.float32), np.ones((2, 2), bool)))
 
 
+def test_the_accuracy_of_a_class_is_the_share_of_its_slices_that_are_recognised():
+    nothing, subdural = [0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1]
+    unknown = [np.nan] * 5 + [1]
+    truth = np.array([nothing, nothing, nothing, subdural, subdural, unknown])
+    present = np.array([nothing, nothing, subdural, subdural, nothing, nothing]) == 1
+    shares = {of.name: (len(of.places), of.share) for of in class_accuracies(truth, present)}
+    assert shares.pop("subdural") == (2, 1 / 2)
+    assert shares.pop("none") == (3, pytest.approx(2 / 3))
+    assert {slices for slices, _ in shares.values()} == {0}
+    assert subset_accuracy(truth, present) == 3 / 6
+
+
 def test_explaining_a_model_writes_a_grid_a_table_and_a_picture_per_slice(
     ichtune, prepared: SliceStore, tmp_path: Path
 ):
@@ -67,13 +82,16 @@ def test_explaining_a_model_writes_a_grid_a_table_and_a_picture_per_slice(
     code, output, errors = ichtune("explain", model, "--data", prepared.path, *options)
     assert code == 0, errors
     assert f"slices: {len(prepared)} (all slices, as the model was trained on another store)" in output
-    table = pd.read_csv(model / "explain" / "subdural.csv")
+    table = pd.read_csv(model / "explain" / "evidence-subdural.csv")
     assert table["outcome"].value_counts().max() <= 2
     truth = prepared.table["subdural"].to_numpy(float)[table["row"]]
     assert (truth == (table["outcome"] != "false alarm")).all()
-    assert len(list((model / "explain" / "subdural").glob("*.png"))) == len(table)
-    with Image.open(model / "explain" / "subdural.png") as picture:
+    assert len(list((model / "explain" / "evidence-subdural").glob("*.png"))) == len(table)
+    with Image.open(model / "explain" / "evidence-subdural.png") as picture:
         assert len(picture.convert("RGB").getcolors(2**24)) > 1000
+    metrics = {"metric": "f1", "parts": {}, "models": {}, "history": {}, "notes": []}
+    shown = RetrainedModel(model, read_about(model), metrics).pictures
+    assert [figure.title for figure in shown] == ["Classes", "Evidence for subdural"]
 
 
 @pytest.mark.parametrize(
