@@ -116,5 +116,5 @@ def _heat(axes: Axes, heat: np.ndarray) -> AxesImage:
 def _colour_bar(figure: Figure, left: float, top: float, height: float) -> None:
     axes = _axes(figure, left, top, 0.12, height)
     bar = figure.colorbar(ScalarMappable(Normalize(0, 1), COLOURS), cax=axes, ticks=[0, 0.5, 1])
-    bar.set_label("evidence (share of the map's maximum)")
+    bar.set_label("relative evidence")
     axes.grid(visible=False)

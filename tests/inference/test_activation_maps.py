@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.inference.about import About, Preprocessing, read_about
 from ichtune.inference.activation_maps import METHODS, activation_maps, check_maps
@@ -159,8 +160,9 @@ def test_the_map_of_an_ensemble_is_the_mean_of_its_members(tmp_path: Path):
     )
 
 
-def test_a_head_that_reads_scans_is_followed_back_to_the_slice(about: About):
-    """Its logit for slice 1 by a GRU over the scan: activation times gradient, by torch alone."""
+@pytest.fixture
+def reader(about: About) -> TrainedModel:
+    """A small network with a GRU along the scan."""
     recipe = about.recipe.model_copy(
         update={
             "head": GRU(hidden=8),
@@ -170,7 +172,13 @@ def test_a_head_that_reads_scans_is_followed_back_to_the_slice(about: About):
     seen = about.model_copy(update={"recipe": recipe, "preprocessing": Preprocessing.of(recipe.model)})
     backbone = build_backbone(recipe.model, seed=0, precision="float32")
     network = Classifier(backbone, make_heads(recipe, backbone.width, [0]).export(0))
-    model = TrainedModel(seen, (network.eval().requires_grad_(False),), torch.device("cpu"))
+    return TrainedModel(seen, (network.eval().requires_grad_(False),), torch.device("cpu"))
+
+
+def test_a_head_that_reads_scans_is_followed_back_to_the_slice(reader: TrainedModel):
+    """Its logit for slice 1 by a GRU over the scan: activation times gradient, by torch alone."""
+    model, (network,) = reader, reader.networks
+    backbone = network.backbone
     maps = activation_maps(model, HU, np.arange(4), label="subdural", layer="2")
 
     images = next(iter(model.images(HU, None).batches([np.arange(4)], None)))
@@ -180,6 +188,15 @@ def test_a_head_that_reads_scans_is_followed_back_to_the_slice(about: About):
     expected = (gradient * outputs).sum(1)[1].clamp(min=0).detach().numpy()
     corners = expected[[0, 0, -1, -1], [0, -1, 0, -1]] / expected.max()
     np.testing.assert_allclose(maps[1][[0, 0, -1, -1], [0, -1, 0, -1]], corners, atol=1e-4)
+
+
+def test_each_slice_of_a_store_is_explained_within_its_own_scan(reader: TrainedModel, prepared: SliceStore):
+    first, second = (prepared.scans.rows(scan) for scan in (0, 1))
+    rows = np.array([second[1], first[2], second[0]])
+    maps = activation_maps(reader, prepared.hu, rows, scans=prepared.scans, layer="2")
+    alone = [activation_maps(reader, prepared.hu, each, layer="2") for each in (first, second)]
+    np.testing.assert_allclose(maps, [alone[1][1], alone[0][2], alone[1][0]], atol=1e-4)
+    assert maps.max(axis=(1, 2)).min() > 0.5
 
 
 @pytest.mark.parametrize(
