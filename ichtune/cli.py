@@ -4,7 +4,17 @@ import errno
 
 import typer
 
-from ichtune.commands import data, evaluating, exporting, predicting, ranking, retraining, searching, viewing
+from ichtune.commands import (
+    data,
+    evaluating,
+    explaining,
+    exporting,
+    predicting,
+    ranking,
+    retraining,
+    searching,
+    viewing,
+)
 from ichtune.commands.terminal import NOTHING_USABLE, WRONG_INPUT, fail
 from ichtune.errors import InputError
 
@@ -30,6 +40,7 @@ for command in (
     predicting.score,
     exporting.export,
     viewing.view,
+    explaining.explain,
 ):
     app.command()(command)
 

@@ -15,7 +15,7 @@ FLOORS = (
     ("analysis.report",),
     ("analysis.findings", "analysis.screen"),
     ("analysis.results", "analysis.retraining", "analysis.evaluation"),
-    ("analysis.promotion", "analysis.model_card"),
+    ("analysis.promotion", "analysis.model_card", "analysis.explaining"),
     ("analysis.tables",),
     ("analysis.hyperparameters", "analysis.pictures", "analysis.test_set"),
     ("analysis.scoring", "analysis.calibration"),

@@ -2,6 +2,8 @@
 
 from typing import Final, NamedTuple
 
+from ichtune.labels import LABELS
+
 
 class Caption(NamedTuple):
     """A picture's title, and how to read it."""
@@ -75,6 +77,20 @@ CAPTIONS: Final = {
         "Of each label, positives with the lowest probability and negatives with the highest, in the brain window; "
         "each of another patient where there are such. worst.csv names them.",
     ),
+    "classes": Caption(
+        "Classes",
+        "Slices of each class, with a tick where it is recognised at its threshold. The upper bar is the share of the "
+        "class that is recognised (a label's sensitivity; for none, the specificity), the lower one the share of all "
+        "slices with all labels right.",
+    ),
+} | {
+    f"evidence-{label}": Caption(
+        f"Evidence for {label}",
+        "Activation maps of the clearest slices that the model gets right, of false alarms and of misses, one of each "
+        "patient first. Bright is where it found the evidence, in as fine a grid as its last layer has. Heat outside "
+        "the head can't be about blood.",
+    )
+    for label in LABELS
 }
 
 

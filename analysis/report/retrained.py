@@ -109,8 +109,9 @@ class RetrainedModel:
 
     @cached_property
     def pictures(self) -> list[Figure]:
-        """The picture of the calibration, if there is one."""
-        return figures([file for file in [self.folder / "calibration.png"] if file.is_file()])
+        """The picture of the calibration, and those of `ichtune explain`, as far as there are any."""
+        calibration = [file for file in [self.folder / "calibration.png"] if file.is_file()]
+        return figures(calibration + sorted((self.folder / "explain").glob("*.png")))
 
     def _notes(self) -> list[str]:
         counts = [

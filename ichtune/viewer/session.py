@@ -6,9 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
+from ichtune.inference.activation_maps import activation_maps
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
-from ichtune.viewer.maps import ActivationMaps, on_slice
+from ichtune.viewer.maps import on_slice
 from ichtune.viewer.study import Intake, Study, TooLarge
 
 
@@ -26,7 +27,6 @@ class OpenStudy:
     _busy: threading.Lock
     """Held while the model runs: two at once would only share the same cores."""
     _answers: dict[int, np.ndarray] = field(default_factory=dict)
-    _maps: dict[int, ActivationMaps] = field(default_factory=dict)
 
     def rows(self, series: int) -> np.ndarray:
         """Return a series' rows from the feet towards the head, int64 [K]."""
@@ -50,11 +50,12 @@ class OpenStudy:
         """Return a label's activation map on a slice, uint8 [H, W], highest at 255."""
         if not 0 <= label < len(LABELS):
             raise Gone(f"there is no label {label}")
-        shape, rows = self.pixels(series, place).shape, self.rows(series)
+        shape, row = self.pixels(series, place).shape, self._row(series, place)
         with self._busy:
-            if series not in self._maps:
-                self._maps[series] = ActivationMaps(self.model, self._hu, rows, self.study.scans)
-            return on_slice(self._maps[series].of(place, label), shape)
+            (found,) = activation_maps(
+                self.model, self._hu, np.array([row]), label=LABELS[label], scans=self.study.scans
+            )
+            return on_slice(found, shape)
 
     def _row(self, series: int, place: int) -> int:
         rows = self.rows(series)
