@@ -4,7 +4,7 @@ import errno
 
 import typer
 
-from ichtune.commands import data, ranking, retraining, searching
+from ichtune.commands import clusters, data, ranking, retraining, searching
 from ichtune.commands.terminal import NOTHING_USABLE, WRONG_INPUT, fail
 from ichtune.errors import InputError
 
@@ -26,6 +26,7 @@ for command in (
     retraining.retrain,
 ):
     app.command()(command)
+app.add_typer(clusters.app, name="cluster")
 
 
 def main() -> None:
