@@ -5,6 +5,7 @@ import errno
 import typer
 
 from ichtune.commands import (
+    clusters,
     data,
     evaluating,
     explaining,
@@ -43,6 +44,7 @@ for command in (
     explaining.explain,
 ):
     app.command()(command)
+app.add_typer(clusters.app, name="cluster")
 
 
 def main() -> None:

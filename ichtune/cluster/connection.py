@@ -10,6 +10,7 @@ from ray._private.services import canonicalize_bootstrap_address
 
 from ichtune.cluster.capacity import Capacity
 from ichtune.cluster.local_ray import local_ray, shielded
+from ichtune.cluster.waiting import current_capacity
 from ichtune.errors import InputError
 
 ANSWER_S = 5.0
@@ -23,7 +24,7 @@ def connected(address: str | None) -> Generator[Capacity]:
         InputError: no cluster answers at the address, or no temporary folder has a short enough path for a local Ray.
     """
     with local_ray() if address is None else _joined(address):
-        yield Capacity.of(node["Resources"] for node in ray.nodes() if node["Alive"])
+        yield current_capacity()
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from rich.table import Table
 from ichtune.bank.networks import lines
 from ichtune.cluster.capacity import Capacity, usable_capacity
 from ichtune.cluster.connection import connected
+from ichtune.cluster.waiting import parse_needs
 from ichtune.commands.terminal import INTERRUPTED, NOTHING_USABLE, OK
 from ichtune.data.phantom.demo import demo_store
 from ichtune.errors import InputError
@@ -91,10 +92,12 @@ def resume(
 
 def _run(planned: Plan, console: Console, *, dry_run: bool) -> int:
     with interruptible():
-        refuse_without_room(planned)
+        RunFolder.at(planned.run).refuse_unwritable()
+        found = refuse_without_room(planned)
         print_plan(planned, console)
+        if found:
+            console.print(f"the cluster has {found}", highlight=False)
         if dry_run:
-            _check_cluster(planned.settings)
             return OK
         try:
             finished = search(planned, console)
@@ -103,20 +106,24 @@ def _run(planned: Plan, console: Console, *, dry_run: bool) -> int:
         return finish(finished.run, console, stopped=finished.stopped)
 
 
-def refuse_without_room(planned: Plan) -> None:
-    """Raise an InputError if this machine has no room for a trial, which would wait forever.
+def refuse_without_room(planned: Plan) -> Capacity | None:
+    """Return what the cluster to join has now; None without one.
 
-    A cluster's capacity is only known once it is joined.
+    Raises:
+        InputError: no cluster answers, or no machine has room for a trial, which would wait forever. A search that
+            waits for machines looks again when they are there.
     """
-    if not planned.settings.address:
-        usable_capacity(Capacity.here(), planned.settings)
-
-
-def _check_cluster(settings: SearchSettings) -> None:
-    """Refuse trials that the cluster has no room for, without running anything on it."""
-    if settings.address:
-        with connected(settings.address) as capacity:
-            usable_capacity(capacity, settings)
+    settings = planned.settings
+    if not settings.address:
+        if settings.wait_for:
+            raise InputError("--wait-for: waits for the machines of a cluster; add --address")
+        usable_capacity(Capacity.here(), settings)
+        return None
+    needs = parse_needs(settings.wait_for) if settings.wait_for else None
+    with connected(settings.address) as found:
+        if not needs:
+            usable_capacity(found, settings)
+        return found
 
 
 def _interrupted(run: RunFolder, wanted: int, console: Console) -> int:

@@ -5,6 +5,7 @@ all nodes. This is the only record of a search: ranking reads nothing else, and 
 """
 
 import json
+import os
 import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -55,6 +56,13 @@ class RunFolder:
             self.trials.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{self}: can't be created ({error.strerror}); choose another --runs") from None
+
+    def refuse_unwritable(self) -> None:
+        """Raise an InputError if its folder can't be created or written; a URI shows it when the request is written."""
+        there = next(place for place in (self.path, *self.path.parents) if os.path.lexists(place))
+        if not self.remote and not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            why = "can't be written to" if there.is_dir() else "is not a folder"
+            raise InputError(f"{there}: {why}, so the run can't be saved there; choose another --runs")
 
     @classmethod
     def open(cls, place: str | Path, data: Path | None = None) -> "RunFolder":

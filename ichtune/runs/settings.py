@@ -21,6 +21,10 @@ class SearchSettings:
         "runs", "Folder of all runs, or s3://BUCKET/...; on a cluster, one that all nodes share."
     )
     address: str | None = option(None, "Ray cluster to join (default: a local Ray).")
+    wait_for: str | None = option(
+        None, "With --address: wait until the cluster has this in total, e.g. gpu=4 or cpu=16,gpu=4."
+    )
+    timeout_s: float = option(600.0, "Most seconds to wait for --wait-for.", flag="timeout", min=0)
     folds: int | None = option(
         None, "Folds that each trial is scored on (default: all of the store's).", min=1
     )

@@ -13,6 +13,7 @@ from ichtune.cluster.bank_tasks import compute_on
 from ichtune.cluster.capacity import Capacity, trial_resources, usable_capacity
 from ichtune.cluster.connection import connected
 from ichtune.cluster.shared_folders import check_storage
+from ichtune.cluster.waiting import parse_needs, wait_for
 from ichtune.progress import progress
 from ichtune.runs.folder import RunFolder
 from ichtune.search.halt import Halt
@@ -42,7 +43,13 @@ def search(plan: Plan, console: Console) -> Finished:
         run = RunFolder.at(plan.run)
         if plan.resumed:  # its folder exists, so a rival is refused before Ray starts
             stack.enter_context(run.locked())
-        capacity = usable_capacity(stack.enter_context(connected(plan.settings.address)), plan.settings)
+        capacity = stack.enter_context(connected(plan.settings.address))
+        if plan.settings.wait_for:
+            needs = parse_needs(plan.settings.wait_for)
+            capacity = wait_for(
+                needs, plan.settings.timeout_s, lambda line: console.print(line, highlight=False)
+            )
+        capacity = usable_capacity(capacity, plan.settings)
         started = time.monotonic()
         run.make()
         if not plan.resumed:

@@ -81,3 +81,21 @@ def test_a_search_says_so_at_once_and_so_does_its_dry_run(banked_store, tmp_path
     assert "1 machine with 2 cores and 0 GPUs" in str(done.exception)
     assert time.monotonic() - begun < 30
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--address", "127.0.0.1:1"], "no Ray cluster answers at '127.0.0.1:1'"),
+        (["--address", "127.0.0.1:1", "--wait-for", "gpus=4"], "did you mean 'gpu'"),
+        (["--wait-for", "gpu=4"], "add --address"),
+    ],
+)
+def test_a_cluster_that_cannot_be_used_is_refused_before_the_plan_is_printed(
+    banked_store, tmp_path, options, message
+):
+    given = ["--data", str(banked_store), "--runs", str(tmp_path / "runs"), *options]
+    done = CliRunner().invoke(app, ["search", *given])
+    assert isinstance(done.exception, InputError)
+    assert message in str(done.exception)
+    assert done.output == ""
