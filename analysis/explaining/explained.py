@@ -1,6 +1,6 @@
 """A model explained on a store: probabilities, example slices and their activation maps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,9 @@ import pandas as pd
 
 from analysis.explaining.choose import Outcome, Part, check_label, choose
 from analysis.explaining.heat import head_mask, share_outside
+from ichtune.data.blood_masks import read_blood_mask
 from ichtune.data.store import SliceStore
+from ichtune.errors import InputError
 from ichtune.inference.activation_maps import Method, activation_maps, check_maps
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import ANY, LABELS
@@ -25,6 +27,8 @@ class ExplainOptions:
     """The most slices of false alarms, and of missed ones."""
     method: Method = "hirescam"
     layer: str | None = None
+    masks: Path | None = None
+    """A folder of blood masks."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Example:
     """`[6]`."""
     outside: float
     """The share of heat outside the head; NaN if there is no heat."""
+    on_blood: float
+    """The share of heat on the label's blood; NaN without a mask or heat."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Explained:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per example: slice, outcome, the label's probability, and the share of heat outside the head."""
+        """A row per example: slice, outcome, the label's probability, and where the heat is; see `Example`."""
         at = LABELS.index(self.options.label)
         return pd.DataFrame(
             {
@@ -71,14 +77,24 @@ class Explained:
                 "slice_id": [example.slice_id for example in self.examples],
                 "probability": [float(example.probabilities[at]) for example in self.examples],
                 "heat_outside_head": [example.outside for example in self.examples],
+                "heat_on_blood": [example.on_blood for example in self.examples],
             }
         )
 
     @property
     def mean_outside(self) -> float:
         """The mean share of heat outside the head over the examples with heat; NaN if none has any."""
-        shares = self.table["heat_outside_head"].dropna()
-        return float(shares.mean()) if len(shares) else float("nan")
+        return _mean([example.outside for example in self.examples])
+
+    @property
+    def mean_on_blood(self) -> float:
+        """The mean share of heat on the blood over the examples with heat and a mask; NaN if there are none."""
+        return _mean([example.on_blood for example in self.examples])
+
+
+def _mean(shares: list[float]) -> float:
+    known = [share for share in shares if not np.isnan(share)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def explain(
@@ -95,11 +111,26 @@ def explain(
     store, model = SliceStore.open(data), TrainedModel.open(folder)
     part = Part.of(model, store)
     check_label(store, part, options.label)
+    if options.masks:
+        _check_masks(options.masks, store, part)
     layers = check_maps(model, options.label, options.method, options.layer)
     started(part)
     probabilities = model.predict(store.hu, part.rows, scans=store.scans)
     chosen = _chosen(model, store, part, probabilities, options)
+    examples = tuple(_examples(model, store, part, probabilities, options, chosen))
+    return Explained(folder.resolve().name, model, store, options, part, probabilities, layers, examples)
+
+
+def _examples(
+    model: TrainedModel,
+    store: SliceStore,
+    part: Part,
+    probabilities: np.ndarray,
+    options: ExplainOptions,
+    chosen: dict[Outcome, np.ndarray],
+) -> Iterator[Example]:
     places = np.concatenate(list(chosen.values()))
+    outcomes = [outcome for outcome, found in chosen.items() for _ in found]
     rows = part.rows[places]
     maps = activation_maps(
         model,
@@ -110,18 +141,35 @@ def explain(
         method=options.method,
         layer=options.layer,
     )
-    outcomes = [outcome for outcome, found in chosen.items() for _ in found]
     ids = store.table["slice_id"].astype(str).to_numpy()[rows]
-    examples = []
     for place, row, name, outcome, heat in zip(places, rows.tolist(), ids, outcomes, maps, strict=True):
         hu = np.asarray(store.hu[row])
-        outside = share_outside(heat, head_mask(hu))
-        examples.append(
-            Example(row, name, outcome, hu, heat, store.labels[row], probabilities[place], outside)
+        yield Example(
+            row,
+            name,
+            outcome,
+            hu,
+            heat,
+            store.labels[row],
+            probabilities[place],
+            outside=share_outside(heat, head_mask(hu)),
+            on_blood=_on_blood(heat, name, options),
         )
-    return Explained(
-        folder.resolve().name, model, store, options, part, probabilities, layers, tuple(examples)
-    )
+
+
+def _on_blood(heat: np.ndarray, slice_id: str, options: ExplainOptions) -> float:
+    if options.masks is None:
+        return float("nan")
+    blood = read_blood_mask(options.masks, slice_id, options.label, len(heat))
+    return float("nan") if blood is None else 1 - share_outside(heat, blood)
+
+
+def _check_masks(folder: Path, store: SliceStore, part: Part) -> None:
+    there = {file.stem for file in folder.glob("*.png")}
+    if not there & set(store.table["slice_id"].astype(str).iloc[part.rows]):
+        raise InputError(
+            f"--masks {folder}: has no mask SLICE_ID.png of a slice to explain; `ichtune phantom --masks` writes them"
+        )
 
 
 def _chosen(

@@ -69,7 +69,7 @@ def words_of(example: "Example", label: str, thresholds: np.ndarray) -> list[str
         f"true: {truth}",
         f"predicted: {_set(example.probabilities >= thresholds)}",
         f"{label} {example.probabilities[at]:.3f} (present from {thresholds[at]:.3g})",
-        outside,
+        outside if np.isnan(example.on_blood) else f"{outside}, on the blood {example.on_blood:.0%}",
     ]
 
 

@@ -95,6 +95,9 @@ def phantom(
         bool,
         typer.Option("--vessels", help="Blood that only neighbouring slices tell from a vessel."),
     ] = False,
+    masks: Annotated[
+        bool, typer.Option("--masks", help="Also write where the blood is, to OUT/masks, for explain.")
+    ] = False,
 ) -> None:
     """Generate synthetic head CTs with hemorrhages, so that everything can be tried without patient data."""
     from ichtune.data.phantom.write import write_phantoms
@@ -106,6 +109,7 @@ def phantom(
             patients=patients,
             seed=seed,
             vessels=vessels,
+            masks=masks,
             progress=lambda done: report(done, patients, ""),
         )
     counts = ", ".join(f"{label} {count:,}" for label, count in made.positives.items())

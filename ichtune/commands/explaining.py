@@ -24,13 +24,16 @@ def explain(
         str | None,
         typer.Option(help="Layer of the backbone (default: the last one with a grid of positions)."),
     ] = None,
+    masks: Annotated[
+        Path | None, typer.Option(help="Folder of blood masks, as `ichtune phantom --masks` writes them.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to (default: MODEL/explain).")] = None,
 ) -> None:
     """Show where a model finds its evidence: activation maps of right and wrong slices, as pictures and a table."""
     from analysis.explaining.explained import ExplainOptions, explain
     from analysis.explaining.write import write_explained
 
-    options = ExplainOptions(label, right, wrong, method, layer)
+    options = ExplainOptions(label, right, wrong, method, layer, masks)
     folder = out or model / "explain"
 
     def begin(part: "Part") -> None:
@@ -51,4 +54,8 @@ def explain(
         say(f"heat outside the head: {explained.mean_outside:.1%} on average over the slices shown")
     else:
         note("no slice shown has heat: nothing at this layer speaks for the label")
+    if masks:
+        say(
+            f"heat on the blood: {explained.mean_on_blood:.1%} on average over the slices shown that have a mask"
+        )
     say(f"pictures: {files[0]}")

@@ -15,6 +15,7 @@ from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
+from ichtune.data.blood_masks import write_blood_mask
 from ichtune.data.phantom.draw import PatientPlan, Picture, draw_patient, plan_patients
 from ichtune.data.phantom.vessels import draw_with_spots
 from ichtune.errors import InputError
@@ -41,12 +42,14 @@ def write_phantoms(
     workers: int | None = None,
     size: int = 512,
     vessels: bool = False,
+    masks: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> PhantomSummary:
     """Write made-up patients as `out`/stage_2_train/ID_*.dcm and `out`/stage_2_train.csv.
 
     The same `seed`, `patients` and `size` produce the same bytes, whatever the number of `workers` (processes; None:
     one per core). With `vessels`, only neighbouring slices tell blood from a vessel, as the module `vessels` explains.
+    With `masks`, `out`/masks/ID_*.png show where the blood is, as the module `ichtune.data.blood_masks` explains.
     `progress` is called with the number of finished patients. The labels are written last: the folder of a killed run
     has none. Raises InputError if `out` isn't empty, and ValueError for no patients, a negative seed or a `size` below
     32 pixels.
@@ -65,7 +68,11 @@ def write_phantoms(
     folder = out / "stage_2_train"
     folder.mkdir(parents=True)
     draw = draw_with_spots if vessels else draw_patient
-    write = partial(_write_patient, folder=folder, size=size, draw=draw)
+    if masks:
+        (out / "masks").mkdir()
+    write = partial(
+        _write_patient, folder=folder, size=size, draw=draw, masks=out / "masks" if masks else None
+    )
     slices: SliceRows = []
     for done, rows in enumerate(_written(plans, write, workers), start=1):
         slices += rows
@@ -88,7 +95,9 @@ def _written(
         yield from pool.map(write, plans)
 
 
-def _write_patient(plan: PatientPlan, *, folder: Path, size: int, draw: Draw) -> SliceRows:
+def _write_patient(
+    plan: PatientPlan, *, folder: Path, size: int, draw: Draw, masks: Path | None
+) -> SliceRows:
     rows: SliceRows = []
     # RSNA's identifiers aren't valid UIDs.
     with disable_value_validation():
@@ -96,6 +105,8 @@ def _write_patient(plan: PatientPlan, *, folder: Path, size: int, draw: Draw) ->
             sop = plan.made_up_id("slice", i, digits=9)
             _dicom(plan, sop, picture).save_as(folder / f"{sop}.dcm", enforce_file_format=True)
             rows.append((sop, picture.kinds))
+            if masks:
+                write_blood_mask(masks, sop, picture.blood)
     return rows
 
 

@@ -11,6 +11,8 @@ from analysis.explaining.choose import Outcome, choose
 from analysis.explaining.classes import class_accuracies, subset_accuracy
 from analysis.explaining.heat import head_mask, share_outside
 from analysis.report.retrained import RetrainedModel
+from ichtune.data.blood_masks import read_blood_mask, write_blood_mask
+from ichtune.data.phantom.write import write_phantoms
 from ichtune.data.store import SliceStore
 from ichtune.inference.about import read_about
 from tests.made_up.models import write_model_folder
@@ -113,3 +115,34 @@ def test_what_cannot_be_explained_is_refused_in_one_line(
     code, _, errors = ichtune("explain", tmp_path, "--data", prepared.path)
     assert code == 2
     assert "no model here" in errors
+
+
+def test_the_share_of_heat_on_the_blood_of_a_phantom_is_known(ichtune, tmp_path: Path):
+    write_phantoms(tmp_path / "source", patients=2, seed=1, workers=1, size=64, masks=True)
+    masks = tmp_path / "source" / "masks"
+    code, _, errors = ichtune("prepare", tmp_path / "source", tmp_path / "store", "--size", 32, "--all-test")
+    assert code == 0, errors
+    store = SliceStore.open(tmp_path / "store")
+    positive = set(store.table["slice_id"][store.table["any"] == 1])
+    assert positive <= {file.stem for file in masks.glob("*.png")}
+    model = write_model_folder(tmp_path / "model")
+    code, output, errors = ichtune("explain", model, "--data", store.path, "--masks", masks)
+    assert code == 0, errors
+    assert "heat on the blood" in output
+    table = pd.read_csv(model / "explain" / "evidence-any.csv")
+    known = table["slice_id"].isin(positive) & table["heat_outside_head"].notna()
+    assert known.any()
+    assert table["heat_on_blood"][known].between(0, 1 - table["heat_outside_head"][known] + 0.05).all()
+    code, _, errors = ichtune("explain", model, "--data", store.path, "--masks", tmp_path)
+    assert (code, "has no mask SLICE_ID.png of a slice" in errors) == (2, True)
+
+
+def test_a_mask_of_blood_is_read_by_its_label_at_the_stores_size(tmp_path: Path):
+    share = np.zeros((8, 8), np.float32)
+    share[:4, :4] = 0.9
+    write_blood_mask(tmp_path, "a", {"epidural": np.rot90(share), "subdural": share})
+    assert np.asarray(Image.open(tmp_path / "a.png"))[0, 0] == 5
+    assert read_blood_mask(tmp_path, "a", "subdural", 4).tolist() == [[1, 1, 0, 0]] * 2 + [[0] * 4] * 2
+    assert read_blood_mask(tmp_path, "a", "any", 4).sum() == 8
+    assert not read_blood_mask(tmp_path, "a", "intraventricular", 4).any()
+    assert read_blood_mask(tmp_path, "b", "any", 4) is None
