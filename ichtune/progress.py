@@ -63,11 +63,14 @@ class _LogLines:
     def __init__(self, what: str, unit: str, console: Console) -> None:
         self.what, self.unit, self.console = what, unit, console
         self.start: tuple[float, int] | None = None
+        self.done = 0
         self.last = -float("inf")
 
     def __call__(self, done: int, total: int, remark: str) -> None:
         now = time.monotonic()
-        self.start = self.start or (now, done)
+        if self.start is None or done < self.done:  # fewer: the next of several works has begun
+            self.start = (now, done)
+        self.done = done
         if done < total and now - self.last < LOG_EVERY_S:
             return
         self.last = now

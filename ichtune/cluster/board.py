@@ -38,10 +38,13 @@ def paced(name: str, board: Any) -> Report:
     return report
 
 
-def sum_up(notes: Mapping[str, Note], running: Sequence[str], report: Report) -> None:
-    """Report the sum of all trainings that have begun, with a remark about each that is running."""
+def sum_up(notes: Mapping[str, Note], running: Sequence[str], count: int, report: Report) -> None:
+    """Report the sum of `count` trainings, with a remark about each that is running.
+
+    Those that haven't begun are taken to be as long as the others are on average.
+    """
     if not notes:
         return
     remarks = [f"{name}: {notes[name][2]}" for name in running if name in notes and notes[name][2]]
     done, total = (sum(note[place] for note in notes.values()) for place in (0, 1))
-    report(done, total, "; ".join(remarks))
+    report(done, round(total * count / len(notes)), "; ".join(remarks))

@@ -44,7 +44,7 @@ def run_together(
             trainer = _trainer(
                 partial(_run, work, name, threads, board), workers, capacity, threads, Path(folder)
             )
-            if why := _failure(trainer, name, board, report):
+            if why := _failure(trainer, name, len(works), board, report):
                 failures[name] = why
     return failures
 
@@ -75,13 +75,13 @@ def _run(work: TeamTraining, name: str, threads: int, board: Any) -> None:
     work(device, threads, report, team)
 
 
-def _failure(trainer: TorchTrainer, name: str, board: Any, report: Report) -> str:
+def _failure(trainer: TorchTrainer, name: str, count: int, board: Any, report: Report) -> str:
     """Run a trainer to its end, reporting meanwhile; return why it failed."""
     ended = Event()
 
     def watch() -> None:
         while not ended.wait(LOOK_S):
-            sum_up(ray.get(board.read.remote()), [name], report)
+            sum_up(ray.get(board.read.remote()), [name], count, report)
 
     watching = Thread(target=watch, daemon=True)
     watching.start()

@@ -32,7 +32,7 @@ def run_side_by_side(works: Mapping[str, Training], capacity: Capacity, report: 
     while pending:
         done, pending = ray.wait(pending, num_returns=len(pending), timeout=LOOK_S)
         failures |= {names[one]: why for one in done if (why := _why_failed(one))}
-        sum_up(ray.get(board.read.remote()), [names[one] for one in pending], report)
+        sum_up(ray.get(board.read.remote()), [names[one] for one in pending], len(works), report)
     return failures
 
 
