@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.results import RankedResults
-    from ichtune.api import search
+    from ichtune.api import explain, search
     from ichtune.data.prepare import prepare
     from ichtune.data.store import SliceStore
     from ichtune.space import Space
 
-__all__ = ["RankedResults", "SliceStore", "Space", "prepare", "search"]
+__all__ = ["RankedResults", "SliceStore", "Space", "explain", "prepare", "search"]
 
 _HOMES = {
     "RankedResults": "analysis.results",
     "SliceStore": "ichtune.data.store",
     "Space": "ichtune.space",
+    "explain": "ichtune.api",
     "prepare": "ichtune.data.prepare",
     "search": "ichtune.api",
 }

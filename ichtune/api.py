@@ -1,4 +1,4 @@
-"""Run a search with one call from Python."""
+"""Search, and explain a model, with one call from Python."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from ichtune.search.search import search as run_search
 from ichtune.space import Space
 
 if TYPE_CHECKING:
+    from analysis.explaining.explained import Explained
     from analysis.results import RankedResults
 
 
@@ -35,3 +36,20 @@ def search(
     planned = plan(data, space, SearchSettings(**settings))
     search_flow.refuse_without_room(planned)
     return RankedResults.of(run_search(planned, console or SafeConsole(stderr=True)).run)
+
+
+def explain(model: str | Path, data: str | Path, **options: Any) -> "Explained":
+    """Explain a model on a slice store: example slices with activation maps, and probabilities.
+
+    `options` are the fields of `ExplainOptions`.
+
+        explained = explain("runs/mine/retrain/rank1-fold0", "STORE", label="subdural")
+        print(explained.table)
+
+    Raises:
+        InputError: an argument can't be used.
+    """
+    from analysis.explaining.explained import ExplainOptions
+    from analysis.explaining.explained import explain as explain_model
+
+    return explain_model(Path(model), Path(data), ExplainOptions(**options))
