@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from analysis.results import RankedResults
-    from ichtune.api import evaluate, finetune, predict, score, search
+    from ichtune.api import evaluate, explain, finetune, predict, score, search
     from ichtune.data.prepare import prepare
     from ichtune.data.store import SliceStore
     from ichtune.inference.export.export import export
@@ -18,6 +18,7 @@ __all__ = [
     "SliceStore",
     "Space",
     "evaluate",
+    "explain",
     "export",
     "finetune",
     "predict",
@@ -34,6 +35,7 @@ _HOMES = {
     "finetune": "ichtune.api",
     "export": "ichtune.inference.export.export",
     "predict": "ichtune.api",
+    "explain": "ichtune.api",
     "prepare": "ichtune.data.prepare",
     "score": "ichtune.api",
     "search": "ichtune.api",

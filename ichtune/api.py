@@ -16,6 +16,7 @@ from ichtune.space import Space
 
 if TYPE_CHECKING:
     from analysis.evaluation.evaluate import Evaluation
+    from analysis.explaining.explained import Explained
     from analysis.results import RankedResults
     from ichtune.prediction.outputs import Predictions
     from ichtune.prediction.score import Score
@@ -109,3 +110,20 @@ def finetune(model: str | Path, data: str | Path, **options: Any) -> Path:
     from analysis.retraining.finetune_options import FinetuneOptions
 
     return finetune(plan(model, data, FinetuneOptions(**options)))
+
+
+def explain(model: str | Path, data: str | Path, **options: Any) -> "Explained":
+    """Explain a model on a slice store: example slices with activation maps, and probabilities.
+
+    `options` are the fields of `ExplainOptions`.
+
+        explained = explain("runs/mine/retrain/rank1-fold0", "STORE", label="subdural")
+        print(explained.table)
+
+    Raises:
+        InputError: an argument can't be used.
+    """
+    from analysis.explaining.explained import ExplainOptions
+    from analysis.explaining.explained import explain as explain_model
+
+    return explain_model(Path(model), Path(data), ExplainOptions(**options))

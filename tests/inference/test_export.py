@@ -144,15 +144,16 @@ def test_an_export_is_compared_on_the_slices_of_a_store(tmp_path):
     assert Sample.of(SliceStore.open(tmp_path / "st")).hu.dtype == np.int16
 
 
-def test_a_file_that_says_something_else_is_refused(tmp_path):
+@pytest.mark.parametrize(("added", "shown"), [(2e-4, "2.0e-04"), (np.nan, "nan")])
+def test_a_file_that_says_something_else_is_refused(added, shown, tmp_path):
     model = TrainedModel.open(write_model_folder(tmp_path / "m", CNN5))
     sample = Sample.made_up(32)
 
     def wrong(hu: np.ndarray) -> tuple[None, np.ndarray]:
-        return None, model.predict(hu[:, 0].astype(np.int16)) + 2e-4
+        return None, model.predict(hu[:, 0].astype(np.int16)) + added
 
     with pytest.raises(
-        InputError, match=r"differs from the model by 2.0e-04 on 32 made-up slices, more than 0.0001"
+        InputError, match=f"differs from the model by {shown} on 32 made-up slices, more than 0.0001"
     ):
         deviation(wrong, model, sample)
 

@@ -73,7 +73,7 @@ def deviation(run: Run, model: TrainedModel, sample: Sample) -> float:
         if logits is not None:
             own = model.logits(part.hu, scans=part.scans)
             differences = np.maximum(differences, np.abs(logits - own) / np.maximum(np.abs(own), 1))
-        worst = max(worst, float(differences.max()))
+        worst = float(np.maximum(worst, differences.max()))  # keeps NaN
     if not worst <= TOLERANCE:
         raise InputError(
             f"the exported file differs from the model by {worst:.1e} on {sample.source}, more than {TOLERANCE:g}; "

@@ -15,6 +15,7 @@ from ichtune.data.blood_masks import read_blood_mask, write_blood_mask
 from ichtune.data.phantom.write import write_phantoms
 from ichtune.data.store import SliceStore
 from ichtune.inference.about import read_about
+from ichtune.labels import LABELS
 from tests.made_up.models import write_model_folder
 
 EVERY = dict.fromkeys(Outcome, 9)
@@ -115,6 +116,23 @@ def test_what_cannot_be_explained_is_refused_in_one_line(
     code, _, errors = ichtune("explain", tmp_path, "--data", prepared.path)
     assert code == 2
     assert "no model here" in errors
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(0, "--label any: no slice has it (all slices, "), (None, "no slice has known labels (all slices, ")],
+    ids=["no positive slice", "no labels"],
+)
+def test_a_store_without_slices_to_explain_is_refused(
+    ichtune, small_store: SliceStore, tmp_path: Path, labels: int | None, message: str
+):
+    table = small_store.table.copy()
+    for label in LABELS:
+        table[label] = pd.array([labels] * len(table), "Int8")
+    table.to_parquet(small_store.path / "slices.parquet")
+    code, _, errors = ichtune("explain", write_model_folder(tmp_path / "model"), "--data", small_store.path)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert message in errors
 
 
 def test_the_share_of_heat_on_the_blood_of_a_phantom_is_known(ichtune, tmp_path: Path):
