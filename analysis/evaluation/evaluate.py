@@ -32,10 +32,12 @@ def evaluate(plan: Plan, report: Report = lambda *_: None) -> "Evaluation":
         InputError: the model is damaged.
     """
     model, rows = TrainedModel.open(plan.model), plan.chosen.rows
-    logits = np.empty((len(rows), len(LABELS)), np.float32)
+    logits = np.empty((2, len(rows), len(LABELS)))
     done = 0
     for places in _whole_scans(plan.store.scans.of_row[rows]):
-        logits[places] = model.logits(plan.store.hu, rows[places], scans=plan.store.scans)
+        logits[:, places] = model.raw_and_calibrated_logits(
+            plan.store.hu, rows[places], scans=plan.store.scans
+        )
         done += len(places)
         report(done, len(rows), "")
     return Evaluation(plan, plan.predictions(logits))

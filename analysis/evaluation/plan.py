@@ -98,9 +98,7 @@ class Plan:
     @cached_property
     def labelled(self) -> list[Predictions]:
         """The slices, scans and patients with their labels, as if each were predicted 0.5."""
-        return by_unit(
-            self.predictions(np.zeros((len(self.chosen.rows), len(LABELS)), np.float32)), self.table
-        )
+        return by_unit(self.predictions(np.zeros((2, len(self.chosen.rows), len(LABELS)))), self.table)
 
     @property
     def facts(self) -> dict[str, str]:
@@ -168,12 +166,12 @@ class Plan:
             )
 
     def predictions(self, logits: np.ndarray) -> Predictions:
-        """The predictions by slice from the network's logits `[n, 6]`."""
+        """The predictions by slice from the model's raw and calibrated logits `[2, n, 6]`."""
         rows = self.chosen.rows
         return Predictions(
             SLICE,
-            self.about.calibration.logits(logits),
-            logits.astype(np.float64),
+            logits[1],
+            logits[0],
             self.store.labels[rows],
             self.store.patients[rows],
             np.array([self.about.thresholds[label] for label in LABELS]),

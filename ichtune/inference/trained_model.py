@@ -65,13 +65,17 @@ class TrainedModel:
         self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None
     ) -> np.ndarray:
         """Probabilities as the network gives them and calibrated, in one pass, `[2, n, 6]` (float64); see `logits`."""
-        each, calibration = self._each(hu, rows, scans), self.about.calibration
-        logits = together(each)
-        if self.about.calibrated == "mean":
-            calibrated = calibration.probabilities(logits)
-        else:
-            calibrated = calibration.probabilities(each).mean(axis=0)
-        return np.stack([expit(logits.astype(np.float64)), calibrated])
+        return expit(self.raw_and_calibrated_logits(hu, rows, scans=scans))
+
+    def raw_and_calibrated_logits(
+        self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None
+    ) -> np.ndarray:
+        """The logits of `raw_and_calibrated`, `[2, n, 6]` (float64)."""
+        each, calibration = self._each(hu, rows, scans).astype(np.float64), self.about.calibration
+        raw = together(each)
+        of_members = self.about.calibrated == "members"
+        calibrated = together(calibration.logits(each)) if of_members else calibration.logits(raw)
+        return np.stack([raw, calibrated])
 
     def logits(
         self, hu: np.ndarray, rows: np.ndarray | None = None, *, scans: Scans | None = None

@@ -16,10 +16,11 @@ from analysis.evaluation.worst import worst
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.inference.about import read_about, write_about
+from ichtune.inference.calibration import Calibration
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
 from ichtune.recipe import GRU
-from tests.made_up.models import RECIPE, write_model_folder
+from tests.made_up.models import RECIPE, write_ensemble_folder, write_model_folder
 
 
 @pytest.fixture
@@ -46,6 +47,14 @@ def test_the_test_set_of_the_models_own_store_is_taken(model, prepared):
     plan = Plan.of(trained_on(model, prepared), prepared.path)
     assert plan.chosen.rows.tolist() == prepared.test.tolist()
     assert not plan.chosen.warning
+
+
+def test_a_calibrated_ensemble_is_evaluated_by_what_it_predicts(tmp_path, small_store):
+    steep = Calibration.identity("by hand").model_copy(update={"slopes": dict.fromkeys(LABELS, 9.0)})
+    folder = write_ensemble_folder(tmp_path / "both", calibration=steep)
+    slices = evaluate(Plan.of(folder, small_store.path)).slices
+    predicted = TrainedModel.open(folder).predict(small_store.hu, scans=small_store.scans)
+    np.testing.assert_allclose(slices.probabilities, predicted, atol=1e-6)
 
 
 def test_all_of_another_store_is_taken(model, prepared):
