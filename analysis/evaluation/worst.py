@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.evaluation.evaluate import Evaluation
+from analysis.explaining.choose import spread
 from analysis.pictures.worst_slices import EACH, Error
 from ichtune.labels import LABELS
 
@@ -29,9 +30,7 @@ def _of_label(made: Evaluation, column: int, truth: str) -> list[dict[str, objec
     slices, table = made.slices, made.plan.table
     probs = slices.probabilities[:, column]
     places = np.flatnonzero(slices.labels[:, column] == (truth == MISSED))
-    order = places[np.argsort(probs[places] if truth == MISSED else -probs[places], kind="stable")]
-    turn = pd.Series(slices.patients[order]).groupby(slices.patients[order]).cumcount().to_numpy()
-    chosen = order[np.argsort(turn, kind="stable")][:EACH]
+    chosen = spread(places, probs if truth == MISSED else -probs, slices.patients)[:EACH]
     return [
         {
             "label": LABELS[column],

@@ -31,7 +31,7 @@ class Part:
     @classmethod
     def of(cls, model: TrainedModel, store: SliceStore) -> "Part":
         """The test set of the store that the model was trained on; all slices of any other store."""
-        if store.fingerprint != model.about.fingerprint:
+        if store.fingerprint not in model.about.fingerprints:
             return cls(np.arange(len(store)), "all slices, as the model was trained on another store")
         if len(store.test):
             return cls(store.test, "the test set of the model's own store")

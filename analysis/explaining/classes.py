@@ -39,10 +39,3 @@ def class_accuracies(truth: np.ndarray, present: np.ndarray) -> list[ClassAccura
         places = np.flatnonzero(truth[:, at] == (name != NONE))
         found.append(ClassAccuracy(name, places, present[places, at] == (name != NONE)))
     return found
-
-
-def subset_accuracy(truth: np.ndarray, present: np.ndarray) -> float:
-    """The share of slices of which all known labels are right; NaN if no slice has one."""
-    known = np.isfinite(truth)
-    right = ((truth == 1) == present) | ~known
-    return float(right[known.any(axis=1)].all(axis=1).mean()) if known.any() else float("nan")

@@ -7,12 +7,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.explaining.choose import Outcome, spread
-from analysis.explaining.classes import class_accuracies, subset_accuracy
+from analysis.explaining.classes import class_accuracies
 from analysis.explaining.explained import Explained
 from analysis.pictures.activation_grid import activation_grid, activation_map
 from analysis.pictures.class_columns import Column, class_columns
 from analysis.pictures.style import DPI
 from ichtune.files import replacing
+from ichtune.metrics import evaluate
 
 CLASSES = "classes.png"
 METHOD_NAMES = {"hirescam": "HiResCAM", "gradcam": "Grad-CAM"}
@@ -63,7 +64,8 @@ def classes_figure(explained: Explained, *, most: int = 3) -> Figure:
         f"{explained.name}: {len(rows):,} slices ({explained.part.words}). Bars: the share of a class that is "
         "recognised, and the share of all slices with all labels right."
     )
-    return class_columns(columns, subset_accuracy(truth, present), title)
+    overall = evaluate(explained.probabilities, truth, explained.model.thresholds)["subset_accuracy"]
+    return class_columns(columns, overall, title)
 
 
 def outcome_words(outcome: Outcome) -> str:

@@ -10,7 +10,7 @@ from scipy.special import logit
 from analysis.calibration.scores import Judged
 from analysis.statistics.influence import Measure, Truth
 from analysis.statistics.significance import each_alone
-from analysis.tables.rounding import with_intervals
+from analysis.tables.rounding import column_with_interval, with_intervals
 from ichtune.data.store import SliceStore
 from ichtune.labels import LABELS
 from ichtune.metric_names import in_words
@@ -56,7 +56,7 @@ def calibration(errors: pd.DataFrame) -> pd.DataFrame:
     for error in ("log loss", "calibration error"):
         chosen = errors[errors["error"] == error]
         for name in ("before", "after"):
-            table[f"{error} {name}"] = _texts(chosen, name)
+            table[f"{error} {name}"] = column_with_interval(chosen, name)
     return table
 
 
@@ -68,13 +68,9 @@ def thresholds(decisions: pd.DataFrame) -> pd.DataFrame:
     table = decisions[["part", "label", "model"]].copy()
     table["threshold"] = [f"{threshold:.4g}" for threshold in decisions["threshold"]]
     for name in ("sensitivity", "specificity", "ppv"):
-        table[name] = _texts(decisions, name)
+        table[name] = column_with_interval(decisions, name)
     same = table.drop(columns="model").duplicated()
     return table[~same].rename(columns={"ppv": "PPV"})
-
-
-def _texts(frame: pd.DataFrame, name: str) -> list[str]:
-    return with_intervals(frame[name], frame[f"{name}_low"], frame[f"{name}_high"])
 
 
 def _counted(store: SliceStore, rows: np.ndarray, column: int) -> str:

@@ -30,17 +30,17 @@ class Trained(NamedTuple):
 
 def write_models(plan: RetrainPlan, folder: Path, models: Iterable[Trained], *, several: bool) -> None:
     """Write models one after the other, so that only one need be in memory; `several` as an ensemble."""
-    names = []
+    names, seen = [], TrainingData.of(plan.store)
     for model in models:
         names.append(model.name)
         place = folder / model.name if several else folder
         place.mkdir(exist_ok=True)
         about = _about(plan, fold=model.fold, epoch=model.epoch)
         write_model(place, Classifier.of(model.network), recipe=model.recipe, **about)
-        TrainingData.of(plan.store).write(place)
+        seen.write(place)
     if several:
         write_ensemble(folder, names, recipe=plan.recipe, **_about(plan, fold=None, epoch=None))
-        TrainingData.of(plan.store).write(folder)
+        seen.write(folder)
 
 
 def _about(plan: RetrainPlan, *, fold: int | None, epoch: int | None) -> dict[str, object]:

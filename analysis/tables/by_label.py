@@ -11,7 +11,7 @@ from analysis.statistics.cohort import Cohort
 from analysis.statistics.influence import Measure, Truth
 from analysis.statistics.pooled import PooledAveragePrecision
 from analysis.statistics.significance import each_alone
-from analysis.tables.rounding import with_intervals
+from analysis.tables.rounding import column_with_interval
 from analysis.tables.table import Table
 from ichtune.labels import LABELS
 
@@ -82,14 +82,8 @@ def _texts(ranking: Ranking, rows: pd.DataFrame) -> pd.DataFrame:
             "trial": [ranking.trials[rank - 1].short_name for rank in rows["rank"]],
             "label": rows["label"],
             "positive patients": list(map(str, rows["positive_patients"])),
-            "AUC (95 %)": with_intervals(rows["auc"], rows["auc_low"], rows["auc_high"]),
-            "average precision (95 %)": with_intervals(
-                rows["average_precision"], rows["average_precision_low"], rows["average_precision_high"]
-            ),
-            "pooled over folds (95 %)": with_intervals(
-                rows["pooled_average_precision"],
-                rows["pooled_average_precision_low"],
-                rows["pooled_average_precision_high"],
-            ),
+            "AUC (95 %)": column_with_interval(rows, "auc"),
+            "average precision (95 %)": column_with_interval(rows, "average_precision"),
+            "pooled over folds (95 %)": column_with_interval(rows, "pooled_average_precision"),
         }
     )

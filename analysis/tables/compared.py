@@ -5,7 +5,7 @@ from typing import Final
 
 import pandas as pd
 
-from analysis.tables.rounding import with_intervals
+from analysis.tables.rounding import column_with_interval
 from analysis.tables.table import Table
 from ichtune.metric_names import in_words
 
@@ -19,9 +19,9 @@ def compared_table(
     """Models by part, one row each of `compared`: scores with intervals, and differences to the first model."""
     texts = rows[["part", "model"]].copy()
     for metric in COMPARED:
-        texts[f"{in_words(metric)} (95 %)"] = _texts(rows, metric)
+        texts[f"{in_words(metric)} (95 %)"] = column_with_interval(rows, metric)
     for metric in COMPARED:
-        changes = _texts(rows, f"{metric}_difference")
+        changes = column_with_interval(rows, f"{metric}_difference")
         first = rows["model"] == names[0]
         texts[f"{in_words(metric)}, difference"] = [
             "" if is_first else text for is_first, text in zip(first, changes, strict=True)
@@ -41,7 +41,3 @@ def compared_table(
         explained,
         texts.astype(str),
     )
-
-
-def _texts(rows: pd.DataFrame, name: str) -> list[str]:
-    return with_intervals(rows[name], rows[f"{name}_low"], rows[f"{name}_high"])

@@ -5,7 +5,7 @@ from typing import Final
 
 import pandas as pd
 
-from analysis.tables.rounding import with_intervals
+from analysis.tables.rounding import column_with_interval, with_intervals
 from analysis.tables.table import Table
 from ichtune.metric_names import METRICS, in_words
 
@@ -29,7 +29,7 @@ def cross_table(
             for model in dict.fromkeys(rows["model"]):
                 here = rows[(rows["by"] == by) & (rows["model"] == model)]
                 cells = dict.fromkeys((f"on {store}" for store in stores), "not scored")
-                scores = with_intervals(here[metric], here[f"{metric}_low"], here[f"{metric}_high"])
+                scores = column_with_interval(here, metric)
                 cells |= {f"on {store}": score for store, score in zip(here["store"], scores, strict=True)}
                 texts.append(
                     {"by": by, "metric": in_words(metric), "model": f"{model} ({trained_on[model]})", **cells}
@@ -40,7 +40,7 @@ def cross_table(
         "averaged metrics are means over the labels with positives and negatives; these and the prevalence differ",
     ]
     caption = "Trained on one store, evaluated on another"
-    return _table("cross", caption, rows, pd.DataFrame(texts), [*notes, *explained], population)
+    return Table.in_texts("cross", caption, rows, pd.DataFrame(texts), population, [*notes, *explained])
 
 
 def paired_models_table(rows: pd.DataFrame, population: pd.DataFrame) -> Table:
@@ -56,16 +56,4 @@ def paired_models_table(rows: pd.DataFrame, population: pd.DataFrame) -> Table:
         "intervals for all models at once hold for every model of a row's store and metric together with 95 % "
         "confidence; over several metrics and stores nothing is corrected",
     ]
-    return _table("paired", "Models on the same patients", rows, texts, notes, population)
-
-
-def _table(
-    name: str,
-    caption: str,
-    rows: pd.DataFrame,
-    texts: pd.DataFrame,
-    notes: Sequence[str],
-    population: pd.DataFrame,
-) -> Table:
-    nothing = pd.DataFrame(columns=rows.columns)
-    return Table(name, caption, rows, nothing, population, notes, texts.astype(str))
+    return Table.in_texts("paired", "Models on the same patients", rows, texts, population, notes)

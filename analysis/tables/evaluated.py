@@ -4,7 +4,7 @@ from typing import Final
 
 import pandas as pd
 
-from analysis.tables.rounding import shown, with_intervals
+from analysis.tables.rounding import column_with_interval, shown
 from analysis.tables.table import Table
 from ichtune.metric_names import METRICS, in_words
 
@@ -44,7 +44,7 @@ def overall_table(
     below = pd.DataFrame({"by": no_skill["by"]}).assign(count="", patients="")
     for metric in metrics:
         head = f"{in_words(metric)} (95 %)"
-        texts[head] = _texts(rows, metric)
+        texts[head] = column_with_interval(rows, metric)
         below[head] = [shown(value, 3) for value in no_skill[metric]]
     explained = [
         f"averaged metrics are means over the labels with positives and negatives; {_BY_PATIENT}",
@@ -66,9 +66,9 @@ def by_label_table(rows: pd.DataFrame, caption: str, population: pd.DataFrame) -
     """AUC and average precision of each label, one row each of `label_scores`."""
     texts = _about(rows)
     for metric in ("auc", "average_precision"):
-        texts[f"{in_words(metric)} (95 %)"] = _texts(rows, metric)
+        texts[f"{in_words(metric)} (95 %)"] = column_with_interval(rows, metric)
     notes = [f"{_BY_PATIENT}; undefined without positives or without negatives", _HIGHEST]
-    return _table("labels", caption, rows, texts, population, notes)
+    return Table.in_texts("labels", caption, rows, texts, population, notes)
 
 
 def decisions_table(rows: pd.DataFrame, chosen: str, caption: str, population: pd.DataFrame) -> Table:
@@ -78,7 +78,7 @@ def decisions_table(rows: pd.DataFrame, chosen: str, caption: str, population: p
     for cell in ("true_positive", "false_positive", "false_negative", "true_negative"):
         texts[cell.replace("_", " ")] = _counts(rows[cell])
     for rate in ("sensitivity", "specificity", "precision", "npv", "f1"):
-        texts[f"{METRICS[rate].words if rate in METRICS else rate} (95 %)"] = _texts(rows, rate)
+        texts[f"{METRICS[rate].words if rate in METRICS else rate} (95 %)"] = column_with_interval(rows, rate)
     notes = [
         f"thresholds: {chosen}",
         f"{_THRESHOLDS}; {_HIGHEST}",
@@ -86,7 +86,7 @@ def decisions_table(rows: pd.DataFrame, chosen: str, caption: str, population: p
         "that was never called positive",
         _RESAMPLED,
     ]
-    return _table("decisions", caption, rows, texts, population, notes)
+    return Table.in_texts("decisions", caption, rows, texts, population, notes)
 
 
 def subgroups_table(rows: pd.DataFrame, caption: str, population: pd.DataFrame) -> Table:
@@ -100,10 +100,10 @@ def subgroups_table(rows: pd.DataFrame, caption: str, population: pd.DataFrame) 
             "any positive": _counts(rows["positive"]),
             "mean AUC (95 %)": [
                 "" if group == "label" else text
-                for group, text in zip(rows["group"], _texts(rows, "auc"), strict=True)
+                for group, text in zip(rows["group"], column_with_interval(rows, "auc"), strict=True)
             ],
             **{
-                f"{name.replace('auc', 'AUC').replace('_', ' of ')} (95 %)": _texts(rows, name)
+                f"{name.replace('auc', 'AUC').replace('_', ' of ')} (95 %)": column_with_interval(rows, name)
                 for name in ("auc_any", "sensitivity_any", "specificity_any")
             },
         }
@@ -114,7 +114,7 @@ def subgroups_table(rows: pd.DataFrame, caption: str, population: pd.DataFrame) 
         "differences between subgroups are not corrected for looking at several",
         _BY_PATIENT,
     ]
-    return _table("subgroups", caption, rows, texts, population, notes)
+    return Table.in_texts("subgroups", caption, rows, texts, population, notes)
 
 
 def errors_table(rows: pd.DataFrame, chosen: str, caption: str, population: pd.DataFrame) -> Table:
@@ -122,7 +122,7 @@ def errors_table(rows: pd.DataFrame, chosen: str, caption: str, population: pd.D
     rows = rows.rename(columns={"part": "by"})
     texts = rows[["by", "label", "error"]].copy()
     for name in ("before", "after", "change"):
-        texts[f"{name} (95 %)"] = _texts(rows, name)
+        texts[f"{name} (95 %)"] = column_with_interval(rows, name)
     notes = [
         f"calibration: {chosen}",
         "the calibration error is the expected one, in ten bins of equally many units; chance raises it where there "
@@ -130,7 +130,7 @@ def errors_table(rows: pd.DataFrame, chosen: str, caption: str, population: pd.D
         "probabilities are calibrated for slices; the highest of a scan's slices is above what the scan's own would be",
         _RESAMPLED,
     ]
-    return _table("calibration", caption, rows, texts, population, notes)
+    return Table.in_texts("calibration", caption, rows, texts, population, notes)
 
 
 def _about(rows: pd.DataFrame) -> pd.DataFrame:
@@ -149,19 +149,3 @@ def _about(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _counts(values: pd.Series) -> list[str]:
     return [f"{value:,}" for value in values]
-
-
-def _texts(rows: pd.DataFrame, name: str) -> list[str]:
-    return with_intervals(rows[name], rows[f"{name}_low"], rows[f"{name}_high"])
-
-
-def _table(
-    name: str,
-    caption: str,
-    rows: pd.DataFrame,
-    texts: pd.DataFrame,
-    population: pd.DataFrame,
-    notes: list[str],
-) -> Table:
-    nothing = pd.DataFrame(columns=rows.columns)
-    return Table(name, caption, rows, nothing, population, notes, texts.astype(str))

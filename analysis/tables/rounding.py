@@ -78,6 +78,11 @@ def with_intervals(values: pd.Series, lows: pd.Series, highs: pd.Series) -> list
     return texts
 
 
+def column_with_interval(rows: pd.DataFrame, name: str) -> list[str]:
+    """`with_intervals` of a column whose ends are those named `<name>_low` and `<name>_high`."""
+    return with_intervals(rows[name], rows[f"{name}_low"], rows[f"{name}_high"])
+
+
 def rounded(table: pd.DataFrame, decimals: Mapping[str, int] | None = None) -> pd.DataFrame:
     """The table as texts, with four decimals unless `decimals` says otherwise; whole numbers stay whole."""
     places = {name: (decimals or {}).get(name, 4) for name in table.columns}

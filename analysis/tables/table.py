@@ -25,6 +25,21 @@ class Table:
     texts: pd.DataFrame | None = None
     """`whole` as texts for people; None rounds every number to four decimals."""
 
+    @classmethod
+    def in_texts(
+        cls,
+        name: str,
+        caption: str,
+        rows: pd.DataFrame,
+        texts: pd.DataFrame,
+        population: pd.DataFrame,
+        notes: Sequence[str],
+    ) -> "Table":
+        """A table without rows below, whose columns for people are other ones than those of its numbers."""
+        return cls(
+            name, caption, rows, pd.DataFrame(columns=rows.columns), population, notes, texts.astype(str)
+        )
+
     @cached_property
     def whole(self) -> pd.DataFrame:
         """The rows and those below, in full precision."""

@@ -4,7 +4,7 @@ from typing import Final
 
 import pandas as pd
 
-from analysis.tables.rounding import with_intervals
+from analysis.tables.rounding import column_with_interval
 from analysis.tables.table import Table
 from ichtune.inference.calibration import Calibration
 
@@ -22,7 +22,7 @@ def calibration_table(errors: pd.DataFrame, fitted: Calibration, population: pd.
     """The errors of a model's probabilities before and after, one row each of `calibration_errors`."""
     texts = errors[["part", "label", "error"]].copy()
     for name in ("before", "after", "change"):
-        texts[f"{name} (95 %)"] = _texts(errors, name)
+        texts[f"{name} (95 %)"] = column_with_interval(errors, name)
     lines = ", ".join(
         f"{label} {slope:.3g} z {fitted.intercepts[label]:+.3g}" for label, slope in fitted.slopes.items()
     )
@@ -36,7 +36,7 @@ def calibration_table(errors: pd.DataFrame, fitted: Calibration, population: pd.
         _HOW,
     ]
     caption = "Errors of probabilities, before and after calibration"
-    return _table("calibration", caption, errors, texts, population, notes)
+    return Table.in_texts("calibration", caption, errors, texts, population, notes)
 
 
 def thresholds_table(decided: pd.DataFrame, chosen: str, population: pd.DataFrame) -> Table:
@@ -46,7 +46,7 @@ def thresholds_table(decided: pd.DataFrame, chosen: str, population: pd.DataFram
     texts["positive slices"] = [f"{count:,}" for count in decided["positive"]]
     texts["patients"] = [f"{count:,}" for count in decided["patients"]]
     for name in ("sensitivity", "specificity", "ppv"):
-        texts[f"{name} (95 %)"] = _texts(decided, name)
+        texts[f"{name} (95 %)"] = column_with_interval(decided, name)
     notes = [
         f"thresholds: {chosen}",
         "as trained is the uncalibrated probability at 0.5; in validation, tuned slices are called positive by "
@@ -55,21 +55,4 @@ def thresholds_table(decided: pd.DataFrame, chosen: str, population: pd.DataFram
         "positive",
         _HOW,
     ]
-    return _table("thresholds", "What the thresholds do", decided, texts, population, notes)
-
-
-def _texts(frame: pd.DataFrame, name: str) -> list[str]:
-    return with_intervals(frame[name], frame[f"{name}_low"], frame[f"{name}_high"])
-
-
-def _table(
-    name: str,
-    caption: str,
-    rows: pd.DataFrame,
-    texts: pd.DataFrame,
-    population: pd.DataFrame,
-    notes: list[str],
-) -> Table:
-    return Table(
-        name, caption, rows, pd.DataFrame(columns=rows.columns), population, notes, texts.astype(str)
-    )
+    return Table.in_texts("thresholds", "What the thresholds do", decided, texts, population, notes)

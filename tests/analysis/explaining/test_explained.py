@@ -7,15 +7,17 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from analysis.explaining.choose import Outcome, choose
-from analysis.explaining.classes import class_accuracies, subset_accuracy
+from analysis.explaining.choose import Outcome, Part, choose
+from analysis.explaining.classes import class_accuracies
 from analysis.explaining.heat import head_mask, share_outside
 from analysis.report.retrained import RetrainedModel
 from ichtune.data.blood_masks import read_blood_mask, write_blood_mask
 from ichtune.data.phantom.write import write_phantoms
 from ichtune.data.store import SliceStore
-from ichtune.inference.about import read_about
+from ichtune.inference.about import Finetuned, read_about, write_about
+from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
+from ichtune.metrics import evaluate
 from tests.made_up.models import write_model_folder
 
 EVERY = dict.fromkeys(Outcome, 9)
@@ -59,6 +61,15 @@ def test_the_head_is_the_largest_dense_part_with_its_cavities(air: int, least: i
     assert not head_mask(np.full((8, 8), -1000, np.int16)).any()
 
 
+def test_the_store_that_a_fine_tuned_model_began_on_is_its_own_too(prepared: SliceStore, tmp_path: Path):
+    folder = write_model_folder(tmp_path / "model")
+    about = read_about(folder)
+    before = Finetuned(model="m", weights_sha256="0", fingerprints=(prepared.fingerprint,))
+    origin = about.origin.model_copy(update={"finetuned": before})
+    write_about(folder, about.model_copy(update={"origin": origin}))
+    assert Part.of(TrainedModel.open(folder), prepared).words.startswith(("the test set", "all slices of"))
+
+
 def test_the_share_of_heat_outside_is_that_of_the_sum():
     heat = np.array([[3.0, 1.0], [0.0, 0.0]], np.float32)
     assert share_outside(heat, np.array([[True, False], [False, False]])) == 0.25
@@ -74,7 +85,7 @@ def test_the_accuracy_of_a_class_is_the_share_of_its_slices_that_are_recognised(
     assert shares.pop("subdural") == (2, 1 / 2)
     assert shares.pop("none") == (3, pytest.approx(2 / 3))
     assert {slices for slices, _ in shares.values()} == {0}
-    assert subset_accuracy(truth, present) == 3 / 6
+    assert evaluate(present.astype(float), truth)["subset_accuracy"] == 3 / 6
 
 
 def test_explaining_a_model_writes_a_grid_a_table_and_a_picture_per_slice(
