@@ -11,6 +11,7 @@ from ichtune.errors import InputError
 from ichtune.labels import LABELS
 from ichtune.metrics import log_losses, weighted_log_loss
 from ichtune.prediction.challenge_table import read_challenge_table
+from ichtune.wording import plural
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,8 @@ def score(submission: str | Path, labels: str | Path) -> Score:
         raise InputError(f"{labels}: no such labels file")
     truth, wrong = read_long(Path(labels))
     if len(wrong):
-        raise InputError(
-            f"{labels}: {len(wrong):,} slices can't be scored (the first: {wrong.index[0]}: {wrong.iloc[0]})"
-        )
+        count = plural(len(wrong), "slice", "slices")
+        raise InputError(f"{labels}: {count} can't be scored (the first: {wrong.index[0]}: {wrong.iloc[0]})")
     _refuse_other_slices(given.slices, truth.index, submission, labels)
     positive = truth.loc[given.slices, list(LABELS)].to_numpy() > 0.5
     losses = log_losses(given.probabilities, positive).mean(axis=0)
