@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ichtune.models.heads import Heads, Sizes
 from ichtune.recipe import Trained
@@ -83,6 +84,12 @@ class Network(nn.Module):
             return {}
         every = cast("Backbone", self.backbone).distances()
         return {parameter: every[parameter] for parameter in self.trained_backbone}
+
+    @property
+    def trains_batch_norm(self) -> bool:
+        """Whether the backbone has batch normalisation that is now trained on the statistics of batches."""
+        modules = [] if self.backbone is None else self.backbone.modules()
+        return any(isinstance(module, _BatchNorm) and module.training for module in modules)
 
     @property
     def trained_statistics(self) -> list[torch.Tensor]:

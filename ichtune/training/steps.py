@@ -1,7 +1,8 @@
 """The optimizer steps of an epoch, for all folds side by side."""
 
+import math
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from ichtune.training.dropout import DropoutMasks
 from ichtune.training.learner import Learner
 from ichtune.training.losses import MaskedLoss
 from ichtune.training.mixup import Mix, MixedInputs, Mixup
+from ichtune.training.shared_batch_norm import SharedBatchNorm
 from ichtune.training.team import ALONE, Team
 
 
@@ -90,7 +92,6 @@ class Stepper:
         counts = np.stack([step.counts for step in steps])
         shares = torch.stack(losses)
         self.team.add_up([shares])
-        self.team.average(self.network.trained_statistics)
         return StepRecords(counts, shares.cpu().numpy(), torch.stack(norms).cpu().numpy(), lrs)
 
     def _backward(
@@ -100,14 +101,30 @@ class Stepper:
         targets = [self._targets(part, mix) for part in parts]
         total = self.loss.total(torch.cat([first for (first, _), *_ in targets], dim=1))
         losses = torch.zeros(len(self.fold_numbers), device=self.device)
-        for part, its_targets in self.team.share(list(zip(parts, targets, strict=True))):
+        own = self.team.share(list(zip(parts, targets, strict=True)))
+        for part, its_targets in own:
             dropout = None if mask is None else part.of(mask)
-            logits = self.network(next(inputs), dropout, part.step.sizes)
+            images = next(inputs)
+            with self._together():
+                logits = self.network(images, dropout, part.step.sizes)
             shares = [share * self.loss(logits, target, total) for target, share in its_targets]
             loss = torch.stack(shares).sum(dim=0)
             loss.sum().backward()
             losses += loss.detach()
+        if self.network.trains_batch_norm and len(own) < math.ceil(len(parts) / self.team.size):
+            self._lend_statistics()
         return losses
+
+    def _together(self) -> AbstractContextManager[object]:
+        """Let batch normalisation see the parts of all members."""
+        return SharedBatchNorm() if self.team.size > 1 else nullcontext()
+
+    def _lend_statistics(self) -> None:
+        """Take part in the batch normalisation of the others' last parts without images of one's own."""
+        size = self.recipe.model.size
+        with self._together():
+            none = torch.zeros(0, self.recipe.model.channels, size, size, device=self.device)
+            self.network.features(none).sum().backward()
 
     def _add_up_gradients(self, learners: Sequence[Learner]) -> None:
         """Give every member the gradients of whole batches; one without a part of a batch has none of its own."""

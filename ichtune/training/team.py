@@ -46,12 +46,5 @@ class Team:
         for tensor, total in zip(tensors, together.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(total.view_as(tensor))
 
-    def average(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Replace each tensor (float32) by its mean over the members."""
-        self.add_up(tensors)
-        if self.size > 1:
-            for tensor in tensors:
-                tensor.div_(self.size)
-
 
 ALONE = Team()

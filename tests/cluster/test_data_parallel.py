@@ -28,23 +28,26 @@ pytestmark = [
 ]
 
 
-def training() -> list[dict[str, Any]]:
-    """Train a small network with dropout, mixup and a moving average; most labels of the last rows are unknown."""
+def training(backbone: str, widths: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Train a small network with dropout, mixup and a moving average; most labels of the last rows are unknown.
+
+    An epoch's last batch has three slices, too few for two parts.
+    """
     rng = np.random.default_rng(0)
     labels = (rng.random((50, 6)) < 0.4).astype(np.float32)
     labels[20:, 1:] = np.nan
     labels[20:40] = np.nan
     images = Inputs(rng.random((50, 1, 32, 32)))
-    model = Model(backbone="cnn5", weights="random", widths=(2, 3, 4), size=32, train="all", dropout=0.3)
-    backbone = build_backbone(model, seed=0, precision="float32")
-    network = Network(backbone, LinearHeads(backbone.width, [0], 0))
+    model = Model(backbone=backbone, weights="random", widths=widths, size=32, train="all", dropout=0.3)
+    built = build_backbone(model, seed=0, precision="float32")
+    network = Network(built, LinearHeads(built.width, [0], 0))
     recipe = Recipe(
         model=model,
         loss=BCE(pos_weight="balanced"),
         optimizer=Adam(lr=0.01),
         training=Training(epochs=2, batch_size=12, mixup=0.4, average=0.5, seed=3),
     )
-    fold = Fold(0, np.arange(43), np.arange(43, 50))
+    fold = Fold(0, np.arange(39), np.arange(39, 50))
     team = Team.of_this_process()
     results = fit(network, images, labels, [fold], recipe, device=CPU, team=team)
     return [
@@ -64,10 +67,12 @@ def saved(work: Callable[[], list[dict[str, Any]]], folder: Path, *given: Any) -
     torch.save(work(), folder / f"{team.rank}.pt")
 
 
-def test_two_workers_get_the_numbers_of_one_process(tmp_path):
-    expected = training()
+@pytest.mark.parametrize(("backbone", "widths"), [("cnn5", (2, 3, 4)), ("fcn", (3, 4))])
+def test_two_workers_get_the_numbers_of_one_process(tmp_path, backbone, widths):
+    work = partial(training, backbone, widths)
+    expected = work()
     with connected(None) as capacity:
-        works = {"it": partial(saved, training, tmp_path)}
+        works = {"it": partial(saved, work, tmp_path)}
         assert run_together(works, 2, capacity, tmp_path, lambda *_: None) == {}
     for rank in (0, 1):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=False)
