@@ -33,14 +33,14 @@ class _Total(torch.autograd.Function):
     """The sum of a tensor over all members; as every member's loss depends on it, so is its gradient."""
 
     @staticmethod
-    def forward(_ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
         total = tensor.clone()
         distributed.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(_ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
-        total = gradients[0].contiguous().clone()
+    def backward(ctx: Any, *grad_outputs: Any) -> torch.Tensor:
+        total = grad_outputs[0].contiguous().clone()
         distributed.all_reduce(total)
         return total
 
