@@ -10,14 +10,14 @@ import pandas as pd
 from analysis.ranking.certainty import Certainty
 from analysis.ranking.order import Ranking
 from analysis.ranking.seed_noise import SeedNoise
-from analysis.ranking.single_changes import Ablation, ablations
+from analysis.ranking.single_changes import Ablation, ablations, finalists
 from analysis.ranking.trial import RankedTrial
 from analysis.statistics.cohort import Cohort
 from analysis.statistics.influence import Truth
 from analysis.statistics.significance import Scores
 from analysis.tables import ablation as tables_of_changes
+from analysis.tables import by_fold, ranked
 from analysis.tables import by_label as tables_by_label
-from analysis.tables import ranked
 from analysis.tables.digits import Digits
 from analysis.tables.promoted import PromotedTables
 from analysis.tables.table import Table
@@ -205,15 +205,20 @@ class RankedResults:
         baseline = self.ablation[:1]
         return tables_of_changes.test_table(self.run, self.cohort, self.held_out, self.best, baseline)
 
+    @cached_property
+    def fold_table(self) -> Table | None:
+        """Each fold of the finalists in validation and on the test set; None until they are scored on it."""
+        return by_fold.fold_table(self.run, self.cohort, self.held_out, finalists(self.best, self.ablation))
+
     def tables(self, top: int) -> list[Table]:
-        """The ranking, the top trials by label, the ablation, the test set, and frozen beside fine-tuned recipes.
+        """The ranking, top trials by label, ablation, test set, single folds, and frozen beside fine-tuned recipes.
 
         As far as the run has them.
         """
         if len(self.runs) > 1:
             return [self.ranked_table]
         by_label = self.label_table(top) if self.measured else None
-        found = [self.ranked_table, by_label, self.ablation_table, self.test_table]
+        found = [self.ranked_table, by_label, self.ablation_table, self.test_table, self.fold_table]
         return [*(table for table in found if table is not None), *self.promoted.tables]
 
     def write(self, top: int) -> list[Path]:

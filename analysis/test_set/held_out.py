@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
@@ -13,12 +14,15 @@ from analysis.ranking.trial import RankedTrial
 from analysis.statistics.influence import Truth
 from analysis.statistics.population import no_skill_rows
 from ichtune.arrays import map_array
+from ichtune.averaging import mean_prediction
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.files import replacing
 from ichtune.json_text import read_json
 from ichtune.runs.folder import RunFolder
 from ichtune.training.batches import Fold
+
+_FOLDS: Final = ".folds"
 
 
 @dataclass(frozen=True)
@@ -47,29 +51,48 @@ class HeldOut:
 
     def logits(self, trial: RankedTrial) -> np.ndarray | None:
         """The trial's logits `[N, 6]` (float16, NaN outside the test set); None if it was not scored."""
-        file = self.run.path / "test" / f"{trial.name}.npy"
-        if not file.is_file():
+        kept = self._kept(f"{trial.name}.npy")
+        if kept is None:
             return None
         logits = np.full(self.store.labels.shape, np.nan, np.float16)
+        logits[self.store.test] = kept
+        return logits
+
+    def by_fold(self, trial: RankedTrial) -> np.ndarray | None:
+        """The logits of each fold's model on the test set, float16 `[F, n, 6]`; None if they were not kept."""
+        return self._kept(f"{trial.name}{_FOLDS}.npy", folds=True)
+
+    def _kept(self, name: str, *, folds: bool = False) -> np.ndarray | None:
+        file = self.run.path / "test" / name
+        if not file.is_file():
+            return None
         try:
             kept = map_array(file)
         except ValueError as error:
             raise InputError(f"{file}: damaged ({error}); remove it and score the trial again") from None
-        if kept.shape != logits[self.store.test].shape or kept.dtype != np.float16:
+        shape = self.store.labels[self.store.test].shape
+        if kept.shape[1 if folds else 0 :] != shape or kept.dtype != np.float16:
             raise InputError(
                 f"{file}: holds {kept.dtype} {kept.shape}, not the test set's float16 logits; remove it and score the "
                 "trial again"
             )
-        logits[self.store.test] = kept
-        return logits
+        return kept
 
-    def keep(self, logits: Mapping[str, np.ndarray]) -> None:
-        """Save trials' predictions on the test set (`[n, 6]`, by name), and log that it was used for them."""
+    def keep(self, by_fold: Mapping[str, np.ndarray]) -> None:
+        """Save the logits of trials' folds on the test set (`[F, n, 6]`, by trial), and log that it was used for them.
+
+        What a trial is scored by is the mean probability of its folds' models.
+        """
         folder = self.run.path / "test"
         folder.mkdir(exist_ok=True)
-        for name, predicted in logits.items():
-            with replacing(folder / f"{name}.npy") as file, open(file, "wb") as stream:
-                np.save(stream, predicted.astype(np.float16))
-        look = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "trials": list(logits)}
+        for name, logits in by_fold.items():
+            _save(folder / f"{name}{_FOLDS}.npy", logits)
+            _save(folder / f"{name}.npy", mean_prediction(logits))
+        look = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "trials": list(by_fold)}
         with replacing(folder / "looks.json") as file:
             file.write_text(json.dumps([*self.looks, look], indent=2) + "\n")
+
+
+def _save(path: Path, logits: np.ndarray) -> None:
+    with replacing(path) as file, open(file, "wb") as stream:
+        np.save(stream, logits.astype(np.float16))

@@ -9,7 +9,6 @@ from analysis.ranking.trial import RankedTrial
 from analysis.scoring.frozen import FrozenPredictor
 from analysis.scoring.searched import searched_experiment
 from analysis.test_set.held_out import HeldOut
-from ichtune.averaging import mean_prediction
 from ichtune.errors import InputError
 from ichtune.progress import Report
 from ichtune.runs.trial_folder import HEADS
@@ -41,8 +40,8 @@ def is_scorable(trial: RankedTrial) -> bool:
 
 
 def _predicted(trial: RankedTrial, report: Report) -> np.ndarray:
-    """The logit of the mean probability of the trial's models of all folds, float64 `[n, 6]`."""
+    """The logits of the trial's models of all folds, float32 `[F, n, 6]`."""
     experiment = searched_experiment(trial.run.request, trial.record.recipe)
     folds = experiment.all_folds
     predictor = FrozenPredictor.load(trial, experiment, folds, torch.device("cpu"), report)
-    return mean_prediction(predictor.logits(open_store(experiment.store).test))
+    return predictor.logits(open_store(experiment.store).test)

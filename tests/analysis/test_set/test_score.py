@@ -59,6 +59,7 @@ BUILDERS = (
     "analysis.tables.by_label.label_table",
     "analysis.tables.ablation.ablation_table",
     "analysis.tables.ablation.test_table",
+    "analysis.tables.by_fold.fold_table",
 )
 
 
@@ -117,6 +118,24 @@ def test_the_test_set_is_scored_by_the_mean_probability_of_all_folds(run, store)
     assert table["test_auc_difference"].iloc[1] == pytest.approx(
         table["test_auc"].iloc[1] - table["test_auc"].iloc[0]
     )
+
+
+def test_each_folds_own_scores_are_shown_with_their_mean_and_deviation(run, store):
+    assert RankedResults.of(run).fold_table is None
+    results = RankedResults.of(run)
+    held_out = HeldOut(run, store)
+    score_on_test(held_out, finalists(results.best, results.ablation))
+    trial = next(trial for trial, change in results.ablation if change == "baseline")
+    rows = results.fold_table.rows.query("trial == @trial.name").set_index("fold")
+    labels = store.labels[store.test]
+    both = [k for k in range(6) if 0 < labels[:, k].mean() < 1]
+    areas = [
+        np.mean([roc_auc_score(labels[:, k], of_fold[:, k]) for k in both])
+        for of_fold in held_out.by_fold(trial)
+    ]
+    assert rows.index.tolist() == ["0", "1", "mean", "SD"]
+    assert rows["test_auc"].tolist() == pytest.approx([*areas, np.mean(areas), np.std(areas, ddof=1)])
+    assert rows["validation_auc"]["mean"] == pytest.approx(trial.score)
 
 
 def test_the_test_set_is_looked_at_once_and_a_second_look_is_told(run, store):
@@ -201,6 +220,7 @@ def test_the_command_reruns_scores_and_writes_all_tables(run):
         "labels",
         "ablation",
         "test",
+        "folds",
         "population",
     }
     ablation = pd.read_csv(run.results / "ablation.csv")
