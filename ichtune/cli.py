@@ -12,6 +12,7 @@ from ichtune.commands import (
     exporting,
     predicting,
     ranking,
+    reproducing,
     retraining,
     searching,
     viewing,
@@ -42,6 +43,7 @@ for command in (
     exporting.export,
     viewing.view,
     explaining.explain,
+    reproducing.reproduce,
 ):
     app.command()(command)
 app.add_typer(clusters.app, name="cluster")

@@ -14,7 +14,7 @@ FLOORS = (
     ("ichtune.commands",),
     ("analysis.report",),
     ("analysis.findings", "analysis.screen"),
-    ("analysis.results", "analysis.retraining", "analysis.evaluation"),
+    ("analysis.results", "analysis.retraining", "analysis.evaluation", "analysis.studies"),
     ("analysis.promotion", "analysis.model_card", "analysis.explaining"),
     ("analysis.tables",),
     ("analysis.hyperparameters", "analysis.pictures", "analysis.test_set"),

@@ -45,5 +45,8 @@ def _rows(trial: RankedTrial, logits: np.ndarray, held_out: HeldOut) -> pd.DataF
         f"{VALIDATION}_{metric}": np.asarray(trial.scores.folds[metric], float) for metric in METRICS
     } | {f"{TEST}_{metric}": np.array([scores[metric] for scores in on_test]) for metric in METRICS}
     folds = [str(fold) for fold in range(len(logits))]
-    over_folds = {name: [*values, nan_mean(values), nan_std(values)] for name, values in columns.items()}
+    # Rounding errors of equal scores aren't a deviation.
+    over_folds = {
+        name: [*values, nan_mean(values), round(nan_std(values), 12)] for name, values in columns.items()
+    }
     return pd.DataFrame({"trial": trial.name, "fold": [*folds, "mean", "SD"]} | over_folds)

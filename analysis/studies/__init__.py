@@ -1,0 +1,1 @@
+"""Published studies as lists of commands, and their figures beside those found here."""
