@@ -59,7 +59,8 @@ def main() -> None:
         "# What the studies find on CT-ICH\n",
         "Each study of [studies.md](studies.md) in its quick form on the slices of CT-ICH, as `python "
         "benchmarks/presets.py` writes it: the published figures beside those found here. They belong to other data "
-        "with other prevalences, at other sizes; with so few patients little can be told apart, as the intervals show.\n",
+        "with other prevalences, at other sizes; with so few patients little can be told apart, as the intervals "
+        "show.\n",
     ]
     for name, changes in CHANGES.items():
         second = arguments.second if name == "small-cnn" else None
