@@ -16,6 +16,7 @@ from ichtune.commands import (
     retraining,
     searching,
     viewing,
+    watching,
 )
 from ichtune.commands.terminal import NOTHING_USABLE, WRONG_INPUT, fail
 from ichtune.errors import InputError
@@ -33,6 +34,9 @@ for command in (
     data.phantom,
     searching.space,
     searching.search,
+    watching.status,
+    watching.logs,
+    watching.fetch,
     ranking.rank,
     ranking.report,
     retraining.retrain,
