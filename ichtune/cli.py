@@ -14,6 +14,7 @@ from ichtune.commands import (
     ranking,
     retraining,
     searching,
+    tracking,
     viewing,
 )
 from ichtune.commands.terminal import NOTHING_USABLE, WRONG_INPUT, fail
@@ -35,6 +36,7 @@ for command in (
     ranking.rank,
     ranking.report,
     retraining.retrain,
+    tracking.log,
     evaluating.evaluate,
     evaluating.finetune,
     predicting.predict,

@@ -3,8 +3,10 @@
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
+from rich.markup import escape
 
 from ichtune.bank.build import build
 from ichtune.bank.check import verify
@@ -21,6 +23,8 @@ from ichtune.search.live_panel import LivePanel, SearchProgress
 from ichtune.search.plan import Plan
 from ichtune.search.trial import TrialJob
 from ichtune.search.tuner import run_trials
+from ichtune.tracking.sending import sending
+from ichtune.tracking.trackers import trackers
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,7 @@ def search(plan: Plan, console: Console) -> Finished:
         halt = Halt(plan.settings.time_budget_s)
         panel = LivePanel(state, run, console, halt)
         stack.callback(panel.close)
+        stack.enter_context(sending(run, trackers(plan.settings.log, run), partial(_note, console)))
         stopped = run_trials(_job(plan, run), plan.space, plan.settings, run, capacity, halt, [panel])
         run.write_times(
             {"start_s": started - begun, "bank_s": banked - started, "trials_s": time.monotonic() - banked}
@@ -87,6 +92,10 @@ def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
     if plan.missing_rows:
         with progress("feature bank", "views", console) as report:
             build(plan.parts, run=compute_on(capacity), progress=report)
+
+
+def _note(console: Console, line: str) -> None:
+    console.print(f"[bold yellow]note:[/] {escape(line)}", soft_wrap=True)
 
 
 def _job(plan: Plan, run: RunFolder) -> TrialJob:
