@@ -11,7 +11,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ichtune.errors import InputError
-from ichtune.tracking.tracked_runs import SEARCH, State, TrackedRun
+from ichtune.runs.folder import RunFolder
+from ichtune.tracking.tracked_runs import SEARCH, State, TrackedRun, tracked_runs
 from ichtune.wording import pasteable, plain
 
 SQLITE: Final = "sqlite:///"
@@ -27,6 +28,7 @@ _STATUS: Final = {
 _QUIET: Final = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing is sent anywhere but to the server that was asked for
     "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     # Its own limits, minutes, would hold up the end of a search whose server has gone away.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -37,7 +39,7 @@ class MlflowTracker:
     """Runs of an MLflow experiment, found again by their tags, so that nothing is there twice."""
 
     def __init__(self, uri: str) -> None:
-        """`uri` is that of a server, or `sqlite:///FILE`; a new file is created by `open`.
+        """`uri` is that of a server, or `sqlite:///FILE`; a new file is created by `send`.
 
         Raises:
             InputError: it names a folder, or has a password in it.
@@ -47,7 +49,8 @@ class MlflowTracker:
             uri = f"{SQLITE}{Path(uri.removeprefix(SQLITE)).absolute()}"
         self.uri = uri
         self.experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "ichtune"
-        self.sent: dict[str, str] = {}
+        self._sent: dict[str, str] = {}
+        """The versions of the final runs that it has completely, by their keys."""
         self._search = ""
         self._client: Any = None
         self._experiment_id = ""
@@ -82,35 +85,31 @@ class MlflowTracker:
             raise InputError(f"--log mlflow:{self.uri}: can't be used ({first_line(error)})") from None
         return None
 
-    def open(self, search: str) -> None:
-        """Look up what it has of a search already; `search` is the search's identity.
+    def send(self, search: str, run: RunFolder) -> None:
+        """Send what it lacks of a run; `search` is the run's identity.
 
         Raises:
             Exception: MLflow's own, if the server has gone away.
         """
-        if self._search == search:
-            return
+        try:
+            if self._search != search:
+                self._look_up(search)
+            for tracked in tracked_runs(run, self._sent):
+                if self._sent.get(tracked.key) != tracked.version:
+                    self._send(tracked)
+        except Exception:
+            self._search = ""  # how much of it has arrived is unknown: look again next time
+            raise
+
+    def _look_up(self, search: str) -> None:
+        """Find what it has of a search already."""
         if self.uri.startswith(SQLITE):
             Path(self.uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
         self._client = _module().MlflowClient(tracking_uri=self.uri)
         self._experiment_id = self._find_experiment()
         self._runs = {run.data.tags[_KEY]: _Remote(run) for run in self._runs_of(search)}
-        self.sent = {key: known.tags[_SENT] for key, known in self._runs.items() if _SENT in known.tags}
+        self._sent = {key: known.tags[_SENT] for key, known in self._runs.items() if _SENT in known.tags}
         self._search = search
-
-    def send(self, tracked: TrackedRun) -> None:
-        """Send what it lacks of a run.
-
-        Raises:
-            Exception: MLflow's own, if the server has gone away.
-        """
-        if self.sent.get(tracked.key) == tracked.version:
-            return
-        try:
-            self._send(tracked)
-        except Exception:
-            self._search = ""  # how much of it has arrived is unknown: `open` looks again
-            raise
 
     def _send(self, tracked: TrackedRun) -> None:
         there = self._runs.get(tracked.key) or self._create(tracked)
@@ -126,7 +125,7 @@ class MlflowTracker:
         tags = tracked.tags | ({_SENT: tracked.version} if tracked.state.is_final else {})
         self._client.log_batch(there.id, tags=[_entities().RunTag(*tag) for tag in tags.items()])
         if tracked.state.is_final:
-            self.sent[tracked.key] = tracked.version
+            self._sent[tracked.key] = tracked.version
 
     def _find_experiment(self) -> str:
         found = self._client.get_experiment_by_name(self.experiment)
@@ -138,7 +137,8 @@ class MlflowTracker:
             if self.uri.startswith(SQLITE)
             else None
         )
-        return self._client.create_experiment(self.experiment, artifact_location=beside)
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # which of its pages MLflow shows first
+        return self._client.create_experiment(self.experiment, artifact_location=beside, tags=kind)
 
     def _runs_of(self, search: str) -> Iterator[Any]:
         token = None
@@ -167,7 +167,7 @@ class MlflowTracker:
         if tracked.state == State.RUNNING:
             self._client.update_run(there.id, status=status)
         else:
-            self._client.set_terminated(there.id, status, tracked.ended_ms if tracked.steps else None)
+            self._client.set_terminated(there.id, status, tracked.ended_ms)
         there.status = status
 
 
@@ -263,5 +263,6 @@ def _refuse_other_file(uri: str, file: Path) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's message, cut to what fits a screen."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    """Return the first line of an error's message, without the errors of the libraries below that MLflow adds."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line.partition(" with exception ")[0][:160]

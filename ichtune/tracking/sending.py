@@ -8,7 +8,7 @@ from typing import Final
 
 from ichtune.runs.folder import RunFolder
 from ichtune.tracking.mlflow_tracker import first_line
-from ichtune.tracking.tracked_runs import identity, tracked_runs
+from ichtune.tracking.tracked_runs import identity
 from ichtune.tracking.trackers import Tracker
 from ichtune.wording import pasteable
 
@@ -27,9 +27,7 @@ def send(run: RunFolder, tracker: Tracker) -> None:
         Exception: the tracker's own, if its server has gone away.
     """
     if search := identity(run):
-        tracker.open(search)
-        for tracked in tracked_runs(run, tracker.sent):
-            tracker.send(tracked)
+        tracker.send(search, run)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from ichtune.recipe import effective
 from ichtune.recipe.flat import flat
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.fold_scores import FoldScores
-from ichtune.runs.folder import RunFolder
+from ichtune.runs.folder import REQUEST, RunFolder
 from ichtune.runs.records import ABOUT, TrialRecord
 from ichtune.runs.study import settled_trials, trial_ends
 
@@ -72,6 +72,8 @@ class TrackedRun:
     params: dict[str, Any]
     tags: dict[str, str] = field(default_factory=dict)
     began_ms: int = 0
+    ended_ms: int = 0
+    """When it did what it has last done."""
     steps: tuple[Step, ...] = ()
     scores: dict[str, float] = field(default_factory=dict)
     """Its metrics as a whole."""
@@ -81,10 +83,6 @@ class TrackedRun:
     @property
     def last_step(self) -> int:
         return self.steps[-1].number if self.steps else 0
-
-    @property
-    def ended_ms(self) -> int:
-        return self.steps[-1].time_ms if self.steps else self.began_ms
 
 
 def identity(run: RunFolder) -> str:
@@ -129,7 +127,8 @@ def _search(run: RunFolder) -> TrackedRun:
         state,
         _version(f"{state} {settled}", files),
         params,
-        began_ms=_time_ms(run.journal),
+        began_ms=_time_ms(run.path / REQUEST),
+        ended_ms=_time_ms(run.journal),
         scores={"trials": settled} if searching else {"trials": settled, **_best(run)},
         files=files,
     )
@@ -178,6 +177,7 @@ def _trial(run: RunFolder, record: TrialRecord, end: TrialEnd, *, searching: boo
         flat(effective(record.recipe)),
         {"ended": end, "recipe": record.recipe_hash} | ({"point": record.point} if record.point else {}),
         began,
+        time_ms,
         tuple(steps),
         _scores(run, record) if state.is_final else {},
     )
@@ -203,6 +203,7 @@ def _model(folder: Path) -> TrackedRun:
         flat(effective(about.recipe)),
         {"trial": about.origin.trial},
         began,
+        ended,
         tuple(steps),
         files=files,
     )

@@ -8,7 +8,6 @@ from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.remote import is_uri
 from ichtune.tracking.mlflow_tracker import SQLITE, MlflowTracker
-from ichtune.tracking.tracked_runs import TrackedRun
 from ichtune.tracking.wandb_tracker import OFFLINE, ONLINE, WandbTracker
 from ichtune.wording import not_one_of
 
@@ -17,18 +16,23 @@ NONE = "none"
 
 
 class Tracker(Protocol):
-    """A place that shows runs. Sending a run twice leaves it as it is after once."""
-
-    sent: dict[str, str]
-    """The versions of the final runs that it has completely, by their keys."""
+    """A place that shows runs."""
 
     @property
-    def later(self) -> str: ...
+    def later(self) -> str:
+        """What `ichtune log --to` takes to send to the same place."""
+        ...
+
     @property
-    def look(self) -> str: ...
-    def check(self) -> None: ...
-    def open(self, search: str) -> None: ...
-    def send(self, tracked: TrackedRun) -> None: ...
+    def look(self) -> str:
+        """How to look at it."""
+        ...
+
+    def check(self) -> None:
+        """Raise an InputError if it can't be used; writes nothing."""
+
+    def send(self, search: str, run: RunFolder) -> None:
+        """Send what it lacks of a run; sending twice leaves it as it is after once."""
 
 
 def trackers(log: str | None, run: RunFolder) -> list[Tracker]:

@@ -6,6 +6,7 @@ import math
 import os
 import shlex
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -13,7 +14,8 @@ from typing import Any, Final
 from ichtune.errors import InputError
 from ichtune.files import replacing
 from ichtune.json_text import read_json
-from ichtune.tracking.tracked_runs import State, TrackedRun
+from ichtune.runs.folder import RunFolder
+from ichtune.tracking.tracked_runs import SEARCH, State, TrackedRun, tracked_runs
 
 OFFLINE, ONLINE = "offline", "online"
 _LEDGER: Final = "sent.json"
@@ -29,8 +31,6 @@ class WandbTracker:
         """`mode` is `offline` or `online`; `folder` is that of the ichtune run, on this machine."""
         self.mode, self.folder = mode, folder
         self.project = os.environ.get("WANDB_PROJECT") or "ichtune"
-        self.sent: dict[str, str] = {}
-        self._search = ""
 
     def __str__(self) -> str:
         if self.mode == OFFLINE:
@@ -51,8 +51,13 @@ class WandbTracker:
         return f"wandb sync {unsynced} (which uploads it)"
 
     def check(self) -> None:
-        """Raise an InputError if wandb isn't installed, or the server doesn't accept this user; writes nothing."""
+        """Raise an InputError if wandb isn't installed or in use, or the server doesn't accept this user.
+
+        Writes nothing.
+        """
         wandb = _module()
+        if wandb.run is not None:
+            raise InputError("--log wandb: a run of your own is active in this process; finish it first")
         if self.mode == ONLINE:
             try:
                 if not wandb.Api(timeout=10).viewer:
@@ -62,29 +67,31 @@ class WandbTracker:
                     f"--log wandb:online: can't be used ({error}); `wandb login` first, or --log wandb:offline"
                 ) from None
 
-    def open(self, search: str) -> None:
-        """Read what was sent already; `search` is the search's identity."""
-        self._search = search
-        self.sent = self._ledger().get(self._place, {})
-
-    def send(self, tracked: TrackedRun) -> None:
-        """Send a run that is final, or a search that has stopped, unless this version was sent already.
+    def send(self, search: str, run: RunFolder) -> None:
+        """Send every run that is final, and a search that has stopped, in versions that were not sent yet.
 
         Raises:
             Exception: wandb's own, if the server has gone away.
         """
-        if tracked.state == State.RUNNING or self.sent.get(tracked.key) == tracked.version:
+        sent = self._ledger().get(self._place, {})
+        new = [tracked for tracked in tracked_runs(run, sent) if self._is_due(tracked, sent)]
+        if not new:
             return
-        if not tracked.state.is_final and tracked.kind != "search":
-            return  # it continues when the search is resumed
-        run_id = hashlib.sha256(f"{self._search} {tracked.key}".encode()).hexdigest()[:16]
-        self._drop_unsynced(run_id)
-        self._write(run_id, tracked)
-        self.sent[tracked.key] = tracked.version
-        ledger = self._ledger() | {self._place: self.sent}
-        (self.folder / "wandb").mkdir(exist_ok=True)
-        with replacing(self.folder / "wandb" / _LEDGER) as file:
-            file.write_text(json.dumps(ledger, indent=2))
+        # Not in the run's folder: what wandb has open there is full of links, and unusable if it is killed.
+        with TemporaryDirectory(prefix="ichtune-wandb-") as working:
+            try:
+                ids = [self._write(search, tracked, working) for tracked in new]
+            finally:
+                _module().teardown()  # `finish` alone returns before everything is in the files
+            for run_id in ids:
+                self._drop_unsynced(run_id)
+            for made in Path(working).glob("wandb/offline-run-*"):
+                self._keep(made)
+        self._note(sent | {tracked.key: tracked.version for tracked in new})
+
+    def _is_due(self, tracked: TrackedRun, sent: Mapping[str, str]) -> bool:
+        done = tracked.state.is_final or (tracked.kind == SEARCH and tracked.state == State.STOPPED)
+        return done and sent.get(tracked.key) != tracked.version
 
     @property
     def _place(self) -> str:
@@ -96,42 +103,47 @@ class WandbTracker:
         file = self.folder / "wandb" / _LEDGER
         return read_json(file) if file.is_file() else {}
 
+    def _note(self, sent: Mapping[str, str]) -> None:
+        ledger = self._ledger() | {self._place: dict(sent)}
+        (self.folder / "wandb").mkdir(exist_ok=True)
+        with replacing(self.folder / "wandb" / _LEDGER) as file:
+            file.write_text(json.dumps(ledger, indent=2))
+
     def _drop_unsynced(self, run_id: str) -> None:
-        """Remove what a killed process, or an earlier version of the run, left to be synchronized under this ID."""
+        """Remove an earlier version of a run that was not uploaded, or one that was written but not noted."""
         for folder in (self.folder / "wandb").glob(f"offline-run-*-{run_id}"):
             if not any(folder.glob("*.synced")):
                 shutil.rmtree(folder)
 
-    def _write(self, run_id: str, tracked: TrackedRun) -> None:
+    def _write(self, search: str, tracked: TrackedRun, working: str) -> str:
+        """Write a run below the folder `working`, or send it to the server; returns its ID."""
         wandb = _module()
-        # Not in the run's folder: what wandb has open there is full of links, and unusable if it is killed.
-        with TemporaryDirectory(prefix="ichtune-wandb-") as working:
-            run = wandb.init(
-                project=self.project,
-                dir=working,
-                id=run_id,
-                name=tracked.name,
-                group=self.folder.name,
-                job_type=tracked.kind,
-                tags=[text for name, text in tracked.tags.items() if name in ("ended", "point")],
-                config=tracked.params | tracked.tags,
-                mode=self.mode,
-                resume="allow",
-                reinit="create_new",
-                settings=_settings(wandb),
-            )
-            for step in tracked.steps:
-                if step.number >= run.step:  # a server may have some of them
-                    run.log(_finite(step.metrics), step=step.number)
-            run.summary.update(_finite(tracked.scores))
-            if tracked.files:
-                artifact = wandb.Artifact(f"{tracked.kind}-{run_id}", tracked.kind)
-                for name, file in tracked.files.items():
-                    artifact.add_file(str(file), name, policy="immutable", skip_cache=True)  # no copies
-                run.log_artifact(artifact)
-            run.finish(exit_code=int(tracked.state == State.FAILED))
-            for made in Path(working).glob("wandb/offline-run-*"):
-                self._keep(made)
+        run_id = hashlib.sha256(f"{search} {tracked.key}".encode()).hexdigest()[:16]
+        run = wandb.init(
+            project=self.project,
+            dir=working,
+            id=run_id,
+            name=tracked.name,
+            group=self.folder.name,
+            job_type=tracked.kind,
+            tags=[text for name, text in tracked.tags.items() if name in ("ended", "point")],
+            config=tracked.params | tracked.tags,
+            mode=self.mode,
+            resume="allow",
+            reinit="create_new",
+            settings=_settings(wandb),
+        )
+        for step in tracked.steps:
+            if step.number >= run.step:  # a server may have some of them
+                run.log(_finite(step.metrics), step=step.number)
+        run.summary.update(_finite(tracked.scores))
+        if tracked.files:
+            artifact = wandb.Artifact(f"{tracked.kind}-{run_id}", tracked.kind)
+            for name, file in tracked.files.items():
+                artifact.add_file(str(file), name, policy="immutable", skip_cache=True)  # no copies
+            run.log_artifact(artifact)
+        run.finish(exit_code=int(tracked.state == State.FAILED))
+        return run_id
 
     def _keep(self, made: Path) -> None:
         """Move what is to be synchronized into the run's folder, without wandb's logs."""
@@ -167,6 +179,7 @@ def _settings(wandb: Any) -> Any:
     return wandb.Settings(
         console="off",
         silent=True,
+        host="-",  # names of machines can name a hospital
         disable_git=True,
         disable_code=True,
         disable_job_creation=True,
