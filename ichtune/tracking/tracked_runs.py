@@ -118,8 +118,10 @@ def _search(run: RunFolder) -> TrackedRun:
         "space": request.space.name,
         "metric": request.space.metric,
         "folds": request.folds,
-        **{name: settings[name] for name in _SETTINGS if settings[name] is not None},
+        **{name: settings[name] for name in _SETTINGS},
     }
+    if settings["promote"]:  # without its path
+        params["promote"] = settings["promote"].rstrip("/").rpartition("/")[2]
     return TrackedRun(
         SEARCH,
         run.name,
