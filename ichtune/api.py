@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from ichtune.commands import search_flow
+from ichtune.commands.tracking import send_to
 from ichtune.prediction.options import PredictOptions
 from ichtune.runs.settings import SearchSettings
 from ichtune.safe_console import SafeConsole
 from ichtune.search.plan import plan
 from ichtune.search.search import search as run_search
 from ichtune.space import Space
+from ichtune.tracking.trackers import trackers
 
 if TYPE_CHECKING:
     from analysis.evaluation.evaluate import Evaluation
@@ -40,7 +42,9 @@ def search(
     space = space if isinstance(space, Space) else Space.load(space)
     planned = plan(data, space, SearchSettings(**settings))
     search_flow.refuse_without_room(planned)
-    return RankedResults.of(run_search(planned, console or SafeConsole(stderr=True)).run)
+    run = run_search(planned, console or SafeConsole(stderr=True)).run
+    send_to(trackers(planned.settings.log, run), run)
+    return RankedResults.of(run)
 
 
 def predict(

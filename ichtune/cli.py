@@ -15,6 +15,7 @@ from ichtune.commands import (
     reproducing,
     retraining,
     searching,
+    tracking,
     viewing,
     watching,
 )
@@ -40,6 +41,7 @@ for command in (
     ranking.rank,
     ranking.report,
     retraining.retrain,
+    tracking.log,
     evaluating.evaluate,
     evaluating.finetune,
     predicting.predict,

@@ -22,6 +22,7 @@ FLOORS = (
     ("analysis.ranking",),
     ("analysis.statistics",),
     ("ichtune.search",),
+    ("ichtune.tracking",),
     ("ichtune.cluster",),
     ("ichtune.viewer",),
     ("ichtune.prediction",),

@@ -1,8 +1,9 @@
 """The differences between two recipes."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ichtune.recipe import Recipe
+from ichtune.recipe.flat import flat
 from ichtune.wording import plain
 
 OF_FEATURES: Final = (
@@ -49,29 +50,6 @@ def is_of_head(key: str) -> bool:
 def head_misfit(searched: Recipe, retrained: Recipe) -> Difference | None:
     """The first difference between two recipes because of which the head of one doesn't fit the other."""
     return next((each for each in recipe_differences(searched, retrained) if is_of_head(each.what)), None)
-
-
-def flat(recipe: Recipe) -> dict[str, Any]:
-    """A recipe's values as plain data, by dotted key."""
-    data = recipe.model_dump(mode="json")
-    phases = data.pop("phases") or []
-    values: dict[str, Any] = {}
-    for section, value in data.items():
-        values |= _by_key(section, value)
-    if phases:  # the recipe's own are not used
-        values = {
-            key: value for key, value in values.items() if not key.startswith(("optimizer.", "schedule."))
-        }
-    for number, phase in enumerate(phases, start=1):
-        for section, value in phase.items():
-            values |= _by_key(f"phases.{number}.{section}", value)
-    return values
-
-
-def _by_key(name: str, value: Any) -> dict[str, Any]:
-    return (
-        {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
-    )
 
 
 def _brief(value: object) -> str:

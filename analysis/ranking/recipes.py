@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from analysis.ranking.differences import flat
 from analysis.ranking.order import Ranking
 from analysis.ranking.trial import varying_parameters
 from ichtune.recipe import Phase
+from ichtune.recipe.flat import flat
 from ichtune.runs.promoted import Promoted
 from ichtune.space.recipes import RECIPE
 from ichtune.wording import plain

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from analysis.ranking.differences import flat
 from analysis.ranking.seed_noise import reruns
 from analysis.report.retrained import RetrainedModel
 from analysis.retraining.options import RetrainOptions
@@ -18,6 +17,7 @@ from ichtune.errors import InputError
 from ichtune.inference.about import About
 from ichtune.options import options_of
 from ichtune.recipe import Recipe
+from ichtune.recipe.flat import flat
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.settings import SearchSettings
@@ -50,7 +50,7 @@ def prepare_command(info: StoreInfo, store: str) -> str:
 
 def search_command(run: RunFolder, store: str, space: str) -> str:
     """The command that repeats the search; `space` is a preset or a file, which has a promoted run's recipes."""
-    chosen = {"runs": None, "name": run.name, "top": None, "spread": None}
+    chosen = {"runs": None, "name": run.name, "top": None, "spread": None, "log": None}
     settings = {**run.request.settings.as_dict(), **chosen}
     flags = _flags(SearchSettings, settings, always=("trials", "seed"))
     return _command("ichtune", "search", "--data", store, "--space", space, *flags)

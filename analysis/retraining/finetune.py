@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from analysis.calibration.wanted import Wanted
-from analysis.ranking.differences import flat, head_misfit, recipe_differences
+from analysis.ranking.differences import head_misfit, recipe_differences
 from analysis.retraining.finetune_options import FinetuneOptions
 from analysis.retraining.member import Member
 from analysis.retraining.resumable import ResumableTraining
@@ -29,6 +29,7 @@ from ichtune.inference.training_data import TrainingData, read_training_data
 from ichtune.metrics import is_defined
 from ichtune.progress import Report
 from ichtune.recipe import Recipe
+from ichtune.recipe.flat import flat
 from ichtune.runs.records import without_nan
 from ichtune.runs.request import installed
 from ichtune.space import Space

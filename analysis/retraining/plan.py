@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from analysis.ranking.differences import Difference, flat, recipe_differences
+from analysis.ranking.differences import Difference, recipe_differences
 from analysis.ranking.order import Ranking
 from analysis.retraining.member import Member
 from analysis.retraining.options import RetrainOptions
@@ -13,6 +13,7 @@ from analysis.scoring.searched import SearchedModel
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.recipe import Recipe
+from ichtune.recipe.flat import flat
 from ichtune.runs.folder import RunFolder
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.ranking.differences import flat
 from analysis.ranking.frozen_and_tuned import FrozenAndTuned, Pair
 from analysis.ranking.order import Ranking
 from analysis.ranking.recipes import settings_text
@@ -18,6 +17,7 @@ from analysis.tables.agreement import agreement_table, verdict
 from analysis.tables.rounding import all_shown, decimals_between, intervals
 from analysis.tables.table import Table
 from ichtune.errors import InputError
+from ichtune.recipe.flat import flat
 from ichtune.runs.ends import TrialEnd
 from ichtune.wording import plural
 

@@ -10,6 +10,7 @@ from ichtune.commands.arguments import takes
 from ichtune.commands.ranking import Data, Run, note_running_search
 from ichtune.commands.set_option import parse_changes
 from ichtune.commands.terminal import console, end_interrupted, note, say
+from ichtune.commands.tracking import send_to
 
 
 @takes(RetrainOptions)
@@ -37,6 +38,10 @@ def retrain(
             help="Train in phases, e.g. '[{train: frozen, epochs: 1}, {train: all}]': short for --set phases=YAML.",
         ),
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(metavar="TRACKERS", help="Log the run, with its models, as `ichtune log` does."),
+    ] = None,
     data: Data = None,
 ) -> None:
     """Retrain a recipe of a search with its backbone unfrozen; writes the model and its comparison."""
@@ -49,11 +54,14 @@ def retrain(
     from analysis.screen import print_comparison, print_paired, print_table
     from ichtune.progress import progress
     from ichtune.runs.folder import RunFolder
+    from ichtune.tracking.trackers import checked
 
     factors = parse_factors(compare or [])
     changes = parse_changes([*(set or []), *([] if phases is None else [f"phases={phases}"])])
     options = replace(settings, changes=changes, factors=factors)
-    planned = plans(RunFolder.open(run, data), options)
+    folder = RunFolder.open(run, data)
+    found = checked(log, folder)
+    planned = plans(folder, options)
     note_running_search(planned[0].run)
     for each in planned:
         for change in each.differences:
@@ -72,9 +80,11 @@ def retrain(
             note(remark)
         say(f"model: {model.folder}")
     if factors:
-        folder = planned[0].folder.with_name(
+        comparison = planned[0].folder.with_name(
             f"{base_label(replace(options, rank=planned[0].options.rank))}.compared"
         )
-        print_table(compare_models(planned, made, folder), console)
-        say(f"comparison: {folder}")
-    planned[0].run.push()
+        print_table(compare_models(planned, made, comparison), console)
+        say(f"comparison: {comparison}")
+    folder.push()
+    if found:
+        send_to(found, folder)

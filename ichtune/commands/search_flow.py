@@ -1,7 +1,7 @@
 """What `ichtune search` and `launch.py` do: plan, run, rank, and suggest what to do next."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +12,7 @@ from ichtune.cluster.capacity import Capacity, usable_capacity
 from ichtune.cluster.connection import connected
 from ichtune.cluster.waiting import parse_needs
 from ichtune.commands.terminal import INTERRUPTED, NOTHING_USABLE, OK
+from ichtune.commands.tracking import send_to
 from ichtune.data.phantom.demo import demo_store
 from ichtune.errors import InputError
 from ichtune.runs.ends import TrialEnd
@@ -24,7 +25,11 @@ from ichtune.search.plan import Plan, plan
 from ichtune.search.resume import resume as resumed
 from ichtune.search.search import search
 from ichtune.space import Space
+from ichtune.tracking.trackers import trackers
 from ichtune.wording import pasteable, plural
+
+if TYPE_CHECKING:
+    from analysis.results import RankedResults
 
 
 def run(data: Path | None, space: Space, settings: SearchSettings, console: Console, *, dry_run: bool) -> int:
@@ -168,6 +173,7 @@ def print_plan(plan: Plan, console: Console) -> None:
         "bank": "\n".join(bank) or "none: every recipe trains its backbone",
         "engine": f"{settings.engine} in {precisions} ({plan.why_engine})" if plan.parts else "",
         "inputs": plan.inputs,
+        "log": "\n".join(map(str, trackers(settings.log, RunFolder.at(plan.run)))),
         "writes": f"{plan.run}",
         "seed": str(settings.seed),
     }.items():
@@ -236,7 +242,21 @@ def _rank(run: RunFolder, console: Console, code: int) -> int:
     _hint("curves:", pasteable("tensorboard", "--logdir", run.trials), console)
     _hint("study:", f"{run.journal} (an Optuna journal)", console)
     _hint("report:", pasteable("ichtune", "report", run), console)
+    if run.request.settings.log:
+        _log(results, complete=code == OK and bool(results.ranking.usable))
     if not results.ranking.usable:
         return code or NOTHING_USABLE
     _hint("best model:", pasteable("ichtune", "retrain", run), console)
     return code
+
+
+def _log(results: "RankedResults", *, complete: bool) -> None:
+    """Send the ranking's tables to the run's trackers; of a search that is `complete`, its report too."""
+    from analysis.findings import Findings
+    from analysis.report.build import write_report
+
+    if complete:
+        findings = Findings(results)
+        write_report(findings, findings.write())
+        results.run.push()
+    send_to(trackers(results.run.request.settings.log, results.run), results.run)

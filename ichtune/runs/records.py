@@ -7,8 +7,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ichtune.errors import InputError
 from ichtune.json_text import read_json, read_json_lines
+from ichtune.metrics import nan_mean
 from ichtune.recipe import Recipe
 from ichtune.runs.best_epoch import BestEpoch
 from ichtune.runs.ends import TrialEnd
@@ -66,6 +69,16 @@ class EpochRecord:
 
     def to_json(self) -> str:
         return json.dumps(without_nan(vars(self)))
+
+    def scalars(self) -> dict[str, float]:
+        """Return the means over folds by the tag of their curve; once a fold has diverged there are no scores."""
+        valid = {f"valid/{name}": value for name, value in self.mean.items() if name != "train_loss"}
+        return valid | {
+            "train/loss": self.mean["train_loss"],
+            "train/lr": float(np.mean(self.mean_lr)),
+            "train/grad_norm": nan_mean(np.array(self.grad_norm)),
+            "train/positive_share": nan_mean(np.array(self.class_mix)[:, -1]),
+        }
 
     def of_fold(self, fold: int) -> dict[str, Any]:
         """Return one fold's values as plain data, with None for undefined ones."""

@@ -66,6 +66,11 @@ class SearchSettings:
         None, "Stop after running trials for this many seconds.", flag="time-budget", min=1
     )
     max_failures: int = option(3, "How often to retry a failed trial.", min=0)
+    log: str | None = option(
+        None,
+        "Also log to mlflow, mlflow:URI, wandb (offline) or wandb:online; several with commas, none for no longer.",
+        metavar="TRACKERS",
+    )
     seed: int = option(0, "Random seed of sampler, augmentation and random weights.", min=0)
 
     def as_dict(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from ichtune.search.bank import bank_folder, bank_parts, decide_engine
 from ichtune.search.memory import refuse_without_memory
 from ichtune.search.proposals import make_sampler
 from ichtune.space import Space
+from ichtune.tracking.trackers import checked, resolved
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, scans_of, units_of
 from ichtune.wording import plural
@@ -105,7 +106,8 @@ def plan(
     """Check a search request and return its plan; with `promotion`, its trials start from an earlier run's heads.
 
     Raises:
-        InputError: the store, space, metric, backbone or a setting can't be used, or the run name is taken.
+        InputError: the store, space, metric, backbone, a setting or a tracker can't be used, or the run name is
+            taken.
     """
     store = SliceStore.open(Path(data).absolute())
     validation = _validation(store, settings)
@@ -130,7 +132,9 @@ def plan(
         bank=bank_folder(settings),
     )
     make_sampler(settings.sampler, settings.seed, space)
-    RunFolder.at(below(settings.runs, name)).refuse_if_taken()
+    run = RunFolder.at(below(settings.runs, name))
+    run.refuse_if_taken()
+    settings = replace(settings, log=resolved(checked(settings.log, run)))
     decided = decide_engine(store, space, settings)
     return Plan(
         store,
@@ -190,7 +194,8 @@ def _refuse_undefined(metric: str, store: SliceStore, folds: Sequence[Fold]) -> 
 
 def plan_again(store: SliceStore, space: Space, settings: SearchSettings) -> Plan:
     """The plan of an existing run that is to continue; called by `resume`, which has checked it."""
-    settings = replace(settings, trials=_trials(space, settings), bank=bank_folder(settings))
+    log = resolved(checked(settings.log, RunFolder.at(below(settings.runs, str(settings.name)))))
+    settings = replace(settings, trials=_trials(space, settings), bank=bank_folder(settings), log=log)
     parts = bank_parts(store, space, settings)
     return Plan(store, space, settings, parts, "as in the run", resumed=True)
 

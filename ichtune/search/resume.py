@@ -13,7 +13,7 @@ from ichtune.space import Space
 
 FREE = (
     *("trials", "address", "cpus_per_trial", "gpus_per_trial"),
-    *("max_concurrent", "time_budget_s", "max_failures", "bank", "wait_for", "timeout_s"),
+    *("max_concurrent", "time_budget_s", "max_failures", "bank", "wait_for", "timeout_s", "log"),
 )
 """Settings that may change when resuming; changing any other would make the trials incomparable."""
 

@@ -3,8 +3,10 @@
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
+from rich.markup import escape
 
 from ichtune.bank.build import build
 from ichtune.bank.check import verify
@@ -23,6 +25,8 @@ from ichtune.search.live_panel import LivePanel, SearchProgress
 from ichtune.search.plan import Plan
 from ichtune.search.trial import TrialJob
 from ichtune.search.tuner import run_trials
+from ichtune.tracking.sending import sending
+from ichtune.tracking.trackers import trackers
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ def search(plan: Plan, console: Console) -> Finished:
         panels = [LivePanel(_state(plan, run), run, place, halt) for place in (console, signs.log)]
         for panel in panels:
             stack.callback(panel.close)
+        stack.enter_context(sending(run, trackers(plan.settings.log, run), partial(_note, console)))
         stopped = run_trials(
             _job(plan, run), plan.space, plan.settings, run, capacity, halt, [signs, *panels]
         )
@@ -98,6 +103,10 @@ def _state(plan: Plan, run: RunFolder) -> SearchProgress:
     if plan.resumed:
         state.remember(run)
     return state
+
+
+def _note(console: Console, line: str) -> None:
+    console.print(f"[bold yellow]note:[/] {escape(line)}", soft_wrap=True)
 
 
 def _job(plan: Plan, run: RunFolder) -> TrialJob:

@@ -10,7 +10,7 @@ import torch
 from ray.tune import Trainable
 from safetensors.torch import save
 
-from ichtune.metrics import nan_mean, nan_std, worst
+from ichtune.metrics import nan_std, worst
 from ichtune.models.heads import HeadState
 from ichtune.models.heads.saved import pack
 from ichtune.recipe import recipe_hash
@@ -152,7 +152,7 @@ class _TrialRun:
         if scored_folds:
             self._keep_out_of_fold(result, scored_folds)
         self.folder.add_epoch(record)
-        self.tensorboard.add(record.epoch, {"best_so_far": self.session.best.value, **scalars(record)})
+        self.tensorboard.add(record.epoch, {"best_so_far": self.session.best.value, **record.scalars()})
         self._keep_checkpoint(result)
         self.last = record
         return {
@@ -211,14 +211,3 @@ class _TrialRun:
         self.tensorboard.close()
         self.folder.seal()
         self.folder.push()
-
-
-def scalars(record: EpochRecord) -> dict[str, float]:
-    """An epoch's means over folds by TensorBoard tag; once a fold has diverged there are no scores."""
-    valid = {f"valid/{name}": value for name, value in record.mean.items() if name != "train_loss"}
-    return valid | {
-        "train/loss": record.mean["train_loss"],
-        "train/lr": float(np.mean(record.mean_lr)),
-        "train/grad_norm": nan_mean(np.array(record.grad_norm)),
-        "train/positive_share": nan_mean(np.array(record.class_mix)[:, -1]),
-    }

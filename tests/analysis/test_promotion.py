@@ -95,10 +95,12 @@ def test_the_preset_varies_for_every_recipe_how_it_is_fine_tuned(frozen: RunFold
         "model.train",
         "training.epochs",
         "training.patience",
+        "training.mixup",
         "training.average",
         "finetuning.backbone_rate",
         "finetuning.layer_decay",
         "finetuning.batch_norm",
+        "phases",
     ]
     assert made.settings.trials == 30
     for name, params in made.space.points.items():

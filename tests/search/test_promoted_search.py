@@ -32,7 +32,9 @@ FIXED = {
     "finetuning.batch_norm": "kept",
     "training.epochs": 60,
     "training.patience": None,
+    "training.mixup": 0,
     "training.average": 0.9,
+    "phases": None,
 }
 """What makes the preset a small grid: two values for each recipe."""
 

@@ -7,15 +7,55 @@ from optuna.samplers import RandomSampler
 from rich.console import Console
 
 from ichtune.recipe import Recipe
+from ichtune.recipe.refusals import variants
 from ichtune.space import Space, SpaceError, presets
 from ichtune.yaml_text import parse_yaml
+from tests.space.test_documented import settings
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+BY_FINETUNE = {
+    "model.train",
+    "finetuning.backbone_rate",
+    "finetuning.layer_decay",
+    "finetuning.batch_norm",
+    "phases.1.train",
+    "phases.1.epochs",
+}
+"""How a backbone is trained: `finetune` varies it for the best recipes of a search on frozen ones."""
+NOT_IN_FULL = {
+    "model.weights": "without pretrained weights, a frozen backbone is no use",
+    "model.widths": "of cnn5 and fcn, for which there are no weights",
+    "model.block_dropout": "of cnn5 and fcn, and only where they are trained",
+    "training.steps": "goes by the size of the data",
+    "training.seed": "is repeated (--repeats), not searched",
+    "training.precision": "goes by the machine",
+    **dict.fromkeys(BY_FINETUNE, "is varied by finetune"),
+}
+BRANCHES = ("head", "loss", "optimizer", "schedule")
 every_preset = pytest.mark.parametrize("name", sorted(presets()))
 
 
 def test_the_presets_for_a_beginner_a_study_and_a_cluster_are_there():
     assert {"quick", "default", "full"} <= presets().keys()
+
+
+def test_full_varies_every_setting_that_a_frozen_backbone_leaves_to_a_search():
+    space = Space.load("full")
+    varied = {dimension.name for dimension in space.dimensions}
+    known = {setting for setting, _, _ in settings()}
+    assert known - varied == NOT_IN_FULL.keys()
+    branches = {
+        each.name: set(each.distribution.labels) for each in space.dimensions if each.name in BRANCHES
+    }
+    assert branches == {section: variants(Recipe, section).keys() for section in BRANCHES}
+
+
+def test_finetune_varies_how_a_backbone_is_trained():
+    space = Space.load("finetune")
+    varied = {dimension.name for dimension in space.dimensions}
+    assert varied >= {name for name in BY_FINETUNE if not name.startswith("phases.")} | {"phases"}
+    [choice] = [each.distribution for each in space.dimensions if each.name == "phases"]
+    assert choice.labels == (None, "last 3 then all")
 
 
 @every_preset

@@ -30,8 +30,8 @@ def small(name: str) -> Space:
     changes = dict(SMALL)
     if backbones - {"cnn5", "fcn"}:
         changes |= LIGHT
-    if "phases" in Space.written(name):
-        phases = Space.written(name)["phases"]
+    phases = Space.written(name).get("phases")
+    if isinstance(phases, list):
         changes |= {f"phases.{number}.epochs": 1 for number, _ in enumerate(phases, 1)}
     else:
         changes["training.epochs"] = 2
