@@ -38,7 +38,7 @@ def test_a_second_pass_has_the_same_processes_and_its_results_come_in_order():
 def test_a_killed_process_is_an_error_with_its_mend():
     with (
         Workers(2) as workers,
-        pytest.raises(OSError, match="a reading process was killed .* run the same command again"),
+        pytest.raises(OSError, match=r"a reading process was killed .* run the same command again"),
     ):
         list(workers.in_order(killed, range(12), CHUNKS))
 
