@@ -1,6 +1,5 @@
 """Evaluates a model on slices of a store: their predictions, and every score."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,11 +17,9 @@ from analysis.evaluation.scores import (
 )
 from analysis.evaluation.subgroups import subgroups
 from ichtune.inference.trained_model import TrainedModel
+from ichtune.inference.whole_scans import whole_scans
 from ichtune.labels import LABELS
 from ichtune.progress import Report
-
-_AT_A_TIME = 256
-"""About so many slices are read between two reports of progress."""
 
 
 def evaluate(plan: Plan, report: Report = lambda *_: None) -> "Evaluation":
@@ -34,21 +31,13 @@ def evaluate(plan: Plan, report: Report = lambda *_: None) -> "Evaluation":
     model, rows = TrainedModel.open(plan.model), plan.chosen.rows
     logits = np.empty((2, len(rows), len(LABELS)))
     done = 0
-    for places in _whole_scans(plan.store.scans.of_row[rows]):
+    for places in whole_scans(plan.store.scans.of_row[rows]):
         logits[:, places] = model.raw_and_calibrated_logits(
             plan.store.hu, rows[places], scans=plan.store.scans
         )
         done += len(places)
         report(done, len(rows), "")
     return Evaluation(plan, plan.predictions(logits))
-
-
-def _whole_scans(of_row: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the places of slices, some whole scans at a time, from the scan of each slice `[n]`."""
-    order = np.argsort(of_row, kind="stable")
-    begins = np.flatnonzero(np.diff(of_row[order], prepend=-1))
-    cuts = begins[np.flatnonzero(np.diff(begins // _AT_A_TIME, prepend=0))]
-    yield from (part for part in np.split(order, cuts) if len(part))
 
 
 @dataclass(frozen=True)

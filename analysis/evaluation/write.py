@@ -95,8 +95,8 @@ def cross_tables(made: Sequence[Evaluation]) -> list[Table]:
     names = {each.plan.store.fingerprint: each.plan.data for each in made}
     trained_on = {}
     for each in made:
-        store = each.plan.about.fingerprint
-        trained_on[each.plan.name] = f"trained on {names.get(store, f'another store, {store}')}"
+        stores = [names.get(store, f"another store, {store}") for store in each.plan.about.fingerprints]
+        trained_on[each.plan.name] = f"trained on {', then '.join(reversed(stores))}"
     stores = by_store(made)
     behind = pd.concat(
         [population(first).assign(store=first.plan.data) for first, *_ in stores], ignore_index=True

@@ -14,7 +14,9 @@ from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.inference.activation_maps import Method, activation_maps, check_maps
 from ichtune.inference.trained_model import TrainedModel
+from ichtune.inference.whole_scans import whole_scans
 from ichtune.labels import ANY, LABELS
+from ichtune.progress import Report
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,13 @@ def explain(
     data: Path,
     options: ExplainOptions = ExplainOptions(),
     started: Callable[[Part], None] = lambda part: None,
+    report: Report = lambda *_: None,
 ) -> Explained:
-    """Explain the model in a folder on a store; `started` is called with the slices before any are predicted.
+    """Explain the model in a folder on a store.
+
+    Args:
+        started: called with the slices before any are predicted.
+        report: receives the slices predicted so far, their number, and a remark.
 
     Raises:
         InputError: there is no model or store, no such label, layer or method, or no slice has the label.
@@ -115,10 +122,20 @@ def explain(
         _check_masks(options.masks, store, part)
     layers = check_maps(model, options.label, options.method, options.layer)
     started(part)
-    probabilities = model.predict(store.hu, part.rows, scans=store.scans)
+    probabilities = _predicted(model, store, part.rows, report)
+    report(len(part.rows), len(part.rows), "activation maps")
     chosen = _chosen(model, store, part, probabilities, options)
     examples = tuple(_examples(model, store, part, probabilities, options, chosen))
     return Explained(folder.resolve().name, model, store, options, part, probabilities, layers, examples)
+
+
+def _predicted(model: TrainedModel, store: SliceStore, rows: np.ndarray, report: Report) -> np.ndarray:
+    probabilities, done = np.empty((len(rows), len(LABELS))), 0
+    for places in whole_scans(store.scans.of_row[rows]):
+        probabilities[places] = model.predict(store.hu, rows[places], scans=store.scans)
+        done += len(places)
+        report(done, len(rows), "")
+    return probabilities
 
 
 def _examples(

@@ -53,6 +53,7 @@ def finetune(
     from analysis.retraining.finetune import finetune as finetuned
     from analysis.retraining.finetune import plan
     from ichtune.data.store import SliceStore
+    from ichtune.inference.about import read_about
     from ichtune.progress import progress
 
     planned = plan(model, data, replace(settings, changes=parse_changes(set or [])))
@@ -75,6 +76,9 @@ def finetune(
     except KeyboardInterrupt:
         end_interrupted()
     say(f"model: {folder}")
+    made = read_about(folder)
+    note(f"calibration: {made.calibration.chosen}")
+    note(f"thresholds: {made.thresholds_chosen}")
     _evaluate(plans([model, folder], stores, EvaluateOptions(out=folder / "evaluation")))
 
 

@@ -32,6 +32,7 @@ def explain(
     """Show where a model finds its evidence: activation maps of right and wrong slices, as pictures and a table."""
     from analysis.explaining.explained import ExplainOptions, explain
     from analysis.explaining.write import write_explained
+    from ichtune.progress import progress
 
     options = ExplainOptions(label, right, wrong, method, layer, masks)
     folder = out or model / "explain"
@@ -42,8 +43,8 @@ def explain(
         )  # a folder that can't be written to fails before the long part
         say(f"slices: {len(part.rows):,} ({part.words})")
 
-    with console.status("predicting"):
-        explained = explain(model, data, options, begin)
+    with progress("explaining", "slices", console) as report:
+        explained = explain(model, data, options, begin, report)
         files = write_explained(explained, folder)
     counts = explained.table["outcome"].value_counts()
     say(

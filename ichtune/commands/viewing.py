@@ -1,6 +1,7 @@
 """The command that shows a study and what a model makes of it."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -22,22 +23,24 @@ def view(
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
     """Show DICOM studies with a model's probabilities, decisions and activation maps, on a local page."""
-    import webbrowser
-
     from ichtune.inference.trained_model import TrainedModel
     from ichtune.progress import progress
+    from ichtune.viewer.browser import open_in_browser
     from ichtune.viewer.folder import read_folder
     from ichtune.viewer.server import ViewerServer
     from ichtune.viewer.session import Session
     from ichtune.viewer.study import MIB
 
     session = Session(TrainedModel.open(model), max_upload * MIB)
-    with ViewerServer(session, model.resolve().name, port) as server:
+    with (
+        ViewerServer(session, model.resolve().name, port) as server,
+        TemporaryDirectory(prefix="ichtune-view-") as private,
+    ):
         if folder is not None:
             with progress("reading", "files", console) as report:
                 session.show(read_folder(folder, session.most, report))
         say(f"page: {server.url}  (for this machine alone; Ctrl-C ends it)")
-        if browser and not webbrowser.open(server.url):
+        if browser and not open_in_browser(server.url, Path(private)):
             note("no browser found to open it")
         try:
             server.serve_forever()

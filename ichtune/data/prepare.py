@@ -10,12 +10,13 @@ import pandas as pd
 
 from ichtune.data.collection import Collection, open_collection
 from ichtune.data.options import PrepareOptions, parse_folds
-from ichtune.data.reading import CHUNK, Place, Read, Reader, chunks_of, read_in_order
+from ichtune.data.reading import CHUNK, Place, Read, Reader, chunks_of
 from ichtune.data.sources import NothingUsable
 from ichtune.data.splits import SplitPlan, check_patients
 from ichtune.data.staging import Staging, preparing
 from ichtune.data.store import VERSION, SliceStore
 from ichtune.data.store_tables import write_rejected, write_tables
+from ichtune.data.workers import Workers
 from ichtune.errors import InputError
 
 Progress = Callable[[int, int, int], None]
@@ -89,7 +90,8 @@ def _prepare(
     staging = Staging.begin(
         work, options.size, _plan(collection, options), lambda entry: _can_read(entry, collection, readers)
     )
-    _read_all(collection, readers, staging, options.workers or os.cpu_count() or 1, progress)
+    with Workers(options.workers or os.cpu_count() or 1) as workers:
+        _read_all(collection, readers, staging, workers, progress)
     reads = list(staging.reads())
     rejected = _all_rejected(collection, reads)
     _check_rejected(rejected, total, options.max_rejected, work)
@@ -188,7 +190,7 @@ def _read_all(
     collection: Collection,
     readers: Sequence[Reader],
     staging: Staging,
-    workers: int,
+    workers: Workers,
     progress: Progress | None,
 ) -> None:
     """Read every entry that isn't staged yet into the staging, in order."""
@@ -202,7 +204,7 @@ def _read_all(
         places = source.places
         chunks = chunks_of(places)
         left, finished = chunks[finished:], max(0, finished - len(chunks))
-        for reads, chunk in read_in_order(reader, places, left, first, workers):
+        for reads, chunk in workers.in_order(reader, places, left, first):
             staging.append(reads, chunk)
             done, rejected = done + len(reads), rejected + sum(bool(read.reason) for read in reads)
             if progress:

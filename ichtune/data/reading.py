@@ -1,21 +1,15 @@
-"""Reading a source's files into slices of one size, by several processes, with results in order.
+"""Reading a source's files into slices of one size, as worker processes do it.
 
 Imports are kept small, because every worker process repeats them.
 """
 
 import math
-import os
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,7 +20,6 @@ from ichtune.data.pixels import digest, resize, square
 from ichtune.windows import Window
 
 CHUNK = 32  # slices that a worker reads at a time: 4 MiB at 256 x 256
-AHEAD = 3  # chunks in flight per worker, which limits memory
 
 
 @dataclass(frozen=True)
@@ -148,47 +141,5 @@ def chunks_of(places: list[Place]) -> list[range]:
     return [range(*ends) for ends in pairwise([*starts, len(places)])] if places else []
 
 
-_Place = TypeVar("_Place")
-_Result = TypeVar("_Result")
-
-
-def read_in_order(
-    reader: Callable[[int, list[_Place]], _Result],
-    places: Sequence[_Place],
-    chunks: Sequence[range],
-    offset: int,
-    workers: int,
-) -> Iterator[_Result]:
-    """Yield the results of `chunks` of `places`, read by up to `workers` processes; entries count from `offset`.
-
-    Raises:
-        OSError: a worker was killed from outside.
-    """
-    tasks = ((offset + chunk.start, list(places[chunk.start : chunk.stop])) for chunk in chunks)
-    if workers == 1 or len(chunks) < 2:
-        yield from (reader(first, part) for first, part in tasks)
-        return
-    pool = ProcessPoolExecutor(min(workers, len(chunks)), get_context("spawn"), initializer=_end_with_parent)
-    try:
-        pending: deque[Future[_Result]] = deque()
-        for first, part in tasks:
-            pending.append(pool.submit(reader, first, part))
-            if len(pending) >= AHEAD * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    except BrokenProcessPool as error:
-        raise OSError("a reading process was killed (out of memory?); run the same command again") from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 def _known(number: float) -> float | None:
     return None if math.isnan(number) else number
-
-
-def _end_with_parent() -> None:
-    """Make this worker exit with its parent; if the parent is killed, it would otherwise wait for work forever."""
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import Final, NamedTuple
 
 import cv2
@@ -73,10 +74,15 @@ class ImageSource:
         kept = self.kept.get(epoch is not None)
         if kept:
             kept.begin(view)
+        chunks = iter(chunks)
+        first = list(islice(chunks, 2))
+        if len(first) < 2:  # threads for a single chunk take longer to start than to render it
+            yield from (self._rendered(rows, level, view, kept) for rows in first)
+            return
         pool = ThreadPoolExecutor(self.threads, "render")
         ready: deque[_Chunk] = deque()
         try:
-            for rows in chunks:
+            for rows in chain(first, chunks):
                 ready.append(self._start(pool, rows, level, view, kept))
                 if len(ready) > AHEAD:
                     yield _finish(ready.popleft())
@@ -85,10 +91,18 @@ class ImageSource:
         finally:
             pool.shutdown(cancel_futures=True)
 
+    def _rendered(self, rows: np.ndarray, level: Level, view: int, kept: KeptImages | None) -> torch.Tensor:
+        images = self._empty(len(rows))
+        self._render(images, rows, level, view, kept)
+        return _grey_to_float(images)
+
+    def _empty(self, count: int) -> np.ndarray:
+        return np.empty((count, self.channels, self.size, self.size), np.uint8)
+
     def _start(
         self, pool: ThreadPoolExecutor, rows: np.ndarray, level: Level, view: int, kept: KeptImages | None
     ) -> _Chunk:
-        images = np.empty((len(rows), self.channels, self.size, self.size), np.uint8)
+        images = self._empty(len(rows))
         shares = [slice(first, None, self.threads) for first in range(self.threads)]
         work = [pool.submit(self._render, images[share], rows[share], level, view, kept) for share in shares]
         return _Chunk(images, work)
@@ -111,4 +125,8 @@ class ImageSource:
 def _finish(chunk: _Chunk) -> torch.Tensor:
     for share in chunk.work:
         share.result()
-    return torch.from_numpy(chunk.images).float().div_(255)
+    return _grey_to_float(chunk.images)
+
+
+def _grey_to_float(images: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(images).float().div_(255)

@@ -57,13 +57,11 @@ def scan_row(slices: pd.DataFrame) -> dict[str, Any]:
     row: dict[str, Any] = {name: first[name] for name in ("patient_id", "study_id", "series_id")}
     row |= {"slices": len(read), "unread": len(slices) - len(read)}
     z_mm = read["z_mm"].to_numpy(float)
-    for label in LABELS:
-        row |= {
-            f"{name}_{label}": value
-            for name, value in _of_label(
-                read[label].to_numpy(float), (read[IS[label]] == 1).to_numpy(bool), z_mm
-            ).items()
-        }
+    probs = read[list(LABELS)].to_numpy(float)
+    positive = read[list(IS.values())].to_numpy(float, na_value=0) == 1
+    for at, label in enumerate(LABELS):
+        found = _of_label(probs[:, at], positive[:, at], z_mm)
+        row |= {f"{name}_{label}": value for name, value in found.items()}
     return row | {USE: RESEARCH_ONLY}
 
 

@@ -14,6 +14,7 @@ from ichtune.data.formats.slice import Rejected
 from ichtune.data.sources.folder import files_below
 from ichtune.data.sources.mask_files import is_mask
 from ichtune.data.sources.slice_files import describe_others, may_be_slice
+from ichtune.data.workers import Workers
 from ichtune.errors import InputError
 from ichtune.prediction.chosen_series import choose_series
 from ichtune.prediction.headers import Headers, read_headers, sizes_and_times
@@ -25,7 +26,7 @@ DICOM, IMAGE, VOLUME, MASK, OTHER = "divmo"
 
 
 def find_slices(
-    given: Path, series: str, workers: int, report: Callable[[int, int], None] = lambda *_: None
+    given: Path, series: str, workers: Workers, report: Callable[[int, int], None] = lambda *_: None
 ) -> Listing:
     """List the slices in a folder or a single file, scan by scan; `report` receives the number of headers read.
 

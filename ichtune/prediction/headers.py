@@ -13,7 +13,7 @@ from ichtune.data.formats.dicom import dataset, elements, z_mm
 from ichtune.data.formats.elements import text
 from ichtune.data.formats.size import read_bounded
 from ichtune.data.formats.slice import Rejected
-from ichtune.data.reading import read_in_order
+from ichtune.data.workers import Workers
 from ichtune.prediction.listing import ALONE, Ids, Names
 
 _CHUNK: Final = 1000
@@ -42,13 +42,13 @@ class _Look(NamedTuple):
     stamp: bytes
 
 
-def read_headers(root: Path, files: Names, workers: int, report: Callable[[int, int], None]) -> Headers:
+def read_headers(root: Path, files: Names, workers: Workers, report: Callable[[int, int], None]) -> Headers:
     """Read the headers of DICOM files below `root`; `report` receives the number of files done and their total."""
     numbers: dict[Ids, int] = {}
     scan, heights = np.empty(len(files), np.int32), np.empty(len(files))
     stamp, done = hashlib.sha256(), 0
     chunks = [range(first, min(first + _CHUNK, len(files))) for first in range(0, len(files), _CHUNK)]
-    for look in read_in_order(partial(_look, root), files, chunks, 0, workers):
+    for look in workers.in_order(partial(_look, root), files, chunks):
         here = slice(done, done + len(look.ids))
         scan[here] = [numbers.setdefault(ids, len(numbers)) if ids else ALONE for ids in look.ids]
         heights[here] = look.z_mm

@@ -4,16 +4,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pandas as pd
 
 from ichtune.data.name_fits import without_suffix
 from ichtune.data.pixels import resize, square
-from ichtune.data.reading import Place, Read, read_in_order, read_or_reason, read_place
+from ichtune.data.reading import Place, Read, read_or_reason, read_place
 from ichtune.data.sources.volumes import ids_of
 from ichtune.data.store import SliceStore
+from ichtune.data.workers import Workers
 from ichtune.prediction.listing import ALONE, Ids, Listing, in_chunks, same_scan
 from ichtune.windows import Window
 
@@ -23,11 +24,21 @@ ABOUT: Final = ("slice_id", "patient_id", "study_id", "series_id", "z_mm", "file
 
 @dataclass(frozen=True)
 class Chunk:
-    """Slices read together: a row for each with the columns ABOUT, and the pixels of those without a reason."""
+    """Slices read together, and the pixels of those without a reason.
 
-    about: pd.DataFrame
+    Not a table of pandas, since making one for so few slices takes as long as a part of the network.
+    """
+
+    about: Mapping[str, Sequence[Any] | np.ndarray]
+    """The columns ABOUT, of all slices."""
     hu: Mapping[int, np.ndarray]
     """Hounsfield units, int16 [n, S, S], by the wanted side in pixels."""
+
+    @property
+    def read(self) -> pd.DataFrame:
+        """A row for each slice without a reason."""
+        about = pd.DataFrame(dict(self.about))
+        return about[about["reason"] == ""]
 
 
 class Input(Protocol):
@@ -60,7 +71,7 @@ class Input(Protocol):
         ...
 
     def read(
-        self, chunks: Sequence[range], sizes: Sequence[int], workers: int, folder: Path
+        self, chunks: Sequence[range], sizes: Sequence[int], workers: Workers, folder: Path
     ) -> Iterator[Chunk]:
         """Yield the chunks in order, each slice in all `sizes`; `folder` is for pixels on their way."""
         ...
@@ -101,18 +112,20 @@ class Files:
         return self.listing.chunks(whole_scans=whole_scans)
 
     def read(
-        self, chunks: Sequence[range], sizes: Sequence[int], workers: int, folder: Path
+        self, chunks: Sequence[range], sizes: Sequence[int], workers: Workers, folder: Path
     ) -> Iterator[Chunk]:
         reader = _Reader(self.listing.root, self.window, tuple(sizes), folder)
         places = self.listing.places
-        read = read_in_order(reader, places, chunks, 0, workers)
+        read = workers.in_order(reader, places, chunks)
         for chunk, (reads, pixels) in zip(chunks, read, strict=True):
             here = list(places[chunk.start : chunk.stop])
             about = self._about(here, reads, self.listing.scan[chunk.start : chunk.stop])
-            yield Chunk(about, _by_size(pixels, sizes, int((about["reason"] == "").sum())))
+            yield Chunk(about, _by_size(pixels, sizes, sum(not read.reason for read in reads)))
             pixels.unlink()
 
-    def _about(self, places: Sequence[Place], reads: Sequence[Read], scans: np.ndarray) -> pd.DataFrame:
+    def _about(
+        self, places: Sequence[Place], reads: Sequence[Read], scans: np.ndarray
+    ) -> dict[str, Sequence[Any] | np.ndarray]:
         known = [Ids() if scan == ALONE else self.listing.ids[scan] for scan in scans.tolist()]
         texts = {
             "slice_id": [
@@ -128,12 +141,11 @@ class Files:
                 for name in ("patient_id", "study_id", "series_id")
             },
         }
-        columns = {
+        return {
             **{name: [_utf8(text) for text in column] for name, column in texts.items()},
             "z_mm": np.array([np.nan if read.z_mm is None else read.z_mm for read in reads]),
             "scan": scans,
         }
-        return pd.DataFrame(columns)[list(ABOUT)]
 
 
 @dataclass(frozen=True)
@@ -172,13 +184,14 @@ class Rows:
         return in_chunks(same_scan(self.scan) if whole_scans else np.zeros(len(self) - 1, bool))
 
     def read(
-        self, chunks: Sequence[range], sizes: Sequence[int], workers: int, folder: Path
+        self, chunks: Sequence[range], sizes: Sequence[int], workers: Workers, folder: Path
     ) -> Iterator[Chunk]:
         for chunk in chunks:
             rows = self.store.scans.order[chunk.start : chunk.stop]
             about = self.store.table.iloc[rows][list(ABOUT[:5])].reset_index(drop=True)
             about = about.assign(file="", scan=self.scan[chunk.start : chunk.stop], reason="")
-            yield Chunk(about[list(ABOUT)], dict.fromkeys(sizes, self.store.hu[rows]))
+            columns = {name: about[name].to_numpy() for name in ABOUT}
+            yield Chunk(columns, dict.fromkeys(sizes, self.store.hu[rows]))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The models that predict together."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from ichtune.inference.trained_model import TrainedModel
 from ichtune.intended_use import RESEARCH_ONLY
 from ichtune.labels import LABELS
 from ichtune.prediction.algorithm import Algorithm
+from ichtune.prediction.inputs import Chunk
 from ichtune.prediction.listing import ALONE
 from ichtune.prediction.views import View
 from ichtune.runs.request import installed
@@ -72,19 +73,18 @@ class Panel:
             digest=self.digest,
         )
 
-    def predict(self, slices: pd.DataFrame, hu: Mapping[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Return uncalibrated and calibrated probabilities of slices, float64 [n, 6] each.
+    def predict(self, chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
+        """Return uncalibrated and calibrated probabilities of the slices that were read, float64 [n, 6] each.
 
-        Args:
-            slices: their identifiers, `z_mm` and `scan`; if `reads_scans`, scans are whole.
-            hu: their Hounsfield units, int16 [n, S, S], by size.
+        If `reads_scans`, scans are whole in the chunk.
         """
-        scans = _scans(slices) if self.reads_scans else None
-        both = np.zeros((2, len(slices), len(LABELS)))
-        if len(slices):
+        scans = _scans(chunk.read) if self.reads_scans else None
+        count = len(chunk.hu[self.sizes[0]])
+        both = np.zeros((2, count, len(LABELS)))
+        if count:
             for model in self.models:
                 for view in self.views:
-                    seen = view(hu[model.about.preprocessing.size])
+                    seen = view(chunk.hu[model.about.preprocessing.size])
                     both += model.raw_and_calibrated(seen, scans=scans)
         uncalibrated, calibrated = both / (len(self.models) * len(self.views))
         return uncalibrated, calibrated

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ichtune.data.store import SliceStore
+from ichtune.data.workers import Workers
 from ichtune.errors import InputError
 from ichtune.prediction import views
 from ichtune.prediction.challenge_table import read_challenge_table
@@ -44,25 +45,27 @@ def predict(
     if not options.overwrite:
         outputs.refuse_finished()
     panel = Panel.open(models, views.views(options.augmentations))
-    slices = _open(given, options, report)
-    if sample:
-        sample.refuse_unrelated(slices.names, given)
-    if options.dicom_sr and slices.dicom_root is None:
-        raise InputError(f"--dicom-sr {options.dicom_sr}: {given} has no DICOM files to report on; omit it")
-    plan = {"model": panel.digest, "input": slices.digest} | {
-        f"--{name}": value for name, value in options.meaning.items()
-    }
-    with working(out, plan) as work:
-        _predict_all(panel, slices, work, options.workers or os.cpu_count() or 1, report)
-        remarks = list(_remarks(panel, options))
-        return outputs.write(
-            work.rows, [*slices.notes, *remarks], slices.dicom_root, panel.algorithm(remarks)
-        )
+    with Workers(options.workers or os.cpu_count() or 1) as workers:
+        slices = _open(given, options, workers, report)
+        if sample:
+            sample.refuse_unrelated(slices.names, given)
+        if options.dicom_sr and slices.dicom_root is None:
+            raise InputError(
+                f"--dicom-sr {options.dicom_sr}: {given} has no DICOM files to report on; omit it"
+            )
+        plan = {"model": panel.digest, "input": slices.digest} | {
+            f"--{name}": value for name, value in options.meaning.items()
+        }
+        with working(out, plan) as work:
+            _predict_all(panel, slices, work, workers, report)
+            remarks = list(_remarks(panel, options))
+            return outputs.write(
+                work.rows, [*slices.notes, *remarks], slices.dicom_root, panel.algorithm(remarks)
+            )
 
 
-def _open(given: Path, options: PredictOptions, report: Report) -> Input:
+def _open(given: Path, options: PredictOptions, workers: Workers, report: Report) -> Input:
     if not (given / "store.json").is_file():
-        workers = options.workers or os.cpu_count() or 1
         listing = find_slices(
             given,
             options.series,
@@ -77,14 +80,13 @@ def _open(given: Path, options: PredictOptions, report: Report) -> Input:
     return Rows(SliceStore.open(given))
 
 
-def _predict_all(panel: Panel, slices: Input, work: Work, workers: int, report: Report) -> None:
+def _predict_all(panel: Panel, slices: Input, work: Work, workers: Workers, report: Report) -> None:
     """Predict all chunks that have no rows yet."""
     rows = work.rows
     left = slices.chunks(whole_scans=panel.reads_scans)[rows.chunks :]
     report(rows.rows, len(slices), _unread(rows))
     for chunk in slices.read(left, panel.sizes, workers, work.pixels):
-        read = chunk.about[chunk.about["reason"] == ""]
-        raw, calibrated = panel.predict(read, chunk.hu)
+        raw, calibrated = panel.predict(chunk)
         rows.append(rows_of(chunk.about, raw, calibrated, panel.thresholds))
         report(rows.rows, len(slices), _unread(rows))
 

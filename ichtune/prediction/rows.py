@@ -1,9 +1,9 @@
 """Rows of predictions on their way to a table: a file that grows by a chunk at a time and survives a kill."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,10 @@ COLUMNS: Final = tuple(name for name in _SCHEMA.names if name != "scan")
 
 
 def rows_of(
-    about: pd.DataFrame, raw: np.ndarray, calibrated: np.ndarray, thresholds: np.ndarray
+    about: Mapping[str, Sequence[Any] | np.ndarray],
+    raw: np.ndarray,
+    calibrated: np.ndarray,
+    thresholds: np.ndarray,
 ) -> pa.RecordBatch:
     """Return the rows of slices; `raw` and `calibrated` are the probabilities [n, 6] of those without a reason.
 
@@ -45,12 +48,12 @@ def rows_of(
     texts = {name: list(about[name]) for name in _TEXTS}
     unread = np.array([bool(reason) for reason in texts["reason"]])
     columns: dict[str, pa.Array] = {name: pa.array(values, pa.string()) for name, values in texts.items()}
-    columns["z_mm"] = pa.array(about["z_mm"].to_numpy(float), from_pandas=True)
-    columns["scan"] = pa.array(about["scan"].to_numpy(np.int32))
-    columns[USE] = pa.array([RESEARCH_ONLY] * len(about))
+    columns["z_mm"] = pa.array(np.asarray(about["z_mm"], float), from_pandas=True)
+    columns["scan"] = pa.array(np.asarray(about["scan"], np.int32))
+    columns[USE] = pa.array([RESEARCH_ONLY] * len(unread))
     kinds = ((RAW.values(), raw), (LABELS, calibrated), (IS.values(), calibrated >= thresholds))
     for names, values in kinds:
-        spread = np.zeros((len(LABELS), len(about)))
+        spread = np.zeros((len(LABELS), len(unread)))
         spread[:, ~unread] = values.T
         columns |= {name: pa.array(one, mask=unread) for name, one in zip(names, spread, strict=True)}
     return pa.record_batch([columns[field.name].cast(field.type) for field in _SCHEMA], schema=_SCHEMA)

@@ -20,18 +20,24 @@ HEADERS: Final = {
 }
 
 
-def is_ours(headers: Message, port: int) -> bool:
+def is_ours(headers: Message, port: int, *, for_page: bool = False) -> bool:
     """Whether a request is addressed to this machine by its own name, and not sent by a page from elsewhere.
 
     A page from elsewhere can reach a loopback server by a host name of its own (DNS rebinding), which `Host` shows.
+    With `for_page`, it may be a link that was followed, as from the file that opens the browser.
     """
     hosts = [f"{name}:{port}" for name in (LOOPBACK, "localhost")]
     origin, site = headers.get("Origin"), headers.get("Sec-Fetch-Site", "none")
     return (
         headers.get("Host") in hosts
         and (origin is None or origin in [f"http://{host}" for host in hosts])
-        and site in ("same-origin", "none")
+        and (site in ("same-origin", "none") or (for_page and _is_link(headers)))
     )
+
+
+def _is_link(headers: Message) -> bool:
+    """Whether the browser goes to the address, instead of loading something for a page that stays."""
+    return headers.get("Sec-Fetch-Mode") == "navigate" and headers.get("Sec-Fetch-Dest") == "document"
 
 
 def has_token(headers: Message, token: str) -> bool:

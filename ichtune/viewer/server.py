@@ -105,9 +105,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.OK, content, kind)
 
     def _content(self) -> tuple[bytes, str]:
-        if not is_ours(self.headers, self.viewer.server_port):
-            raise _Refused(HTTPStatus.FORBIDDEN, "only the viewer's own page is answered")
         address = urlsplit(self.path)
+        for_page = self.command == "GET" and address.path == "/"
+        if not is_ours(self.headers, self.viewer.server_port, for_page=for_page):
+            raise _Refused(HTTPStatus.FORBIDDEN, "only the viewer's own page is answered")
         if self.command == "GET" and not address.path.startswith("/api/"):
             return _static(address.path)
         if not has_token(self.headers, self.viewer.token):

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator
@@ -79,10 +80,42 @@ def test_a_page_whose_viewer_has_ended_says_so(model: Path, tmp_path: Path):
         )
 
 
+def test_the_browser_is_opened_without_the_token_in_its_command_line(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if find_chromium() is None:
+        pytest.skip("needs Chromium or Chrome")
+    given = tmp_path / "arguments"
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\nprintf %s "$*" > {given}.new && mv {given}.new {given}\n')
+    script.chmod(0o700)
+    monkeypatch.setenv("BROWSER", str(script))
+    with (
+        Chromium.open(tmp_path / "profile", "--disable-3d-apis") as browser,
+        started(model, opening=True) as (process, url),
+    ):
+        waited(given.exists)
+        page = Path(given.read_text().removeprefix("file://"))
+        assert url.partition("#")[2] not in given.read_text()
+        assert page.stat().st_mode & 0o77 == page.parent.stat().st_mode & 0o77 == 0
+        browser.go(page.as_uri(), 1280)
+        browser.wait("document.querySelector('#names')?.children.length == 6")
+        interrupted(process)
+    assert not page.parent.exists()
+
+
+def waited(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 @contextmanager
-def started(model: Path, *folder: Path) -> Generator[tuple[subprocess.Popen, str]]:
+def started(model: Path, *folder: Path, opening: bool = False) -> Generator[tuple[subprocess.Popen, str]]:
     """The command as a process of its own, and the address that it shows."""
-    command = [sys.executable, "-m", "ichtune.cli", "view", *map(str, (model, *folder)), "--no-browser"]
+    command = [sys.executable, "-m", "ichtune.cli", "view", *map(str, (model, *folder))]
+    command += [] if opening else ["--no-browser"]
     with subprocess.Popen(
         command,
         cwd=ROOT,

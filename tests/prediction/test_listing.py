@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ichtune.data.workers import Workers
 from ichtune.prediction.find import find_slices
 from ichtune.prediction.listing import Names, in_chunks
 from ichtune.prediction.options import PredictOptions
@@ -47,7 +48,7 @@ def test_slices_of_scans_that_lie_mixed_in_folders_come_together_in_order(tmp_pa
             SeriesInstanceUID=f"1.2.{patient}.1",
             ImagePositionPatient=[0, 0, -5 * number],
         )
-    listing = find_slices(tmp_path, "auto", 1)
+    listing = find_slices(tmp_path, "auto", Workers(1))
     assert [place.file for place in listing.places] == [
         *("folder1/4.dcm", "folder2/2.dcm", "folder0/0.dcm"),
         *("folder2/5.dcm", "folder0/3.dcm", "folder1/1.dcm"),
@@ -60,7 +61,7 @@ def test_a_folder_may_hold_every_kind_of_file(tmp_path):
     write_volume(tmp_path / "b.nii.gz", head_volume(2))
     (tmp_path / "c.png").write_bytes(b"")
     (tmp_path / "readme.txt").write_text("about")
-    listing = find_slices(tmp_path, "auto", 1)
+    listing = find_slices(tmp_path, "auto", Workers(1))
     assert [tuple(place) for place in listing.places] == [
         *(("a.dcm", -1), ("c.png", -1), ("b.nii.gz", 0), ("b.nii.gz", 1)),
     ]
@@ -91,8 +92,8 @@ def test_names_that_are_no_text_or_hold_a_newline_are_rows(model, tmp_path):
 
 def test_files_that_change_make_another_input(tmp_path):
     root = write_rsna(tmp_path / "rsna", patients=1, size=16)
-    before = find_slices(root, "auto", 1).digest
-    assert find_slices(Path(shutil.copytree(root, tmp_path / "copy")), "auto", 1).digest == before
+    before = find_slices(root, "auto", Workers(1)).digest
+    assert find_slices(Path(shutil.copytree(root, tmp_path / "copy")), "auto", Workers(1)).digest == before
     file = root / "stage_2_train" / "ID_000000000.dcm"
     file.write_bytes(file.read_bytes() + b"\0")
-    assert find_slices(root, "auto", 1).digest != before
+    assert find_slices(root, "auto", Workers(1)).digest != before

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ichtune.inference.trained_model import TrainedModel
+from ichtune.prediction.inputs import Chunk
 from ichtune.prediction.panel import Panel
 from ichtune.prediction.views import describe, views
 
@@ -21,11 +22,10 @@ def test_slices_are_seen_mirrored_and_shifted_by_a_pixel_of_32_with_air_behind()
     np.testing.assert_array_equal(right, np.concatenate([air.transpose(0, 2, 1), HU[:, :, :-1]], 2))
 
 
-def test_a_probability_is_the_mean_over_the_views(model, prepared):
-    slices = prepared.table.head(2).assign(scan=0)
+def test_a_probability_is_the_mean_over_the_views(model):
     panel, alone = Panel.open([model], views(["flips"])), TrainedModel.open(model)
     expected = (alone.predict(HU) + alone.predict(HU[:, :, ::-1].copy())) / 2
-    _raw, calibrated = panel.predict(slices, {32: HU})
+    _raw, calibrated = panel.predict(Chunk({}, {32: HU}))
     np.testing.assert_allclose(calibrated, expected, atol=1e-6)
 
 

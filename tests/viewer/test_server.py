@@ -84,6 +84,24 @@ def test_no_other_host_name_or_origin_is_answered(viewer: ViewerServer, path: st
     assert json.loads(content) == {"reason": "only the viewer's own page is answered"}
 
 
+@pytest.mark.parametrize(
+    ("path", "destination", "status"),
+    [
+        ("/", "document", 200),
+        ("/", "iframe", 403),
+        ("/main.js", "document", 403),
+        ("/api/study", "document", 403),
+    ],
+)
+def test_a_link_from_elsewhere_leads_to_the_page_alone(viewer: ViewerServer, path, destination, status):
+    followed = {
+        "Sec_Fetch_Site": "cross-site",
+        "Sec_Fetch_Mode": "navigate",
+        "Sec_Fetch_Dest": destination,
+    }
+    assert ask(viewer, path, **followed)[0] == status
+
+
 @pytest.mark.parametrize("origin", [None, "http://127.0.0.1:{port}", "http://localhost:{port}"])
 def test_its_own_origin_is_answered(viewer: ViewerServer, origin: str | None):
     port = viewer.server_port

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 import ichtune
-from analysis.evaluation.evaluate import _whole_scans, evaluate
+from analysis.evaluation.evaluate import evaluate
 from analysis.evaluation.options import EvaluateOptions
 from analysis.evaluation.plan import Plan
 from analysis.evaluation.worst import worst
@@ -18,6 +18,7 @@ from ichtune.errors import InputError
 from ichtune.inference.about import read_about, write_about
 from ichtune.inference.calibration import Calibration
 from ichtune.inference.trained_model import TrainedModel
+from ichtune.inference.whole_scans import whole_scans
 from ichtune.labels import LABELS
 from ichtune.recipe import GRU
 from tests.made_up.models import RECIPE, write_ensemble_folder, write_model_folder
@@ -169,7 +170,7 @@ def test_python_gets_the_same_scores_as_tables(model, prepared):
 
 def test_scans_are_read_whole_and_every_slice_once():
     of_row = np.random.default_rng(0).integers(0, 40, 2000)
-    parts = list(_whole_scans(of_row))
+    parts = list(whole_scans(of_row))
     assert len(parts) > 4
     assert sorted(np.concatenate(parts).tolist()) == list(range(2000))
     scans = [set(of_row[part]) for part in parts]

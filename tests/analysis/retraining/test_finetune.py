@@ -145,3 +145,7 @@ def test_the_command_shows_before_and_after_on_both_stores(model, prepared, othe
     }
     assert "on store" in output
     assert "on other" in output
+    assert "calibration: Platt scaling on the out-of-fold predictions of" in output
+    assert (
+        "finetuned-other (trained on store, then other)" in (folder / "evaluation" / "cross.md").read_text()
+    )
