@@ -17,7 +17,6 @@ from ichtune.commands import (
     searching,
     tracking,
     viewing,
-    watching,
 )
 from ichtune.commands.terminal import NOTHING_USABLE, WRONG_INPUT, fail
 from ichtune.errors import InputError
@@ -35,9 +34,6 @@ for command in (
     data.phantom,
     searching.space,
     searching.search,
-    watching.status,
-    watching.logs,
-    watching.fetch,
     ranking.rank,
     ranking.report,
     retraining.retrain,

@@ -2,10 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ichtune.errors import InputError
@@ -81,47 +80,16 @@ class Remote:
                     stream.write(file.read_bytes())
                 sent[name] = state
 
-    def pull(
-        self,
-        folder: Path,
-        wanted: Callable[[str], bool] = lambda name: True,
-        report: Callable[[int, int], None] = lambda *_: None,
-    ) -> None:
-        """Download every wanted file into a folder, keeping what only the folder has.
-
-        `report` receives the bytes so far and in all.
+    def pull(self, folder: Path) -> None:
+        """Download every file into a folder, keeping what only the folder has.
 
         Raises:
             InputError: the URI can't be reached, or has a file whose name leads out of it.
         """
-        files, _ = self._open()
-        there = [found for found in self._listed() if wanted(found.name)]
-        done, total = 0, sum(found.size for found in there)
-        for found in there:
-            target = folder / found.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(target) as file, files.open_input_stream(found.path) as stream:
-                file.write_bytes(stream.read())
-            done += found.size
-            report(done, total)
-
-    def pull_changed(self, folder: Path, report: Callable[[int, int], None] = lambda *_: None) -> int:
-        """Download what is new or changed there since it was last downloaded to the folder; returns the files.
-
-        Raises:
-            InputError: as `pull`.
-        """
-        changed = {found.name for found in self._listed() if not found.is_in(folder)}
-        self.pull(folder, changed.__contains__, report)
-        return len(changed)
-
-    def _listed(self) -> list["_There"]:
-        """The files that are there, by name."""
         from pyarrow.fs import FileSelector
 
         files, root = self._open()
         chosen = FileSelector(root, recursive=True, allow_not_found=True)
-        listed = []
         for found in self._tried(lambda: files.get_file_info(chosen)):
             if found.is_file:
                 name = found.path[len(root) :].lstrip("/")
@@ -129,8 +97,10 @@ class Remote:
                     raise InputError(
                         f"{self.uri}: contains the file {name!r}, whose name leads out of the folder; delete it there"
                     )
-                listed.append(_There(name, found.path, found.size, found.mtime_ns or 0))
-        return listed
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with replacing(target) as file, files.open_input_stream(found.path) as stream:
+                    file.write_bytes(stream.read())
 
     def drop(self, name: str) -> None:
         """Delete a file, if it exists."""
@@ -155,25 +125,6 @@ class Remote:
                 f"--runs: {self.uri}: can't be reached ({_first_line(error)}); check the address, its bucket and "
                 "its credentials"
             ) from None
-
-
-class _There(NamedTuple):
-    """A file at a URI."""
-
-    name: str
-    """Below the URI."""
-    path: str
-    """On its file system."""
-    size: int
-    changed_ns: int
-
-    def is_in(self, folder: Path) -> bool:
-        """Whether a folder has it, as downloaded after its last change."""
-        try:
-            about = (folder / self.name).stat()
-        except OSError:
-            return False
-        return about.st_size == self.size and about.st_mtime_ns >= self.changed_ns
 
 
 def is_uri(place: object) -> bool:

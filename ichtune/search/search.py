@@ -18,8 +18,6 @@ from ichtune.cluster.shared_folders import check_storage
 from ichtune.cluster.waiting import parse_needs, wait_for
 from ichtune.progress import progress
 from ichtune.runs.folder import RunFolder
-from ichtune.runs.study import settled_trials
-from ichtune.search.driving import driving
 from ichtune.search.halt import Halt
 from ichtune.search.live_panel import LivePanel, SearchProgress
 from ichtune.search.plan import Plan
@@ -64,24 +62,22 @@ def search(plan: Plan, console: Console) -> Finished:
         if plan.promotion:
             plan.promotion.write(run)
         run.write(plan.request)
-        signs = stack.enter_context(driving(run, settled_trials(run) if plan.resumed else 0))
         check_storage(run, plan.store, plan.parts)
         if not capacity.has_room_for(*trial_resources(plan.settings, capacity).values()):
             console.print("no machine has room for a trial yet: waiting for the cluster to grow")
         build_bank(plan, capacity, console)
         banked = time.monotonic()
+        state = SearchProgress(plan.settings.trials, plan.space.metric, plan.space.direction == "max")
+        if plan.resumed:
+            state.remember(run)
         halt = Halt(plan.settings.time_budget_s)
-        panels = [LivePanel(_state(plan, run), run, place, halt) for place in (console, signs.log)]
-        for panel in panels:
-            stack.callback(panel.close)
+        panel = LivePanel(state, run, console, halt)
+        stack.callback(panel.close)
         stack.enter_context(sending(run, trackers(plan.settings.log, run), partial(_note, console)))
-        stopped = run_trials(
-            _job(plan, run), plan.space, plan.settings, run, capacity, halt, [signs, *panels]
-        )
+        stopped = run_trials(_job(plan, run), plan.space, plan.settings, run, capacity, halt, [panel])
         run.write_times(
             {"start_s": started - begun, "bank_s": banked - started, "trials_s": time.monotonic() - banked}
         )
-        signs.end(stopped or "all trials are done")
         run.push()
         if run.remote:
             run.remote.pull(run.path)  # trials that ran on other machines
@@ -96,13 +92,6 @@ def build_bank(plan: Plan, capacity: Capacity, console: Console) -> None:
     if plan.missing_rows:
         with progress("feature bank", "views", console) as report:
             build(plan.parts, run=compute_on(capacity), progress=report)
-
-
-def _state(plan: Plan, run: RunFolder) -> SearchProgress:
-    state = SearchProgress(plan.settings.trials, plan.space.metric, plan.space.direction == "max")
-    if plan.resumed:
-        state.remember(run)
-    return state
 
 
 def _note(console: Console, line: str) -> None:

@@ -119,24 +119,6 @@ def test_a_search_at_s3_goes_on_from_there_on_a_machine_without_a_copy(
     assert settled_trials(run) == 3
     assert [len(record.epochs) for record in run.trial_records()] == [2] * 3
     assert (run.results / "ranked.csv").is_file()
-    seen = command("status", below(s3, "try"))
-    assert "ended (all trials are done)" in seen
-    assert "3 of 3 done" in seen
-    assert command("logs", below(s3, "try")).count("searching on") == 2
-    assert "has had no error" in command("logs", below(s3, "try"), "1")
-    home = tmp_path / "home"
-    assert "files were new or changed" in command("fetch", below(s3, "try"), str(home))
-    assert "(0 files" in command("fetch", below(s3, "try"), str(home))
-    (home / "study.journal").unlink()
-    assert "(1 files" in command("fetch", below(s3, "try"), str(home))
-    command("rank", str(home))
-    assert (home / "results" / "ranked.csv").read_bytes() == (run.results / "ranked.csv").read_bytes()
-
-
-def command(*arguments: str) -> str:
-    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.stdout
 
 
 def search(*options: str) -> str:
