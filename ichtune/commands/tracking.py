@@ -7,6 +7,7 @@ import typer
 
 from ichtune.commands.ranking import Run, note_running_search
 from ichtune.commands.terminal import NOTHING_USABLE, note, say
+from ichtune.errors import InputError
 
 if TYPE_CHECKING:
     from ichtune.runs.folder import RunFolder
@@ -28,10 +29,13 @@ def log(
     from ichtune.tracking.trackers import checked
 
     folder = RunFolder.open(run)
+    if folder.is_searching and folder.request.settings.log:  # both would send what the other is just sending
+        raise InputError(f"--to: the search of {folder} is running, and logs by itself; wait until it ends")
     found = checked(to, folder)
     note_running_search(folder)
-    if not send_to(found, folder):
-        raise typer.Exit(NOTHING_USABLE)
+    with folder.claimed("logging"):
+        if not send_to(found, folder):
+            raise typer.Exit(NOTHING_USABLE)
 
 
 def send_to(trackers: "Sequence[Tracker]", run: "RunFolder") -> bool:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,14 @@ def test_wandb_is_offline_and_has_each_trial_and_each_epoch_once(run, monkeypatc
 def test_a_tracker_that_cant_be_used_is_refused_before_any_work(run, log, message):
     with pytest.raises(InputError, match=message):
         checked(log, run)
+
+
+def test_a_search_that_logs_by_itself_is_left_to_it(run, ichtune):
+    request = run.request
+    run.write(replace(request, settings=replace(request.settings, log="mlflow")))
+    with run.locked():
+        code, _, errors = ichtune("log", run.path, "--to", "mlflow")
+    assert (code, "logs by itself" in errors) == (2, True)
 
 
 def test_what_a_run_lacks_is_sent_by_a_command_of_its_own(run, ichtune):
