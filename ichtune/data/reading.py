@@ -5,6 +5,7 @@ Imports are kept small, because every worker process repeats them.
 
 import math
 import os
+import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -95,7 +96,10 @@ class Reader:
             reads.append(read)
             count += not read.reason
         chunk = self.chunks / f"{first}.hu"
-        chunk.write_bytes(pixels[:count].data)
+        # A task whose node was given up may still be writing the same chunk.
+        own = chunk.with_suffix(f".{secrets.token_hex(8)}")
+        own.write_bytes(pixels[:count].data)
+        own.replace(chunk)
         return reads, chunk
 
     def can_read(self, place: Place) -> bool:
@@ -147,6 +151,9 @@ def chunks_of(places: list[Place]) -> list[range]:
             starts.append(number)
     return [range(*ends) for ends in pairwise([*starts, len(places)])] if places else []
 
+
+ChunkReading = Callable[[Reader, list[Place], Sequence[range], int], Iterator[tuple[list[Read], Path]]]
+"""Reads chunks of places, with entries counted from a number, and yields what the reader returns, in order."""
 
 _Place = TypeVar("_Place")
 _Result = TypeVar("_Result")
