@@ -11,6 +11,7 @@ from ichtune.commands import (
     explaining,
     exporting,
     predicting,
+    preparing,
     ranking,
     reproducing,
     retraining,
@@ -29,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    data.prepare,
+    preparing.prepare,
     data.inspect,
     data.phantom,
     searching.space,

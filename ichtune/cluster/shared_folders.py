@@ -1,8 +1,8 @@
-"""Checks that every node sees the run's folder, before the first trial starts."""
+"""Checks that every node sees what it will read and write, before long work starts."""
 
 import os
 import secrets
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ichtune.bank.part import BankPart, is_finished
+from ichtune.data.reading import Place, Reader
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.runs.folder import RunFolder
@@ -32,11 +33,9 @@ def check_storage(run: RunFolder, store: SliceStore, parts: Sequence[BankPart] =
         stack.enter_context(_written(token, text, "--runs"))
         for folder in unfinished:
             stack.enter_context(_written(folder / name, text, "--bank"))
-        here = ray.get_runtime_context().get_node_id()
-        others = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
         answers = {
-            _ask(node["NodeID"], run, token.name, text, store.path, bank): node["NodeManagerAddress"]
-            for node in others
+            _ask(node, _look, run, token.name, text, store.path, bank): address
+            for node, address in _others().items()
         }
         for answer, address in answers.items():
             sees_run, sees_store, unseen = ray.get(answer, timeout=ANSWER_S)
@@ -57,6 +56,30 @@ def check_storage(run: RunFolder, store: SliceStore, parts: Sequence[BankPart] =
                 )
 
 
+def check_reading(reader: Reader, place: Place) -> None:
+    """Check that every other node sees a file of a source, and the folder that its pixels are passed through.
+
+    Raises:
+        InputError: the folder can't be written to, or a node doesn't see it or the file.
+    """
+    file = reader.root / place.file
+    token = reader.chunks / f".token-{os.getpid()}-{secrets.token_hex(8)}"
+    with _written(token, "", "STORE"):
+        answers = {_ask(node, _unseen, [token, file]): address for node, address in _others().items()}
+        for answer, address in answers.items():
+            unseen = ray.get(answer, timeout=ANSWER_S)
+            if token in unseen:
+                raise InputError(
+                    f"{reader.chunks.parent}: the node {address} doesn't see this folder; put STORE into a folder that "
+                    "all nodes share (NFS, EFS, Lustre)"
+                )
+            if unseen:
+                raise InputError(
+                    f"{file}: the node {address} doesn't see this file; put the source into a folder that all nodes "
+                    "share"
+                )
+
+
 @contextmanager
 def _written(token: Path, text: str, option: str) -> Generator[None]:
     try:
@@ -72,10 +95,20 @@ def _written(token: Path, text: str, option: str) -> Generator[None]:
         token.unlink(missing_ok=True)
 
 
-def _ask(node: str, run: RunFolder, token: str, text: str, store: Path, bank: list[Path]) -> Any:
-    task: Any = ray.remote(_look)
+def _others() -> dict[str, str]:
+    """The addresses of all nodes but this one, by their ids."""
+    here = ray.get_runtime_context().get_node_id()
+    return {
+        node["NodeID"]: node["NodeManagerAddress"]
+        for node in ray.nodes()
+        if node["Alive"] and node["NodeID"] != here
+    }
+
+
+def _ask(node: str, look: Callable[..., Any], *what: Any) -> Any:
+    task: Any = ray.remote(look)
     strategy = NodeAffinitySchedulingStrategy(node, soft=False)
-    return task.options(num_cpus=0, scheduling_strategy=strategy).remote(run, token, text, store, bank)
+    return task.options(num_cpus=0, scheduling_strategy=strategy).remote(*what)
 
 
 def _look(
@@ -84,5 +117,9 @@ def _look(
     """Whether this node sees the run (its token, or its URI) and the store, and a bank file that it doesn't see."""
     file = run.path / token
     sees_run = run.remote.has("search.yaml") if run.remote else file.is_file() and file.read_text() == text
-    unseen = next((file for file in bank if not file.is_file()), None)
-    return sees_run, (store / "store.json").is_file(), unseen
+    return sees_run, (store / "store.json").is_file(), next(iter(_unseen(bank)), None)
+
+
+def _unseen(files: list[Path]) -> list[Path]:
+    """The files that this node doesn't see."""
+    return [file for file in files if not file.is_file()]

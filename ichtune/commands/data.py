@@ -1,61 +1,11 @@
-"""Commands that make and examine slice stores: prepare, inspect, phantom."""
+"""Commands that examine slice stores and make up heads: inspect, phantom."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ichtune.commands.arguments import given, takes
-from ichtune.commands.terminal import NOTHING_USABLE, console, end_interrupted, fail, note, say
-from ichtune.data.options import PrepareOptions
-from ichtune.errors import InputError
-
-
-@takes(PrepareOptions)
-def prepare(
-    context: typer.Context,
-    sources: Annotated[list[Path], typer.Argument(help="Folders of DICOM files, volumes or images.")],
-    store: Annotated[Path, typer.Argument(help="Folder to create; the search reads it.")],
-    settings: PrepareOptions,
-) -> None:
-    """Turn DICOM files or images with labels into a slice store with patient-grouped folds."""
-    from ichtune.data import prepare as preparation
-    from ichtune.data.inspect.describe import print_rejected, print_scans, print_splits
-    from ichtune.progress import progress
-
-    _refuse_idle_options(settings, given(context))
-    try:
-        with progress("reading", "slices", console) as report:
-            made = preparation.prepare(
-                sources, store, settings, lambda done, total, bad: report(done, total, f"{bad:,} rejected")
-            )
-    except preparation.TooManyRejected as error:
-        print_rejected(error.rejected, console)
-        fail(str(error), NOTHING_USABLE)
-    except preparation.NotPrepared as error:
-        print_rejected(error.rejected, console)
-        raise
-    except KeyboardInterrupt:
-        end_interrupted()
-    print_rejected(made.rejected, console)
-    print_splits(made.store, console)
-    print_scans(made.store, console)
-    for remark in made.notes:
-        note(remark)
-    say(f"store: {made.store.path}  ({len(made.store):,} slices, fingerprint {made.store.fingerprint})")
-
-
-def _refuse_idle_options(settings: PrepareOptions, given: set[str]) -> None:
-    """Refuse options that another one leaves without effect."""
-    splits = ("test_fraction", "folds", "keep_split")
-    idle = splits if settings.all_test else splits[:1] if settings.keep_split else ()
-    if named := [f"--{name.replace('_', '-')}" for name in idle if name in given]:
-        why = (
-            "--all-test makes a store without folds"
-            if settings.all_test
-            else "--keep-split draws no test set"
-        )
-        raise InputError(f"{why}, so omit {' and '.join(named)}")
+from ichtune.commands.terminal import NOTHING_USABLE, console, fail, note, say
 
 
 def inspect(

@@ -86,6 +86,9 @@ class PrepareOptions:
     )
     seed: int = option(0, "Random seed of the splits.", min=0)
     workers: int | None = option(None, "Number of reading processes (default: one per core).", min=1)
+    address: str | None = option(
+        None, "Ray cluster to read the files on; all nodes must see SOURCE and STORE (default: this machine)."
+    )
     hash_ids: bool = option(False, "Replace identifiers with salted hashes.")
     max_rejected: float = option(0.05, "Largest share of slices that may be rejected.", min=0, max=1)
     overwrite: bool = option(False, "Replace a finished store.")

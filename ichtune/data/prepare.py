@@ -10,7 +10,7 @@ import pandas as pd
 
 from ichtune.data.collection import Collection, open_collection
 from ichtune.data.options import PrepareOptions, parse_folds
-from ichtune.data.reading import CHUNK, Place, Read, Reader, chunks_of
+from ichtune.data.reading import CHUNK, ChunkReading, Place, Read, Reader, chunks_of
 from ichtune.data.sources import NothingUsable
 from ichtune.data.splits import SplitPlan, check_patients
 from ichtune.data.staging import Staging, preparing
@@ -56,9 +56,15 @@ class Prepared:
 
 
 def prepare(
-    sources: Path | Sequence[Path], store: Path, options: PrepareOptions, progress: Progress | None = None
+    sources: Path | Sequence[Path],
+    store: Path,
+    options: PrepareOptions,
+    progress: Progress | None = None,
+    read: ChunkReading | None = None,
 ) -> Prepared:
     """Make a slice store from one or several sources, resuming where a killed run stopped.
+
+    Files are read by `read`, for instance on other machines, or else by processes of this one; the store is the same.
 
     Raises:
         InputError: a source, labels file or an option can't be used, the store is finished and `overwrite` not set,
@@ -71,11 +77,18 @@ def prepare(
     roots = [sources] if isinstance(sources, Path) else list(sources)
     with preparing(store):
         _check_target(store, options.overwrite)  # another process may have just finished it
-        return _prepare(roots, store, options, progress)
+        if read:
+            return _prepare(roots, store, options, progress, read)
+        with Workers(options.workers or os.cpu_count() or 1) as workers:
+            return _prepare(roots, store, options, progress, workers.in_order)
 
 
 def _prepare(
-    roots: Sequence[Path], store: Path, options: PrepareOptions, progress: Progress | None
+    roots: Sequence[Path],
+    store: Path,
+    options: PrepareOptions,
+    progress: Progress | None,
+    read: ChunkReading,
 ) -> Prepared:
     work = store.with_name(store.name + ".partial")
     try:
@@ -90,8 +103,7 @@ def _prepare(
     staging = Staging.begin(
         work, options.size, _plan(collection, options), lambda entry: _can_read(entry, collection, readers)
     )
-    with Workers(options.workers or os.cpu_count() or 1) as workers:
-        _read_all(collection, readers, staging, workers, progress)
+    _read_all(collection, readers, staging, read, progress)
     reads = list(staging.reads())
     rejected = _all_rejected(collection, reads)
     _check_rejected(rejected, total, options.max_rejected, work)
@@ -190,7 +202,7 @@ def _read_all(
     collection: Collection,
     readers: Sequence[Reader],
     staging: Staging,
-    workers: Workers,
+    read: ChunkReading,
     progress: Progress | None,
 ) -> None:
     """Read every entry that isn't staged yet into the staging, in order."""
@@ -204,9 +216,9 @@ def _read_all(
         places = source.places
         chunks = chunks_of(places)
         left, finished = chunks[finished:], max(0, finished - len(chunks))
-        for reads, chunk in workers.in_order(reader, places, left, first):
+        for reads, chunk in read(reader, places, left, first):
             staging.append(reads, chunk)
-            done, rejected = done + len(reads), rejected + sum(bool(read.reason) for read in reads)
+            done, rejected = done + len(reads), rejected + sum(bool(one.reason) for one in reads)
             if progress:
                 progress(done, total, rejected)
         first += len(places)

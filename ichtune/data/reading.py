@@ -4,7 +4,8 @@ Imports are kept small, because every worker process repeats them.
 """
 
 import math
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -88,7 +89,10 @@ class Reader:
             reads.append(read)
             count += not read.reason
         chunk = self.chunks / f"{first}.hu"
-        chunk.write_bytes(pixels[:count].data)
+        # A task whose node was given up may still be writing the same chunk.
+        own = chunk.with_suffix(f".{secrets.token_hex(8)}")
+        own.write_bytes(pixels[:count].data)
+        own.replace(chunk)
         return reads, chunk
 
     def can_read(self, place: Place) -> bool:
@@ -139,6 +143,10 @@ def chunks_of(places: list[Place]) -> list[range]:
         if not same_volume and not (of_files and number - starts[-1] < CHUNK):
             starts.append(number)
     return [range(*ends) for ends in pairwise([*starts, len(places)])] if places else []
+
+
+ChunkReading = Callable[[Reader, list[Place], Sequence[range], int], Iterator[tuple[list[Read], Path]]]
+"""Reads chunks of places, with entries counted from a number, and yields what the reader returns, in order."""
 
 
 def _known(number: float) -> float | None:

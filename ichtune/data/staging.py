@@ -93,14 +93,23 @@ class Staging:
         os.truncate(self.store / "hu.npy", HEADER_BYTES + self.slices * self.size**2 * 2)
 
     def append(self, reads: list[Read], chunk: Path) -> None:
-        """Append a chunk: the results of its entries, and the file with its slices' pixels, which is deleted."""
+        """Append a chunk: the results of its entries, and the file with its slices' pixels, which is deleted.
+
+        Raises:
+            OSError: the file isn't whole.
+        """
+        pixels, slices = chunk.read_bytes(), sum(not read.reason for read in reads)
+        if len(pixels) != slices * self.size**2 * 2:
+            raise OSError(
+                f"{chunk}: has {len(pixels):,} bytes, not those of {slices} slices; run the same command again"
+            )
         with open(self.store / "hu.npy", "ab") as file:
-            file.write(chunk.read_bytes())
+            file.write(pixels)
         with open(self.path / "journal.jsonl", "ab") as file:
             file.write(json.dumps([vars(read) for read in reads]).encode() + b"\n")
         chunk.unlink()
         self.entries += len(reads)
-        self.slices += sum(not read.reason for read in reads)
+        self.slices += slices
         self.chunks += 1
 
     def reads(self) -> Iterator[Read]:

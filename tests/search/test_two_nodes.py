@@ -1,10 +1,8 @@
 """A search on two nodes, which ask for a token as those of `cluster.yaml` do, and a local one beside them."""
 
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,37 +16,12 @@ from optuna.trial import TrialState
 
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import open_study
+from tests.made_up.nodes import Nodes, two_nodes
 from tests.made_up.spaces import SMALL
 
 pytestmark = pytest.mark.timeout(300)
 
 LAUNCH = [sys.executable, str(Path(__file__).parents[2] / "launch.py")]
-ADDRESSES = ["127.0.0.2", "127.0.0.3"]  # for 127.0.0.1 Ray takes the machine's own address
-
-# In a process of its own, because Ray keeps its mode of authentication for as long as a process lives.
-NODES = f"""
-import sys
-import psutil
-from ray.cluster_utils import Cluster
-# A dead node is missed after five seconds; a living one may be slow.
-checks = dict(health_check_initial_delay_ms=0, health_check_period_ms=500, health_check_failure_threshold=10)
-cluster = Cluster(initialize_head=True, head_node_args=dict(
-    num_cpus=1, node_ip_address={ADDRESSES[0]!r}, include_dashboard=False, _system_config=checks))
-other = cluster.add_node(num_cpus=1, node_ip_address={ADDRESSES[1]!r}, include_dashboard=False)
-cluster.wait_for_nodes(60)
-print(cluster.address, flush=True)
-for line in sys.stdin:
-    if line.strip() == "kill":
-        processes = [psutil.Process(info[0].process.pid) for info in other.all_processes.values()]
-        family = [child for process in processes for child in process.children(recursive=True)]
-        for process in (*processes, *family):
-            process.kill()
-        print("killed", flush=True)
-    else:
-        break
-cluster.shutdown()
-"""
-
 LOCAL = """
 import json
 from ichtune.cluster.connection import connected
@@ -115,28 +88,15 @@ MIXED = SMALL | {
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[tuple[dict[str, str], subprocess.Popen[str]]]:
-    """The environment of a process that is to find two nodes of one core each, and what holds them."""
-    # pytest's own folders are too long for Ray's sockets; its last processes may still write while this one goes.
-    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
-        asked = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4, "RAY_TMPDIR": folder}
-        environment = {**os.environ, **asked}
-        command = [sys.executable, "-c", NODES]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
-        ) as nodes:
-            assert nodes.stdin is not None
-            assert nodes.stdout is not None
-            address = nodes.stdout.readline().strip()
-            assert address.startswith(ADDRESSES[0]), "the nodes did not start"
-            yield {**environment, "RAY_ADDRESS": address}, nodes
-            nodes.communicate("\n", timeout=60)
+def cluster() -> Iterator[Nodes]:
+    with two_nodes() as nodes:
+        yield nodes
 
 
 @pytest.fixture
 def on_cluster(cluster) -> dict[str, str]:
     """The environment of a process that is to find two nodes of one core each."""
-    return cluster[0]
+    return cluster.environment
 
 
 def run(command: list[Any], environment: dict[str, str]) -> str:
@@ -155,14 +115,6 @@ def test_a_local_search_beside_a_cluster_has_a_ray_of_its_own_on_loopback(on_clu
     assert not [name for name in told["listening"] if "dashboard" in name.lower()]
 
 
-def tell(nodes: subprocess.Popen[str], order: str, answer: str) -> None:
-    assert nodes.stdin is not None
-    assert nodes.stdout is not None
-    nodes.stdin.write(f"{order}\n")
-    nodes.stdin.flush()
-    assert nodes.stdout.readline().strip() == answer
-
-
 def options(store: Path, folder: Path, *more: object) -> list[str]:
     (folder / "mixed.yaml").write_text(yaml.safe_dump(MIXED))
     given = ["--data", store, "--space", folder / "mixed.yaml", "--runs", folder / "runs", "--name", "run"]
@@ -170,7 +122,7 @@ def options(store: Path, folder: Path, *more: object) -> list[str]:
 
 
 def test_trials_of_a_dead_node_go_on_elsewhere_without_repeating_an_epoch(cluster, banked_store, tmp_path):
-    environment, nodes = cluster
+    environment = cluster.environment
     waiting = [sys.executable, "-c", WAITING, "search"]
     with subprocess.Popen(
         [*waiting, *options(banked_store, tmp_path, "--trials", 3, "--grace", 8)],
@@ -181,7 +133,8 @@ def test_trials_of_a_dead_node_go_on_elsewhere_without_repeating_an_epoch(cluste
     ) as driver:
         try:
             wait_for_checkpoints(tmp_path / "runs" / "run" / "trials")
-            tell(nodes, "kill", "killed")
+            cluster.order("kill")
+            cluster.order("add")
             (tmp_path / "go-on").touch()
             output, _ = driver.communicate(timeout=200)
         finally:
@@ -206,7 +159,7 @@ def wait_for_checkpoints(trials: Path) -> None:
 
 
 def test_a_runs_folder_that_another_node_does_not_see_is_refused(cluster, banked_store, tmp_path):
-    environment, _ = cluster
+    environment = cluster.environment
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         pytest.skip("needs the right to make a mount namespace")
     (tmp_path / "runs").mkdir()

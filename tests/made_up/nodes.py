@@ -1,0 +1,77 @@
+"""A Ray cluster of two nodes on this machine, one of which can be killed, and a third that can be added."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+ADDRESSES, ADDED = (
+    ["127.0.0.2", "127.0.0.3"],
+    "127.0.0.5",
+)  # for 127.0.0.1 Ray takes the machine's own address
+
+# In a process of its own, because Ray keeps its mode of authentication for as long as a process lives.
+NODES = f"""
+import sys
+import psutil
+from ray.cluster_utils import Cluster
+# A dead node is missed after five seconds; a living one may be slow.
+checks = dict(health_check_initial_delay_ms=0, health_check_period_ms=500, health_check_failure_threshold=10)
+cluster = Cluster(initialize_head=True, head_node_args=dict(
+    num_cpus=1, node_ip_address={ADDRESSES[0]!r}, include_dashboard=False, _system_config=checks))
+other = cluster.add_node(num_cpus=1, node_ip_address={ADDRESSES[1]!r}, include_dashboard=False)
+cluster.wait_for_nodes(60)
+print(cluster.address, flush=True)
+for line in sys.stdin:
+    if line.strip() == "kill":
+        processes = [psutil.Process(info[0].process.pid) for info in other.all_processes.values()]
+        family = [child for process in processes for child in process.children(recursive=True)]
+        for process in (*processes, *family):
+            process.kill()
+        print("kill", flush=True)
+    elif line.strip() == "add":
+        other = cluster.add_node(num_cpus=1, node_ip_address={ADDED!r}, include_dashboard=False)
+        print("add", flush=True)
+    else:
+        break
+cluster.shutdown()
+"""
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """Two nodes of one core each, which ask for a token, and the process that holds them."""
+
+    environment: dict[str, str]
+    """That of a process that is to find them."""
+    holder: subprocess.Popen[str]
+
+    def order(self, what: str) -> None:
+        """`kill` the second node, or `add` another."""
+        assert self.holder.stdin is not None
+        assert self.holder.stdout is not None
+        self.holder.stdin.write(f"{what}\n")
+        self.holder.stdin.flush()
+        assert self.holder.stdout.readline().strip() == what
+
+
+@contextmanager
+def two_nodes() -> Iterator[Nodes]:
+    # pytest's own folders are too long for Ray's sockets; its last processes may still write while this one goes.
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        asked = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 4, "RAY_TMPDIR": folder}
+        environment = {**os.environ, **asked}
+        command = [sys.executable, "-c", NODES]
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+        ) as holder:
+            assert holder.stdout is not None
+            address = holder.stdout.readline().strip()
+            assert address.startswith(ADDRESSES[0]), "the nodes did not start"
+            try:
+                yield Nodes({**environment, "RAY_ADDRESS": address}, holder)
+            finally:
+                holder.communicate("\n", timeout=60)
