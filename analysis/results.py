@@ -41,7 +41,7 @@ class RankedResults:
         metric: str | None = None,
         label: str | None = None,
         compare: RunFolder | str | Path | None = None,
-        data: Path | None = None,
+        data: str | Path | None = None,
     ) -> "RankedResults":
         """Rank a run by a recorded metric, by default the one that it optimized.
 

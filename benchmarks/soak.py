@@ -81,7 +81,7 @@ class Shaky(Experiment):
     """Raises an exception on the first attempt of one recipe in eight."""
 
     def epochs(self, recipe: Recipe, **more: Any) -> Iterator[EpochResult]:
-        mark = self.store.parent / "shaken" / recipe_hash(recipe)
+        mark = Path(self.store).parent / "shaken" / recipe_hash(recipe)
         for result in super().epochs(recipe, **more):
             time.sleep(PACE_S)
             if recipe.model.dropout < SHAKY and result.epoch == 2 and not mark.exists():

@@ -96,7 +96,7 @@ def evaluate(
     from analysis.evaluation.evaluate import evaluate
     from analysis.evaluation.options import EvaluateOptions
 
-    planned = plans(list(map(Path, models)), list(map(Path, data)), EvaluateOptions.of(split))
+    planned = plans(list(map(Path, models)), list(data), EvaluateOptions.of(split))
     return [evaluate(plan) for plan in planned]
 
 

@@ -18,6 +18,7 @@ from ichtune.commands import (
     searching,
     tracking,
     viewing,
+    watching,
 )
 from ichtune.commands.terminal import NOTHING_USABLE, WRONG_INPUT, fail
 from ichtune.errors import InputError
@@ -37,6 +38,9 @@ for command in (
     searching.search,
     ranking.rank,
     ranking.report,
+    watching.status,
+    watching.logs,
+    watching.fetch,
     retraining.retrain,
     tracking.log,
     evaluating.evaluate,

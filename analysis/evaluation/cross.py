@@ -23,7 +23,7 @@ TOGETHER: Final = "evaluation"
 """The folder of all results of several models or stores, by default."""
 
 
-def plans(models: Sequence[Path], stores: Sequence[Path], options: EvaluateOptions) -> list[Plan]:
+def plans(models: Sequence[Path], stores: Sequence[str | Path], options: EvaluateOptions) -> list[Plan]:
     """Check all models on all stores, store by store; raises as `Plan.of`.
 
     On a store, all models are scored on the same slices: if some were trained on it, on those that none of them saw.
@@ -33,8 +33,8 @@ def plans(models: Sequence[Path], stores: Sequence[Path], options: EvaluateOptio
         InputError: see `Plan.of`; or a model or store is given twice, or no slices are left for all models.
     """
     for name, given in (("MODEL", models), ("--data", stores)):
-        places = [each.resolve() for each in given]
-        if twice := [str(each) for each in given if places.count(each.resolve()) > 1]:
+        places = [Path(each).resolve() for each in given]
+        if twice := [str(each) for each in given if places.count(Path(each).resolve()) > 1]:
             raise InputError(f"{name}: {twice[0]} is given twice; leave out one")
     if len(models) * len(stores) == 1:
         return [Plan.of(models[0], stores[0], options)]

@@ -32,7 +32,7 @@ LR_DIVISOR: Final = 10
 class Promoting(NamedTuple):
     """A search that fine-tunes: everything that `ichtune.search.plan.plan` needs."""
 
-    data: Path
+    data: str | Path
     space: Space
     settings: SearchSettings
     promotion: Promotion
@@ -43,7 +43,7 @@ def promote(
     changes: Mapping[str, object],
     *,
     given: set[str],
-    data: Path | None = None,
+    data: str | Path | None = None,
     space: Space | None = None,
 ) -> Promoting:
     """Choose the recipes of the run `settings.promote` and return the search that fine-tunes them.
@@ -77,7 +77,7 @@ def promote(
     space = space.changed(changes) if space else _space(run, recipes, changes)
     refuse_other_heads(space, recipes, seed=run.request.settings.seed, repeats=settings.repeats)
     return Promoting(
-        run.request.open_store(data).path, space, _settings(run, settings, space, given), promotion
+        run.request.open_store(data).place, space, _settings(run, settings, space, given), promotion
     )
 
 

@@ -35,7 +35,7 @@ class Ranking:
         metric: str | None = None,
         label: str | None = None,
         compare: RunFolder | str | Path | None = None,
-        data: Path | None = None,
+        data: str | Path | None = None,
     ) -> "Ranking":
         """Rank a run by a recorded metric, by default the one that it optimized.
 
@@ -107,7 +107,7 @@ class Ranking:
         return varying_parameters([trial.record.params for trial in self.trials])
 
 
-def _opened(run: RunFolder | str | Path, data: Path | None) -> RunFolder:
+def _opened(run: RunFolder | str | Path, data: str | Path | None) -> RunFolder:
     return run if isinstance(run, RunFolder) else RunFolder.open(run, data)
 
 

@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from analysis.ranking.seed_noise import reruns
@@ -18,6 +19,7 @@ from ichtune.inference.about import About
 from ichtune.options import options_of
 from ichtune.recipe import Recipe
 from ichtune.recipe.flat import flat
+from ichtune.remote import absolute
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import TrialRecord
 from ichtune.runs.settings import SearchSettings
@@ -152,7 +154,7 @@ def versions_of(run: RunFolder) -> dict[str, dict[str, str]]:
 
 def search_yaml(run: RunFolder) -> str:
     """The stored request, with only the name of the store's folder."""
-    return write_yaml(run.request.as_dict() | {"data": run.request.data.name}).strip()
+    return write_yaml(run.request.as_dict() | {"data": Path(absolute(run.request.data)).name}).strip()
 
 
 def _flags(settings: type, values: Mapping[str, Any], always: Collection[str] = ()) -> list[str]:

@@ -79,7 +79,7 @@ class FinetunePlan:
             "weights": self.about.weights_sha256,
         }
         experiment = Experiment(
-            self.store.path, (), CrossValidation(self.store.info.folds), self.options.seed
+            self.store.place, (), CrossValidation(self.store.info.folds), self.options.seed
         )
         return Member(
             "training", experiment, self.recipe, self.fold, None, self.metric, settings, start=self.model

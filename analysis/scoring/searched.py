@@ -146,7 +146,7 @@ def searched_experiment(request: SearchRequest, recipe: Recipe) -> Experiment:
             engine=settings.engine,
             bank=settings.bank,
         )
-    return Experiment(store.path, tuple(parts), request.validation, settings.seed)
+    return Experiment(store.place, tuple(parts), request.validation, settings.seed)
 
 
 def _close(one: float, other: float) -> bool:

@@ -98,7 +98,7 @@ def examples(store: SliceStore, model: Model, count: int) -> torch.Tensor:
 
 
 @lru_cache(maxsize=1)
-def open_store(path: Path, fingerprint: str) -> SliceStore:
+def open_store(path: str | Path, fingerprint: str) -> SliceStore:
     """Open a store once per process, and check that it hasn't changed since its bank was planned."""
     store = SliceStore.open(path)
     if store.fingerprint != fingerprint:

@@ -69,7 +69,8 @@ class BankPart:
     The level `normal` has every slice of the store; the other levels have those outside the test set.
     """
 
-    store: Path
+    store: str | Path
+    """Path or URI."""
     bank: Path
     """The folder of all parts of the store."""
     key: BankKey

@@ -50,7 +50,7 @@ def plan_parts(
             for view in range(1 if level == "normal" else views):
                 key = replace(first, view=view)
                 place = bank_place(store, key, bank)
-                part = BankPart(store.path, place, key, model, seed, len(rows), backbone.width)
+                part = BankPart(store.place, place, key, model, seed, len(rows), backbone.width)
                 parts[part.folder] = part
     return list(parts.values())
 

@@ -14,6 +14,7 @@ from ichtune.bank.part import BankPart, is_finished
 from ichtune.data.reading import Place, Reader
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
+from ichtune.remote import Remote, is_uri
 from ichtune.runs.folder import RunFolder
 
 ANSWER_S = 60.0
@@ -34,7 +35,7 @@ def check_storage(run: RunFolder, store: SliceStore, parts: Sequence[BankPart] =
         for folder in unfinished:
             stack.enter_context(_written(folder / name, text, "--bank"))
         answers = {
-            _ask(node, _look, run, token.name, text, store.path, bank): address
+            _ask(node, _look, run, token.name, text, store.place, bank): address
             for node, address in _others().items()
         }
         for answer, address in answers.items():
@@ -46,7 +47,7 @@ def check_storage(run: RunFolder, store: SliceStore, parts: Sequence[BankPart] =
                 )
             if not sees_store:
                 raise InputError(
-                    f"{store.path}: the node {address} doesn't see this store; put it into a folder that all "
+                    f"{store.place}: the node {address} doesn't see this store; put it into a folder that all "
                     "nodes share, or copy it to the same path on each"
                 )
             if unseen:
@@ -112,12 +113,15 @@ def _ask(node: str, look: Callable[..., Any], *what: Any) -> Any:
 
 
 def _look(
-    run: RunFolder, token: str, text: str, store: Path, bank: list[Path]
+    run: RunFolder, token: str, text: str, store: str | Path, bank: list[Path]
 ) -> tuple[bool, bool, Path | None]:
     """Whether this node sees the run (its token, or its URI) and the store, and a bank file that it doesn't see."""
     file = run.path / token
     sees_run = run.remote.has("search.yaml") if run.remote else file.is_file() and file.read_text() == text
-    return sees_run, (store / "store.json").is_file(), next(iter(_unseen(bank)), None)
+    sees_store = (
+        Remote(str(store)).has("store.json") if is_uri(store) else (Path(store) / "store.json").is_file()
+    )
+    return sees_run, sees_store, next(iter(_unseen(bank)), None)
 
 
 def _unseen(files: list[Path]) -> list[Path]:

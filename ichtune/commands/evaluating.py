@@ -25,7 +25,9 @@ def evaluate(
         list[Path],
         typer.Argument(metavar="MODEL...", help="Folders of models, e.g. runs/NAME/retrain/LABEL."),
     ],
-    data: Annotated[list[Path], typer.Option(help="Slice store to evaluate on; give it again for several.")],
+    data: Annotated[
+        list[str], typer.Option(help="Slice store to evaluate on, or its URI; give it again for several.")
+    ],
     settings: EvaluateOptions,
 ) -> None:
     """Evaluate models on stores: every metric by slice, scan and patient, with intervals by patient."""

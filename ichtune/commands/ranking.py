@@ -1,6 +1,5 @@
 """Commands that show what a search found: rank and report."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +12,8 @@ if TYPE_CHECKING:
 
 Run = Annotated[str, typer.Argument(help="Folder of a run, e.g. runs/NAME, or its URI.")]
 Data = Annotated[
-    Path | None, typer.Option(help="New location of the run's store, if it was moved; for this command only.")
+    str | None,
+    typer.Option(help="New location (or URI) of the run's store, if it was moved; for this command only."),
 ]
 
 

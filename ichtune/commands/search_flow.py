@@ -15,9 +15,9 @@ from ichtune.commands.terminal import INTERRUPTED, NOTHING_USABLE, OK
 from ichtune.commands.tracking import send_to
 from ichtune.data.phantom.demo import demo_store
 from ichtune.errors import InputError
+from ichtune.remote import below
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import REQUEST, RunFolder
-from ichtune.runs.remote import below
 from ichtune.runs.settings import SearchSettings
 from ichtune.runs.study import settled_trials
 from ichtune.search.halt import BUDGET, interruptible
@@ -32,14 +32,16 @@ if TYPE_CHECKING:
     from analysis.results import RankedResults
 
 
-def run(data: Path | None, space: Space, settings: SearchSettings, console: Console, *, dry_run: bool) -> int:
+def run(
+    data: str | Path | None, space: Space, settings: SearchSettings, console: Console, *, dry_run: bool
+) -> int:
     """Search and rank; returns the exit code."""
     _refuse_idle_options(settings)
     return _run(plan(data or demo_store(console), space, settings), console, dry_run=dry_run)
 
 
 def promote(
-    data: Path | None,
+    data: str | Path | None,
     space: Space | None,
     settings: SearchSettings,
     changes: dict[str, object],
@@ -70,7 +72,7 @@ def resume(
     settings: dict[str, Any],
     console: Console,
     *,
-    data: Path | None,
+    data: str | Path | None,
     space: Space | None,
     changes: dict[str, object],
     dry_run: bool,
@@ -163,7 +165,7 @@ def print_plan(plan: Plan, console: Console) -> None:
     bank = lines(plan.parts, plan.bank_seconds)
     table = Table.grid(padding=(0, 2))
     for name, text in {
-        "data": f"{plan.store.path} ({len(plan.store.train):,} training slices, {plan.store.fingerprint})",
+        "data": f"{plan.store.place} ({len(plan.store.train):,} training slices, {plan.store.fingerprint})",
         **({"scans": plan.scans} if plan.scans else {}),
         "space": f"{space.name}, {combinations}, by {space.metric}",
         "trials": f"{_proposals(plan, count)}, each on {folds}: up to {trainings}; "

@@ -1,7 +1,6 @@
 """Commands about searches: space and search."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,9 +30,11 @@ def space(
 def search(
     context: typer.Context,
     data: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            envvar="ICHTUNE_DATA", show_envvar=False, help="Slice store (default: synthetic heads)."
+            envvar="ICHTUNE_DATA",
+            show_envvar=False,
+            help="Slice store, or its URI (default: synthetic heads).",
         ),
     ] = None,
     space: Annotated[

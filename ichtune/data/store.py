@@ -17,6 +17,7 @@ from ichtune.data.splits import TEST, fold_rows
 from ichtune.files import refuse_ways_out
 from ichtune.json_text import read_json
 from ichtune.labels import LABELS
+from ichtune.remote import is_uri
 
 VERSION: Final = 2
 READABLE: Final = (1, VERSION)
@@ -52,26 +53,35 @@ class StoreInfo:
 class SliceStore:
     """N slices of S x S pixels with their labels and splits, memory-mapped and read-only."""
 
-    def __init__(self, path: Path, info: StoreInfo, hu: np.ndarray) -> None:
+    def __init__(self, path: Path, info: StoreInfo, hu: np.ndarray, uri: str | None = None) -> None:
         self.path = path
+        """Its folder on this machine."""
+        self.place = uri or path
+        """Where any machine opens it: its folder, or the URI that the folder is a copy of."""
         self.info = info
         self.hu = hu
         """Hounsfield units, int16 [N, S, S]."""
 
     @classmethod
     def open(cls, path: str | Path) -> "SliceStore":
-        """Open the store in a folder, without reading its pixels or its table.
+        """Open the store in a folder, without reading its pixels or its table; one at a URI is copied here first.
 
         Raises:
+            InputError: the URI can't be reached, or there is no room for the copy.
             StoreError: there is no finished store, it has another version, or its files don't match.
         """
+        uri = str(path) if is_uri(path) else None
+        if uri:
+            from ichtune.data.node_copy import node_copy  # which checks a copy by opening it
+
+            path = node_copy(uri)
         path = Path(path)
         if (path / "store.json").exists():  # no look through a folder that is something else
             refuse_ways_out(path)
         info = _read_info(path)
         hu = _map_hu(path, info)
         _check_table(path, info)
-        return cls(path, info, hu)
+        return cls(path, info, hu, uri)
 
     def __len__(self) -> int:
         return self.info.slices

@@ -10,19 +10,21 @@ import shutil
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ichtune.errors import InputError
 from ichtune.files import refuse_ways_out, replacing
 from ichtune.locks import is_locked, locked
+from ichtune.remote import FileStates, Remote, is_uri
 from ichtune.runs.records import TrialRecord
-from ichtune.runs.remote import FileStates, Remote, is_uri
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.trial_folder import TrialFolder
 from ichtune.yaml_text import read_yaml, write_yaml
 
 REQUEST, LOCK = "search.yaml", ".lock"
 JOURNAL, RERUNS = "study.journal", "seeds.jsonl"
+DRIVER, LOG = "driver.json", "driver.log"
 PROMOTED = "promoted"
 """The folder of what a run promoted from an earlier one."""
 EARLY = ("trials", PROMOTED)
@@ -65,7 +67,7 @@ class RunFolder:
             raise InputError(f"{there}: {why}, so the run can't be saved there; choose another --runs")
 
     @classmethod
-    def open(cls, place: str | Path, data: Path | None = None) -> "RunFolder":
+    def open(cls, place: str | Path, data: str | Path | None = None) -> "RunFolder":
         """Open the run in a folder, or download the one at a URI.
 
         `data` is where its store is now; it isn't saved.
@@ -83,7 +85,7 @@ class RunFolder:
                 f"{place}: no search run here (no search.yaml); create one with `ichtune search --name ...`"
             )
         if data:
-            run._request = replace(run.request, data=run.request.open_store(data).path)
+            run._request = replace(run.request, data=run.request.open_store(data).place)
         return run
 
     def __str__(self) -> str:
@@ -171,6 +173,11 @@ class RunFolder:
     @property
     def name(self) -> str:
         return self.path.name
+
+    def note(self, line: str) -> None:
+        """Add a line to the driver's log; ignores a full disk, which is reported otherwise."""
+        with suppress(OSError), open(self.path / LOG, "a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
 
     def write_times(self, seconds: dict[str, float]) -> None:
         """Save where a search's time went; ignores a full disk, which has already been reported."""

@@ -17,9 +17,9 @@ from ichtune.json_text import read_json
 from ichtune.models.heads import HeadState
 from ichtune.models.heads.saved import unpack
 from ichtune.recipe import Recipe
+from ichtune.remote import is_uri
 from ichtune.runs.folder import JOURNAL, PROMOTED, REQUEST, RERUNS, RunFolder
 from ichtune.runs.records import ABOUT, EPOCHS
-from ichtune.runs.remote import is_uri
 from ichtune.runs.trial_folder import OUT_OF_FOLD, SUMS
 
 _ABOUT: Final = "recipes.json"

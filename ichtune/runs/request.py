@@ -9,6 +9,7 @@ from typing import Any
 from ichtune.cross_validation import CrossValidation
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
+from ichtune.remote import absolute, is_uri
 from ichtune.runs.settings import SearchSettings
 from ichtune.space import Space
 
@@ -19,8 +20,8 @@ SEARCHED_WITH = ("ichtune", "ray", "optuna", "torch", "torchvision", "monai", "a
 class SearchRequest:
     """Everything that was requested of a search, resolved."""
 
-    data: Path
-    """Path of the slice store when the search last started."""
+    data: str | Path
+    """Path or URI of the slice store when the search last started."""
     fingerprint: str
     """The store's fingerprint."""
     folds: int
@@ -34,7 +35,7 @@ class SearchRequest:
         """Return the request of a search that starts in this environment."""
         versions = installed(SEARCHED_WITH)
         folds = settings.folds or store.info.folds
-        return cls(store.path, store.fingerprint, folds, space, settings, versions)
+        return cls(store.place, store.fingerprint, folds, space, settings, versions)
 
     @property
     def validation(self) -> CrossValidation:
@@ -55,7 +56,7 @@ class SearchRequest:
             earlier: dict[str, Any] = {"engine": "torch"}  # the only one of earlier versions
             settings = earlier | {key: value for key, value in data["settings"].items() if key in known}
             return cls(
-                data=Path(data["data"]),
+                data=data["data"] if is_uri(data["data"]) else Path(data["data"]),
                 fingerprint=data["fingerprint"],
                 folds=data["folds"],
                 space=Space.parse(data["space"], where),
@@ -77,14 +78,14 @@ class SearchRequest:
             "versions": self.versions,
         }
 
-    def open_store(self, data: Path | None = None) -> SliceStore:
+    def open_store(self, data: str | Path | None = None) -> SliceStore:
         """Open the store that was searched, at `data` if it was moved.
 
         Raises:
             InputError: the store is missing, or is another one.
         """
-        path = (data or self.data).absolute()
-        if not (path / "store.json").is_file():
+        path = absolute(data or self.data)
+        if isinstance(path, Path) and not (path / "store.json").is_file():
             raise InputError(
                 f"{path}: the store of this run is not here (its fingerprint is {self.fingerprint}); pass its "
                 "current folder with --data"
@@ -92,7 +93,7 @@ class SearchRequest:
         store = SliceStore.open(path)
         if store.fingerprint != self.fingerprint:
             raise InputError(
-                f"{store.path}: not the store of this run: its fingerprint is {store.fingerprint}, the run's "
+                f"{store.place}: not the store of this run: its fingerprint is {store.fingerprint}, the run's "
                 f"{self.fingerprint}; pass that store with --data, or start a new run on this one"
             )
         return store

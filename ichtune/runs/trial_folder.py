@@ -14,8 +14,8 @@ from ichtune.errors import InputError
 from ichtune.files import read_bounded, replacing
 from ichtune.json_text import MOST_BYTES
 from ichtune.recipe import Recipe, recipe_hash
+from ichtune.remote import FileStates, Remote
 from ichtune.runs.records import ABOUT, EPOCHS, EpochRecord
-from ichtune.runs.remote import FileStates, Remote
 
 CHECKPOINT, ERRORS, MICRO_BATCHES = "checkpoint.pt", "errors.txt", "batch_parts"
 HEADS, OUT_OF_FOLD, SUMS = "best.safetensors", "out_of_fold.npy", "sha256sums"

@@ -17,7 +17,7 @@ from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.models.precision import resolved
 from ichtune.recipe import Precision
-from ichtune.runs.remote import is_uri
+from ichtune.remote import is_uri
 from ichtune.runs.settings import SearchSettings
 from ichtune.space import Space
 

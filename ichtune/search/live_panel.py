@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
+from ichtune.runs.status import best_score
 from ichtune.runs.study import ENDED, settled_trials, trial_ends
 from ichtune.search.disk import DISK_FULL
 from ichtune.search.halt import ENDING, Halt
@@ -43,10 +44,7 @@ class SearchProgress:
             return
         self.ends = Counter(end for end in trial_ends(run).values() if end != TrialEnd.INTERRUPTED)
         self.before = self.done
-        for record in run.trial_records():
-            for epoch in record.epochs:
-                if epoch.scored and self._is_better(epoch.objective):
-                    self.best = (epoch.objective, record.folder.name)
+        self.best = best_score(run, maximised=self.maximised)
 
     @property
     def done(self) -> int:
@@ -146,12 +144,13 @@ class LivePanel(Callback):
                 self.console.print(ENDING, style="bold red", highlight=False)
 
     def _refresh(self) -> None:
-        if not self.live and time.monotonic() - self.last_line > LOG_EVERY_S:
+        if time.monotonic() - self.last_line > LOG_EVERY_S:
             state = self.state
             self._line(f"{state.done} of {state.trials} trials: {state.counts()}, {state.left()} left")
 
     def _line(self, text: str) -> None:
         self.last_line = time.monotonic()
+        self.run.note(text)
         if not self.live:
             self.console.print(escape(text), soft_wrap=True, highlight=False)
 

@@ -15,9 +15,9 @@ from ichtune.errors import InputError
 from ichtune.metrics import is_defined
 from ichtune.models.first_layer import in_words
 from ichtune.recipe import Model
+from ichtune.remote import absolute, below
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.promoted import Promotion
-from ichtune.runs.remote import below
 from ichtune.runs.request import SearchRequest
 from ichtune.runs.settings import SearchSettings
 from ichtune.search.bank import bank_folder, bank_parts, decide_engine
@@ -58,7 +58,7 @@ class Plan:
     @property
     def experiment(self) -> Experiment:
         """What its trials share."""
-        return Experiment(self.store.path, self.parts, self.validation, self.settings.seed)
+        return Experiment(self.store.place, self.parts, self.validation, self.settings.seed)
 
     @property
     def run(self) -> str:
@@ -109,7 +109,7 @@ def plan(
         InputError: the store, space, metric, backbone, a setting or a tracker can't be used, or the run name is
             taken.
     """
-    store = SliceStore.open(Path(data).absolute())
+    store = SliceStore.open(absolute(data))
     validation = _validation(store, settings)
     _refuse_labels_of_scans(store)
     _refuse_undefined(space.metric, store, folds_of(store, validation))

@@ -22,7 +22,7 @@ def resume(
     run: RunFolder,
     settings: Mapping[str, Any],
     *,
-    data: Path | None = None,
+    data: str | Path | None = None,
     space: Space | None = None,
     changes: Mapping[str, object] | None = None,
 ) -> Plan:

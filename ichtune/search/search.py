@@ -17,7 +17,9 @@ from ichtune.cluster.connection import connected
 from ichtune.cluster.shared_folders import check_storage
 from ichtune.cluster.waiting import parse_needs, wait_for
 from ichtune.progress import progress
+from ichtune.runs.driver import reporting
 from ichtune.runs.folder import RunFolder
+from ichtune.runs.study import settled_trials
 from ichtune.search.halt import Halt
 from ichtune.search.live_panel import LivePanel, SearchProgress
 from ichtune.search.plan import Plan
@@ -62,6 +64,7 @@ def search(plan: Plan, console: Console) -> Finished:
         if plan.promotion:
             plan.promotion.write(run)
         run.write(plan.request)
+        stack.enter_context(reporting(run, settled_trials(run) if plan.resumed else 0))
         check_storage(run, plan.store, plan.parts)
         if not capacity.has_room_for(*trial_resources(plan.settings, capacity).values()):
             console.print("no machine has room for a trial yet: waiting for the cluster to grow")
@@ -78,6 +81,8 @@ def search(plan: Plan, console: Console) -> Finished:
         run.write_times(
             {"start_s": started - begun, "bank_s": banked - started, "trials_s": time.monotonic() - banked}
         )
+        if stopped:
+            run.note(f"stopped: {stopped}")
         run.push()
         if run.remote:
             run.remote.pull(run.path)  # trials that ran on other machines

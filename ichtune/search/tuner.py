@@ -21,7 +21,6 @@ from ichtune.search.recovery import recover
 from ichtune.search.scheduler import Halving
 from ichtune.search.searcher import OBJECTIVE, StudySearcher
 from ichtune.search.trial import SearchTrial, TrialJob, trial_folder_name
-from ichtune.search.uploader import RunUploader
 from ichtune.space import Space
 
 
@@ -67,7 +66,7 @@ def run_trials(
         run_config=tune.RunConfig(
             name="ray",
             storage_path=str(run),
-            callbacks=[Failures(run, halt), *([RunUploader(run)] if run.remote else []), *callbacks],
+            callbacks=[Failures(run, halt), *callbacks],
             stop=halt,
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=settings.max_failures),

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ichtune.errors import InputError
+from ichtune.remote import is_uri
 from ichtune.runs.folder import RunFolder
-from ichtune.runs.remote import is_uri
 from ichtune.tracking.mlflow_tracker import SQLITE, MlflowTracker
 from ichtune.tracking.wandb_tracker import OFFLINE, ONLINE, WandbTracker
 from ichtune.wording import not_one_of

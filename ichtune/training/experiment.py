@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Experiment:
     """What all trials of a search share: the store, its bank, the folds to score on, and a seed."""
 
-    store: Path
+    store: str | Path
     parts: tuple[BankPart, ...]
     validation: CrossValidation
     seed: int
@@ -149,7 +149,7 @@ class Experiment:
 
 
 @lru_cache(maxsize=1)
-def open_store(path: Path) -> SliceStore:
+def open_store(path: str | Path) -> SliceStore:
     """Open the store, once per process that trains many trials on it."""
     return SliceStore.open(path)
 

@@ -1,6 +1,8 @@
 """Runs at URIs: a file system of pyarrow's, and S3 by a stand-in on loopback."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -12,10 +14,11 @@ import yaml
 from typer.testing import CliRunner
 
 from ichtune.cli import app
+from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.recipe import Recipe
+from ichtune.remote import Remote, below
 from ichtune.runs.folder import RunFolder
-from ichtune.runs.remote import Remote, below
 from ichtune.runs.study import settled_trials
 from ichtune.training.checkpoint import load_checkpoint, save_checkpoint
 from tests.made_up.records import new_run, request
@@ -79,7 +82,7 @@ def test_a_trial_that_goes_on_on_another_machine_finds_its_checkpoint(uri, monke
 
 @pytest.mark.parametrize("uri", ["nothing://place/run", "s3://bucket/run?bogus=1"])
 def test_a_uri_that_leads_nowhere_is_told_in_one_line(uri):
-    with pytest.raises(InputError, match="--runs: "):
+    with pytest.raises(InputError, match=re.escape(uri)):
         RunFolder.open(uri)
 
 
@@ -110,7 +113,10 @@ def test_a_search_at_s3_goes_on_from_there_on_a_machine_without_a_copy(
 ):
     space = {**SMALL, "augmentation": "normal", "training": {"epochs": 2, "batch_size": 8}}
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(space))
-    given = ["--data", str(banked_store), "--space", str(tmp_path / "small.yaml"), "--folds", "3"]
+    data, bank = s3.replace("/runs?", "/store?"), tmp_path / "bank"
+    shutil.move(banked_store / "bank", bank / SliceStore.open(banked_store).fingerprint)
+    Remote(data).push(banked_store, {})
+    given = ["--data", data, "--bank", str(bank), "--space", str(tmp_path / "small.yaml"), "--folds", "3"]
     search("--runs", s3, "--name", "try", "--trials", "2", "--max-concurrent", "1", *given)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
     again = search("--runs", s3, "--resume", "try", "--trials", "3")
@@ -119,9 +125,19 @@ def test_a_search_at_s3_goes_on_from_there_on_a_machine_without_a_copy(
     assert settled_trials(run) == 3
     assert [len(record.epochs) for record in run.trial_records()] == [2] * 3
     assert (run.results / "ranked.csv").is_file()
+    assert run.request.data == data
+    place = below(s3, "try")
+    assert "3 of 3 done" in shown("status", place)
+    assert "searching on" in shown("logs", place)
+    shown("fetch", place, str(tmp_path / "home"))
+    assert "3 of 3" in shown("status", str(tmp_path / "home"))
+
+
+def shown(*words: str) -> str:
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
 
 
 def search(*options: str) -> str:
-    done = CliRunner().invoke(app, ["search", *options], catch_exceptions=False)
-    assert done.exit_code == 0, done.output
-    return done.stdout
+    return shown("search", *options)

@@ -9,8 +9,8 @@ import pytest
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.inference.trained_model import TrainedModel
+from ichtune.remote import Remote
 from ichtune.runs.folder import RunFolder
-from ichtune.runs.remote import Remote
 from tests.made_up.models import write_model_folder
 from tests.made_up.records import new_run
 
