@@ -44,7 +44,7 @@ def differences(metric: str, models: Sequence[Predictions]) -> list[dict[str, fl
     count = len(models) - 1
     order = [*[0] * count, *range(1, count + 1)]  # the first model's score once for each of the others
     gains = Gains(replace(scores, values=scores.values[order], influence=scores.influence[order]))
-    ends = np.concatenate([gains.intervals, gains.simultaneous], axis=1)
+    ends = np.concatenate([_with_width(gains.intervals), _with_width(gains.simultaneous)], axis=1)
     if scores.maximised:
         ends = np.clip(ends, -1, 1)  # scores between 0 and 1 can't differ by more
     columns = np.column_stack([scores.values[order[:count]], scores.values[1:], gains.values, ends])
@@ -153,5 +153,10 @@ def _about_label(each: Predictions, column: int) -> dict[str, object]:
 def with_ends(metric: str, each: Predictions) -> dict[str, float]:
     """A metric of `evaluate`, and the ends of its 95 % interval by patient, as `<metric>_low` and `<metric>_high`."""
     scores = measured(metric, [each])
-    ends = (*scores.values, *scores.intervals()[0])
-    return dict(zip((metric, f"{metric}_low", f"{metric}_high"), map(float, ends), strict=True))
+    found = (*scores.values, *_with_width(scores.intervals())[0])
+    return dict(zip((metric, f"{metric}_low", f"{metric}_high"), map(float, found), strict=True))
+
+
+def _with_width(ends: np.ndarray) -> np.ndarray:
+    """Return pairs of ends `[..., 2]`, NaN where both are the same: that no patient differs proves nothing."""
+    return np.where(ends[..., :1] == ends[..., 1:], np.nan, ends)

@@ -77,7 +77,7 @@ def _refuse_unfit(headers: list[Dataset]) -> None:
     if not headers:
         raise ValueError("no slice of it can be read")
     for header in headers:
-        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
             found = str(header.get(keyword, ""))
             if not UID(found).is_valid:
                 raise ValueError(

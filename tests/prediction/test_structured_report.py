@@ -153,6 +153,18 @@ def test_a_scan_whose_identifiers_are_no_uids_is_said_to_have_no_report(model, t
     assert "its StudyInstanceUID is 'ID_study0', which is no UID" in note
 
 
+def test_a_scan_whose_files_name_no_sop_class_is_said_to_have_no_report(model, tmp_path):
+    file = tmp_path / "dicom" / "a.dcm"
+    file.parent.mkdir()
+    write_dicom(file, head((32, 32), 1), StudyInstanceUID="1.2.3", SeriesInstanceUID="1.2.3.1")
+    ds = pydicom.dcmread(file)
+    del ds.SOPClassUID
+    ds.save_as(file)
+    options = PredictOptions(workers=1, dicom_sr=tmp_path / "sr")
+    (note,) = predict([model], file.parent, tmp_path / "p.csv", options).notes
+    assert "its SOPClassUID is '', which is no UID" in note
+
+
 def test_reports_are_for_dicom_alone(model, prepared, tmp_path):
     with pytest.raises(InputError, match="has no DICOM files to report on; omit it"):
         predict([model], prepared.path, tmp_path / "p.csv", PredictOptions(dicom_sr=tmp_path / "sr"))

@@ -147,6 +147,7 @@ def test_keys_and_the_wheel_scroll_and_stop_at_the_ends(
         for key, expected in [("ArrowDown", 6), ("ArrowUp", 5), ("ArrowLeft", 4), ("End", 9), ("Home", 1)]:
             browser.press(key)
             assert slice_shown(browser) == expected, key
+            browser.wait("document.querySelector('#shown').textContent.startsWith('window 40/80')")
             assert browser.run("document.querySelector('#strip').getAttribute('aria-valuenow')") == str(
                 expected
             )

@@ -101,7 +101,12 @@ async function openSeries(number) {
 function goTo(slice) {
   if (!slices().length) return;
   state.slice = Math.min(slices().length - 1, Math.max(0, slice));
-  if (state.loaded) viewport.setImageIdIndex(state.slice).catch(() => {}); // makeViewport reports it
+  if (state.loaded) {
+    viewport
+      .setImageIdIndex(state.slice)
+      .then(() => setWindow(viewport, state.window)) // without WebGL, a new slice's window is 1 HU narrower
+      .catch(() => {}); // makeViewport reports it
+  }
   showSlice();
 }
 

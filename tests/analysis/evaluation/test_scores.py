@@ -1,5 +1,7 @@
 """A model's scores are scikit-learn's, and their intervals are by patient."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -48,6 +50,17 @@ def test_every_metric_is_scikit_learns_at_the_models_thresholds():
     assert row["subset_accuracy"] == pytest.approx(accuracy_score(given.labels, called))
     assert row["hamming_score"] == pytest.approx(1 - hamming_loss(given.labels, called))
     assert (row["count"], row["patients"], row["labels"]) == (400, 20, 6)
+
+
+def test_a_score_of_which_every_patient_has_the_same_has_no_interval():
+    given = predictions()
+    wrong = np.where(given.labels > 0, -9.0, 9.0)
+    (row,) = overall_scores([replace(given, logits=wrong, trained=wrong)]).to_dict("records")
+    assert row["subset_accuracy"] == 0
+    assert np.isnan([row["subset_accuracy_low"], row["subset_accuracy_high"]]).all()
+    (difference,) = differences("auc", [given, given])
+    assert difference["difference"] == 0
+    assert np.isnan([difference["low"], difference["all_high"]]).all()
 
 
 def test_unknown_labels_are_left_out_of_a_labels_scores():
