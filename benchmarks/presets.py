@@ -40,12 +40,12 @@ def section(planned: Reproduction) -> Iterator[str]:
     yield "Data: " + "; ".join(population) + ".\n"
     for table in made:
         yield f"**{markdown_text(table.caption)}**\n"
-        yield markdown_grid(table.human)
+        yield markdown_grid(table.human) + "\n"
         own = [note for note in table.notes if note not in population]
         yield "\n".join(f"- {markdown_text(note)}" for note in own) + "\n"
     if study.open:
         yield "Not reproduced, or only in part:\n"
-        yield "\n".join(f"- {markdown_text(line)}" for line in study.open) + "\n"
+        yield "\n".join(f"- {markdown_text(line.replace('`', ''))}" for line in study.open) + "\n"
 
 
 def main() -> None:
