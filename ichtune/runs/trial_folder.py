@@ -107,8 +107,14 @@ class TrialFolder:
         return count
 
     def add_epoch(self, record: EpochRecord) -> None:
-        with open(self.path / EPOCHS, "a") as file:
-            file.write(record.to_json() + "\n")
+        """Append an epoch, unless it is there already: an attempt whose node was given up may outlive it for a moment.
+
+        Both have the same numbers, as training depends on nothing but the recipe and the checkpoint.
+        """
+        with open(self.path / EPOCHS, "a+") as file:
+            file.seek(0)
+            if sum(1 for _ in file) < record.epoch:
+                file.write(record.to_json() + "\n")
 
     def keep_heads(self, heads: bytes) -> None:
         """Save the best epoch's heads (safetensors)."""

@@ -101,6 +101,17 @@ def test_a_lock_that_a_killed_driver_held_does_not_hold_up_the_next_one(run, sea
     assert not (run.path / "study.journal.lock").is_symlink()
 
 
+def test_an_epoch_that_an_attempt_given_up_still_writes_is_there_once(run):
+    given_up, next_one = TrialFolder(run.trials / "0000-x"), TrialFolder(run.trials / "0000-x")
+    given_up.begin(0, {}, Recipe(), None, done=0)
+    given_up.add_epoch(record_of_epoch(1, objective=0.5))
+    next_one.begin(0, {}, Recipe(), None, done=1)
+    given_up.add_epoch(record_of_epoch(2, objective=0.6))
+    next_one.add_epoch(record_of_epoch(2, objective=0.6))
+    (record,) = run.trial_records()
+    assert [epoch.epoch for epoch in record.epochs] == [1, 2]
+
+
 def test_half_an_epoch_at_the_end_of_a_trials_record_is_left_out(run):
     folder = TrialFolder(run.trials / "0000-x")
     folder.begin(0, {}, Recipe(), None, done=0)
