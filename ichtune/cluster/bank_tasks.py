@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import ray
+from ray.exceptions import RayTaskError
 
 from ichtune.bank.build import Work, compute_chunk
 from ichtune.cluster.capacity import Capacity
+from ichtune.errors import InputError
 
 AHEAD = 2  # tasks queued per running one: a large store has thousands of chunks
 
@@ -26,9 +28,19 @@ def compute_on(capacity: Capacity) -> Callable[[Work], Iterable[int]]:
             pending.append(task.remote(part, chunk, threads=threads))
             if len(pending) >= (1 + AHEAD) * slots:
                 done, pending = ray.wait(pending)
-                yield from ray.get(done)
+                yield from _results(done)
         while pending:
             done, pending = ray.wait(pending)
-            yield from ray.get(done)
+            yield from _results(done)
 
     return compute
+
+
+def _results(tasks: "list[ray.ObjectRef]") -> list[int]:
+    """What tasks returned; an InputError of one is raised as it is, without Ray's traceback."""
+    try:
+        return ray.get(tasks)
+    except RayTaskError as error:
+        if isinstance(error.cause, InputError):
+            raise error.cause from None
+        raise
