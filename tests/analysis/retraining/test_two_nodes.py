@@ -54,5 +54,5 @@ def test_one_training_shares_its_batches_between_two_nodes(cluster: Nodes, run: 
         *["retrain", run.path, "--rank", rank_of(run, FROZEN), "--epochs", 1, "--label", "shared"],
         *["--workers", 2],
     )
-    assert TrainedModel.open(run.path / "retrain" / "shared").about.fold == 0
+    assert TrainedModel.open(run.path / "retrain" / "shared").about.origin.fold == 0
     assert not list(run.path.glob(".ray-train-*"))
