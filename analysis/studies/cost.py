@@ -4,17 +4,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import torch
 
 from analysis.studies.plan import Command, Reproduction
 from ichtune.models.backbones import build_backbone
 from ichtune.recipe import Model
+from ichtune.runs.settings import SearchSettings
 from ichtune.space import Space
 
 _BATCH = 16
-VIEWS = 4
-"""Views of each slice in the feature bank, unless a search says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ def cost(planned: Reproduction, command: Command) -> Cost | None:
 def _of_search(planned: Reproduction, command: Command) -> Cost:
     options, store, space = command.options, planned.store, command.space
     assert space is not None, "a search has a space"
-    trials = int(options.get("trials", 30)) * int(options.get("repeats", 1))
-    folds, views = int(options.get("folds", store.info.folds)), int(options.get("views", VIEWS))
+    usual = SearchSettings()
+    trials = int(options.get("trials", usual.trials)) * int(options.get("repeats", usual.repeats))
+    folds, views = int(options.get("folds", store.info.folds)), int(options.get("views", usual.views))
     models = list(dict.fromkeys(variant.model for variant in space.models()))
     images, seconds = 0, 0.0
     for model in models:
@@ -57,7 +58,8 @@ def _of_search(planned: Reproduction, command: Command) -> Cost:
 
 def _of_retraining(planned: Reproduction, command: Command) -> Cost:
     options, changes = command.options, command.options["set"]
-    space = next(each.space for each in planned.commands if each.space and each.step.name in command.text)
+    searched = Path(command.arguments[1]).name
+    space = next(each.space for each in planned.commands if each.step.name == searched)
     assert space is not None, "a retraining is of a search before it"
     epochs = changes.get("training.epochs", space.max_epochs)
     trainings = int(options.get("folds", 1)) * int(options.get("seeds", 1))

@@ -119,10 +119,9 @@ class Reproduction:
 
     def _command(self, step: Step) -> Command:
         options = step.options | (step.quick if self.quick else {})
-        changes = dict(step.options.get("set", {})) | (step.quick.get("set", {}) if self.quick else {})
-        space = None
+        changes, space = self._own_changes(step), None
         if step.command == "search":
-            changes |= dict.fromkeys(["model.size"], self.store.info.size) if self._too_large(step) else {}
+            changes |= {"model.size": self.store.info.size} if self._shrunk(step) else {}
             changes |= self.changes
             options = {"data": "{data}"} | options | {"runs": "{runs}", "name": step.name}
             space = Space.load(options["space"]).changed(changes)
@@ -158,15 +157,15 @@ class Reproduction:
             text = text.replace(f"{{{name}}}", str(place)).replace(f"{{{name}:name}}", place.name)
         return text.replace("{folds}", str(self.store.info.folds))
 
-    def _too_large(self, step: Step) -> bool:
-        return bool(self._shrunk(step)) and "model.size" not in self.changes
+    def _own_changes(self, step: Step) -> dict[str, Any]:
+        """The study's own changes to a step's space or recipe."""
+        return dict(step.options.get("set", {})) | (step.quick.get("set", {}) if self.quick else {})
 
     def _shrunk(self, step: Step) -> list[int]:
         """The sizes of a search's images that the store doesn't have."""
         if step.command != "search" or "model.size" in self.changes:
             return []
-        changes = dict(step.options.get("set", {})) | (step.quick.get("set", {}) if self.quick else {})
-        models = Space.load(step.options["space"]).changed(changes).models()
+        models = Space.load(step.options["space"]).changed(self._own_changes(step)).models()
         return sorted({each.model.size for each in models if each.model.size > self.store.info.size})
 
 

@@ -47,8 +47,6 @@ class Row(_Part):
     """Another file than the table's."""
     values: tuple[str, ...] = ()
     """Other columns than the table's."""
-    missing: str = ""
-    """Why there is no counterpart, as far as that is known beforehand."""
 
 
 class Published(_Part):

@@ -71,8 +71,6 @@ def _counterpart(planned: Reproduction, published: Published, row: Row) -> dict[
         path = planned.path(file)
         found = score(path, planned.out / TRUTH) if path.is_file() else None
         return {} if found is None else {"weighted_log_loss": found.weighted_log_loss}
-    if row.missing:
-        return {}
     for found in _content(planned, file).get("rows", []):
         if all(fnmatchcase(str(found.get(name)), planned.filled(one)) for name, one in row.where.items()):
             return found
@@ -116,8 +114,7 @@ def _without_counterpart(published: Published, rows: Sequence[dict[str, Any]]) -
     for row in published.rows:
         here = [each for each in rows if each["row"] == row.name and each["whose"] == HERE]
         if all(each[column] is None for each in here for column in published.columns):
-            why = (
-                row.missing
-                or "its step isn't done, or its setting had no effect, so that it is another row's recipe"
+            yield (
+                f"{row.name}: not scored here; its step isn't done, or its setting had no effect, so that it is "
+                "another row's recipe"
             )
-            yield f"{row.name}: not scored here; {why}"
