@@ -60,7 +60,9 @@ class SearchSettings:
         "auto", "What computes the feature bank: torch, openvino, onnxruntime, or the fastest here (auto)."
     )
     cpus_per_trial: float = option(1.0, "CPU cores per trial.", min=0.1)
-    gpus_per_trial: float | None = option(None, "GPUs per trial (fractions allowed).", min=0)
+    gpus_per_trial: float | None = option(
+        None, "GPUs per trial, fractions allowed (default: a quarter if there are any; 0 for none).", min=0
+    )
     max_concurrent: int | None = option(None, "Most trials to run at once.", min=1)
     time_budget_s: float | None = option(
         None, "Stop after running trials for this many seconds.", flag="time-budget", min=1

@@ -45,6 +45,13 @@ class TrialJob:
     threads: int
     promotes: bool = False
     """Whether trials start from the heads that the run promoted."""
+    on_gpu: bool = False
+    """Whether each trial has a share of a GPU. Ray doesn't hide GPUs from a trial that has none."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where trials train."""
+        return torch.device("cuda" if self.on_gpu and torch.cuda.is_available() else "cpu")
 
 
 def trial_folder_name(config: dict[str, Any]) -> str:
@@ -125,7 +132,7 @@ class _TrialRun:
         self.epochs = self.session.run(
             job.experiment.epochs(
                 recipe,
-                device=torch.device("cuda" if torch.cuda.is_available() else "cpu"),
+                device=job.device,
                 threads=job.threads,
                 resume=before and before["state"],
                 micro_batches=micro_batches,

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from optuna.samplers import BaseSampler
@@ -52,8 +53,10 @@ def run_trials(
     scheduler.remember(filter(is_settled, searcher.study.get_trials(deepcopy=False)))
     for params, point in first_trials(settings.sampler, space):
         searcher.enqueue(params, point)
+    resources = trial_resources(settings, capacity)
+    trainable = tune.with_parameters(SearchTrial, job=replace(job, on_gpu=resources["gpu"] > 0))
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(SearchTrial, job=job), trial_resources(settings, capacity)),
+        tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,

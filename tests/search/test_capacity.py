@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ichtune.cli import app
-from ichtune.cluster.capacity import Capacity, usable_capacity
+from ichtune.cluster.capacity import Capacity, concurrent_trials, usable_capacity
 from ichtune.errors import InputError
 from ichtune.runs.settings import SearchSettings
 
@@ -34,6 +34,21 @@ def test_cores_and_gpus_must_be_on_the_same_machine():
 
 def test_a_gpu_on_a_machine_without_cores_is_of_no_use():
     assert nodes((0, 4), (8, 0)).gpus == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "machine", "at_once"),
+    [
+        ({}, (16, 1), 4),  # a trial of heads leaves most of a GPU idle
+        ({}, (2, 1), 2),
+        ({}, (16, 0), 16),
+        ({"gpus_per_trial": 0.0625}, (16, 1), 16),
+        ({"gpus_per_trial": 1}, (16, 1), 1),
+        ({"gpus_per_trial": 0}, (16, 1), 16),
+    ],
+)
+def test_four_trials_share_a_gpu_unless_the_user_says_otherwise(given, machine, at_once):
+    assert concurrent_trials(SearchSettings(trials=100, **given), nodes(machine)) == at_once
 
 
 def test_what_a_cluster_that_grows_has_now_is_no_limit():

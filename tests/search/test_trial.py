@@ -1,6 +1,7 @@
 import errno
 import pickle
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,13 @@ def test_a_trial_reports_the_best_mean_over_folds_so_far(small_job):
     assert [result["objective"] for result in results] == pytest.approx(list(np.maximum.accumulate(means)))
     assert [result["epoch"] for result in results] == [1, 2, 3]
     assert results[-1]["ended"] == "last epoch"
+
+
+def test_a_trial_leaves_a_gpu_alone_that_it_has_no_share_of(small_job, monkeypatch):
+    job, _ = small_job
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert job.device.type == "cpu"
+    assert replace(job, on_gpu=True).device.type == "cuda"
 
 
 def test_kept_predictions_are_of_the_epochs_that_the_other_folds_chose_and_of_no_test_slice(
