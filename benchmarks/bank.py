@@ -1,4 +1,4 @@
-"""Speed of computing the feature bank, compared with the same backbone's bare forward pass on ready images.
+"""Speed of computing the feature bank, compared with the same engine's bare forward pass on ready images.
 
     OMP_NUM_THREADS=1 python benchmarks/bank.py [--processes 2] [--threads 1] [--backbone resnet18] ...
 
@@ -14,7 +14,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,6 +28,7 @@ import torch
 from ichtune.bank.build import Work, build, compute_chunk
 from ichtune.bank.compute import BATCH_ROWS
 from ichtune.bank.engines.kinds import ENGINES, TORCH, is_installed
+from ichtune.bank.engines.torch_engine import TorchEngine
 from ichtune.bank.part import BankPart
 from ichtune.bank.plan import plan_parts
 from ichtune.data.slice_table import COLUMNS
@@ -57,16 +58,15 @@ def make_store(path: Path, count: int) -> SliceStore:
 
 
 def bare_forward(model: Model, precision: Precision, count: int, threads: int) -> float:
-    """Return images per second of the network alone, on ready images, in the bank's batch size."""
+    """Return images per second of the bank's engine alone, on ready images, in the bank's batch size."""
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    backbone = build_backbone(model, seed=0, precision=precision).eval().to(device)
+    engine = TorchEngine(build_backbone(model, seed=0, precision=precision).eval())
     images = torch.rand(BATCH_ROWS, len(model.windows), model.size, model.size, device=device)
-    with torch.no_grad():
-        backbone(images).cpu()
-        begun = time.perf_counter()
-        for _ in range(count // BATCH_ROWS):
-            backbone(images).cpu()
+    engine(images).cpu()
+    begun = time.perf_counter()
+    for _ in range(count // BATCH_ROWS):
+        engine(images).cpu()
     return count / (time.perf_counter() - begun)
 
 
@@ -104,8 +104,14 @@ class Machine:
         return (future.result() for future in done)
 
 
+def model_of(arguments: argparse.Namespace) -> Model:
+    return Model(
+        backbone=arguments.backbone, weights="random", windows=arguments.windows, size=arguments.size
+    )
+
+
 def measure(arguments: argparse.Namespace, store: SliceStore) -> dict[str, object]:
-    model = Model(backbone=arguments.backbone, weights="random", windows=arguments.windows)
+    model = model_of(arguments)
     precision = arguments.precision
     parts = plan_parts(store, [model], LEVELS, views=1, seed=0, precision=precision)
     machine = Machine(arguments.processes, arguments.threads)
@@ -126,7 +132,7 @@ def measure(arguments: argparse.Namespace, store: SliceStore) -> dict[str, objec
 
 
 def measure_engines(arguments: argparse.Namespace, store: SliceStore) -> dict[str, object]:
-    model = Model(backbone=arguments.backbone, weights="random", windows=arguments.windows)
+    model = model_of(arguments)
     kinds = [
         (name, precision) for name in ENGINES if is_installed(name) for precision in ENGINES[name].precisions
     ]
@@ -149,20 +155,26 @@ def measure_engines(arguments: argparse.Namespace, store: SliceStore) -> dict[st
     }
 
 
-def main() -> None:
+def arguments_of(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the arguments in these words, or in those of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--slices", type=int, default=1024)
     parser.add_argument("--backbone", default="resnet18")
     parser.add_argument("--windows", nargs="+", default=["brain"])
+    parser.add_argument("--size", type=int, default=224, help="of the images, in pixels")
     parser.add_argument("--precision", choices=["bfloat16", "float32"], default="bfloat16")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--engines", action="store_true", help="compare all installed engines")
+    return parser.parse_args(words)
+
+
+def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        arguments = parser.parse_args()
+        arguments = arguments_of()
         compare = measure_engines if arguments.engines else measure
         print(json.dumps(compare(arguments, make_store(Path(folder), arguments.slices)), indent=2))
 

@@ -10,7 +10,7 @@ relative to that of the linear one. One CPU thread, 1,200 training and 300 valid
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -37,13 +37,21 @@ RECIPE = Recipe(model=Model(dropout=0.3), training=Training(epochs=EPOCHS, batch
 
 
 class Features:
-    """Features in memory, the same in every epoch."""
+    """Features in memory or mapped, the same in every epoch."""
 
     def __init__(self, features: torch.Tensor) -> None:
         self.features = features
 
     def batches(self, chunks: Iterable[np.ndarray], epoch: int | None) -> Iterator[torch.Tensor]:
-        return (self.features.index_select(0, torch.from_numpy(rows)) for rows in chunks)
+        return (self.features.index_select(0, torch.from_numpy(rows)).float() for rows in chunks)
+
+
+def folds_of(parts: Sequence[np.ndarray]) -> list[Fold]:
+    """Return folds that each validate on one of these parts of the rows and train on the others."""
+    return [
+        Fold(index, np.concatenate([*parts[:index], *parts[index + 1 :]]), valid)
+        for index, valid in enumerate(parts)
+    ]
 
 
 def best_ms(run: Callable[[], object], times: int = RUNS) -> float:
@@ -114,10 +122,7 @@ def main() -> None:
     source = Features(torch.from_numpy(rng.standard_normal((ROWS, WIDTH)).astype(np.float32)))
     labels = (rng.random((ROWS, len(LABELS))) < 0.2).astype(np.float32)
     parts = [SCANS.batch(scans).rows for scans in np.array_split(rng.permutation(ROWS // SCAN), FOLDS)]
-    folds = [
-        Fold(index, np.concatenate([part for other, part in enumerate(parts) if other != index]), valid)
-        for index, valid in enumerate(parts)
-    ]
+    folds = folds_of(parts)
     epoch = {count: min(epoch_ms(source, labels, folds[:count]) for _ in range(RUNS)) for count in (1, FOLDS)}
     figures = {
         "folds": FOLDS,

@@ -17,7 +17,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
@@ -36,7 +36,14 @@ from ichtune.training.fit import fit, fit_folds_apart
 from ichtune.training.optimizers import make_optimizer
 
 BATCH = 32
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+Way = Callable[[SliceStore, Recipe, np.ndarray], float]
+"""Trains on rows of a store, and returns images per second."""
 
 
 def recipe_of(backbone: str, size: int) -> Recipe:
@@ -48,7 +55,7 @@ def recipe_of(backbone: str, size: int) -> Recipe:
 
 def network_of(recipe: Recipe, fold: int = 0) -> Network:
     backbone = build_backbone(recipe.model, seed=0, precision="auto")
-    return Network(backbone, make_heads(recipe, backbone.width, [fold])).to(DEVICE)
+    return Network(backbone, make_heads(recipe, backbone.width, [fold])).to(device())
 
 
 def source_of(store: SliceStore, recipe: Recipe, *, shared: bool = False) -> ImageSource:
@@ -59,7 +66,7 @@ def source_of(store: SliceStore, recipe: Recipe, *, shared: bool = False) -> Ima
 
 
 def synchronized() -> float:
-    if DEVICE.type == "cuda":
+    if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
 
@@ -67,7 +74,7 @@ def synchronized() -> float:
 def loop(store: SliceStore, recipe: Recipe, rows: np.ndarray) -> float:
     """Return the images per second of a bare loop over images in memory."""
     [images] = source_of(store, recipe).batches([rows], 0)
-    images, labels = images.to(DEVICE), torch.from_numpy(np.nan_to_num(store.labels[rows])).to(DEVICE)
+    images, labels = images.to(device()), torch.from_numpy(np.nan_to_num(store.labels[rows])).to(device())
     network = network_of(recipe).train()
     optimizer = make_optimizer(recipe.optimizer, network.trained_parameters(0))
     begun = synchronized()
@@ -82,7 +89,7 @@ def ours(store: SliceStore, recipe: Recipe, rows: np.ndarray) -> float:
     network, source = network_of(recipe), source_of(store, recipe)
     fold = Fold(0, rows, rows[:0])
     begun = synchronized()
-    list(fit(network, source, store.labels, [fold], recipe, device=DEVICE))
+    list(fit(network, source, store.labels, [fold], recipe, device=device()))
     return len(rows) / (synchronized() - begun)
 
 
@@ -102,8 +109,23 @@ def five_folds(store: SliceStore, recipe: Recipe, rows: np.ndarray) -> float:
     networks = [network_of(recipe, fold.index) for fold in folds]
     source = source_of(store, recipe, shared=True)
     begun = synchronized()
-    list(fit_folds_apart(networks, source, store.labels, folds, recipe, device=DEVICE))
+    list(fit_folds_apart(networks, source, store.labels, folds, recipe, device=device()))
     return sum(len(fold.train) for fold in folds) / (synchronized() - begun)
+
+
+def measure(
+    store: SliceStore, recipe: Recipe, rows: np.ndarray, ways: Mapping[str, Way], rounds: int
+) -> dict[str, dict[str, float]]:
+    """Return the figures of each way, among them `loop`."""
+    loop(store, recipe, rows[: 2 * BATCH])  # warm up
+    turns = [{way: run(store, recipe, rows) for way, run in ways.items()} for _ in range(rounds)]
+    return {
+        way: {
+            "images_per_second": round(median(each[way] for each in turns), 1),
+            "ratio": round(median(each[way] / each["loop"] for each in turns), 3),
+        }
+        for way in ways
+    }
 
 
 def main() -> None:
@@ -119,23 +141,12 @@ def main() -> None:
     arguments = parser.parse_args()
     store = SliceStore.open(arguments.store.absolute())
     rows = np.random.default_rng(0).permutation(len(store.labels))[: arguments.slices]
-    ways: dict[str, Callable[[SliceStore, Recipe, np.ndarray], float]]
-    ways = {"loop": loop, "ours": ours, "ours, cold": cold}
+    ways: dict[str, Way] = {"loop": loop, "ours": ours, "ours, cold": cold}
     ways |= {"ours, five folds": five_folds} if arguments.folds else {}
-    figures = {}
-    for backbone in arguments.backbones:
-        recipe = recipe_of(backbone, arguments.size)
-        loop(store, recipe, rows[: 2 * BATCH])  # warm up
-        rounds = [
-            {way: run(store, recipe, rows) for way, run in ways.items()} for _ in range(arguments.rounds)
-        ]
-        figures[backbone] = {
-            way: {
-                "images_per_second": round(median(each[way] for each in rounds), 1),
-                "ratio": round(median(each[way] / each["loop"] for each in rounds), 3),
-            }
-            for way in ways
-        }
+    figures = {
+        backbone: measure(store, recipe_of(backbone, arguments.size), rows, ways, arguments.rounds)
+        for backbone in arguments.backbones
+    }
     print(json.dumps(figures, indent=2))
 
 

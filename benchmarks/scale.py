@@ -45,6 +45,7 @@ from ray import cloudpickle
 from rich.console import Console
 
 import ichtune.search.plan as planning
+from benchmarks.heads import folds_of
 from ichtune.commands import search_flow
 from ichtune.data.phantom.demo import demo_store
 from ichtune.labels import LABELS
@@ -59,7 +60,6 @@ from ichtune.search.proposals import make_sampler
 from ichtune.search.recovery import recover
 from ichtune.search.searcher import OBJECTIVE, StudySearcher
 from ichtune.space import Space
-from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment
 from ichtune.training.fit import fit
 from ichtune.training.results import EpochResult
@@ -224,11 +224,7 @@ def measure_heads(file: Path, slices: int) -> dict[str, Any]:
     bank.flush()
     source = MappedFeatures(np.load(file, mmap_mode="r"))
     labels = (rng.random((slices, len(LABELS))) < 0.1).astype(np.float32)
-    parts = np.array_split(rng.permutation(slices), FOLDS)
-    folds = [
-        Fold(index, np.concatenate([*parts[:index], *parts[index + 1 :]]), valid)
-        for index, valid in enumerate(parts)
-    ]
+    folds = folds_of(np.array_split(rng.permutation(slices), FOLDS))
     seconds = {}
     for size in (64, 512):
         recipe = Recipe(model=Model(dropout=0.3), training=Training(epochs=2, batch_size=size))
