@@ -62,7 +62,7 @@ def write_reports(folder: Path, root: Path, parts: Iterable[pd.DataFrame], algor
             if series in written:
                 raise ValueError("another scan has the same SeriesInstanceUID")
             with replacing(folder / f"{series}.dcm") as beside:
-                structured_report(read, headers, algorithm).save_as(beside)
+                structured_report(read, headers, algorithm, len(scan) - len(read)).save_as(beside)
             written.add(series)
         except Exception as error:  # whatever pydicom and highdicom raise on a header that lacks something
             failures.append((series, first_line(error)))

@@ -33,13 +33,14 @@ _SERIES_NUMBER: Final = 9901  # reports come after what a scanner makes
 
 
 def structured_report(
-    slices: pd.DataFrame, headers: Sequence[Dataset], algorithm: Algorithm
+    slices: pd.DataFrame, headers: Sequence[Dataset], algorithm: Algorithm, unread: int
 ) -> sr.ComprehensiveSR:
     """Return the report of a scan.
 
     Args:
         slices: the rows of its slices that have a prediction.
         headers: the DICOM header of each, without its pixels.
+        unread: how many further slices of the scan could not be read; with any, the report counts as partial.
 
     Raises:
         ValueError: an identifier isn't a valid UID, or a header lacks what a report must have.
@@ -61,10 +62,12 @@ def structured_report(
         sop_instance_uid=_uid(algorithm, series, "report"),
         instance_number=1,
         manufacturer="ichtune",
-        is_complete=True,
+        is_complete=not unread,
         is_verified=False,
         series_description=f"ichtune: {RESEARCH_ONLY}",
     )
+    if unread:
+        made.CompletionFlagDescription = f"{unread} of {len(slices) + unread} slices could not be read"
     made.CodingSchemeIdentificationSequence = [_scheme()]
     return made
 
@@ -87,7 +90,7 @@ def _groups(
             measurements=[
                 sr.Measurement(
                     name=codes.DCM.Probability,
-                    value=float(slices[label].iloc[peak]),
+                    value=float(f"{slices[label].iloc[peak]:.4g}"),  # as the thresholds beside it
                     unit=codes.UCUM.NoUnits,
                     derivation=codes.SCT.Maximum,
                     referenced_images=[source],

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ichtune.data.sources.folder import files_below
 from ichtune.data.workers import Workers
 from ichtune.prediction.find import find_slices
 from ichtune.prediction.listing import Names, in_chunks
@@ -33,6 +34,17 @@ def test_scans_are_never_parted_and_chunks_hold_at_least_a_batch(scan):
     assert all(chunk.start % scan == 0 for chunk in chunks)
     assert all(len(chunk) >= 32 for chunk in chunks[:-1])
     assert max(map(len, chunks)) < 32 + scan
+
+
+def test_links_in_circles_and_pipes_neither_end_nor_hold_up_the_search_for_files(tmp_path):
+    (tmp_path / "scan").mkdir()
+    (tmp_path / "scan" / "1.dcm").touch()
+    (tmp_path / "scan" / "up").symlink_to(tmp_path)
+    (tmp_path / "other").symlink_to(tmp_path / "scan")
+    (tmp_path / "itself.dcm").symlink_to("itself.dcm")
+    (tmp_path / "nowhere.dcm").symlink_to("gone")
+    os.mkfifo(tmp_path / "pipe.dcm")
+    assert sorted(files_below(tmp_path)) == ["itself.dcm", "nowhere.dcm", "other/1.dcm", "scan/1.dcm"]
 
 
 def test_slices_of_scans_that_lie_mixed_in_folders_come_together_in_order(tmp_path):

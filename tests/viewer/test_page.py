@@ -105,6 +105,29 @@ def test_a_folders_study_is_open_with_the_models_probabilities_and_decisions(
         assert of_label[int(highest) - 1] == pytest.approx(of_label.max(), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("probability", "shown"),
+    [
+        (0.02216, "0.0222 < 0.0224"),
+        (0.02238, "0.02238 < 0.02239"),
+        (0.02239, "0.02 ≥ 0.02"),
+        (0.1, "0.10 ≥ 0.02"),
+    ],
+)
+def test_a_probability_near_its_threshold_has_the_digits_that_tell_them_apart(
+    browser: Chromium, model: TrainedModel, probability: float, shown: str
+):
+    with running_viewer(model) as viewer:
+        show(browser, viewer)
+        found = browser.run(
+            "import('./answers.js').then(({ makeAnswers }) => {"
+            " const body = document.createElement('table').createTBody();"
+            f" makeAnswers(body, ['any'], [0.02239], {{}})({{ probabilities: [[{probability}]], slice: 0 }});"
+            " return body.querySelector('output').textContent; })"
+        )
+    assert found == shown
+
+
 @pytest.mark.parametrize("rendering", [CPU, WEBGL])
 def test_a_slice_looks_as_its_window_says_whichever_way_it_is_drawn(
     browsers: dict[str, Chromium], model: TrainedModel, tmp_path: Path, rendering: str

@@ -37,7 +37,11 @@ def _is_submission(path: Path) -> bool:
 
 
 def files_below(folder: Path) -> Iterator[str]:
-    """Yield every file below `folder`, relative to it with forward slashes, skipping hidden ones."""
+    """Yield every file below `folder`, relative to it with forward slashes, skipping hidden ones.
+
+    Also skipped are links to a folder that they lie in, and pipes, sockets and devices, whose reading may never end. A
+    link to nothing is yielded: reading it gives the reason.
+    """
     pending = [""]
     while pending:
         below = pending.pop()
@@ -47,9 +51,22 @@ def files_below(folder: Path) -> Iterator[str]:
                     if item.name.startswith("."):
                         continue
                     name = f"{below}/{item.name}" if below else item.name
-                    if item.is_dir():
+                    if not _is_folder(item):
+                        if item.is_symlink() or item.is_file():
+                            yield name
+                    elif not (item.is_symlink() and _leads_up(Path(item.path))):
                         pending.append(name)
-                    else:
-                        yield name
         except PermissionError:
             raise InputError(f"{folder / below}: this folder can't be read; check its permissions") from None
+
+
+def _is_folder(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _leads_up(link: Path) -> bool:
+    """Whether a link to a folder leads to one that the link is in, where it would be found again and again."""
+    return link.parent.resolve().is_relative_to(link.resolve())

@@ -40,7 +40,7 @@ function fill(row, number, threshold, { probabilities, slice, label }) {
 function compared(value, threshold) {
   if (value === undefined) return "…";
   const sign = value >= threshold ? "≥" : "<";
-  const digits = [2, 3].find((count) => value.toFixed(count) !== threshold.toFixed(count)) ?? 3;
+  const digits = [2, 3, 4, 5, 6].find((count) => value.toFixed(count) !== threshold.toFixed(count)) ?? 2;
   return `${value.toFixed(digits)} ${sign} ${threshold.toFixed(digits)}`;
 }
 
