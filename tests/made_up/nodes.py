@@ -4,9 +4,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 ADDRESSES, ADDED = (
     ["127.0.0.2", "127.0.0.3"],
@@ -56,6 +58,37 @@ class Nodes:
         self.holder.stdin.write(f"{what}\n")
         self.holder.stdin.flush()
         assert self.holder.stdout.readline().strip() == what
+
+    def disturb(
+        self, script: str, words: Iterable[object], go_on: Path, under_way: Callable[[], bool]
+    ) -> str:
+        """Run a script that waits for the file GO_ON; once it is under way, kill a node, add another and let it go on.
+
+        Returns what it printed; it must succeed.
+        """
+        with subprocess.Popen(
+            [sys.executable, "-c", script, *map(str, words), "--address", "auto"],
+            env=self.environment | {"GO_ON": str(go_on)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as driver:
+            try:
+                for _ in range(1500):
+                    assert driver.poll() is None, driver.communicate()[0]
+                    if under_way():
+                        break
+                    time.sleep(0.1)
+                else:
+                    raise TimeoutError("not under way")
+                self.order("kill")
+                self.order("add")
+                go_on.touch()
+                output, _ = driver.communicate(timeout=200)
+            finally:
+                driver.kill()
+        assert driver.returncode == 0, output
+        return output
 
 
 @contextmanager
