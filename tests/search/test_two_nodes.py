@@ -22,8 +22,10 @@ from ichtune.runs.study import open_study
 from tests.made_up.nodes import Nodes, two_nodes
 from tests.made_up.searches import search_without_ray
 from tests.made_up.spaces import SMALL
+from tests.search.test_promoted_search import frozen, losses, uninterrupted
 
 pytestmark = pytest.mark.timeout(300)
+__all__ = ["frozen"]  # a fixture
 
 LAUNCH = [sys.executable, str(Path(__file__).parents[2] / "launch.py")]
 LOCAL = """
@@ -154,6 +156,21 @@ def records(run: RunFolder) -> dict[str, list[dict[str, Any]]]:
         ]
         for folder in run.trial_folders()
     }
+
+
+def test_promoted_recipes_of_a_dead_node_go_on_elsewhere_as_if_nothing_had_happened(
+    cluster, frozen, tmp_path
+):
+    tuned = RunFolder.at(tmp_path / "tuned")
+    cluster.disturb(
+        WAITING,
+        ["search", "--promote", frozen, "--runs", tmp_path, "--name", "tuned", "--grace", 3],
+        tmp_path / "go-on",
+        under_way=lambda: len(list(tuned.trials.glob("*/checkpoint.pt"))) >= 2,
+    )
+    expected = uninterrupted(frozen, tmp_path / "other", {})
+    assert [len(epochs) for epochs in expected.values()] == [3, 3]
+    assert losses(tuned) == expected
 
 
 def test_a_runs_folder_that_another_node_does_not_see_is_refused(cluster, banked_store, tmp_path):
