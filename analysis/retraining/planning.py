@@ -21,7 +21,7 @@ from ichtune.recipe import phases_of
 from ichtune.runs.folder import RunFolder
 from ichtune.training.batches import Fold
 from ichtune.training.experiment import Experiment, folds_of, open_store, units_of
-from ichtune.wording import did_you_mean, plain, plural
+from ichtune.wording import did_you_mean, pasteable, plain, plural
 
 
 def plans(run: RunFolder | str | Path, options: RetrainOptions | None = None) -> list[RetrainPlan]:
@@ -35,6 +35,7 @@ def plans(run: RunFolder | str | Path, options: RetrainOptions | None = None) ->
     _check_together(options)
     _check_workers(options)
     ranking = Ranking.of(run)
+    _check_place(ranking.run, options)
     rank = options.rank if options.trial is None else _rank_of(ranking, options.trial)
     count, last = len(ranking.trials), rank + options.top - 1
     if rank <= count < last:
@@ -97,6 +98,15 @@ def _check_workers(options: RetrainOptions) -> None:
         from ichtune.cluster.capacity import Capacity, refuse_too_many  # a single worker does without Ray
 
         refuse_too_many(options.workers, Capacity.here())
+
+
+def _check_place(run: RunFolder, options: RetrainOptions) -> None:
+    """Refuse trainings on a cluster in this machine's copy of a run, which the others don't see."""
+    if options.address is not None and run.remote:
+        raise InputError(
+            f"--address: {run} is at a URI, and the machines of a cluster train in a folder that they share; copy the "
+            f"run to one with `{pasteable('ichtune', 'fetch', run, 'FOLDER')}`, and retrain that"
+        )
 
 
 def _check_frozen(searched: SearchedModel, options: RetrainOptions) -> None:

@@ -55,6 +55,12 @@ class Capacity:
         """Whether a single node has this many cores and GPUs."""
         return any(cpus <= cores and gpus <= cards for cores, cards in self.each)
 
+    def cores_for_each(self, tasks: int) -> int:
+        """The cores of each of this many concurrent tasks, none of which can be on two machines."""
+        most = max((cores for cores, _ in self.each), default=1)
+        rooms = ((share, sum(cores // share for cores, _ in self.each)) for share in range(most, 1, -1))
+        return next((share for share, room in rooms if room >= tasks), 1)
+
     def __str__(self) -> str:
         kinds = {node: self.each.count(node) for node in sorted(set(self.each), reverse=True)}
         return ", ".join(

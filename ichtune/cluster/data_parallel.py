@@ -36,7 +36,7 @@ def run_together(
         InputError: there are not as many GPUs or, without any, cores.
     """
     refuse_too_many(workers, capacity)
-    threads = capacity.cores_per_gpu if capacity.gpus else max(1, capacity.cpus // workers)
+    threads = capacity.cores_per_gpu if capacity.gpus else capacity.cores_for_each(workers)
     board: Any = ray.remote(Board).options(num_cpus=0).remote()
     failures = {}
     with tempfile.TemporaryDirectory(prefix=".ray-train-", dir=scratch) as folder:

@@ -23,7 +23,7 @@ def run_side_by_side(works: Mapping[str, Training], capacity: Capacity, report: 
     `report` receives the sum of all, and a remark about each that is running.
     """
     at_once = max(1, min(len(works), capacity.gpus or capacity.cpus))
-    threads = capacity.cores_per_gpu if capacity.gpus else max(1, capacity.cpus // at_once)
+    threads = capacity.cores_per_gpu if capacity.gpus else capacity.cores_for_each(at_once)
     board: Any = ray.remote(Board).options(num_cpus=0).remote()
     task: Any = ray.remote(_run)
     task = task.options(num_cpus=threads, num_gpus=1 if capacity.gpus else 0, max_retries=3)

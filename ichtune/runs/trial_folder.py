@@ -15,7 +15,7 @@ from ichtune.files import read_bounded, replacing
 from ichtune.json_text import MOST_BYTES
 from ichtune.recipe import Recipe, recipe_hash
 from ichtune.remote import FileStates, Remote
-from ichtune.runs.records import ABOUT, EPOCHS, EpochRecord
+from ichtune.runs.records import ABOUT, EPOCHS, EpochRecord, TrialRecord
 
 CHECKPOINT, ERRORS, MICRO_BATCHES = "checkpoint.pt", "errors.txt", "batch_parts"
 HEADS, OUT_OF_FOLD, SUMS = "best.safetensors", "out_of_fold.npy", "sha256sums"
@@ -115,6 +115,11 @@ class TrialFolder:
             file.seek(0)
             if sum(1 for _ in file) < record.epoch:
                 file.write(record.to_json() + "\n")
+
+    def objectives(self) -> list[float]:
+        """Return the best mean so far after each finished epoch."""
+        record = TrialRecord.read(self.path)
+        return [epoch.objective for epoch in record.epochs] if record else []
 
     def keep_heads(self, heads: bytes) -> None:
         """Save the best epoch's heads (safetensors)."""

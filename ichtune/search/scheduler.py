@@ -8,6 +8,8 @@ from optuna.trial import FrozenTrial
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
+from ichtune.search.searcher import each_epoch
+
 
 class Halving(AsyncHyperBandScheduler):
     """Ray's ASHA on epochs; `has_stopped` says whether it was ASHA that ended a trial."""
@@ -32,10 +34,11 @@ class Halving(AsyncHyperBandScheduler):
                 super().on_trial_result(None, past, {"epoch": epoch, self._metric: value})  # ty: ignore[invalid-argument-type]
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        decision = super().on_trial_result(tune_controller, trial, result)
-        if decision == self.STOP:
-            self.stopped.add(trial.trial_id)
-        return decision
+        for each in each_epoch(result):
+            if super().on_trial_result(tune_controller, trial, each) == self.STOP:
+                self.stopped.add(trial.trial_id)
+                return self.STOP
+        return self.CONTINUE
 
     def has_stopped(self, trial_id: str) -> bool:
         return trial_id in self.stopped

@@ -2,7 +2,7 @@
 
 import pickle
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,23 @@ OBJECTIVE = "objective"
 """The reported value that the search optimizes: the best mean over folds so far, always finite."""
 SCORED = "scored"
 """Whether that value was computed; if not, it is a stand-in for an undefined one."""
+EARLIER = "earlier"
+"""The objectives after all epochs before this one, in the first result of an attempt that resumes from a checkpoint."""
 MOST_REPEATS = 100
 """After this many known recipes in a row, the space is considered exhausted."""
 
 SamplerMaker = Callable[[int], optuna.samplers.BaseSampler]
 """Makes a sampler for a study that already has this many trials."""
+
+
+def each_epoch(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a result, after those of the epochs before it if it has them.
+
+    A trial saves an epoch before it reports it, so that the report may be lost with its machine.
+    """
+    for epoch, value in enumerate(result.get(EARLIER, ()), start=1):
+        yield {"epoch": epoch, OBJECTIVE: value}
+    yield result
 
 
 class StudySearcher(Searcher):
@@ -163,9 +175,10 @@ class StudySearcher(Searcher):
 
     def _report(self, trial: optuna.Trial, result: dict[str, Any]) -> None:
         """Report an epoch once, even if an attempt that resumed from a checkpoint repeats it."""
-        value, epoch = result.get(OBJECTIVE), result["epoch"]
-        if value is not None and epoch not in self._frozen(trial.number).intermediate_values:
-            trial.report(value, epoch)
+        for each in each_epoch(result):
+            value, epoch = each.get(OBJECTIVE), each["epoch"]
+            if value is not None and epoch not in self._frozen(trial.number).intermediate_values:
+                trial.report(value, epoch)
 
     def _frozen(self, number: int) -> FrozenTrial:
         return self.study.get_trials(deepcopy=False)[number]

@@ -23,7 +23,7 @@ from ichtune.runs.study import ENDED
 from ichtune.runs.trial_folder import slug
 from ichtune.search.disk import DISK_FULL, is_disk_full
 from ichtune.search.failures import is_out_of_memory
-from ichtune.search.searcher import OBJECTIVE, SCORED
+from ichtune.search.searcher import EARLIER, OBJECTIVE, SCORED
 from ichtune.search.tensorboard import TensorBoardWriter
 from ichtune.space import RECIPE, Space
 from ichtune.training.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
@@ -126,8 +126,11 @@ class _TrialRun:
             micro_batches=micro_batches,
             rounds=job.experiment.validation.rounds,
         )
+        self.earlier: list[float] = []
+        """The objectives of an earlier attempt, until they are reported."""
         if before:
             self.session.resume(before)
+            self.earlier = self.folder.objectives()
         self.tensorboard = TensorBoardWriter(self.folder.path, config["params"])
         self.epochs = self.session.run(
             job.experiment.epochs(
@@ -162,11 +165,13 @@ class _TrialRun:
         self.tensorboard.add(record.epoch, {"best_so_far": self.session.best.value, **record.scalars()})
         self._keep_checkpoint(result)
         self.last = record
+        earlier, self.earlier = self.earlier, []
         return {
             "epoch": record.epoch,
             OBJECTIVE: record.objective,
             SCORED: record.scored,
             "diverged": record.diverged,
+            **({EARLIER: earlier} if earlier else {}),
             **({ENDED: record.ended, "done": True} if record.ended else {}),
         }
 

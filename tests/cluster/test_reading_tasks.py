@@ -1,11 +1,7 @@
 """Preparing a store on the nodes of a cluster."""
 
 import filecmp
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -25,11 +21,11 @@ from ichtune.cli import main
 from ichtune.data.reading import Reader
 
 class Waiting(Reader):
-    signals = Path(os.environ["SIGNALS"])
+    go_on = Path(os.environ["GO_ON"])
 
     def __call__(self, first, places):
-        (self.signals / f"begun-{first}").touch()
-        while not (self.signals / "go-on").exists():
+        self.go_on.with_name(f"begun-{first}").touch()
+        while not self.go_on.exists():
             time.sleep(0.1)
         return super().__call__(first, places)
 
@@ -46,15 +42,6 @@ def cluster() -> Iterator[Nodes]:
         yield nodes
 
 
-def wait_for_tasks(driver: subprocess.Popen[str], folder: Path, count: int) -> None:
-    for _ in range(1200):
-        assert driver.poll() is None, driver.communicate()[0]
-        if len(list(folder.glob("begun-*"))) >= count:
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"fewer than {count} tasks have begun")
-
-
 def test_a_store_has_the_same_bytes_after_a_node_died_and_another_came(cluster, rsna_folder, tmp_path):
     source = rsna_folder(patients=45, size=32)
     damaged = sorted(source.rglob("*.dcm"))[70]
@@ -62,22 +49,12 @@ def test_a_store_has_the_same_bytes_after_a_node_died_and_another_came(cluster, 
     here = prepare(
         source, tmp_path / "here", PrepareOptions(size=32, folds=3, workers=1, max_rejected=0.5)
     ).store
-    with subprocess.Popen(
-        [sys.executable, "-c", WAITING, "prepare", source, tmp_path / "there", *SMALL, "--address", "auto"],
-        env=cluster.environment | {"SIGNALS": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as driver:
-        try:
-            wait_for_tasks(driver, tmp_path, 2)
-            cluster.order("kill")
-            cluster.order("add")
-            (tmp_path / "go-on").touch()
-            output, _ = driver.communicate(timeout=120)
-        finally:
-            driver.kill()
-    assert driver.returncode == 0, output
+    output = cluster.disturb(
+        WAITING,
+        ["prepare", source, tmp_path / "there", *SMALL],
+        tmp_path / "go-on",
+        under_way=lambda: len(list(tmp_path.glob("begun-*"))) >= 2,
+    )
     names = ["digests.npy", "hu.npy", "rejected.csv", "slices.parquet", "store.json"]
     assert filecmp.cmpfiles(here.path, tmp_path / "there", names, shallow=False) == (names, [], [])
     assert here.fingerprint in output

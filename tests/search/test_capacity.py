@@ -51,6 +51,11 @@ def test_four_trials_share_a_gpu_unless_the_user_says_otherwise(given, machine, 
     assert concurrent_trials(SearchSettings(trials=100, **given), nodes(machine)) == at_once
 
 
+@pytest.mark.parametrize(("tasks", "cores"), [(1, 8), (2, 4), (3, 4), (4, 2), (6, 2), (7, 1), (40, 1)])
+def test_concurrent_trainings_have_as_many_cores_as_fit_on_the_machines(tasks, cores):
+    assert nodes((8, 0), (4, 0), (1, 0)).cores_for_each(tasks) == cores
+
+
 def test_what_a_cluster_that_grows_has_now_is_no_limit():
     assert usable_capacity(nodes((2, 0)), replace(JOINED, cpus_per_trial=8, max_concurrent=3)).cpus == 24
 

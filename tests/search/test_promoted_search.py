@@ -3,6 +3,7 @@
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -63,9 +64,12 @@ def losses(run: RunFolder) -> dict[str, list[list[float]]]:
     }
 
 
-def uninterrupted(frozen: RunFolder, folder: Path) -> dict[str, list[list[float]]]:
+def uninterrupted(
+    frozen: RunFolder, folder: Path, changes: Mapping[str, object]
+) -> dict[str, list[list[float]]]:
+    """The losses of a search that promotes a run, with these changes, when trained here one trial after the other."""
     settings = SearchSettings(promote=str(frozen), name="whole", runs=folder)
-    made = promote(settings, Space.written("finetune") | FIXED, given=set())
+    made = promote(settings, changes, given=set())
     planned = plan(made.data, made.space, made.settings, made.promotion)
     run = new_run(planned.run, planned.request)
     made.promotion.write(run)
@@ -99,7 +103,7 @@ def test_a_promoted_search_goes_on_after_a_signal_and_a_kill_as_if_there_had_bee
     done = subprocess.run([*LAUNCH, *again], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
-    expected = uninterrupted(frozen, tmp_path / "other")
+    expected = uninterrupted(frozen, tmp_path / "other", Space.written("finetune") | FIXED)
     assert len(expected) == 4
     assert {len(epochs) for epochs in expected.values()} == {60}
     assert losses(run) == expected

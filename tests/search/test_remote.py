@@ -1,11 +1,7 @@
 """Runs at URIs: a file system of pyarrow's, and S3 by a stand-in on loopback."""
 
-import os
 import re
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +17,7 @@ from ichtune.remote import Remote, below
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import settled_trials
 from ichtune.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.made_up.bucket import Bucket, bucket
 from tests.made_up.records import new_run, request
 from tests.made_up.spaces import SMALL
 
@@ -87,24 +84,9 @@ def test_a_uri_that_leads_nowhere_is_told_in_one_line(uri):
 
 
 @pytest.fixture
-def s3(tmp_path, monkeypatch) -> Iterator[str]:
-    """The URI of a folder in a bucket of a server on loopback."""
-    pytest.importorskip("moto", reason="needs moto, of the development dependencies")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    port = 5000 + os.getpid() % 4000
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with open(tmp_path / "moto.log", "w") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        for _ in range(300):
-            if "Running on" in (tmp_path / "moto.log").read_text():
-                break
-            time.sleep(0.1)
-        yield f"s3://bucket/runs?endpoint_override=http%3A%2F%2F127.0.0.1%3A{port}&allow_bucket_creation=true"
-    finally:
-        server.kill()
-        server.wait()
+def s3(tmp_path, monkeypatch) -> Iterator[Bucket]:
+    with bucket(tmp_path, monkeypatch) as started:
+        yield started
 
 
 @pytest.mark.timeout(240)
@@ -113,20 +95,20 @@ def test_a_search_at_s3_goes_on_from_there_on_a_machine_without_a_copy(
 ):
     space = {**SMALL, "augmentation": "normal", "training": {"epochs": 2, "batch_size": 8}}
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(space))
-    data, bank = s3.replace("/runs?", "/store?"), tmp_path / "bank"
+    data, runs, bank = s3.uri("store"), s3.uri("runs"), tmp_path / "bank"
     shutil.move(banked_store / "bank", bank / SliceStore.open(banked_store).fingerprint)
     Remote(data).push(banked_store, {})
     given = ["--data", data, "--bank", str(bank), "--space", str(tmp_path / "small.yaml"), "--folds", "3"]
-    search("--runs", s3, "--name", "try", "--trials", "2", "--max-concurrent", "1", *given)
+    search("--runs", runs, "--name", "try", "--trials", "2", "--max-concurrent", "1", *given)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another machine"))
-    again = search("--runs", s3, "--resume", "try", "--trials", "3")
+    again = search("--runs", runs, "--resume", "try", "--trials", "3")
     assert "2 of 3 trials are done, resuming" in again
-    run = RunFolder.open(below(s3, "try"))
+    run = RunFolder.open(below(runs, "try"))
     assert settled_trials(run) == 3
     assert [len(record.epochs) for record in run.trial_records()] == [2] * 3
     assert (run.results / "ranked.csv").is_file()
     assert run.request.data == data
-    place = below(s3, "try")
+    place = below(runs, "try")
     assert "3 of 3 done" in shown("status", place)
     assert "searching on" in shown("logs", place)
     shown("fetch", place, str(tmp_path / "home"))

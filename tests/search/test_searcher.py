@@ -39,6 +39,13 @@ def test_a_trial_that_the_scheduler_stopped_is_pruned_with_every_value(searcher,
     assert trial.user_attrs["ended"] == "asha"
 
 
+def test_a_result_that_was_lost_with_its_machine_is_made_up_for_by_the_next(searcher):
+    searcher.suggest("a")
+    searcher.on_trial_result("a", {"epoch": 1, "objective": 0.6})
+    searcher.on_trial_result("a", {"epoch": 3, "objective": 0.8, "earlier": [0.6, 0.7]})
+    assert trial_of(searcher).intermediate_values == {1: 0.6, 2: 0.7, 3: 0.8}
+
+
 @pytest.mark.parametrize("ended", ["last epoch", "patience", "diverged"])
 def test_a_trial_that_ended_by_itself_is_complete_and_says_how(searcher, ended):
     searcher.suggest("a")

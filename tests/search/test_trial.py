@@ -130,7 +130,8 @@ def test_an_interrupted_trial_resumes_to_the_same_numbers(small_job, monkeypatch
     attempt = begin_trial(job, broken)
     assert [attempt.step()["epoch"] for _ in range(2)] == [1, 2]
     again = run_trial(job, broken)
-    assert again == whole[2:]
+    # Its first two results may have been lost with its machine, so they come again with the third.
+    assert again == [whole[2] | {"earlier": [result["objective"] for result in whole[:2]]}]
     first, second = ([epoch.mean for epoch in record.epochs] for record in run.trial_records())
     assert first == second
     assert not list(run.trials.glob("*/checkpoint.pt"))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,17 @@ import pytest
 import yaml
 from optuna.trial import TrialState
 
+from ichtune.data.store import SliceStore
 from ichtune.runs.folder import RunFolder
+from ichtune.runs.records import EPOCHS
 from ichtune.runs.study import open_study
 from tests.made_up.nodes import Nodes, two_nodes
+from tests.made_up.searches import search_without_ray
 from tests.made_up.spaces import SMALL
+from tests.search.test_promoted_search import frozen, losses, uninterrupted
 
 pytestmark = pytest.mark.timeout(300)
+__all__ = ["frozen"]  # a fixture
 
 LAUNCH = [sys.executable, str(Path(__file__).parents[2] / "launch.py")]
 LOCAL = """
@@ -118,44 +124,53 @@ def test_a_local_search_beside_a_cluster_has_a_ray_of_its_own_on_loopback(on_clu
 def options(store: Path, folder: Path, *more: object) -> list[str]:
     (folder / "mixed.yaml").write_text(yaml.safe_dump(MIXED))
     given = ["--data", store, "--space", folder / "mixed.yaml", "--runs", folder / "runs", "--name", "run"]
-    return list(map(str, [*given, "--address", "auto", "--folds", 1, *more]))
+    return list(map(str, [*given, "--folds", 1, *more]))
 
 
-def test_trials_of_a_dead_node_go_on_elsewhere_without_repeating_an_epoch(cluster, banked_store, tmp_path):
-    environment = cluster.environment
-    waiting = [sys.executable, "-c", WAITING, "search"]
-    with subprocess.Popen(
-        [*waiting, *options(banked_store, tmp_path, "--trials", 3, "--grace", 8)],
-        env=environment | {"GO_ON": str(tmp_path / "go-on")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as driver:
-        try:
-            wait_for_checkpoints(tmp_path / "runs" / "run" / "trials")
-            cluster.order("kill")
-            cluster.order("add")
-            (tmp_path / "go-on").touch()
-            output, _ = driver.communicate(timeout=200)
-        finally:
-            driver.kill()
-    assert driver.returncode == 0, output
+def test_trials_of_a_dead_node_go_on_elsewhere_as_if_nothing_had_happened(cluster, banked_store, tmp_path):
+    given = options(banked_store, tmp_path, "--trials", 3, "--grace", 8)
+    ended = RunFolder.at(tmp_path / "runs" / "run")
+    output = cluster.disturb(
+        WAITING,
+        ["search", *given],
+        tmp_path / "go-on",
+        # With one core a node, each of two trials is on a node of its own.
+        under_way=lambda: len(list(ended.trials.glob("*/checkpoint.pt"))) >= 2,
+    )
     assert "its machine was lost" in output
-    ended = RunFolder.open(tmp_path / "runs" / "run")
     once = list(range(1, 9))
-    assert [[epoch.epoch for epoch in record.epochs] for record in ended.trial_records()] == [once] * 3
     for trial in open_study(ended.journal).trials:
         assert (trial.state, sorted(trial.intermediate_values)) == (TrialState.COMPLETE, once)
     assert pd.read_csv(ended.results / "ranked.csv")["rank"].tolist()[:3] == [1, 2, 3]
+    settings = replace(ended.request.settings, runs=tmp_path / "undisturbed", address=None)
+    recipes = [(record.params, record.point) for record in ended.trial_records()]
+    undisturbed = search_without_ray(SliceStore.open(banked_store), ended.request.space, settings, recipes)
+    assert records(ended) == records(undisturbed)
 
 
-def wait_for_checkpoints(trials: Path) -> None:
-    """Wait until two trials have kept how far they are; with one core a node, each is on a node of its own."""
-    for _ in range(1500):
-        if len(list(trials.glob("*/checkpoint.pt"))) >= 2:
-            return
-        time.sleep(0.1)
-    raise TimeoutError(f"{trials}: no two trials with a checkpoint")
+def records(run: RunFolder) -> dict[str, list[dict[str, Any]]]:
+    """What each trial recorded after each epoch, but for how long that took."""
+    return {
+        folder.path.name: [
+            json.loads(line) | {"seconds": 0} for line in (folder.path / EPOCHS).read_text().splitlines()
+        ]
+        for folder in run.trial_folders()
+    }
+
+
+def test_promoted_recipes_of_a_dead_node_go_on_elsewhere_as_if_nothing_had_happened(
+    cluster, frozen, tmp_path
+):
+    tuned = RunFolder.at(tmp_path / "tuned")
+    cluster.disturb(
+        WAITING,
+        ["search", "--promote", frozen, "--runs", tmp_path, "--name", "tuned", "--grace", 3],
+        tmp_path / "go-on",
+        under_way=lambda: len(list(tuned.trials.glob("*/checkpoint.pt"))) >= 2,
+    )
+    expected = uninterrupted(frozen, tmp_path / "other", {})
+    assert [len(epochs) for epochs in expected.values()] == [3, 3]
+    assert losses(tuned) == expected
 
 
 def test_a_runs_folder_that_another_node_does_not_see_is_refused(cluster, banked_store, tmp_path):
@@ -179,7 +194,7 @@ def test_a_runs_folder_that_another_node_does_not_see_is_refused(cluster, banked
                 break
             time.sleep(0.1)
         done = subprocess.run(
-            [*LAUNCH, *options(banked_store, tmp_path, "--trials", 2)],
+            [*LAUNCH, *options(banked_store, tmp_path, "--trials", 2, "--address", "auto")],
             env=environment,
             capture_output=True,
             text=True,

@@ -1,15 +1,18 @@
-"""Retraining on the two nodes of a cluster."""
+"""Retraining on the nodes of a cluster."""
 
 import filecmp
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from analysis.retraining.factorial import parse_factors
 from analysis.retraining.options import RetrainOptions
 from analysis.retraining.planning import plans
 from analysis.retraining.train import train
+from ichtune.errors import InputError
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.runs.folder import RunFolder
 from tests.analysis.retraining.test_retrain import FROZEN, rank_of, run, searched, store
@@ -17,6 +20,31 @@ from tests.made_up.nodes import Nodes, two_nodes
 
 pytestmark = pytest.mark.timeout(300)
 __all__ = ["run", "searched", "store"]  # fixtures
+
+# `ichtune retrain` whose trainings wait after their first epoch, each on its node, until told to go on.
+WAITING = """
+import os, sys, time
+from pathlib import Path
+from ray import cloudpickle
+import analysis.retraining.plan as planning
+from analysis.retraining.member import Member
+from ichtune.cli import main
+
+go_on = Path(os.environ["GO_ON"])
+
+class Waiting(Member):
+    def train(self, work, device, threads, report, **team):
+        def waiting(done, total, remark):
+            while remark and not go_on.exists():
+                time.sleep(0.1)
+            report(done, total, remark)
+
+        super().train(work, device, threads, waiting, **team)
+
+planning.Member = Waiting
+cloudpickle.register_pickle_by_value(sys.modules["__main__"])
+main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +62,26 @@ def ichtune_on(nodes: Nodes, *words: object) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_folds_trained_on_two_nodes_are_the_same_files_as_on_one(
-    cluster: Nodes, run: RunFolder, monkeypatch: pytest.MonkeyPatch
+def test_recipes_retrained_while_a_node_dies_and_another_comes_are_the_same_models_as_on_one(
+    cluster: Nodes, run: RunFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     rank = rank_of(run, FROZEN)
-    # One node has a core, so that two trainings at once are on both.
-    retrain = ["retrain", run.path, "--rank", rank, "--folds", 2, "--epochs", 2]
-    ichtune_on(cluster, *retrain, "--label", "there")
-    monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
-    train(plans(run, RetrainOptions(rank=rank, folds=2, epochs=2, label="here")))
     models = run.path / "retrain"
-    weights = ["fold0/weights.safetensors", "fold1/weights.safetensors"]
-    assert filecmp.cmpfiles(models / "here", models / "there", weights, shallow=False) == (weights, [], [])
+    combinations = ["--compare", "train=last,all", "--epochs", 2]
+    # A node has one core, so that two trainings at once are on two of them.
+    cluster.disturb(
+        WAITING,
+        ["retrain", run.path, "--rank", rank, *combinations, "--label", "there"],
+        tmp_path / "go-on",
+        under_way=lambda: len(list(models.glob(".there-*.partial/*.pt"))) == 2,
+    )
+    monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 1}')
+    factors = parse_factors(["train=last,all"])
+    made = train(plans(run, RetrainOptions(rank=rank, factors=factors, epochs=2, label="here")))
+    for here in (model.folder for model in made):
+        there = here.with_name(here.name.replace("here", "there"))
+        assert filecmp.cmp(here / "weights.safetensors", there / "weights.safetensors", shallow=False)
+    assert len(made) == 2
 
 
 def test_one_training_shares_its_batches_between_two_nodes(cluster: Nodes, run: RunFolder):
@@ -56,3 +92,12 @@ def test_one_training_shares_its_batches_between_two_nodes(cluster: Nodes, run: 
     )
     assert TrainedModel.open(run.path / "retrain" / "shared").about.origin.fold == 0
     assert not list(run.path.glob(".ray-train-*"))
+
+
+def test_a_run_at_a_uri_is_not_retrained_where_other_machines_would_keep_the_result_to_themselves(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    uri = run.path.as_uri()
+    with pytest.raises(InputError, match=f"--address: {uri} is at a URI, .*`ichtune fetch {uri} FOLDER`"):
+        plans(RunFolder.open(uri), RetrainOptions(address="auto"))
