@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
 from ichtune.progress import Report
 
 LOOK_S: Final = 1.0
@@ -23,6 +26,13 @@ class Board:
 
     def read(self) -> dict[str, Note]:
         return self.notes
+
+
+def put_up() -> Any:
+    """Start a board on this node: one on another node would be lost with it."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    board: Any = ray.remote(Board)
+    return board.options(num_cpus=0, scheduling_strategy=here).remote()
 
 
 def paced(name: str, board: Any) -> Report:

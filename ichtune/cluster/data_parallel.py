@@ -13,7 +13,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError
 
-from ichtune.cluster.board import LOOK_S, Board, paced, sum_up
+from ichtune.cluster.board import LOOK_S, paced, put_up, sum_up
 from ichtune.cluster.capacity import Capacity, refuse_too_many
 from ichtune.errors import InputError
 from ichtune.progress import Report
@@ -37,7 +37,7 @@ def run_together(
     """
     refuse_too_many(workers, capacity)
     threads = capacity.cores_per_gpu if capacity.gpus else capacity.cores_for_each(workers)
-    board: Any = ray.remote(Board).options(num_cpus=0).remote()
+    board = put_up()
     failures = {}
     with tempfile.TemporaryDirectory(prefix=".ray-train-", dir=scratch) as folder:
         for name, work in works.items():

@@ -7,7 +7,7 @@ import ray
 import torch
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
-from ichtune.cluster.board import LOOK_S, Board, paced, sum_up
+from ichtune.cluster.board import LOOK_S, paced, put_up, sum_up
 from ichtune.cluster.capacity import Capacity
 from ichtune.errors import InputError
 from ichtune.progress import Report
@@ -24,7 +24,7 @@ def run_side_by_side(works: Mapping[str, Training], capacity: Capacity, report: 
     """
     at_once = max(1, min(len(works), capacity.gpus or capacity.cpus))
     threads = capacity.cores_per_gpu if capacity.gpus else capacity.cores_for_each(at_once)
-    board: Any = ray.remote(Board).options(num_cpus=0).remote()
+    board = put_up()
     task: Any = ray.remote(_run)
     task = task.options(num_cpus=threads, num_gpus=1 if capacity.gpus else 0, max_retries=3)
     names = {task.remote(work, name, threads, board): name for name, work in works.items()}
