@@ -1,6 +1,7 @@
 """A search on two nodes, which ask for a token as those of `cluster.yaml` do, and a local one beside them."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -148,6 +149,49 @@ def test_trials_of_a_dead_node_go_on_elsewhere_as_if_nothing_had_happened(cluste
     recipes = [(record.params, record.point) for record in ended.trial_records()]
     undisturbed = search_without_ray(SliceStore.open(banked_store), ended.request.space, settings, recipes)
     assert records(ended) == records(undisturbed)
+
+
+def test_a_search_on_a_cluster_says_by_its_exit_code_that_all_trials_failed(
+    on_cluster, banked_store, tmp_path
+):
+    given = options(banked_store, tmp_path, "--trials", 2, "--set", "optimizer={name: sgd, lr: 1e+38}")
+    done = subprocess.run(
+        [*LAUNCH, *given, "--set", "model.train=frozen", "--address", "auto"],
+        env=on_cluster,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_to_a_search_on_a_cluster_keeps_what_is_done(on_cluster, banked_store, tmp_path):
+    given = options(banked_store, tmp_path, "--trials", 500, "--set", "model.train=frozen")
+    run = RunFolder.at(tmp_path / "runs" / "run")
+    with subprocess.Popen(
+        [*LAUNCH, *given, "--address", "auto"],
+        env=on_cluster,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as driver:
+        try:
+            for _ in range(600):
+                assert driver.poll() is None
+                if list(run.trials.glob(f"*/{EPOCHS}")):
+                    break
+                time.sleep(0.1)
+            driver.send_signal(signal.SIGINT)
+            output, errors = driver.communicate(timeout=60)
+        finally:
+            driver.kill()
+    assert driver.returncode == 130, output + errors
+    assert "Traceback" not in errors
+    assert "--resume run" in output
+    assert TrialState.RUNNING not in [trial.state for trial in open_study(run.journal).trials]
+    assert (run.results / "ranked.csv").is_file()
 
 
 def records(run: RunFolder) -> dict[str, list[dict[str, Any]]]:
