@@ -99,5 +99,5 @@ def test_a_run_at_a_uri_is_not_retrained_where_other_machines_would_keep_the_res
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     uri = run.path.as_uri()
-    with pytest.raises(InputError, match=f"--address: {uri} is at a URI, .*`ichtune fetch {uri} FOLDER`"):
+    with pytest.raises(InputError, match=f"--address: {uri} is at a URI, .*ichtune fetch {uri} FOLDER`"):
         plans(RunFolder.open(uri), RetrainOptions(address="auto"))
