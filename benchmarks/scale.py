@@ -19,9 +19,10 @@ Prints JSON:
 - `simulated`: hours of the bank (`--views` per slice) and of `--simulated-trials` trials on N GPUs, four
   trials a GPU with one core each. Assumes that an epoch takes as long as measured in `heads` at a batch of
   512, that ASHA lets trials run `--mean-epochs` epochs on average, and that the driver starts and ends one trial at a
-  time, in the CPU time of the slowest tenth of `driver`. `driver_share` is how busy the driver is; at 1 it is the
-  brake, and more GPUs don't help. Not measured here: `--views-per-s`, the bank's rate on one GPU (the default is an
-  H200's, in the README). `--usd-per-gpu-hour`, the price of the same GPU, adds what the GPU hours cost.
+  time, in the CPU time that as many first trials took it in `driver`, to the next whole tenth. `driver_share` is how
+  busy the driver is; at 1 it is the brake, and more GPUs don't help. Not measured here: `--views-per-s`, the bank's
+  rate on one GPU (the default is an H200's, in the README). `--usd-per-gpu-hour`, the price of the same GPU, adds what
+  the GPU hours cost.
 """
 
 import argparse
@@ -237,6 +238,12 @@ def measure_heads(file: Path, slices: int) -> dict[str, Any]:
     return {"slices": slices, "folds": FOLDS, "epoch_s_by_batch": seconds, "peak_gib": round(peak, 2)}
 
 
+def driver_ms(driver: dict[str, Any], trials: int) -> float:
+    """Return the CPU milliseconds per trial of so many first trials, to the next whole tenth."""
+    tenths = driver["driver_cpu_ms_per_trial_by_tenth"]
+    return float(np.mean(tenths[: -(-trials * TENTHS // driver["trials"])]))
+
+
 def simulate(driver_ms: float, epoch_s: float, args: argparse.Namespace) -> list[dict[str, float]]:
     """Return a row per number of GPUs; see the head of this file for what it assumes."""
     bank_s = args.slices * args.views / args.views_per_s
@@ -297,9 +304,7 @@ def main() -> None:
         }
         with get_context("spawn").Pool(1) as pool:
             heads = measured("heads", pool.apply(measure_heads, (folder / "bank.npy", args.slices)))
-    simulated = simulate(
-        max(driver["driver_cpu_ms_per_trial_by_tenth"]), heads["epoch_s_by_batch"][512], args
-    )
+    simulated = simulate(driver_ms(driver, args.simulated_trials), heads["epoch_s_by_batch"][512], args)
     figures = {
         "driver": driver,
         "searcher_cpu_ms_per_trial_by_tenth": searcher,

@@ -31,7 +31,7 @@ OBJECTIVE = "objective"
 SCORED = "scored"
 """Whether that value was computed; if not, it is a stand-in for an undefined one."""
 EARLIER = "earlier"
-"""The objectives after all epochs before this one, in the first result of an attempt that resumes from a checkpoint."""
+"""What earlier attempts recorded: their objectives from epoch 1 on, in the first result of one that resumes."""
 MOST_REPEATS = 100
 """After this many known recipes in a row, the space is considered exhausted."""
 
@@ -40,7 +40,7 @@ SamplerMaker = Callable[[int], optuna.samplers.BaseSampler]
 
 
 def each_epoch(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a result, after those of the epochs before it if it has them.
+    """Yield a result, after those of earlier attempts if it has them.
 
     A trial saves an epoch before it reports it, so that the report may be lost with its machine.
     """

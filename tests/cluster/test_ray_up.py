@@ -114,15 +114,17 @@ def test_a_search_that_fails_fails_its_job_and_the_command_that_submitted_it(clu
     assert "failed with exit code 2" in " ".join(done.stdout.split())
 
 
+def of_ray(hosts: Hosts) -> list[str]:
+    """The command lines of Ray's processes on both hosts."""
+    marks = ("gcs_server", "ray::", "/ray/")
+    return [line for line in hosts.processes() if any(mark in line for mark in marks)]
+
+
 def test_after_ray_down_no_ray_is_left_on_either_host(cluster):
+    assert sum("raylet/raylet" in line for line in of_ray(cluster.hosts)) == 2
     assert cluster.ray("down", "-y").returncode == 0
     for _ in range(600):
-        left = [
-            line
-            for line in cluster.hosts.processes()
-            if "gcs_server" in line or "ray::" in line or "/ray/" in line
-        ]
-        if not left:
+        if not of_ray(cluster.hosts):
             break
         time.sleep(0.1)
-    assert not left
+    assert not of_ray(cluster.hosts)

@@ -57,10 +57,14 @@ def search(options: list[str]) -> str:
 
 
 @contextmanager
-def launched(options: list[str]) -> Generator[subprocess.Popen[str]]:
+def launched(
+    options: list[str], environment: dict[str, str] | None = None
+) -> Generator[subprocess.Popen[str]]:
     """A search in a process group of its own, to be ended by a signal."""
     command, pipe = [*LAUNCH, *options], subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as search:
+    with subprocess.Popen(
+        command, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as search:
         try:
             yield search
         finally:

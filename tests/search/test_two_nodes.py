@@ -17,13 +17,15 @@ import yaml
 from optuna.trial import TrialState
 
 from ichtune.data.store import SliceStore
+from ichtune.runs.ends import TrialEnd
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.records import EPOCHS
-from ichtune.runs.study import open_study
+from ichtune.runs.study import ENDED, open_study
 from tests.made_up.nodes import Nodes, two_nodes
 from tests.made_up.searches import search_without_ray
 from tests.made_up.spaces import SMALL
 from tests.search.test_promoted_search import frozen, losses, uninterrupted
+from tests.search.test_search import launched, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 __all__ = ["frozen"]  # a fixture
@@ -155,39 +157,22 @@ def test_a_search_on_a_cluster_says_by_its_exit_code_that_all_trials_failed(
     on_cluster, banked_store, tmp_path
 ):
     given = options(banked_store, tmp_path, "--trials", 2, "--set", "optimizer={name: sgd, lr: 1e+38}")
-    done = subprocess.run(
-        [*LAUNCH, *given, "--set", "model.train=frozen", "--address", "auto"],
-        env=on_cluster,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+    with launched([*given, "--set", "model.train=frozen", "--address", "auto"], on_cluster) as search:
+        output, errors = search.communicate(timeout=120)
+    assert search.returncode == 1, output + errors
+    assert "Traceback" not in errors
+    ended = open_study(tmp_path / "runs" / "run" / "study.journal").trials
+    assert {trial.user_attrs[ENDED] for trial in ended} == {TrialEnd.DIVERGED}
 
 
 def test_ctrl_c_to_a_search_on_a_cluster_keeps_what_is_done(on_cluster, banked_store, tmp_path):
     given = options(banked_store, tmp_path, "--trials", 500, "--set", "model.train=frozen")
     run = RunFolder.at(tmp_path / "runs" / "run")
-    with subprocess.Popen(
-        [*LAUNCH, *given, "--address", "auto"],
-        env=on_cluster,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as driver:
-        try:
-            for _ in range(600):
-                assert driver.poll() is None
-                if list(run.trials.glob(f"*/{EPOCHS}")):
-                    break
-                time.sleep(0.1)
-            driver.send_signal(signal.SIGINT)
-            output, errors = driver.communicate(timeout=60)
-        finally:
-            driver.kill()
-    assert driver.returncode == 130, output + errors
+    with launched([*given, "--address", "auto"], on_cluster) as search:
+        wait_for(search, lambda: bool(list(run.trials.glob(f"*/{EPOCHS}"))))
+        search.send_signal(signal.SIGINT)
+        output, errors = search.communicate(timeout=60)
+    assert search.returncode == 130, output + errors
     assert "Traceback" not in errors
     assert "--resume run" in output
     assert TrialState.RUNNING not in [trial.state for trial in open_study(run.journal).trials]
