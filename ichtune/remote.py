@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable
@@ -21,6 +22,9 @@ PIECE = 2**22
 """Bytes read at once."""
 SAME_TIME_NS = 3 * 10**9
 """A file this young may be replaced by one with the same time, since S3 counts seconds: it counts as changed."""
+
+UNFINISHED = ".unfinished"
+"""How the name of a file ends that is still being written; one on a broken machine stays so."""
 
 FileStates = dict[str, tuple[int, int]]
 """Modification time (ns) and size of files by name."""
@@ -99,8 +103,7 @@ class Remote:
             state = (file.stat().st_mtime_ns, file.stat().st_size)
             if sent.get(name) != state:
                 files.create_dir(f"{root}/{name}".rpartition("/")[0], recursive=True)
-                with files.open_output_stream(f"{root}/{name}") as stream:
-                    stream.write(file.read_bytes())
+                _put(files, f"{root}/{name}", file.read_bytes())
                 sent[name] = state
 
     def files(self) -> dict[str, Any]:
@@ -114,7 +117,11 @@ class Remote:
         files, root = self._open()
         chosen = FileSelector(root, recursive=True, allow_not_found=True)
         found = self._tried(lambda: files.get_file_info(chosen))
-        named = {each.path[len(root) :].lstrip("/"): each for each in found if each.is_file}
+        named = {
+            each.path[len(root) :].lstrip("/"): each
+            for each in found
+            if each.is_file and not each.path.endswith(UNFINISHED)
+        }
         for name in named:
             if ".." in name.split("/"):
                 raise InputError(
@@ -209,6 +216,15 @@ def absolute(place: str | Path) -> str | Path:
 def below(place: str | Path, name: str) -> str:
     """Return the path or URI of that name in a folder."""
     return (Remote(str(place)) / name).uri if is_uri(place) else str(Path(place).absolute() / name)
+
+
+def _put(files: Any, path: str, content: bytes) -> None:
+    """Write a file that others see whole or not at all, as object stores do by themselves and folders don't."""
+    beside = f"{path}.{secrets.token_hex(4)}{UNFINISHED}" if files.type_name == "local" else path
+    with files.open_output_stream(beside) as stream:
+        stream.write(content)
+    if beside != path:
+        files.move(beside, path)
 
 
 def _differs(copy: Path, info: Any) -> bool:

@@ -40,9 +40,11 @@ def shown(*words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.timeout(60)
 def test_the_status_of_a_search_is_seen_from_elsewhere_while_it_runs_and_after(run):
     with reporting(run, done_before=0):
-        run.push()
+        while not Remote(str(run)).has("driver.json"):
+            time.sleep(0.01)
         during = shown("status", str(run))
     after = shown("status", str(run))
     assert "0 of 3 done, 1 running" in during

@@ -49,6 +49,25 @@ def test_what_is_pushed_is_pulled_elsewhere_and_only_changes_are_sent(uri, tmp_p
     assert not (there / ".hidden").exists()
 
 
+def test_a_reader_elsewhere_sees_a_file_whole_while_another_version_is_sent(uri, tmp_path):
+    remote, here, sent = Remote(uri), tmp_path / "here", {}
+    here.mkdir()
+    (here / "driver.json").write_text("{}")
+    remote.push(here, sent)
+    with open(tmp_path / "place" / "driver.json") as reader:
+        (here / "driver.json").write_text("{1: 2}")
+        remote.push(here, sent)
+        assert reader.read() == "{}"
+    assert list(remote.files()) == ["driver.json"]
+    assert remote.read("driver.json") == b"{1: 2}"
+
+
+def test_a_file_that_was_not_sent_to_its_end_is_not_fetched(uri, tmp_path):
+    (tmp_path / "place").mkdir()
+    (tmp_path / "place" / "results.csv.1234abcd.unfinished").write_text("half")
+    assert Remote(uri).pull(tmp_path / "there") == 0
+
+
 def test_names_go_before_what_follows_a_question_mark():
     place = below("s3://bucket/runs?endpoint_override=http://127.0.0.1:9", "try")
     assert place == "s3://bucket/runs/try?endpoint_override=http://127.0.0.1:9"
