@@ -22,8 +22,14 @@ def export(
 ) -> None:
     """Export a model, from Hounsfield units to probabilities, and check it against the original."""
     from ichtune.inference.export.export import export as export_model
+    from ichtune.inference.export.verify import TOLERANCE
 
     made = export_model(model, to, out, data)
+    if made.refused:
+        say(
+            f"a file with norms folded into convolutions differs by {max(made.refused):.1e}, more than {TOLERANCE:g}; "
+            "they are kept apart, which is slower"
+        )
     say(f"on {made.compared_on}, it differs from the model by at most {made.deviation:.1e}")
     say(f"exported: {made.path}")
     say(RESEARCH_ONLY)

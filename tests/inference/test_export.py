@@ -12,14 +12,16 @@ import pandas as pd
 import pydicom
 import pytest
 import torch
+from torch import nn
 
 from ichtune.data.options import PrepareOptions
 from ichtune.data.prepare import prepare
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.inference.calibration import Calibration
-from ichtune.inference.export.export import export
-from ichtune.inference.export.verify import Sample, deviation
+from ichtune.inference.export.export import FORMATS, export
+from ichtune.inference.export.formats import Format, Write, load_torchscript, write_torchscript
+from ichtune.inference.export.verify import Sample
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
 from ichtune.recipe import GRU, LSTM, MLP, Attention, Conv, Head, Linear, Model, Recipe, Training
@@ -144,18 +146,48 @@ def test_an_export_is_compared_on_the_slices_of_a_store(tmp_path):
     assert Sample.of(SliceStore.open(tmp_path / "st")).hu.dtype == np.int16
 
 
+def wrong_by(added: float) -> Write:
+    """Writes a TorchScript file whose probabilities are this much too large."""
+
+    class Wrong(nn.Module):
+        def __init__(self, model: nn.Module) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, hu: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            logits, probabilities = self.model(hu)
+            return logits, probabilities + added
+
+    return lambda model, *others: write_torchscript(Wrong(model).eval(), *others)
+
+
 @pytest.mark.parametrize(("added", "shown"), [(2e-4, "2.0e-04"), (np.nan, "nan")])
-def test_a_file_that_says_something_else_is_refused(added, shown, tmp_path):
-    model = TrainedModel.open(write_model_folder(tmp_path / "m", CNN5))
-    sample = Sample.made_up(32)
-
-    def wrong(hu: np.ndarray) -> tuple[None, np.ndarray]:
-        return None, model.predict(hu[:, 0].astype(np.int16)) + added
-
+def test_a_file_that_says_something_else_is_refused(added, shown, tmp_path, monkeypatch):
+    folder = write_model_folder(tmp_path / "m", CNN5)
+    monkeypatch.setitem(FORMATS, "onnx", Format("model.ts", (wrong_by(added),), load_torchscript))
     with pytest.raises(
         InputError, match=f"differs from the model by {shown} on 32 made-up slices, more than 0.0001"
     ):
-        deviation(wrong, model, sample)
+        export(folder, "onnx")
+    assert not list(folder.glob("*.ts"))
+
+
+def test_a_slower_file_is_written_where_the_faster_one_says_something_else(tmp_path, monkeypatch):
+    folder = write_model_folder(tmp_path / "m", CNN5)
+    writes = (wrong_by(2e-4), write_torchscript)
+    monkeypatch.setitem(FORMATS, "onnx", Format("model.ts", writes, load_torchscript))
+    made = export(folder, "onnx")
+    assert made.refused == [pytest.approx(2e-4, abs=1e-6)]
+    assert run(made.path, HU[:, None])[1] == pytest.approx(TrainedModel.open(folder).predict(HU), abs=1e-4)
+
+
+def test_an_onnx_file_with_norms_of_their_own_says_the_same(tmp_path, monkeypatch):
+    folder = write_model_folder(tmp_path / "m", recipe(Linear(), backbone="efficientnet_lite0"))
+    together = export(folder, "onnx", tmp_path / "together.onnx").path
+    monkeypatch.setitem(FORMATS, "onnx", FORMATS["onnx"]._replace(writes=FORMATS["onnx"].writes[1:]))
+    apart = export(folder, "onnx", tmp_path / "apart.onnx").path
+    assert len(onnx.load(apart).graph.node) > 2 * len(onnx.load(together).graph.node)
+    assert run(apart, HU[:, None])[1] == pytest.approx(TrainedModel.open(folder).predict(HU), abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,14 +20,14 @@ from ichtune.inference.export.formats import (
     write_torchscript,
 )
 from ichtune.inference.export.graph import Exported
-from ichtune.inference.export.verify import Sample, deviation
+from ichtune.inference.export.verify import TOLERANCE, Sample, deviation
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.wording import not_one_of
 
 FORMATS: Final = {
-    "onnx": Format("model.onnx", write_onnx, load_onnx),
-    "torchscript": Format("model.ts", write_torchscript, load_torchscript),
-    "monai-bundle": Format("monai-bundle", write_bundle, load_bundle),
+    "onnx": Format("model.onnx", (write_onnx, partial(write_onnx, optimize=False)), load_onnx),
+    "torchscript": Format("model.ts", (write_torchscript,), load_torchscript),
+    "monai-bundle": Format("monai-bundle", (write_bundle,), load_bundle),
 }
 
 
@@ -39,6 +40,8 @@ class Export:
     """The largest difference to the model, of a probability or, relative to its size, of a logit."""
     compared_on: str
     """In words."""
+    refused: list[float]
+    """The differences of faster files, which were too large."""
 
 
 def export(
@@ -66,11 +69,18 @@ def export(
     example = torch.from_numpy(sample.take(3).inputs(seen.size, seen.neighbours))
     if path.is_dir():
         raise InputError(f"{path}: is already there; remove it, or give another --out")
-    with replacing(path) as partial:
+    differences: list[float] = []
+    with replacing(path) as file:
         try:
-            kind.write(Exported(trained.about, trained.networks), example, trained.about, partial)
-            worst = deviation(kind.load(partial), trained, sample)
+            for write in kind.writes:
+                write(Exported(trained.about, trained.networks), example, trained.about, file)
+                differences.append(deviation(kind.load(file), trained, sample))
+                if differences[-1] <= TOLERANCE:
+                    return Export(path, differences[-1], sample.source, differences[:-1])
+            raise InputError(
+                f"the exported file differs from the model by {differences[-1]:.1e} on {sample.source}, more than "
+                f"{TOLERANCE:g}; nothing was written: try another --to"
+            )
         except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)  # a file is deleted by `replacing`
+            shutil.rmtree(file, ignore_errors=True)  # a file is deleted by `replacing`
             raise
-    return Export(path, worst, sample.source)

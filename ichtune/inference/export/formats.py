@@ -23,18 +23,26 @@ Run = Callable[[np.ndarray], tuple[np.ndarray | None, np.ndarray]]
 """Logits, if the format has them, and probabilities, each `[n, 6]`, of Hounsfield units, float32 `[n, K, S, S]`."""
 
 
+Write = Callable[[nn.Module, torch.Tensor, About, Path], None]
+"""Writes a traceable model, given an example of its input and its description, to a path."""
+
+
 class Format(NamedTuple):
     """A kind of file."""
 
     name: str
     """That of a file in the model's folder."""
-    write: Callable[[nn.Module, torch.Tensor, About, Path], None]
-    """Writes a traceable model, given an example of its input and its description, to a path."""
+    writes: tuple[Write, ...]
+    """Ways to write one, from the fastest file to the one whose outputs are nearest to the model's."""
     load: Callable[[Path], Run]
 
 
-def write_onnx(model: nn.Module, example: torch.Tensor, about: About, file: Path) -> None:
+def write_onnx(
+    model: nn.Module, example: torch.Tensor, about: About, file: Path, *, optimize: bool = True
+) -> None:
     """Write an ONNX file of any number of slices, with the model's description as its metadata.
+
+    Optimized, its norms are part of its convolutions.
 
     Raises:
         InputError: the packages for it are not installed.
@@ -53,6 +61,7 @@ def write_onnx(model: nn.Module, example: torch.Tensor, about: About, file: Path
             output_names=list(OUTPUTS),
             dynamic_shapes={"hounsfield_units": {0: torch.export.Dim("slices")}},
             opset_version=OPSET,
+            optimize=optimize,
             verbose=False,
         )
     assert program is not None  # as no file was named
