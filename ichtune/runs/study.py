@@ -43,6 +43,12 @@ def open_study(journal: Path, *, direction: Literal["maximize", "minimize"] | No
     return optuna.create_study(study_name=STUDY, storage=storage, direction=direction, load_if_exists=True)
 
 
+def trial_of(study: optuna.Study, number: int) -> FrozenTrial:
+    """Return a trial; `study.get_trials` would list all of them, which a driver of thousands can't do at each step."""
+    storage = study._storage
+    return storage.get_trial(storage.get_trial_id_from_study_id_trial_number(study._study_id, number))
+
+
 def is_settled(trial: FrozenTrial) -> bool:
     """Whether a trial counts towards the requested number: it was trained and has finally ended."""
     if REPEATS in trial.user_attrs:
@@ -80,11 +86,10 @@ def settled_trials(run: RunFolder) -> int:
 
 def run_number(study: optuna.Study, trial: FrozenTrial) -> int:
     """Return the number of a trial's folder: that of the first attempt, if this trial continues one."""
-    trials = study.get_trials(deepcopy=False)
     while (before := trial.user_attrs.get(CONTINUES)) is not None:
         if before not in range(trial.number):  # else a trial that continues itself would loop forever
             raise InputError(
                 f"trial {trial.number} can't continue trial {before}; the run's journal is damaged"
             )
-        trial = trials[before]
+        trial = trial_of(study, before)
     return trial.number

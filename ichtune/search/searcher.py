@@ -22,6 +22,7 @@ from ichtune.runs.study import (
     is_settled,
     open_study,
     run_number,
+    trial_of,
 )
 from ichtune.search.disk import DISK_FULL
 from ichtune.space import Space
@@ -100,7 +101,7 @@ class StudySearcher(Searcher):
         self._known[recipe] = trial.number
         self._trials[trial_id] = trial
         trial.set_user_attr(RAY_TRIAL, trial_id)
-        number = run_number(self.study, self._frozen(trial.number))
+        number = run_number(self.study, trial_of(self.study, trial.number))
         return {"number": number, "params": params, "point": trial.user_attrs.get(POINT)}
 
     def _ask(self) -> tuple[optuna.Trial, dict[str, Any]]:
@@ -111,19 +112,19 @@ class StudySearcher(Searcher):
             params = self.space.suggest(trial)
         before = trial.user_attrs.get(CONTINUES)
         if before is not None:
-            _report_all(trial, self._frozen(before))
+            _report_all(trial, trial_of(self.study, before))
         return trial, params
 
     def _repeat(self, trial: optuna.Trial, known: int) -> None:
         """Give a trial the result of the same recipe, now or as soon as there is one."""
         trial.set_user_attr(REPEATS, known)
-        if self._frozen(known).state.is_finished():
+        if trial_of(self.study, known).state.is_finished():
             self._tell_like(trial, known)
         else:
             self._twins.setdefault(known, []).append(trial)
 
     def _tell_like(self, trial: optuna.Trial, known: int) -> None:
-        model = self._frozen(known)
+        model = trial_of(self.study, known)
         _report_all(trial, model)
         self._tell(
             trial, TrialEnd.REPEATED, model.state, model.value if model.state == TrialState.COMPLETE else None
@@ -177,11 +178,8 @@ class StudySearcher(Searcher):
         """Report an epoch once, even if an attempt that resumed from a checkpoint repeats it."""
         for each in each_epoch(result):
             value, epoch = each.get(OBJECTIVE), each["epoch"]
-            if value is not None and epoch not in self._frozen(trial.number).intermediate_values:
+            if value is not None and epoch not in trial_of(self.study, trial.number).intermediate_values:
                 trial.report(value, epoch)
-
-    def _frozen(self, number: int) -> FrozenTrial:
-        return self.study.get_trials(deepcopy=False)[number]
 
     def __getstate__(self) -> dict[str, Any]:
         live = ("study", "_trials", "_known", "_twins")
