@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import secrets
 import socket
 import time
@@ -25,6 +26,8 @@ SAME_TIME_NS = 3 * 10**9
 
 UNFINISHED = ".unfinished"
 """How the name of a file ends that is still being written; one on a broken machine stays so."""
+
+_URI = re.compile("([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE)
 
 FileStates = dict[str, tuple[int, int]]
 """Modification time (ns) and size of files by name."""
@@ -206,6 +209,17 @@ class Remote:
 def is_uri(place: object) -> bool:
     """Whether this is a URI rather than the path of a folder."""
     return "://" in str(place)
+
+
+def refuse_uri(name: str, place: str | Path) -> None:
+    """Refuse a URI for what must be on this machine.
+
+    Raises:
+        InputError: `place` is a URI, or a `Path` that was made of one, which has lost a slash; names the argument.
+    """
+    if found := _URI.match(str(place)):
+        uri = f"{found[1]}://{'/' if found[1] == 'file' else ''}{found[2]}"
+        raise InputError(f"{name} {uri}: must be a path on this machine, not a URI")
 
 
 def absolute(place: str | Path) -> str | Path:

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from ichtune.data.inspect.integrity import damage
 from ichtune.data.slice_table import StoreError
-from ichtune.data.store import SliceStore
+from ichtune.data.store import ABOUT, SliceStore
 from ichtune.errors import InputError
 from ichtune.locks import locked
 from ichtune.progress import progress
@@ -25,7 +25,6 @@ from ichtune.remote import Remote
 from ichtune.wording import disk_size
 
 LIMIT, DEFAULT_GB = "ICHTUNE_CACHE_GB", 50.0
-ABOUT = "store.json"
 FILES = (ABOUT, "hu.npy", "slices.parquet", "digests.npy", "rejected.csv")
 IN_USE = ".in-use"
 """A process that uses a copy holds a shared lock on this file in it, and its time is that of the last use."""
