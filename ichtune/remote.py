@@ -22,7 +22,7 @@ ANSWER_S = 10.0
 PIECE = 2**22
 """Bytes read at once."""
 SAME_TIME_NS = 3 * 10**9
-"""A file this young may be replaced by one with the same time, since S3 counts seconds: it counts as changed."""
+"""A file this young may be replaced by one with the same time, since S3 counts seconds: its copy counts as older."""
 
 UNFINISHED = ".unfinished"
 """How the name of a file ends that is still being written; one on a broken machine stays so."""
@@ -59,8 +59,13 @@ class Remote:
 
     @property
     def local(self) -> Path:
-        """This machine's copy; the same path on every machine with the same cache folder."""
+        """This machine's copy for a search and its trials; the same path wherever the cache folder is the same."""
         return self.cached("runs")
+
+    @property
+    def watched(self) -> Path:
+        """This machine's copy for all other commands, which so never replace what a search on it is writing."""
+        return self.cached("watched")
 
     def cached(self, kind: str) -> Path:
         """Return this URI's folder in the user's cache, below one for copies of its kind."""
@@ -103,8 +108,8 @@ class Remote:
             ):
                 continue
             name = "/".join(parts)
-            state = (file.stat().st_mtime_ns, file.stat().st_size)
-            if sent.get(name) != state:
+            state = _state(file)
+            if state and sent.get(name) != state:
                 files.create_dir(f"{root}/{name}".rpartition("/")[0], recursive=True)
                 _put(files, f"{root}/{name}", file.read_bytes())
                 sent[name] = state
@@ -139,11 +144,13 @@ class Remote:
         *,
         last: str = "",
         report: Report = lambda *_: None,
+        sent: FileStates | None = None,
     ) -> int:
         """Download the files that have changed, and keep what only the folder has; returns how many were downloaded.
 
         Each file is replaced at once. `wanted` chooses by name; the file called `last` comes after all others. `report`
-        is called with the bytes so far.
+        is called with the bytes so far. With `sent`, for a folder that is uploaded too, files that are newer there stay
+        as they are, and the others are recorded as not to be uploaded.
 
         Raises:
             InputError: the URI can't be reached, has a file whose name leads out of it, or breaks off.
@@ -152,13 +159,18 @@ class Remote:
         names = [
             name
             for name in sorted(found, key=lambda name: name == last)
-            if _differs(folder / name, found[name])
+            if _differs(folder / name, found[name], newer_stays=sent is not None)
         ]
         done, total = 0, sum(found[name].size for name in names)
         for name in names:
             self._tried(lambda name=name: self._pull_file(folder / name, found[name]))
             done += found[name].size
             report(done, total, name)
+        if sent is not None:
+            states = {name: _state(folder / name) for name in found}
+            sent |= {
+                name: state for name, state in states.items() if state and state[0] <= found[name].mtime_ns
+            }
         return len(names)
 
     def _pull_file(self, target: Path, info: Any) -> None:
@@ -169,8 +181,9 @@ class Remote:
             with files.open_input_stream(info.path) as stream, open(file, "wb") as copy:
                 while piece := stream.read(PIECE):
                     copy.write(piece)
-            if began - info.mtime_ns > SAME_TIME_NS:
-                os.utime(file, ns=(info.mtime_ns, info.mtime_ns))
+            is_young = began - info.mtime_ns <= SAME_TIME_NS
+            time_ns = info.mtime_ns - is_young * 10**9
+            os.utime(file, ns=(time_ns, time_ns))
 
     def drop(self, name: str) -> None:
         """Delete a file, if it exists."""
@@ -241,13 +254,21 @@ def _put(files: Any, path: str, content: bytes) -> None:
         files.move(beside, path)
 
 
-def _differs(copy: Path, info: Any) -> bool:
-    """Whether a file on disk isn't the copy of this one, by its size and time."""
+def _differs(copy: Path, info: Any, *, newer_stays: bool) -> bool:
+    """Whether a file on disk isn't the copy of this one, by its size and time (or isn't newer)."""
+    state = _state(copy)
+    if state and newer_stays and state[0] > info.mtime_ns:
+        return False
+    return state != (info.mtime_ns, info.size)
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    """A file's time (ns) and size; None if there is none."""
     try:
-        state = copy.stat()
+        found = file.stat()
     except FileNotFoundError:
-        return True
-    return (state.st_size, state.st_mtime_ns) != (info.size, info.mtime_ns)
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _first_line(error: Exception) -> str:

@@ -27,7 +27,7 @@ def watched(place: str | Path) -> RunFolder:
     if not is_uri(place):
         return RunFolder.open(place)
     remote = _place_of_run(str(place))
-    copy = remote.cached("watched")
+    copy = remote.watched
     remote.pull(copy, lambda name: name.rpartition("/")[2] in READ)
     return RunFolder(RunFolder.open(copy).path, remote)
 

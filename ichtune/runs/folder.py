@@ -38,7 +38,7 @@ class RunFolder:
         self.path, self.remote = path, remote
         self._request: SearchRequest | None = None
         self._sent: FileStates = {}
-        """What this process has uploaded."""
+        """What this process has uploaded, or downloaded."""
 
     @classmethod
     def at(cls, place: str | Path) -> "RunFolder":
@@ -77,7 +77,8 @@ class RunFolder:
         """
         run = cls.at(place)
         if run.remote:
-            run.remote.pull(run.path)
+            run = cls(run.remote.watched, run.remote)
+            run.pull()
         if (run.path / REQUEST).exists():  # no look through a folder that is something else
             refuse_ways_out(run.path)
         if not (run.path / REQUEST).is_file():
@@ -90,6 +91,11 @@ class RunFolder:
 
     def __str__(self) -> str:
         return self.remote.uri if self.remote else str(self.path)
+
+    def pull(self) -> None:
+        """Download what has changed at the run's URI, if it has one; what has yet to be uploaded from here stays."""
+        if self.remote:
+            self.remote.pull(self.path, sent=self._sent)
 
     def push(self) -> None:
         """Upload the driver's files to the run's URI, if it has one; trials upload their own."""
@@ -138,14 +144,20 @@ class RunFolder:
         Raises:
             InputError: another process is searching in this run.
         """
-        refusal = f"{self.path}: another process is searching in this run; wait for it, or stop it first"
-        with locked(self.path / LOCK, refusal):
+        refusal = f"{self}: another process is searching in this run; wait for it, or stop it first"
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self._lock, refusal):
             yield
 
     @property
     def is_searching(self) -> bool:
         """Whether a process on this machine is searching in this run right now."""
-        return is_locked(self.path / LOCK)
+        return is_locked(self._lock)
+
+    @property
+    def _lock(self) -> Path:
+        """The lock of a driver on this machine, which the copy that is watched shares."""
+        return (self.remote.local if self.remote else self.path) / LOCK
 
     def refuse_while_searching(self, option: str) -> None:
         """Raise an InputError while a search is running, since its trials aren't final yet."""

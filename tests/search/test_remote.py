@@ -83,6 +83,41 @@ def test_a_run_at_a_uri_is_not_overwritten_and_opens_without_its_copy_here(uri, 
     assert RunFolder.open(uri).request == request(seed=7)
 
 
+def test_a_command_neither_sets_a_running_driver_back_nor_what_it_has_uploaded(uri):
+    driver = new_run(uri, request())
+    driver.journal.write_text("one\n")
+    driver.push()
+    driver.journal.write_text("one\ntwo\n")
+    ranked = RunFolder.open(uri)
+    assert driver.journal.read_text() == "one\ntwo\n"
+    driver.push()
+    ranked.results.mkdir()
+    (ranked.results / "ranked.csv").write_text("by trial one")
+    ranked.push()
+    assert Remote(uri).read("study.journal") == b"one\ntwo\n"
+    assert Remote(uri).read("results/ranked.csv") == b"by trial one"
+
+
+def test_what_a_killed_driver_had_yet_to_upload_is_kept_and_uploaded_by_the_next(uri):
+    killed = new_run(uri, request())
+    killed.journal.write_text("one\n")
+    killed.push()
+    killed.journal.write_text("one\ntwo\n")
+    resumed = RunFolder.at(uri)
+    resumed.pull()
+    resumed.push()
+    assert Remote(uri).read("study.journal") == b"one\ntwo\n"
+
+
+def test_a_command_knows_that_a_search_is_running_on_this_machine(uri):
+    driver = new_run(uri, request())
+    with driver.locked():
+        assert RunFolder.open(uri).is_searching
+        with pytest.raises(InputError, match="another process is searching"), RunFolder.open(uri).locked():
+            pass
+    assert not RunFolder.open(uri).is_searching
+
+
 def test_a_trial_that_goes_on_on_another_machine_finds_its_checkpoint(uri, monkeypatch, tmp_path):
     trial = new_run(uri, request()).trial("0000-x")
     trial.begin(0, {}, Recipe(), None, done=0)
