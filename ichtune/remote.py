@@ -81,14 +81,14 @@ class Remote:
         files, root = self._open()
         return self._tried(lambda: files.get_file_info(f"{root}/{name}")).is_file
 
-    def read(self, name: str) -> bytes:
-        """Return the content of a file.
+    def read(self, name: str, most: int | None = None) -> bytes:
+        """Return the content of a file, or its first `most` bytes.
 
         Raises:
             InputError: it can't be read.
         """
         files, root = self._open()
-        return self._tried(lambda: files.open_input_stream(f"{root}/{name}").read())
+        return self._tried(lambda: files.open_input_stream(f"{root}/{name}").read(most))
 
     def push(self, folder: Path, sent: FileStates, *, apart: str = "") -> None:
         """Upload the files of a folder that differ from `sent`, and record each one there.

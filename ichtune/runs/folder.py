@@ -7,7 +7,7 @@ all nodes. This is the only record of a search: ranking reads nothing else, and 
 import json
 import os
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -92,10 +92,31 @@ class RunFolder:
     def __str__(self) -> str:
         return self.remote.uri if self.remote else str(self.path)
 
-    def pull(self) -> None:
-        """Download what has changed at the run's URI, if it has one; what has yet to be uploaded from here stays."""
+    def pull(self, wanted: Callable[[str], bool] = lambda name: True) -> None:
+        """Download what has changed at the run's URI, if it has one; what has yet to be uploaded from here stays.
+
+        `wanted` chooses files by name.
+
+        Raises:
+            InputError: the URI can't be reached.
+        """
         if self.remote:
-            self.remote.pull(self.path, sent=self._sent)
+            if self._is_of_another():
+                for item in self.path.iterdir():
+                    if not item.name.startswith("."):  # such as the lock
+                        shutil.rmtree(item) if item.is_dir() else item.unlink()
+            self.remote.pull(self.path, wanted, sent=self._sent)
+
+    def _is_of_another(self) -> bool:
+        """Whether this copy is that of an earlier run at the URI: its study doesn't begin with the same random ID."""
+        assert self.remote
+        if not self.journal.is_file():
+            return False
+        with open(self.journal, "rb") as file:
+            begins = file.readline()
+        if not self.remote.has(JOURNAL):
+            return self.path == self.remote.watched  # a driver's own may have yet to be uploaded
+        return self.remote.read(JOURNAL, len(begins)) != begins
 
     def push(self) -> None:
         """Upload the driver's files to the run's URI, if it has one; trials upload their own."""

@@ -109,6 +109,23 @@ def test_what_a_killed_driver_had_yet_to_upload_is_kept_and_uploaded_by_the_next
     assert Remote(uri).read("study.journal") == b"one\ntwo\n"
 
 
+def test_a_copy_of_an_earlier_run_at_the_uri_is_neither_ranked_nor_uploaded(uri, tmp_path):
+    for name in ("0000-earlier", "0000-later"):
+        shutil.rmtree(tmp_path / "place", ignore_errors=True)
+        run = new_run(uri, request())
+        run.journal.write_text(f'{{"worker_id": "{name}"}}\n')
+        run.push()
+        trial = run.trial(name)
+        trial.begin(0, {}, Recipe(), None, done=0)
+        trial.push()
+        ranked = RunFolder.open(uri)
+        ranked.results.mkdir()
+        (ranked.results / f"{name}.csv").write_text("1")
+    ranked.push()
+    assert [folder.path.name for folder in RunFolder.open(uri).trial_folders()] == ["0000-later"]
+    assert [path.name for path in (tmp_path / "place" / "results").iterdir()] == ["0000-later.csv"]
+
+
 def test_a_command_knows_that_a_search_is_running_on_this_machine(uri):
     driver = new_run(uri, request())
     with driver.locked():
