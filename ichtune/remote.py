@@ -224,6 +224,19 @@ def is_uri(place: object) -> bool:
     return "://" in str(place)
 
 
+def refuse_credentials(name: str, uri: str) -> None:
+    """Refuse a URI with a user or key, as it is written to runs, tables and pages; the message doesn't show it.
+
+    Raises:
+        InputError: it holds them; names the argument.
+    """
+    if "@" in urlsplit(uri).netloc:
+        raise InputError(
+            f"{name}: the URI holds credentials, which would be saved with the results; give them by the environment "
+            "variables or files of AWS instead"
+        )
+
+
 def refuse_uri(name: str, place: str | Path) -> None:
     """Refuse a URI for what must be on this machine.
 

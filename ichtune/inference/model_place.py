@@ -13,7 +13,7 @@ from ichtune.inference.about import ABOUT, ModelError, read_about
 from ichtune.inference.model_folder import WEIGHTS
 from ichtune.inference.training_data import FILE as TRAINING_DATA
 from ichtune.progress import progress
-from ichtune.remote import Remote, is_uri
+from ichtune.remote import Remote, is_uri, refuse_credentials
 
 FILES: Final = (ABOUT, WEIGHTS, TRAINING_DATA)
 """The files of a model, or of each member of an ensemble, that are copied."""
@@ -32,12 +32,13 @@ class ModelPlace:
 
         Raises:
             ModelError: there is no model at the URI, or its description is damaged.
-            InputError: the URI can't be reached.
+            InputError: the URI can't be reached, or holds credentials.
         """
         if isinstance(place, ModelPlace):
             return place
         if not is_uri(place):
             return cls(Path(place))
+        refuse_credentials("MODEL", str(place))
         remote = Remote(str(place))
         if not remote.has(ABOUT):
             raise ModelError(f"{remote.uri}: no model here (no {ABOUT}); check the URI")

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from ichtune.data import node_copy
+from ichtune.errors import InputError
 from ichtune.inference.about import ModelError
 from ichtune.inference.model_place import ModelPlace
 from ichtune.inference.trained_model import TrainedModel
@@ -94,11 +95,13 @@ def test_results_of_a_model_at_a_uri_go_to_the_current_folder(away, tmp_path):
     assert ModelPlace.of(away.as_uri()).results("explain") == tmp_path / "x-explain"
 
 
-def test_a_uri_without_a_model_is_told(tmp_path):
+def test_a_uri_without_a_model_or_with_credentials_is_refused():
     with pytest.raises(
         ModelError, match=r"file:///nowhere/x: no model here \(no model.yaml\); check the URI"
     ):
         TrainedModel.open("file:///nowhere/x")
+    with pytest.raises(InputError, match="MODEL: the URI holds credentials"):
+        TrainedModel.open("s3://key:secret@bucket/x")
 
 
 @pytest.mark.timeout(120)
