@@ -25,9 +25,9 @@ SHARED = re.compile(r"\b(mount|mountpoint|mount\.\w+|gcsfuse|s3fs)\b")
 
 def check_ray_file(file: Document) -> list[Finding]:
     """Return what is wrong with a cluster file."""
-    if found := misshapen(file, ray_schema()):
-        return found
     provider = at(file.value, "provider", "type")
+    if found := misshapen(file, ray_schema(provider)):
+        return found
     if provider not in PROVIDERS:
         what = f"provider.type: {not_one_of(provider, PROVIDERS)}"
         return [Finding(file.line("provider", "type"), what, "other providers can't be checked")]

@@ -1,18 +1,18 @@
 """The shape of a file for `ray up`: Ray's own schema, and what Ray stumbles over without naming it."""
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from ichtune.cluster.check.aws_schema import node_config_schema
 
 TEXT: Final = {"type": "string"}
 TEXTS: Final = {"type": "array", "items": TEXT}
 COUNT: Final = {"type": "integer", "minimum": 0}
 
 
-@cache
-def ray_schema() -> dict[str, Any]:
-    """Return the JSON schema of the installed Ray, with the types that it leaves out."""
+def ray_schema(provider: object) -> dict[str, Any]:
+    """Return the JSON schema of the installed Ray, with the types that it leaves to the provider or to nobody."""
     import ray.autoscaler
 
     schema = json.loads((Path(ray.autoscaler.__file__).parent / "ray-schema.json").read_text())
@@ -26,4 +26,6 @@ def ray_schema() -> dict[str, Any]:
     known["provider"]["properties"]["worker_ips"] = TEXTS
     (node_type,) = known["available_node_types"]["patternProperties"].values()
     node_type["properties"] |= {"min_workers": COUNT, "max_workers": COUNT}
+    if provider == "aws":
+        node_type["properties"]["node_config"] = node_config_schema()
     return schema
