@@ -1,4 +1,4 @@
-"""The shape of `node_config` on AWS: what EC2 takes to start a machine, by the installed botocore, without asking AWS."""
+"""The shape of `node_config` on AWS: what EC2 takes to start a machine, as the installed botocore knows it."""
 
 from functools import cache
 from typing import Any, Final
