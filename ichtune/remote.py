@@ -64,7 +64,7 @@ class Remote:
 
     @property
     def watched(self) -> Path:
-        """This machine's copy for all other commands, which so never replace what a search on it is writing."""
+        """This machine's copy for all other commands, so that they never replace what a search on it is writing."""
         return self.cached("watched")
 
     def cached(self, kind: str) -> Path:

@@ -57,7 +57,8 @@ class ModelPlace:
     def results(self, name: str) -> Path:
         """Return where something that is made of the model goes by default: into its folder.
 
-        For a model at a URI, or in a folder that is read-only, it is the current folder, and the model's name precedes.
+        For a model at a URI, or in a read-only folder, it is the current folder, under a name that begins with the
+        model's.
         """
         if self.uri is None and os.access(self.folder, os.W_OK):
             return self.folder / name

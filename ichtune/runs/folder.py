@@ -78,13 +78,12 @@ class RunFolder:
         run = cls.at(place)
         if run.remote:
             run = cls(run.remote.watched, run.remote)
-            run.pull()
-        if (run.path / REQUEST).exists():  # no look through a folder that is something else
-            refuse_ways_out(run.path)
-        if not (run.path / REQUEST).is_file():
+        if not run.is_there:
             raise InputError(
                 f"{place}: no search run here (no search.yaml); create one with `ichtune search --name ...`"
             )
+        run.pull()
+        refuse_ways_out(run.path)
         if data:
             run._request = replace(run.request, data=run.request.open_store(data).place)
         return run
@@ -115,7 +114,8 @@ class RunFolder:
         with open(self.journal, "rb") as file:
             begins = file.readline()
         if not self.remote.has(JOURNAL):
-            return self.path == self.remote.watched  # a driver's own may have yet to be uploaded
+            # A driver's own may have yet to be uploaded; and a share that isn't mounted is no new run.
+            return self.path == self.remote.watched and self.is_there
         return self.remote.read(JOURNAL, len(begins)) != begins
 
     def push(self) -> None:
@@ -145,7 +145,7 @@ class RunFolder:
 
     def refuse_other_run(self) -> None:
         """Raise an InputError if there is a run already."""
-        if self.remote.has(REQUEST) if self.remote else (self.path / REQUEST).exists():
+        if self.is_there:
             raise InputError(
                 f"{self}: a run of this name is already here; choose another --name, or continue it with "
                 f"--resume {self.name}"
@@ -169,6 +169,11 @@ class RunFolder:
         self._lock.parent.mkdir(parents=True, exist_ok=True)
         with locked(self._lock, refusal):
             yield
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its folder or URI holds a run by now."""
+        return self.remote.has(REQUEST) if self.remote else (self.path / REQUEST).exists()
 
     @property
     def is_searching(self) -> bool:

@@ -14,6 +14,7 @@ from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.recipe import Recipe
 from ichtune.remote import Remote, below
+from ichtune.runs.elsewhere import watched
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import settled_trials
 from ichtune.training.checkpoint import load_checkpoint, save_checkpoint
@@ -124,6 +125,19 @@ def test_a_copy_of_an_earlier_run_at_the_uri_is_neither_ranked_nor_uploaded(uri,
     ranked.push()
     assert [folder.path.name for folder in RunFolder.open(uri).trial_folders()] == ["0000-later"]
     assert [path.name for path in (tmp_path / "place" / "results").iterdir()] == ["0000-later.csv"]
+
+
+def test_a_copy_is_kept_while_its_uri_is_away(uri, tmp_path):
+    run = new_run(uri, request())
+    run.journal.write_text("{}\n")
+    run.push()
+    copy = RunFolder.open(uri)
+    (copy.path / "retrain").mkdir()
+    (tmp_path / "place").rename(tmp_path / "not mounted")
+    for look in (watched, RunFolder.open):
+        with pytest.raises(InputError, match="no search run here"):
+            look(uri)
+    assert (copy.path / "retrain").is_dir()
 
 
 def test_a_command_knows_that_a_search_is_running_on_this_machine(uri):
