@@ -9,6 +9,7 @@ from rich.console import Console
 from ichtune.commands import search_flow
 from ichtune.commands.tracking import send_to
 from ichtune.prediction.options import PredictOptions
+from ichtune.remote import refuse_uri
 from ichtune.runs.settings import SearchSettings
 from ichtune.safe_console import SafeConsole
 from ichtune.search.plan import plan
@@ -62,10 +63,9 @@ def predict(
     """
     from ichtune.prediction.predict import predict as predict_slices
 
+    refuse_uri("out", out)
     folders = [models] if isinstance(models, str | Path) else models
-    return predict_slices(
-        [Path(folder) for folder in folders], Path(given), Path(out), PredictOptions(**options)
-    )
+    return predict_slices(list(folders), given, Path(out), PredictOptions(**options))
 
 
 def score(submission: str | Path, labels: str | Path) -> "Score":
@@ -96,7 +96,7 @@ def evaluate(
     from analysis.evaluation.evaluate import evaluate
     from analysis.evaluation.options import EvaluateOptions
 
-    planned = plans(list(map(Path, models)), list(data), EvaluateOptions.of(split))
+    planned = plans(list(models), list(data), EvaluateOptions.of(split))
     return [evaluate(plan) for plan in planned]
 
 
@@ -130,4 +130,4 @@ def explain(model: str | Path, data: str | Path, **options: Any) -> "Explained":
     from analysis.explaining.explained import ExplainOptions
     from analysis.explaining.explained import explain as explain_model
 
-    return explain_model(Path(model), Path(data), ExplainOptions(**options))
+    return explain_model(model, data, ExplainOptions(**options))

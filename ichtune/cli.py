@@ -20,6 +20,7 @@ from ichtune.commands import (
     viewing,
     watching,
 )
+from ichtune.commands.local_paths import on_this_machine
 from ichtune.commands.terminal import NOTHING_USABLE, WRONG_INPUT, fail
 from ichtune.errors import InputError
 
@@ -52,7 +53,7 @@ for command in (
     explaining.explain,
     reproducing.reproduce,
 ):
-    app.command()(command)
+    app.command()(on_this_machine(command))
 app.add_typer(clusters.app, name="cluster")
 
 

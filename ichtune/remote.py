@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import secrets
 import socket
 import time
@@ -21,10 +22,12 @@ ANSWER_S = 10.0
 PIECE = 2**22
 """Bytes read at once."""
 SAME_TIME_NS = 3 * 10**9
-"""A file this young may be replaced by one with the same time, since S3 counts seconds: it counts as changed."""
+"""A file this young may be replaced by one with the same time, since S3 counts seconds: its copy counts as older."""
 
 UNFINISHED = ".unfinished"
 """How the name of a file ends that is still being written; one on a broken machine stays so."""
+
+_URI = re.compile("([a-z][a-z0-9+.-]+):/+(.*)", re.IGNORECASE)
 
 FileStates = dict[str, tuple[int, int]]
 """Modification time (ns) and size of files by name."""
@@ -56,8 +59,13 @@ class Remote:
 
     @property
     def local(self) -> Path:
-        """This machine's copy; the same path on every machine with the same cache folder."""
+        """This machine's copy for a search and its trials; the same path wherever the cache folder is the same."""
         return self.cached("runs")
+
+    @property
+    def watched(self) -> Path:
+        """This machine's copy for all other commands, so that they never replace what a search on it is writing."""
+        return self.cached("watched")
 
     def cached(self, kind: str) -> Path:
         """Return this URI's folder in the user's cache, below one for copies of its kind."""
@@ -73,14 +81,14 @@ class Remote:
         files, root = self._open()
         return self._tried(lambda: files.get_file_info(f"{root}/{name}")).is_file
 
-    def read(self, name: str) -> bytes:
-        """Return the content of a file.
+    def read(self, name: str, most: int | None = None) -> bytes:
+        """Return the content of a file, or its first `most` bytes.
 
         Raises:
             InputError: it can't be read.
         """
         files, root = self._open()
-        return self._tried(lambda: files.open_input_stream(f"{root}/{name}").read())
+        return self._tried(lambda: files.open_input_stream(f"{root}/{name}").read(most))
 
     def push(self, folder: Path, sent: FileStates, *, apart: str = "") -> None:
         """Upload the files of a folder that differ from `sent`, and record each one there.
@@ -100,8 +108,8 @@ class Remote:
             ):
                 continue
             name = "/".join(parts)
-            state = (file.stat().st_mtime_ns, file.stat().st_size)
-            if sent.get(name) != state:
+            state = _state(file)
+            if state and sent.get(name) != state:
                 files.create_dir(f"{root}/{name}".rpartition("/")[0], recursive=True)
                 _put(files, f"{root}/{name}", file.read_bytes())
                 sent[name] = state
@@ -136,11 +144,13 @@ class Remote:
         *,
         last: str = "",
         report: Report = lambda *_: None,
+        sent: FileStates | None = None,
     ) -> int:
         """Download the files that have changed, and keep what only the folder has; returns how many were downloaded.
 
         Each file is replaced at once. `wanted` chooses by name; the file called `last` comes after all others. `report`
-        is called with the bytes so far.
+        is called with the bytes so far. With `sent`, for a folder that is uploaded too, files that are newer there stay
+        as they are, and the others are recorded as not to be uploaded.
 
         Raises:
             InputError: the URI can't be reached, has a file whose name leads out of it, or breaks off.
@@ -149,13 +159,18 @@ class Remote:
         names = [
             name
             for name in sorted(found, key=lambda name: name == last)
-            if _differs(folder / name, found[name])
+            if _differs(folder / name, found[name], newer_stays=sent is not None)
         ]
         done, total = 0, sum(found[name].size for name in names)
         for name in names:
             self._tried(lambda name=name: self._pull_file(folder / name, found[name]))
             done += found[name].size
             report(done, total, name)
+        if sent is not None:
+            states = {name: _state(folder / name) for name in found}
+            sent |= {
+                name: state for name, state in states.items() if state and state[0] <= found[name].mtime_ns
+            }
         return len(names)
 
     def _pull_file(self, target: Path, info: Any) -> None:
@@ -166,8 +181,9 @@ class Remote:
             with files.open_input_stream(info.path) as stream, open(file, "wb") as copy:
                 while piece := stream.read(PIECE):
                     copy.write(piece)
-            if began - info.mtime_ns > SAME_TIME_NS:
-                os.utime(file, ns=(info.mtime_ns, info.mtime_ns))
+            is_young = began - info.mtime_ns <= SAME_TIME_NS
+            time_ns = info.mtime_ns - is_young * 10**9
+            os.utime(file, ns=(time_ns, time_ns))
 
     def drop(self, name: str) -> None:
         """Delete a file, if it exists."""
@@ -208,6 +224,30 @@ def is_uri(place: object) -> bool:
     return "://" in str(place)
 
 
+def refuse_credentials(name: str, uri: str) -> None:
+    """Refuse a URI with a user or key, as it is written to runs, tables and pages; the message doesn't show it.
+
+    Raises:
+        InputError: it holds them; names the argument.
+    """
+    if "@" in urlsplit(uri).netloc:
+        raise InputError(
+            f"{name}: the URI holds credentials, which would be saved with the results; give them by the environment "
+            "variables or files of AWS instead"
+        )
+
+
+def refuse_uri(name: str, place: str | Path) -> None:
+    """Refuse a URI for what must be on this machine.
+
+    Raises:
+        InputError: `place` is a URI, or a `Path` that was made of one, which has lost a slash; names the argument.
+    """
+    if found := _URI.match(str(place)):
+        uri = f"{found[1]}://{'/' if found[1] == 'file' else ''}{found[2]}"
+        raise InputError(f"{name} {uri}: must be a path on this machine, not a URI")
+
+
 def absolute(place: str | Path) -> str | Path:
     """Return a URI as it is, and a path made absolute; `Path` would take one of the two slashes of a URI."""
     return str(place) if is_uri(place) else Path(place).absolute()
@@ -227,13 +267,21 @@ def _put(files: Any, path: str, content: bytes) -> None:
         files.move(beside, path)
 
 
-def _differs(copy: Path, info: Any) -> bool:
-    """Whether a file on disk isn't the copy of this one, by its size and time."""
+def _differs(copy: Path, info: Any, *, newer_stays: bool) -> bool:
+    """Whether a file on disk isn't the copy of this one, by its size and time (or isn't newer)."""
+    state = _state(copy)
+    if state and newer_stays and state[0] > info.mtime_ns:
+        return False
+    return state != (info.mtime_ns, info.size)
+
+
+def _state(file: Path) -> tuple[int, int] | None:
+    """A file's time (ns) and size; None if there is none."""
     try:
-        state = copy.stat()
+        found = file.stat()
     except FileNotFoundError:
-        return True
-    return (state.st_size, state.st_mtime_ns) != (info.size, info.mtime_ns)
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _first_line(error: Exception) -> str:

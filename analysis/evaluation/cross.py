@@ -1,5 +1,6 @@
 """Several models on several stores: what each scores on each, and how models differ on the same patients."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +17,18 @@ from analysis.evaluation.scores import SCORED, differences
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.inference.about import About
+from ichtune.inference.model_place import ModelPlace
 from ichtune.labels import LABELS
+from ichtune.remote import is_uri
 from ichtune.runs.folder import REQUEST, RunFolder
 
 TOGETHER: Final = "evaluation"
 """The folder of all results of several models or stores, by default."""
 
 
-def plans(models: Sequence[Path], stores: Sequence[str | Path], options: EvaluateOptions) -> list[Plan]:
+def plans(
+    models: Sequence[str | Path | ModelPlace], stores: Sequence[str | Path], options: EvaluateOptions
+) -> list[Plan]:
     """Check all models on all stores, store by store; raises as `Plan.of`.
 
     On a store, all models are scored on the same slices: if some were trained on it, on those that none of them saw.
@@ -33,12 +38,13 @@ def plans(models: Sequence[Path], stores: Sequence[str | Path], options: Evaluat
         InputError: see `Plan.of`; or a model or store is given twice, or no slices are left for all models.
     """
     for name, given in (("MODEL", models), ("--data", stores)):
-        places = [Path(each).resolve() for each in given]
-        if twice := [str(each) for each in given if places.count(Path(each).resolve()) > 1]:
+        places = [str(each) if is_uri(each) else os.path.realpath(str(each)) for each in given]
+        if twice := [str(each) for each, place in zip(given, places, strict=True) if places.count(place) > 1]:
             raise InputError(f"{name}: {twice[0]} is given twice; leave out one")
+    opened = [ModelPlace.of(model) for model in models]
     if len(models) * len(stores) == 1:
-        return [Plan.of(models[0], stores[0], options)]
-    found = [_on_the_same([Plan.of(model, store, options) for model in models]) for store in stores]
+        return [Plan.of(opened[0], stores[0], options)]
+    found = [_on_the_same([Plan.of(model, store, options) for model in opened]) for store in stores]
     _check_names("MODEL", [plan.name for plan in found[0]])
     _check_names("--data", [of_store[0].data for of_store in found])
     out = Path(TOGETHER) if options.out is None else options.out
@@ -139,13 +145,13 @@ def _figures(unit: Predictions) -> Iterator[tuple[str, str]]:
     yield from ((LABELS[column], "auc") for column in unit.known)
 
 
-def own_store(model: Path, about: About) -> Path | None:
+def own_store(model: ModelPlace, about: About) -> str | Path | None:
     """The store that the model in a run's folder was trained on, if it is still where the run had it."""
-    for folder in model.absolute().parents:
+    for folder in model.folder.absolute().parents:
         if (folder / REQUEST).is_file():
             try:
                 store = SliceStore.open(RunFolder.open(folder).request.data)
             except InputError:
                 return None
-            return store.path if store.fingerprint == about.fingerprint else None
+            return store.place if store.fingerprint == about.fingerprint else None
     return None

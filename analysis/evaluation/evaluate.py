@@ -28,7 +28,7 @@ def evaluate(plan: Plan, report: Report = lambda *_: None) -> "Evaluation":
     Raises:
         InputError: the model is damaged.
     """
-    model, rows = TrainedModel.open(plan.model), plan.chosen.rows
+    model, rows = TrainedModel.open(plan.model.folder), plan.chosen.rows
     logits = np.empty((2, len(rows), len(LABELS)))
     done = 0
     for places in whole_scans(plan.store.scans.of_row[rows]):

@@ -1,6 +1,5 @@
 """What is to be evaluated: a model and slices of a store, checked before anything is computed."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from analysis.evaluation.shared import UNKNOWN, incomparable, shared
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.inference.about import About, read_about
+from ichtune.inference.model_place import ModelPlace
 from ichtune.inference.training_data import TrainingData, read_training_data
 from ichtune.labels import LABELS
 from ichtune.training.experiment import scans_of
@@ -26,7 +26,7 @@ from ichtune.wording import plural
 class Plan:
     """A model and the slices of a store to evaluate it on, checked before anything is computed."""
 
-    model: Path
+    model: ModelPlace
     about: About
     store: SliceStore
     chosen: Chosen
@@ -37,17 +37,19 @@ class Plan:
     out: Path | None = None
 
     @classmethod
-    def of(cls, model: str | Path, data: str | Path, options: EvaluateOptions = EvaluateOptions()) -> "Plan":
+    def of(
+        cls, model: str | Path | ModelPlace, data: str | Path, options: EvaluateOptions = EvaluateOptions()
+    ) -> "Plan":
         """Check that a model can be evaluated on a store.
 
         Raises:
             InputError: there is no model or no store, none of the slices has a known label, or the model reads scans
                 and the store has none.
         """
-        folder, store = Path(model), SliceStore.open(data)
-        about, seen = read_about(folder), read_training_data(folder)
+        place, store = ModelPlace.of(model), SliceStore.open(data)
+        about, seen = read_about(place.folder), read_training_data(place.folder)
         labels = LABELS if seen is None else seen.labels
-        plan = cls(folder, about, store, choose(store, about, options.split), seen, labels, options.out)
+        plan = cls(place, about, store, choose(store, about, options.split), seen, labels, options.out)
         plan.check()
         return plan
 
@@ -73,7 +75,7 @@ class Plan:
     @property
     def name(self) -> str:
         """The model's name."""
-        return self.model.absolute().name
+        return self.model.name
 
     @property
     def data(self) -> str:
@@ -82,13 +84,10 @@ class Plan:
 
     @property
     def folder(self) -> Path:
-        """Where the results go: into the model's folder or, if that is read-only, the current one."""
+        """Where the results go; see `ModelPlace.results`."""
         if self.out is not None:
             return self.out
-        name = f"{self.data}-{self.chosen.split}"
-        if os.access(self.model, os.W_OK):
-            return self.model / "evaluation" / name
-        return Path.cwd() / f"{self.name}-on-{name}"
+        return self.model.results("evaluation") / f"{self.data}-{self.chosen.split}"
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -111,7 +110,7 @@ class Plan:
         )
         return {
             "model": str(self.model),
-            "store": str(self.store.path),
+            "store": str(self.store.place),
             "slices": f"{self.chosen.split} ({self.chosen.why})",
             "counts": ", ".join(counts),
             "prevalence": self._prevalence,

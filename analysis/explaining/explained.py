@@ -13,6 +13,7 @@ from ichtune.data.blood_masks import read_blood_mask
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.inference.activation_maps import Method, activation_maps, check_maps
+from ichtune.inference.model_place import ModelPlace
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.inference.whole_scans import whole_scans
 from ichtune.labels import ANY, LABELS
@@ -100,13 +101,13 @@ def _mean(shares: list[float]) -> float:
 
 
 def explain(
-    folder: Path,
-    data: Path,
+    model: str | Path | ModelPlace,
+    data: str | Path,
     options: ExplainOptions = ExplainOptions(),
     started: Callable[[Part], None] = lambda part: None,
     report: Report = lambda *_: None,
 ) -> Explained:
-    """Explain the model in a folder on a store.
+    """Explain a model on a store; each may be at a URI.
 
     Args:
         started: called with the slices before any are predicted.
@@ -115,18 +116,19 @@ def explain(
     Raises:
         InputError: there is no model or store, no such label, layer or method, or no slice has the label.
     """
-    store, model = SliceStore.open(data), TrainedModel.open(folder)
-    part = Part.of(model, store)
+    place, store = ModelPlace.of(model), SliceStore.open(data)
+    opened = TrainedModel.open(place.folder)
+    part = Part.of(opened, store)
     check_label(store, part, options.label)
     if options.masks:
         _check_masks(options.masks, store, part)
-    layers = check_maps(model, options.label, options.method, options.layer)
+    layers = check_maps(opened, options.label, options.method, options.layer)
     started(part)
-    probabilities = _predicted(model, store, part.rows, report)
+    probabilities = _predicted(opened, store, part.rows, report)
     report(len(part.rows), len(part.rows), "activation maps")
-    chosen = _chosen(model, store, part, probabilities, options)
-    examples = tuple(_examples(model, store, part, probabilities, options, chosen))
-    return Explained(folder.resolve().name, model, store, options, part, probabilities, layers, examples)
+    chosen = _chosen(opened, store, part, probabilities, options)
+    examples = tuple(_examples(opened, store, part, probabilities, options, chosen))
+    return Explained(place.name, opened, store, options, part, probabilities, layers, examples)
 
 
 def _predicted(model: TrainedModel, store: SliceStore, rows: np.ndarray, report: Report) -> np.ndarray:

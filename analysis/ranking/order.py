@@ -58,7 +58,7 @@ class Ranking:
         found = [trial for folder in runs for trial in trials_of(folder, ranked_by, validation)]
         for folder in runs:
             if not any(trial.run is folder for trial in found):
-                raise InputError(f"{folder.path}: no trial finished an epoch, so there is nothing to rank")
+                raise InputError(f"{folder}: no trial finished an epoch, so there is nothing to rank")
         _check_metric(found[0], wanted, label)
         return cls(runs, ranked_by, sorted(found, key=lambda trial: trial.order))
 

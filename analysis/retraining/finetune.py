@@ -24,12 +24,14 @@ from ichtune.files import replacing
 from ichtune.inference.about import About, Finetuned, read_about, write_about
 from ichtune.inference.classifier import Classifier
 from ichtune.inference.model_folder import write_model
+from ichtune.inference.model_place import ModelPlace
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.inference.training_data import TrainingData, read_training_data
 from ichtune.metrics import is_defined
 from ichtune.progress import Report
 from ichtune.recipe import Recipe
 from ichtune.recipe.flat import flat
+from ichtune.remote import below
 from ichtune.runs.records import without_nan
 from ichtune.runs.request import installed
 from ichtune.space import Space
@@ -42,7 +44,7 @@ from ichtune.training.experiment import Experiment, folds_of, units_of
 class FinetunePlan:
     """A fully checked fine-tuning, before anything is written or computed."""
 
-    model: Path
+    model: ModelPlace
     about: About
     store: SliceStore
     options: FinetuneOptions
@@ -54,7 +56,7 @@ class FinetunePlan:
         """The new model's folder."""
         if self.options.out is not None:
             return self.options.out.absolute()
-        return self.model.absolute() / f"finetuned-{self.store.path.absolute().name}"
+        return self.model.results(f"finetuned-{self.store.path.absolute().name}").absolute()
 
     @property
     def label(self) -> str:
@@ -82,7 +84,14 @@ class FinetunePlan:
             self.store.place, (), CrossValidation(self.store.info.folds), self.options.seed
         )
         return Member(
-            "training", experiment, self.recipe, self.fold, None, self.metric, settings, start=self.model
+            "training",
+            experiment,
+            self.recipe,
+            self.fold,
+            None,
+            self.metric,
+            settings,
+            start=self.model.folder,
         )
 
     @property
@@ -97,12 +106,12 @@ def plan(model: str | Path, data: str | Path, options: FinetuneOptions | None = 
     Raises:
         InputError: there is no single model, the store is its own or has no folds, or an option can't be used.
     """
-    options, folder, store = options or FinetuneOptions(), Path(model), SliceStore.open(data)
-    about = read_about(folder)
+    options, place, store = options or FinetuneOptions(), ModelPlace.of(model), SliceStore.open(data)
+    about = read_about(place.folder)
     if about.members:
         raise InputError(
-            f"{folder}: an ensemble of {len(about.members)} models, and one model is fine-tuned at a time; give one of "
-            f"them, e.g. {folder / about.members[0]}, or the model of `ichtune retrain --final`"
+            f"{place}: an ensemble of {len(about.members)} models, and one model is fine-tuned at a time; give one of "
+            f"them, e.g. {below(str(place), about.members[0])}, or the model of `ichtune retrain --final`"
         )
     if store.fingerprint in about.fingerprints:
         raise InputError(f"{store.path}: the model was trained on this store; give another")
@@ -114,7 +123,7 @@ def plan(model: str | Path, data: str | Path, options: FinetuneOptions | None = 
         )
     seeded = recipe.training.model_copy(update={"seed": options.seed})
     recipe = recipe.model_copy(update={"training": seeded})
-    planned = FinetunePlan(folder, about, store, options, recipe, changed.metric)
+    planned = FinetunePlan(place, about, store, options, recipe, changed.metric)
     _check(planned)
     return planned
 
@@ -185,7 +194,7 @@ def finetune(plan: FinetunePlan, report: Report = lambda *_: None) -> Path:
 def _write(plan: FinetunePlan, member: Member, training: ResumableTraining, folder: Path) -> None:
     assert plan.about.weights_sha256 is not None, "an ensemble is refused"
     before = Finetuned(
-        model=plan.model.absolute().name,
+        model=plan.model.name,
         weights_sha256=plan.about.weights_sha256,
         fingerprints=plan.about.fingerprints,
     )
@@ -209,7 +218,7 @@ def _write(plan: FinetunePlan, member: Member, training: ResumableTraining, fold
         origin=origin,
         versions=installed(TRAINED_WITH),
     )
-    seen = read_training_data(plan.model)
+    seen = read_training_data(plan.model.folder)
     if seen is not None:  # without it, nothing says what else the model was trained on
         TrainingData.of(plan.store).and_of(seen).write(folder)
     _calibrate(plan, folder)

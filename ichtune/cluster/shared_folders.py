@@ -14,7 +14,6 @@ from ichtune.bank.part import BankPart, is_finished
 from ichtune.data.reading import Place, Reader
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
-from ichtune.remote import Remote, is_uri
 from ichtune.runs.folder import RunFolder
 
 ANSWER_S = 60.0
@@ -118,9 +117,7 @@ def _look(
     """Whether this node sees the run (its token, or its URI) and the store, and a bank file that it doesn't see."""
     file = run.path / token
     sees_run = run.remote.has("search.yaml") if run.remote else file.is_file() and file.read_text() == text
-    sees_store = (
-        Remote(str(store)).has("store.json") if is_uri(store) else (Path(store) / "store.json").is_file()
-    )
+    sees_store = SliceStore.is_at(store)
     return sees_run, sees_store, next(iter(_unseen(bank)), None)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ichtune.commands.local_paths import on_this_machine
 from ichtune.commands.terminal import WRONG_INPUT, say
 
 app = typer.Typer(help="Clusters to search on.", no_args_is_help=True)
@@ -16,6 +17,7 @@ def cluster() -> None:
 
 
 @app.command()
+@on_this_machine
 def check(
     file: Annotated[Path, typer.Argument(help="YAML for `ray up` or KubeRay, or an sbatch script.")],
 ) -> None:

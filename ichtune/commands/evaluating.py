@@ -1,7 +1,6 @@
 """Commands that take models to other stores: evaluate and finetune."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,8 +21,10 @@ if TYPE_CHECKING:
 @takes(EvaluateOptions)
 def evaluate(
     models: Annotated[
-        list[Path],
-        typer.Argument(metavar="MODEL...", help="Folders of models, e.g. runs/NAME/retrain/LABEL."),
+        list[str],
+        typer.Argument(
+            metavar="MODEL...", help="Folders of models, e.g. runs/NAME/retrain/LABEL, or their URIs."
+        ),
     ],
     data: Annotated[
         list[str], typer.Option(help="Slice store to evaluate on, or its URI; give it again for several.")
@@ -38,11 +39,11 @@ def evaluate(
 
 @takes(FinetuneOptions)
 def finetune(
-    model: Annotated[Path, typer.Argument(help="Folder of the model to start from.")],
-    data: Annotated[Path, typer.Option(help="Slice store to train on.")],
+    model: Annotated[str, typer.Argument(help="Folder of the model to start from, or its URI.")],
+    data: Annotated[str, typer.Option(help="Slice store to train on, or its URI.")],
     settings: FinetuneOptions,
     before: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="The store that the model was trained on (default: as its run says)."),
     ] = None,
     set: Annotated[
@@ -59,19 +60,17 @@ def finetune(
     from ichtune.progress import progress
 
     planned = plan(model, data, replace(settings, changes=parse_changes(set or [])))
-    own = before or own_store(model, planned.about)
+    own = before or own_store(planned.model, planned.about)
     stores = [place for place in (own, data) if place is not None]
     for what, change in planned.differences.items():
         say(f"changed: {what} {change}")
     if own is None:
-        note(
-            "the store that the model was trained on isn't where its run had it; --before STORE shows it there too"
-        )
+        note("the store that the model was trained on wasn't found; --before STORE shows the model there too")
     elif not len(SliceStore.open(own).test):
         note(f"{own} has no test set, so what the model forgets of it can't be shown")
         stores = [data]
     # Refuses, before the training, what can't be evaluated after it.
-    plans([model], stores, EvaluateOptions())
+    plans([planned.model], stores, EvaluateOptions())
     try:
         with progress("fine-tuning", "images", console) as report:
             folder = finetuned(planned, report)
@@ -81,7 +80,7 @@ def finetune(
     made = read_about(folder)
     note(f"calibration: {made.calibration.chosen}")
     note(f"thresholds: {made.thresholds_chosen}")
-    _evaluate(plans([model, folder], stores, EvaluateOptions(out=folder / "evaluation")))
+    _evaluate(plans([planned.model, folder], stores, EvaluateOptions(out=folder / "evaluation")))
 
 
 def _evaluate(planned: "Sequence[Plan]") -> None:

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
 
 def explain(
-    model: Annotated[Path, typer.Argument(help="Folder of a model, e.g. runs/NAME/retrain/rank1-fold0.")],
-    data: Annotated[Path, typer.Option(help="Store with the slices to explain.")],
+    model: Annotated[
+        str, typer.Argument(help="Folder of a model, e.g. runs/NAME/retrain/rank1-fold0, or its URI.")
+    ],
+    data: Annotated[str, typer.Option(help="Store with the slices to explain, or its URI.")],
     label: Annotated[str, typer.Option(help="The label whose evidence is shown.")] = "any",
     right: Annotated[int, typer.Option(min=0, help="The most slices recognised as positive.")] = 5,
     wrong: Annotated[int, typer.Option(min=0, help="The most false alarms, and the most missed slices.")] = 5,
@@ -32,10 +34,12 @@ def explain(
     """Show where a model finds its evidence: activation maps of right and wrong slices, as pictures and a table."""
     from analysis.explaining.explained import ExplainOptions, explain
     from analysis.explaining.write import write_explained
+    from ichtune.inference.model_place import ModelPlace
     from ichtune.progress import progress
 
     options = ExplainOptions(label, right, wrong, method, layer, masks)
-    folder = out or model / "explain"
+    place = ModelPlace.of(model)
+    folder = out or place.results("explain")
 
     def begin(part: "Part") -> None:
         folder.mkdir(
@@ -44,7 +48,7 @@ def explain(
         say(f"slices: {len(part.rows):,} ({part.words})")
 
     with progress("explaining", "slices", console) as report:
-        explained = explain(model, data, options, begin, report)
+        explained = explain(place, data, options, begin, report)
         files = write_explained(explained, folder)
     counts = explained.table["outcome"].value_counts()
     say(

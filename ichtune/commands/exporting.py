@@ -10,14 +10,18 @@ from ichtune.intended_use import RESEARCH_ONLY
 
 
 def export(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a model.", show_default=False)],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Folder of a model, or its URI.", show_default=False)
+    ],
     to: Annotated[str, typer.Option(help="onnx, torchscript or monai-bundle.")] = "onnx",
     out: Annotated[
         Path | None, typer.Option(help="File or folder to write (default: in the model's folder).")
     ] = None,
     data: Annotated[
-        Path | None,
-        typer.Option(help="Slice store to compare on with the original (default: made-up slices)."),
+        str | None,
+        typer.Option(
+            help="Slice store (or its URI) to compare on with the original (default: made-up slices)."
+        ),
     ] = None,
 ) -> None:
     """Export a model, from Hounsfield units to probabilities, and check it against the original."""

@@ -17,11 +17,11 @@ from ichtune.wording import plural
 @takes(PredictOptions)
 def predict(
     paths: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="MODEL... INPUT",
-            help="Folders of models, and last what to predict: a store, or a folder or file of DICOM, NIfTI, PNG or "
-            "JPEG.",
+            help="Folders of models or their URIs, and last what to predict: a store or its URI, or a folder or file "
+            "of DICOM, NIfTI, PNG or JPEG.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Table to write, a row per slice: .csv or .parquet.")],

@@ -53,6 +53,7 @@ def retrain(
     from analysis.retraining.train import train
     from analysis.screen import print_comparison, print_paired, print_table
     from ichtune.progress import progress
+    from ichtune.remote import below
     from ichtune.runs.folder import RunFolder
     from ichtune.tracking.trackers import checked
 
@@ -78,7 +79,7 @@ def retrain(
         print_paired(model.paired, console)
         for remark in model.notes:
             note(remark)
-        say(f"model: {model.folder}")
+        say(f"model: {below(str(folder), model.folder.relative_to(folder.path).as_posix())}")
     if factors:
         comparison = planned[0].folder.with_name(
             f"{base_label(replace(options, rank=planned[0].options.rank))}.compared"

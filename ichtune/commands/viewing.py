@@ -10,7 +10,9 @@ from ichtune.commands.terminal import console, note, say
 
 
 def view(
-    model: Annotated[Path, typer.Argument(help="Folder of a model, e.g. runs/NAME/retrain/rank1-all.")],
+    model: Annotated[
+        str, typer.Argument(help="Folder of a model, e.g. runs/NAME/retrain/rank1-all, or its URI.")
+    ],
     folder: Annotated[
         Path | None, typer.Argument(help="Folder of DICOM files to open (default: drop them into the page).")
     ] = None,
@@ -23,6 +25,7 @@ def view(
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
     """Show DICOM studies with a model's probabilities, decisions and activation maps, on a local page."""
+    from ichtune.inference.model_place import ModelPlace
     from ichtune.inference.trained_model import TrainedModel
     from ichtune.progress import progress
     from ichtune.viewer.browser import open_in_browser
@@ -31,9 +34,10 @@ def view(
     from ichtune.viewer.session import Session
     from ichtune.viewer.study import MIB
 
-    session = Session(TrainedModel.open(model), max_upload * MIB)
+    place = ModelPlace.of(model)
+    session = Session(TrainedModel.open(place.folder), max_upload * MIB)
     with (
-        ViewerServer(session, model.resolve().name, port) as server,
+        ViewerServer(session, place.name, port) as server,
         TemporaryDirectory(prefix="ichtune-view-") as private,
     ):
         if folder is not None:

@@ -10,22 +10,20 @@ import os
 import re
 import shutil
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from platformdirs import user_cache_path
 from rich.console import Console
 
 from ichtune.data.inspect.integrity import damage
 from ichtune.data.slice_table import StoreError
-from ichtune.data.store import SliceStore
+from ichtune.data.store import ABOUT, SliceStore
 from ichtune.errors import InputError
 from ichtune.locks import locked
 from ichtune.progress import progress
-from ichtune.remote import Remote
+from ichtune.remote import Remote, refuse_credentials
 from ichtune.wording import disk_size
 
 LIMIT, DEFAULT_GB = "ICHTUNE_CACHE_GB", 50.0
-ABOUT = "store.json"
 FILES = (ABOUT, "hu.npy", "slices.parquet", "digests.npy", "rejected.csv")
 IN_USE = ".in-use"
 """A process that uses a copy holds a shared lock on this file in it, and its time is that of the last use."""
@@ -43,11 +41,7 @@ def node_copy(uri: str) -> Path:
     Raises:
         InputError: there is no store, the URI can't be reached, the store is damaged, or there is no room for it.
     """
-    if "@" in urlsplit(uri).netloc:
-        raise InputError(
-            "--data: the URI holds credentials, which would be saved with the run; give them by the environment "
-            "variables or files of AWS instead"
-        )
+    refuse_credentials("--data", uri)
     remote, root = Remote(uri), user_cache_path("ichtune") / "stores"
     copy = root / _fingerprint(remote) / remote.name
     if copy not in _held:

@@ -17,10 +17,11 @@ from ichtune.data.splits import TEST, fold_rows
 from ichtune.files import refuse_ways_out
 from ichtune.json_text import read_json
 from ichtune.labels import LABELS
-from ichtune.remote import is_uri
+from ichtune.remote import Remote, is_uri
 
 VERSION: Final = 2
 READABLE: Final = (1, VERSION)
+ABOUT: Final = "store.json"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,15 @@ class SliceStore:
         self.hu = hu
         """Hounsfield units, int16 [N, S, S]."""
 
+    @staticmethod
+    def is_at(place: str | Path) -> bool:
+        """Whether there is a finished store in a folder or at a URI.
+
+        Raises:
+            InputError: the URI can't be reached.
+        """
+        return Remote(str(place)).has(ABOUT) if is_uri(place) else (Path(place) / ABOUT).is_file()
+
     @classmethod
     def open(cls, path: str | Path) -> "SliceStore":
         """Open the store in a folder, without reading its pixels or its table; one at a URI is copied here first.
@@ -76,7 +86,7 @@ class SliceStore:
 
             path = node_copy(uri)
         path = Path(path)
-        if (path / "store.json").exists():  # no look through a folder that is something else
+        if (path / ABOUT).exists():  # no look through a folder that is something else
             refuse_ways_out(path)
         info = _read_info(path)
         hu = _map_hu(path, info)
@@ -171,11 +181,11 @@ def fingerprint(table: pd.DataFrame, digests: np.ndarray) -> str:
 
 def write_info(path: Path, info: StoreInfo) -> None:
     """Write `store.json`, the last file of a store, without which it can't be opened."""
-    (path / "store.json").write_text(json.dumps(asdict(info), indent=2) + "\n")
+    (path / ABOUT).write_text(json.dumps(asdict(info), indent=2) + "\n")
 
 
 def _read_info(path: Path) -> StoreInfo:
-    file = path / "store.json"
+    file = path / ABOUT
     if not path.is_dir():
         raise StoreError(f"{path}: no such store; create one with `ichtune prepare SOURCE {path}`")
     if not file.is_file():

@@ -14,6 +14,7 @@ from ichtune.data.scans import Scans
 from ichtune.inference.about import About
 from ichtune.inference.classifier import Classifier
 from ichtune.inference.model_folder import read_networks
+from ichtune.inference.model_place import ModelPlace
 from ichtune.inputs.images import ImageSource
 from ichtune.labels import LABELS
 from ichtune.training.batches import Batch
@@ -33,13 +34,14 @@ class TrainedModel:
     device: torch.device
 
     @classmethod
-    def open(cls, folder: str | Path, device: torch.device | None = None) -> "TrainedModel":
-        """Load the model in a folder, onto the GPU if there is one; never runs code from the folder.
+    def open(cls, place: str | Path, device: torch.device | None = None) -> "TrainedModel":
+        """Load the model in a folder or at a URI, onto the GPU if there is one; never runs code from there.
 
         Raises:
             ModelError: there is no model, a damaged one, or one of another format version.
+            InputError: the URI can't be reached.
         """
-        about, networks = read_networks(Path(folder))
+        about, networks = read_networks(ModelPlace.of(place).folder)
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         ready = [network.eval().requires_grad_(False).to(device) for network in networks]
         return cls(about, tuple(ready), device)

@@ -42,7 +42,7 @@ class ChallengeTable:
         bare = ["".join(name.rpartition("/")[2].split()) for name in names]
         return self.slices.get_indexer(pd.Index(bare, dtype=str))
 
-    def refuse_unrelated(self, names: Iterable[str], given: Path) -> None:
+    def refuse_unrelated(self, names: Iterable[str], given: str | Path) -> None:
         """Refuse slices of which none is in the table.
 
         Raises:

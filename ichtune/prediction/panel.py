@@ -12,6 +12,7 @@ import pandas as pd
 from ichtune.data.scans import Scans
 from ichtune.data.slice_table import with_all_columns
 from ichtune.inference.about import ABOUT
+from ichtune.inference.model_place import ModelPlace
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.intended_use import RESEARCH_ONLY
 from ichtune.labels import LABELS
@@ -34,14 +35,17 @@ class Panel:
     """The names of the models' folders."""
 
     @classmethod
-    def open(cls, folders: Sequence[Path], views: Sequence[View]) -> "Panel":
-        """Load the models in these folders.
+    def open(cls, places: Sequence[str | Path], views: Sequence[View]) -> "Panel":
+        """Load the models in these folders or at these URIs.
 
         Raises:
-            ModelError: a folder has no model, a damaged one, or one of another format version.
+            ModelError: there is no model, a damaged one, or one of another format version.
+            InputError: a URI can't be reached.
         """
+        found = [ModelPlace.of(place) for place in places]
+        folders = [place.folder for place in found]
         models = [TrainedModel.open(folder) for folder in folders]
-        return cls(models, views, _digest(folders), tuple(folder.resolve().name for folder in folders))
+        return cls(models, views, _digest(folders), tuple(place.name for place in found))
 
     @property
     def sizes(self) -> list[int]:

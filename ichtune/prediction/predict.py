@@ -18,17 +18,20 @@ from ichtune.prediction.reports import refuse_without_highdicom
 from ichtune.prediction.rows import RowFile, rows_of
 from ichtune.prediction.work import Work, working
 from ichtune.progress import Report
+from ichtune.remote import is_uri
 from ichtune.windows import Window
 
 
 def predict(
-    models: Sequence[Path],
-    given: Path,
+    models: Sequence[str | Path],
+    given: str | Path,
     out: Path,
     options: PredictOptions | None = None,
     report: Report = lambda *_: None,
 ) -> Predictions:
     """Predict the slices of a store, or in a folder or file of DICOM, NIfTI, PNG or JPEG, and write a row for each.
+
+    Models and stores may be at URIs.
 
     Several models give the mean of their probabilities. A run that was stopped goes on when it is called again with
     the same arguments. `report` receives the slices done so far, their total, and how many could not be read.
@@ -64,10 +67,14 @@ def predict(
             )
 
 
-def _open(given: Path, options: PredictOptions, workers: Workers, report: Report) -> Input:
-    if not (given / "store.json").is_file():
+def _open(given: str | Path, options: PredictOptions, workers: Workers, report: Report) -> Input:
+    if not SliceStore.is_at(given):
+        if is_uri(given):
+            raise InputError(
+                f"{given}: no slice store, and nothing else is read from a URI; copy the files to this machine"
+            )
         listing = find_slices(
-            given,
+            Path(given),
             options.series,
             workers,
             lambda done, total: report(0, total, f"{done:,} headers read"),

@@ -27,9 +27,10 @@ def watched(place: str | Path) -> RunFolder:
     if not is_uri(place):
         return RunFolder.open(place)
     remote = _place_of_run(str(place))
-    copy = remote.cached("watched")
-    remote.pull(copy, lambda name: name.rpartition("/")[2] in READ)
-    return RunFolder(RunFolder.open(copy).path, remote)
+    run = RunFolder(remote.watched, remote)
+    run.pull(lambda name: name.rpartition("/")[2] in READ)
+    RunFolder.open(run.path)  # refuses what is no run
+    return run
 
 
 def fetch(uri: str, folder: Path, report: Report) -> int:

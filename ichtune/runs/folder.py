@@ -7,7 +7,7 @@ all nodes. This is the only record of a search: ranking reads nothing else, and 
 import json
 import os
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ class RunFolder:
         self.path, self.remote = path, remote
         self._request: SearchRequest | None = None
         self._sent: FileStates = {}
-        """What this process has uploaded."""
+        """What this process has uploaded, or downloaded."""
 
     @classmethod
     def at(cls, place: str | Path) -> "RunFolder":
@@ -77,19 +77,46 @@ class RunFolder:
         """
         run = cls.at(place)
         if run.remote:
-            run.remote.pull(run.path)
-        if (run.path / REQUEST).exists():  # no look through a folder that is something else
-            refuse_ways_out(run.path)
-        if not (run.path / REQUEST).is_file():
+            run = cls(run.remote.watched, run.remote)
+        if not run.is_there:
             raise InputError(
                 f"{place}: no search run here (no search.yaml); create one with `ichtune search --name ...`"
             )
+        run.pull()
+        refuse_ways_out(run.path)
         if data:
             run._request = replace(run.request, data=run.request.open_store(data).place)
         return run
 
     def __str__(self) -> str:
         return self.remote.uri if self.remote else str(self.path)
+
+    def pull(self, wanted: Callable[[str], bool] = lambda name: True) -> None:
+        """Download what has changed at the run's URI, if it has one; what has yet to be uploaded from here stays.
+
+        `wanted` chooses files by name.
+
+        Raises:
+            InputError: the URI can't be reached.
+        """
+        if self.remote:
+            if self._is_of_another():
+                for item in self.path.iterdir():
+                    if not item.name.startswith("."):  # such as the lock
+                        shutil.rmtree(item) if item.is_dir() else item.unlink()
+            self.remote.pull(self.path, wanted, sent=self._sent)
+
+    def _is_of_another(self) -> bool:
+        """Whether this copy is that of an earlier run at the URI: its study doesn't begin with the same random ID."""
+        assert self.remote
+        if not self.journal.is_file():
+            return False
+        with open(self.journal, "rb") as file:
+            begins = file.readline()
+        if not self.remote.has(JOURNAL):
+            # A driver's own may have yet to be uploaded; and a share that isn't mounted is no new run.
+            return self.path == self.remote.watched and self.is_there
+        return self.remote.read(JOURNAL, len(begins)) != begins
 
     def push(self) -> None:
         """Upload the driver's files to the run's URI, if it has one; trials upload their own."""
@@ -118,7 +145,7 @@ class RunFolder:
 
     def refuse_other_run(self) -> None:
         """Raise an InputError if there is a run already."""
-        if self.remote.has(REQUEST) if self.remote else (self.path / REQUEST).exists():
+        if self.is_there:
             raise InputError(
                 f"{self}: a run of this name is already here; choose another --name, or continue it with "
                 f"--resume {self.name}"
@@ -138,14 +165,25 @@ class RunFolder:
         Raises:
             InputError: another process is searching in this run.
         """
-        refusal = f"{self.path}: another process is searching in this run; wait for it, or stop it first"
-        with locked(self.path / LOCK, refusal):
+        refusal = f"{self}: another process is searching in this run; wait for it, or stop it first"
+        self._lock.parent.mkdir(parents=True, exist_ok=True)
+        with locked(self._lock, refusal):
             yield
+
+    @property
+    def is_there(self) -> bool:
+        """Whether its folder or URI holds a run by now."""
+        return self.remote.has(REQUEST) if self.remote else (self.path / REQUEST).exists()
 
     @property
     def is_searching(self) -> bool:
         """Whether a process on this machine is searching in this run right now."""
-        return is_locked(self.path / LOCK)
+        return is_locked(self._lock)
+
+    @property
+    def _lock(self) -> Path:
+        """The lock of a driver on this machine, which the copy that is watched shares."""
+        return (self.remote.local if self.remote else self.path) / LOCK
 
     def refuse_while_searching(self, option: str) -> None:
         """Raise an InputError while a search is running, since its trials aren't final yet."""

@@ -47,8 +47,9 @@ def search(plan: Plan, console: Console) -> Finished:
     begun = time.monotonic()
     with ExitStack() as stack:
         run = RunFolder.at(plan.run)
-        if plan.resumed:  # its folder exists, so a rival is refused before Ray starts
+        if plan.resumed:  # a rival is refused before Ray starts
             stack.enter_context(run.locked())
+            run.pull()
         capacity = stack.enter_context(connected(plan.settings.address))
         if plan.settings.wait_for:
             needs = parse_needs(plan.settings.wait_for)
@@ -84,8 +85,7 @@ def search(plan: Plan, console: Console) -> Finished:
         if stopped:
             run.note(f"stopped: {stopped}")
         run.push()
-        if run.remote:
-            run.remote.pull(run.path)  # trials that ran on other machines
+        run.pull()  # trials that ran on other machines
     return Finished(run, stopped)
 
 

@@ -1,8 +1,13 @@
 """Cluster files with one thing broken: it is found, with its line; the files of the repository pass."""
 
+import copy
+from collections.abc import Iterator
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from ichtune.cli import app
@@ -20,7 +25,20 @@ AWS, GCP, OWN, KUBERAY, SLURM = FILES = (
 BROKEN = [
     # file, what is written, what is written instead, what is found, on which line of the broken file
     (AWS, "cluster_name: ichtune", "cluster_nam: ichtune", "cluster_nam", "cluster_nam:"),
-    (AWS, "max_workers: 4  #", "max_workers: many  #", "'many' is not of type", "max_workers: many"),
+    (
+        AWS,
+        "max_workers: 4  #",
+        "max_workers: many  #",
+        "max_workers: 'many' is not a whole number; write it as `max_workers: 1`",
+        "max_workers: many",
+    ),
+    (AWS, "  min_workers: 0", "  min_workers: -1", "gpu.min_workers: -1 is below 0; use at least 0", "-1"),
+    (AWS, "  min_workers: 0", "  min_workers: 5", "max_workers: 4 is below the sum", "max_workers: 4"),
+    (AWS, "  min_workers: 0", "  min_workers: 5", "min_workers 5 is above max_workers 4", "min_workers: 5"),
+    (AWS, "{CPU: 4, GPU: 1}", "4", "gpu.resources: 4 is not a mapping; write it as `resources: {", ": 4"),
+    (AWS, "VolumeSize: ", "VolumSize: ", "unknown key 'VolumSize' in available_node_types.head", "VolumSize"),
+    (AWS, "VolumeType: gp3", "VolumeType: gp33", "'gp33' is not one of standard, io1", "gp33"),
+    (AWS, "idle_timeout_minutes: 10", "idle_timeout_minutes: [5]", "[5] is not a number", "[5]"),
     (AWS, "  type: aws", "  type: azur", "'azur' is not one of", "type: azur"),
     (AWS, "  region: us-west-2", "", "provider: has no region", "provider:"),
     (AWS, "us-west-2\n", "us-west-9\n", "AWS has no region 'us-west-9'; did you mean", "us-west-9"),
@@ -162,6 +180,47 @@ def test_what_is_broken_is_found_on_its_line(name, old, new, what, line, tmp_pat
     found = [finding for finding in check(file) if what in str(finding)]
     assert found, check(file)
     assert line in file.read_text().splitlines()[found[0].line - 1]
+
+
+@pytest.mark.parametrize("name", [AWS, OWN, KUBERAY])
+def test_no_value_of_a_wrong_type_makes_ray_or_a_check_stumble(name, tmp_path):
+    documents = list(yaml.safe_load_all((CHECKOUT / name).read_text()))
+    keys = [
+        keys
+        for keys in mapping_keys(documents[0])
+        if keys[-1] != "kind" and (name == AWS or "node_config" not in keys)
+    ]
+    assert len(keys) > 20
+    for place in keys:
+        for wrong in ("two", [5], 7.5):
+            changed = copy.deepcopy(documents)
+            below = reduce(getitem, place[:-1], changed[0])
+            if type(below[place[-1]]) is type(wrong):
+                continue
+            below[place[-1]] = wrong
+            file = tmp_path / "file.yaml"
+            file.write_text(yaml.safe_dump_all(changed))
+            for finding in check(file):
+                assert "Ray can't read this" not in str(finding), (place, wrong)
+
+
+def mapping_keys(value: object, above: tuple = ()) -> Iterator[tuple]:
+    """Every key of a mapping in a document, with the keys that lead to it."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield (*above, key)
+            yield from mapping_keys(item, (*above, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from mapping_keys(item, (*above, index))
+
+
+def test_keys_without_quotes_and_files_without_keys_are_found(tmp_path):
+    config = yaml.safe_load((CHECKOUT / AWS).read_text())
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump({**config, "available_node_types": {5: {}}}))
+    (tmp_path / "b.yaml").write_text(yaml.safe_dump({**config, "provider": "aws"}))
+    assert "the key 5 is not text; put it in quotes" in str(check(tmp_path / "a.yaml")[0])
+    assert str(check(tmp_path / "b.yaml")[0]).startswith("provider: 'aws' is not a mapping")
 
 
 def test_findings_end_the_command_with_2_and_say_file_line_and_mend(tmp_path):

@@ -82,6 +82,11 @@ def test_inspect_finds_a_flipped_bit_and_ends_with_exit_code_1(ichtune, small_st
         (["prepare", "{tmp}", "{tmp}/store"], "no CSV with labels here; pass it with --labels"),
         (["prepare", "{tmp}", "{tmp}/store", "--window", "foggy"], "window 'foggy' is neither C/W"),
         (["inspect", "{tmp}"], "not a finished slice store"),
+        (
+            ["predict", "M", "S", "--out", "s3://b/p.csv"],
+            "--out s3://b/p.csv: must be a path on this machine, not a URI",
+        ),
+        (["prepare", "{tmp}", "file:///share/store"], "STORE file:///share/store: must be a path on this"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(ichtune, tmp_path, arguments, message):

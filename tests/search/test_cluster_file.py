@@ -104,7 +104,7 @@ def test_its_commands_are_sound_shell(complete):
 
 
 def test_the_guide_uses_the_folder_and_interpreter_that_the_file_sets_up(complete):
-    guide = (CHECKOUT / "docs" / "cluster.md").read_text()
+    guide = (CHECKOUT / "README.md").read_text()
     (launch,) = [line for line in guide.splitlines() if "launch.py --address auto" in line]
     words = shlex.split(shlex.split(launch)[-1])
     assert words[words.index("launch.py") - 1] == "/shared/venv/bin/python"

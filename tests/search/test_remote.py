@@ -14,6 +14,7 @@ from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.recipe import Recipe
 from ichtune.remote import Remote, below
+from ichtune.runs.elsewhere import watched
 from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import settled_trials
 from ichtune.training.checkpoint import load_checkpoint, save_checkpoint
@@ -81,6 +82,71 @@ def test_a_run_at_a_uri_is_not_overwritten_and_opens_without_its_copy_here(uri, 
     for file in sorted(cache.rglob("*"), reverse=True):
         file.unlink() if file.is_file() else file.rmdir()
     assert RunFolder.open(uri).request == request(seed=7)
+
+
+def test_a_command_neither_sets_a_running_driver_back_nor_what_it_has_uploaded(uri):
+    driver = new_run(uri, request())
+    driver.journal.write_text("one\n")
+    driver.push()
+    driver.journal.write_text("one\ntwo\n")
+    ranked = RunFolder.open(uri)
+    assert driver.journal.read_text() == "one\ntwo\n"
+    driver.push()
+    ranked.results.mkdir()
+    (ranked.results / "ranked.csv").write_text("by trial one")
+    ranked.push()
+    assert Remote(uri).read("study.journal") == b"one\ntwo\n"
+    assert Remote(uri).read("results/ranked.csv") == b"by trial one"
+
+
+def test_what_a_killed_driver_had_yet_to_upload_is_kept_and_uploaded_by_the_next(uri):
+    killed = new_run(uri, request())
+    killed.journal.write_text("one\n")
+    killed.push()
+    killed.journal.write_text("one\ntwo\n")
+    resumed = RunFolder.at(uri)
+    resumed.pull()
+    resumed.push()
+    assert Remote(uri).read("study.journal") == b"one\ntwo\n"
+
+
+def test_a_copy_of_an_earlier_run_at_the_uri_is_neither_ranked_nor_uploaded(uri, tmp_path):
+    for name in ("0000-earlier", "0000-later"):
+        shutil.rmtree(tmp_path / "place", ignore_errors=True)
+        run = new_run(uri, request())
+        run.journal.write_text(f'{{"worker_id": "{name}"}}\n')
+        run.push()
+        trial = run.trial(name)
+        trial.begin(0, {}, Recipe(), None, done=0)
+        trial.push()
+        ranked = RunFolder.open(uri)
+        ranked.results.mkdir()
+        (ranked.results / f"{name}.csv").write_text("1")
+    ranked.push()
+    assert [folder.path.name for folder in RunFolder.open(uri).trial_folders()] == ["0000-later"]
+    assert [path.name for path in (tmp_path / "place" / "results").iterdir()] == ["0000-later.csv"]
+
+
+def test_a_copy_is_kept_while_its_uri_is_away(uri, tmp_path):
+    run = new_run(uri, request())
+    run.journal.write_text("{}\n")
+    run.push()
+    copy = RunFolder.open(uri)
+    (copy.path / "retrain").mkdir()
+    (tmp_path / "place").rename(tmp_path / "not mounted")
+    for look in (watched, RunFolder.open):
+        with pytest.raises(InputError, match="no search run here"):
+            look(uri)
+    assert (copy.path / "retrain").is_dir()
+
+
+def test_a_command_knows_that_a_search_is_running_on_this_machine(uri):
+    driver = new_run(uri, request())
+    with driver.locked():
+        assert RunFolder.open(uri).is_searching
+        with pytest.raises(InputError, match="another process is searching"), RunFolder.open(uri).locked():
+            pass
+    assert not RunFolder.open(uri).is_searching
 
 
 def test_a_trial_that_goes_on_on_another_machine_finds_its_checkpoint(uri, monkeypatch, tmp_path):

@@ -3,77 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ichtune.cluster.check.kuberay_schema import JOB, OTHER
+from ichtune.cluster.check.shape import misshapen
 from ichtune.cluster.check.written import Document, Finding, at, items
-from ichtune.wording import not_one_of, unknown_key
+from ichtune.wording import not_one_of
 
-# The fields of KubeRay 1.6's ray.io/v1.
-JOB_FIELDS = frozenset(
-    {
-        "activeDeadlineSeconds",
-        "backoffLimit",
-        "clusterSelector",
-        "deletionStrategy",
-        "entrypoint",
-        "entrypointNumCpus",
-        "entrypointNumGpus",
-        "entrypointResources",
-        "jobId",
-        "managedBy",
-        "metadata",
-        "preRunningDeadlineSeconds",
-        "rayClusterSpec",
-        "runtimeEnvYAML",
-        "shutdownAfterJobFinishes",
-        "submissionMode",
-        "submitterConfig",
-        "submitterPodTemplate",
-        "suspend",
-        "ttlSecondsAfterFinished",
-    }
-)
-CLUSTER_FIELDS = frozenset(
-    {
-        "authOptions",
-        "autoscalerOptions",
-        "enableInTreeAutoscaling",
-        "gcsFaultToleranceOptions",
-        "headGroupSpec",
-        "headServiceAnnotations",
-        "managedBy",
-        "networkPolicy",
-        "rayVersion",
-        "suspend",
-        "upgradeStrategy",
-        "workerGroupSpecs",
-    }
-)
-HEAD_FIELDS = frozenset(
-    {
-        "enableIngress",
-        "headService",
-        "labels",
-        "rayStartParams",
-        "resources",
-        "serviceType",
-        "template",
-    }
-)
-WORKER_FIELDS = frozenset(
-    {
-        "groupName",
-        "idleTimeoutSeconds",
-        "labels",
-        "maxReplicas",
-        "minReplicas",
-        "numOfHosts",
-        "rayStartParams",
-        "replicas",
-        "resources",
-        "scaleStrategy",
-        "suspend",
-        "template",
-    }
-)
 CLUSTER = ("spec", "rayClusterSpec")
 HEAD = (*CLUSTER, "headGroupSpec")
 Keys = tuple[object, ...]
@@ -82,8 +16,10 @@ Keys = tuple[object, ...]
 def check_kuberay(files: Sequence[Document]) -> list[Finding]:
     """Return what is wrong with the file of a RayJob."""
     (job,) = (file for file in files if file.value.get("kind") == "RayJob")
+    if found := [each for file in files for each in misshapen(file, JOB if file is job else OTHER)]:
+        return found
     groups = [(*CLUSTER, "workerGroupSpecs", index) for index in range(len(_workers(job)))]
-    found = [*_fields(job, groups), *_job(job), *_token(job)]
+    found = [*_fields(job), *_job(job), *_token(job)]
     for group in (HEAD, *groups):
         found += _resources(job, group)
         found += _storage(job, group, files)
@@ -102,17 +38,11 @@ def _name(keys: Keys) -> str:
     return ".".join(map(str, keys))
 
 
-def _fields(job: Document, groups: Sequence[Keys]) -> Iterator[Finding]:
+def _fields(job: Document) -> Iterator[Finding]:
     version = job.value.get("apiVersion")
     if version != "ray.io/v1":
         what = f"apiVersion: {not_one_of(version, ['ray.io/v1'])}"
         yield Finding(job.line("apiVersion"), what, "use ray.io/v1")
-    known = [(("spec",), JOB_FIELDS), (CLUSTER, CLUSTER_FIELDS), (HEAD, HEAD_FIELDS)]
-    for keys, fields in (*known, *((group, WORKER_FIELDS) for group in groups)):
-        for key in _group(job, keys) or {}:
-            if key not in fields:
-                what = unknown_key(key, _name(keys), sorted(fields))
-                yield Finding(job.line(*keys, key), what, "Kubernetes would refuse or drop it")
     for keys in (("spec", "entrypoint"), HEAD, (*CLUSTER, "workerGroupSpecs"), (*CLUSTER, "rayVersion")):
         if not at(job.value, *keys):
             yield Finding(job.line(*keys), f"{_name(keys)}: is missing", "add it")

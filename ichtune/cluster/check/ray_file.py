@@ -11,8 +11,10 @@ from typing import Any
 from jsonschema import ValidationError
 
 from ichtune.cluster.check.machines import why_unknown
+from ichtune.cluster.check.ray_schema import ray_schema
+from ichtune.cluster.check.shape import findings_of, misshapen
 from ichtune.cluster.check.written import Document, Finding, at, items
-from ichtune.wording import did_you_mean, not_one_of
+from ichtune.wording import not_one_of
 
 PROVIDERS = ("aws", "gcp", "local")
 MACHINE_KEYS = {"aws": "InstanceType", "gcp": "machineType"}
@@ -23,20 +25,23 @@ SHARED = re.compile(r"\b(mount|mountpoint|mount\.\w+|gcsfuse|s3fs)\b")
 
 def check_ray_file(file: Document) -> list[Finding]:
     """Return what is wrong with a cluster file."""
-    config = file.value
-    provider = at(config, "provider", "type")
+    provider = at(file.value, "provider", "type")
+    if found := misshapen(file, ray_schema(provider)):
+        return found
     if provider not in PROVIDERS:
         what = f"provider.type: {not_one_of(provider, PROVIDERS)}"
         return [Finding(file.line("provider", "type"), what, "other providers can't be checked")]
-    own = [] if provider == "local" else [*_place(file, provider), *_node_types(file, provider)]
+    own = (
+        [] if provider == "local" else [*_place(file, provider), *_node_types(file, provider), *_growth(file)]
+    )
     complete, invalid = _completed(file)
     if invalid:
-        return [invalid, *own]
+        return own or invalid
     found = [*_starts(file, complete), *_tokens(file, complete), *_storage(file, complete)]
     return [*own, *found, *(_own_machines(file, complete) if provider == "local" else ())]
 
 
-def _completed(file: Document) -> tuple[dict[str, Any], Finding | None]:
+def _completed(file: Document) -> tuple[dict[str, Any], list[Finding]]:
     """The file with what Ray fills in, or what Ray has against it."""
     from ray.autoscaler._private.util import prepare_config, validate_config
 
@@ -46,17 +51,11 @@ def _completed(file: Document) -> tuple[dict[str, Any], Finding | None]:
             complete = prepare_config(copy.deepcopy(file.value))
             validate_config(complete)
     except ValidationError as error:
-        path = [*error.absolute_path]
-        unknown = re.search(r"'(\w+)' was unexpected", error.message)
-        line = file.line(*path, *(unknown.groups() if unknown else ()))
-        place = f"{'.'.join(map(str, path))}: " if path else ""
-        known = at(error.schema, "properties") or {}
-        mend = did_you_mean(unknown[1], known).removeprefix("; ") if unknown else ""
-        return {}, Finding(line, f"{place}{error.message}", mend or "Ray refuses this; correct or remove it")
+        return {}, [*findings_of(file, error)]
     except Exception as error:  # Ray's code raises whatever the file makes it stumble over
         what = f"Ray can't read this: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-        return {}, Finding(file.line("provider"), what, "compare with the files in deploy/")
-    return complete, None
+        return {}, [Finding(file.line("provider"), what, "compare with the files in deploy/")]
+    return complete, []
 
 
 def _place(file: Document, provider: str) -> Iterator[Finding]:
@@ -77,7 +76,7 @@ def _place(file: Document, provider: str) -> Iterator[Finding]:
 
 def _node_types(file: Document, provider: str) -> Iterator[Finding]:
     types = at(file.value, "available_node_types")
-    if not isinstance(types, dict):
+    if not types:
         mend = "add them with their machines and resources, else Ray takes its own, without GPUs"
         yield Finding(file.line(), "has no available_node_types", mend)
         return
@@ -105,6 +104,20 @@ def _node_types(file: Document, provider: str) -> Iterator[Finding]:
                 f"{'.'.join(place)}.resources: has no {' and no '.join(missing)}",
                 "state both, e.g. `{CPU: 4, GPU: 1}`, else the autoscaler may not start what trials need",
             )
+
+
+def _growth(file: Document) -> Iterator[Finding]:
+    types = at(file.value, "available_node_types") or {}
+    least = {name: at(each, "min_workers") or 0 for name, each in types.items()}
+    most = at(file.value, "max_workers")
+    if most is not None and sum(least.values()) > most:
+        what = f"max_workers: {most} is below the sum of min_workers of all node types, {sum(least.values())}"
+        yield Finding(file.line("max_workers"), what, "raise it, or lower those")
+    for name, each in types.items():
+        own = at(each, "max_workers")
+        if own is not None and least[name] > own:
+            what = f"available_node_types.{name}: min_workers {least[name]} is above max_workers {own}"
+            yield Finding(file.line("available_node_types", name, "min_workers"), what, "lower it")
 
 
 def _own_machines(file: Document, complete: dict[str, Any]) -> Iterator[Finding]:

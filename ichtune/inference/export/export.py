@@ -21,6 +21,7 @@ from ichtune.inference.export.formats import (
 )
 from ichtune.inference.export.graph import Exported
 from ichtune.inference.export.verify import TOLERANCE, Sample, deviation
+from ichtune.inference.model_place import ModelPlace
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.wording import not_one_of
 
@@ -45,9 +46,12 @@ class Export:
 
 
 def export(
-    model: str | Path, to: str = "onnx", out: str | Path | None = None, data: str | Path | None = None
+    model: str | Path | ModelPlace,
+    to: str = "onnx",
+    out: str | Path | None = None,
+    data: str | Path | None = None,
 ) -> Export:
-    """Export the model in a folder in a format of `FORMATS`, to `out` or into its own folder.
+    """Export a model in a format of `FORMATS`, to `out` or where its results go (`ModelPlace.results`).
 
     It is compared with the original on slices of the store `data`, or on made-up ones.
 
@@ -60,8 +64,9 @@ def export(
     if to not in FORMATS:
         raise InputError(f"--to: {not_one_of(to, FORMATS)}")
     kind = FORMATS[to]
-    trained = TrainedModel.open(model, torch.device("cpu"))
-    path = Path(model) / kind.name if out is None else Path(out)
+    place = ModelPlace.of(model)
+    trained = TrainedModel.open(place.folder, torch.device("cpu"))
+    path = place.results(kind.name) if out is None else Path(out)
     for network in trained.networks:
         network.backbone.precision = "float32"
     seen = trained.about.preprocessing

@@ -37,7 +37,7 @@ class Sample:
         """The first slices of the store's longest scan."""
         longest = int(np.diff(store.scans.starts).argmax())
         rows = store.scans.rows(longest)[:SLICES]
-        return cls(np.stack([store.hu[row] for row in rows]), f"{len(rows)} slices of {store.path}")
+        return cls(np.stack([store.hu[row] for row in rows]), f"{len(rows)} slices of {store.place}")
 
     def take(self, count: int) -> "Sample":
         return Sample(self.hu[:count], self.source)
