@@ -20,6 +20,8 @@ from ichtune.runs.folder import RunFolder
 from ichtune.runs.study import repeated_trials, trial_ends
 
 MOST_ROWS = 15
+MANY_TRIALS = 4000
+"""The time to compare trials grows with the square of their number; for so many it is about a minute."""
 RECIPE = "what varies"
 PARTS = ("validation", "test")
 WIDE, ROOMY = 120, 100  # terminal widths that fit more metrics, and how trials ended
@@ -49,6 +51,12 @@ def print_summary(run: RunFolder, console: Console) -> None:
             console.print(
                 escape(f"  {folder.path.name} failed: {folder.last_error()}"), highlight=False, soft_wrap=True
             )
+
+
+def announce_ranking(ranking: Ranking, console: Console) -> None:
+    """Say that a ranking takes its time, where it does."""
+    if len(ranking.trials) >= MANY_TRIALS:
+        console.print(f"comparing {len(ranking.trials):,} trials with one another, which takes minutes")
 
 
 def print_ranking(ranking: Ranking, ranked: Table, console: Console, top: int = MOST_ROWS) -> None:

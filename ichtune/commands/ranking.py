@@ -41,7 +41,7 @@ def rank(
 ) -> None:
     """Rank a run's trials, on the screen and as tables in RUN/results."""
     from analysis.results import RankedResults
-    from analysis.screen import no_score, print_promoted, print_ranking, print_test
+    from analysis.screen import announce_ranking, no_score, print_promoted, print_ranking, print_test
 
     results = RankedResults.of(run, metric=metric, label=label, compare=compare, data=data)
     note_running_search(results.run)
@@ -49,6 +49,7 @@ def rank(
         _rerun(results, top, seeds)
     if test:
         _score_test(results)
+    announce_ranking(results.ranking, console)
     print_ranking(results.ranking, results.ranked_table, console, top)
     print_promoted(results.promoted.tables, console, known=results.ranked_table.notes)
     if test:

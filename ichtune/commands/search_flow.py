@@ -227,13 +227,14 @@ def _in_words(stopped: str, run: RunFolder) -> str:
 
 def _rank(run: RunFolder, console: Console, code: int) -> int:
     from analysis.results import RankedResults
-    from analysis.screen import MOST_ROWS, no_score, print_promoted, print_ranking
+    from analysis.screen import MOST_ROWS, announce_ranking, no_score, print_promoted, print_ranking
 
     try:
         results = RankedResults.of(run)
     except InputError as error:
         console.print(f"[bold red]{escape(str(error))}[/]", soft_wrap=True)
         return code or NOTHING_USABLE
+    announce_ranking(results.ranking, console)
     print_ranking(results.ranking, results.ranked_table, console)
     print_promoted(results.promoted.tables, console, known=results.ranked_table.notes)
     files = results.write(MOST_ROWS)
