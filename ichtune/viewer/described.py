@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -10,10 +10,12 @@ from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
 from ichtune.viewer.maps import has_maps
 from ichtune.viewer.session import OpenStudy
-from ichtune.viewer.sides import sides
 from ichtune.viewer.study import Arrived
 from ichtune.windows import WINDOWS
 from ichtune.wording import plural
+
+SIDES: Final = ("R", "A", "L", "P")
+"""What is at the left, top, right and bottom edge of a slice whose orientation is known (see `CTSlice`)."""
 
 
 def model_facts(name: str, model: TrainedModel, most: int) -> dict[str, Any]:
@@ -64,13 +66,13 @@ def _slice_facts(arrived: Arrived) -> dict[str, Any]:
         "columns": found.hu.shape[1],
         "z_mm": _known(found.z_mm),
         "pixel_mm": _known(found.pixel_mm),
-        "sides": sides(arrived.header.orientation),
+        "sides": SIDES if arrived.header.orientation else None,
     }
 
 
 def _side_notes(arrived: Sequence[Arrived]) -> list[str]:
     """A note on slices that don't state where the patient's left and right are."""
-    count = sum(sides(each.header.orientation) is None for each in arrived)
+    count = sum(not each.header.orientation for each in arrived)
     if not count:
         return []
     return [
