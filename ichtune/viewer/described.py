@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ichtune.data.formats.slice import CTSlice
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
 from ichtune.viewer.maps import has_maps
@@ -52,6 +53,7 @@ def _series_facts(opened: OpenStudy, series: int) -> dict[str, Any]:
         "thickness_mm": _known(described.header.thickness_mm),
         "notes": [
             *([f"has {described.drawbacks}"] if described.drawbacks else []),
+            *_owner_notes(arrived[0].slice, opened.study.arrived),
             *_order_notes(z_mm),
             *_side_notes(arrived),
         ],
@@ -68,6 +70,17 @@ def _slice_facts(arrived: Arrived) -> dict[str, Any]:
         "pixel_mm": _known(found.pixel_mm),
         "sides": SIDES if arrived.header.orientation else None,
     }
+
+
+def _owner_notes(found: CTSlice, arrived: Sequence[Arrived]) -> list[str]:
+    """A note on whose slice this is, if all that arrived is of several patients or, else, of several studies."""
+    for name, owner, several in (
+        ("patient", found.patient_id, {each.slice.patient_id for each in arrived}),
+        ("study", found.study_id, {each.slice.study_id for each in arrived}),
+    ):
+        if len(several) > 1:
+            return [f"is of {name} {owner or 'unknown'}, one of {len(several)} in these files"]
+    return []
 
 
 def _side_notes(arrived: Sequence[Arrived]) -> list[str]:
