@@ -52,10 +52,16 @@ class OutOfFold:
 
     @cached_property
     def parts(self) -> np.ndarray:
-        """The part of each slice, `[n]`, for cross-fitting: its fold or, with a single fold, a group of patients."""
+        """The part of each slice, `[n]`, for cross-fitting: its fold or, with a single fold, a group of patients.
+
+        Of a single patient, all slices are one part, as there is nothing to fit on others.
+        """
         if len(np.unique(self.folds)) > 1:
             return self.folds
-        return patient_folds(self.patients, self.labels, min(_PARTS, len(np.unique(self.patients))), seed=0)
+        parts = min(_PARTS, len(np.unique(self.patients)))
+        if parts < 2:
+            return np.zeros_like(self.folds)
+        return patient_folds(self.patients, self.labels, parts, seed=0)
 
     def __str__(self) -> str:
         folds = np.unique(self.folds)

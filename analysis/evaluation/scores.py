@@ -136,7 +136,12 @@ def _decided(
 
 
 def _about(each: Predictions) -> dict[str, object]:
-    return {"by": each.unit, "count": len(each), "patients": len(np.unique(each.patients))}
+    known = ~np.isnan(each.labels).all(axis=1)
+    return {
+        "by": each.unit,
+        "count": int(known.sum()),
+        "patients": len(np.unique(each.patients[known])),
+    }
 
 
 def _about_label(each: Predictions, column: int) -> dict[str, object]:
@@ -159,4 +164,7 @@ def with_ends(metric: str, each: Predictions) -> dict[str, float]:
 
 def _with_width(ends: np.ndarray) -> np.ndarray:
     """Return pairs of ends `[..., 2]`, NaN where both are the same: that no patient differs proves nothing."""
-    return np.where(ends[..., :1] == ends[..., 1:], np.nan, ends)
+    same = np.isclose(
+        ends[..., :1], ends[..., 1:], rtol=1e-9, atol=1e-15
+    )  # what remains of no width is rounding
+    return np.where(same, np.nan, ends)

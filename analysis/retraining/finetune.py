@@ -18,6 +18,7 @@ from analysis.retraining.train import claimed
 from analysis.retraining.tuning import Tuning, of_folds
 from analysis.retraining.write import TRAINED_WITH
 from ichtune.cross_validation import CrossValidation
+from ichtune.data.labels_of_scans import refuse_labels_of_scans
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.files import replacing
@@ -161,7 +162,13 @@ def _check(plan: FinetunePlan) -> None:
         raise InputError(
             f"--fold: {plan.store.path} has folds 0 to {len(folds) - 1}, got {plan.options.fold}"
         )
-    if not is_defined(plan.metric, plan.store.labels[plan.fold.valid]):
+    refuse_labels_of_scans(plan.store)
+    labels = plan.store.labels[plan.fold.valid]
+    if not is_defined("loss", labels):
+        raise InputError(
+            f"--fold: no slice of fold {plan.options.fold} has a known label; choose another --fold"
+        )
+    if not is_defined(plan.metric, labels):
         raise InputError(
             f"--fold: {plan.metric} is undefined on fold {plan.options.fold}, where no label has both positives and "
             "negatives; choose another --fold, or --metric loss"

@@ -7,7 +7,7 @@ from typing import Final
 
 from ichtune.labels import ANY, SUBTYPES
 
-FILE_COLUMNS: Final = ("file", "filename", "filepath", "path", "image", "imagepath", "imagefile")
+FILE_COLUMNS: Final = ("file", "filename", "filepath", "path", "image", "imagename", "imagepath", "imagefile")
 ID_COLUMNS: Final = ("id", "imageid", "sliceid", "sopinstanceuid", "slice", "name")
 PATIENT_COLUMNS: Final = (
     *("patientid", "patient", "patientnumber", "subject", "subjectid", "case", "caseid"),

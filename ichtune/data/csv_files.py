@@ -162,7 +162,7 @@ def _above_header(path: Path, encoding: str) -> tuple[str, int]:
                 return stated[1], skipped + 1
             if line.strip():
                 return "", skipped
-    raise InputError(f"{path}: the labels file is empty")
+    raise InputError(f"{path}: the table is empty")
 
 
 def _first_row(path: Path, encoding: str, skipped: int, delimiter: str) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def read_csv(path: Path, *, nrows: int | None = None) -> pd.DataFrame:
     if table.shape[1] and (table.iloc[:, 0] == "").any():
         table = table[(table != "").any(axis=1)]
     if table.empty:
-        raise InputError(f"{path}: the labels file has a header but no rows")
+        raise InputError(f"{path}: the table has a header but no rows")
     names = pd.Index([plain(column) for column in table.columns])
     if not names.is_unique:
         twice = names[names.duplicated()][0]
@@ -65,7 +65,7 @@ def require_columns(table: pd.DataFrame, needed: Iterable[str], path: Path) -> N
     """Raise an InputError if `table` lacks one of `needed`."""
     if missing := [column for column in needed if column not in table.columns]:
         raise InputError(
-            f"{path}: the labels file lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
+            f"{path}: the table lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}; "
             f"it has {', '.join(table.columns)}"
         )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import is_zipfile
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from ichtune.data.sources.slice_files import describe_others, may_be_slice
 from ichtune.data.workers import Workers
 from ichtune.errors import InputError
 from ichtune.prediction.chosen_series import choose_series
-from ichtune.prediction.headers import Headers, read_headers, sizes_and_times
+from ichtune.prediction.headers import read_headers, sizes_and_times
 from ichtune.prediction.listing import ALONE, Ids, Listing, Names, Places
 from ichtune.wording import plural
 
@@ -36,6 +37,8 @@ def find_slices(
     if not given.exists():
         raise InputError(f"{given}: no such file or folder to predict")
     if given.is_file():
+        if is_zipfile(given):
+            raise InputError(f"{given}: a zip archive; unpack it, and name the folder")
         root, kinds = given.parent, _Kinds.of([given.name], anything=True)
     else:
         root, kinds = given, _Kinds.of(files_below(given))
@@ -45,10 +48,11 @@ def find_slices(
         raise InputError(f"--series {series}: series are chosen for DICOM, and there is none here; omit it")
     headers = read_headers(root, kinds.dicom, workers, report)
     kept, notes = choose_series(root, kinds.dicom, headers, series)
-    order = _in_order(headers)
+    order = headers.order
+    order = order[kept[order]]
     planes = _planes(root, kinds.volumes)
     slices = [
-        _Slices.in_files(order[kept[order]], headers.scan),
+        _Slices.in_files(order, headers.scan),
         _Slices.in_files(np.arange(len(kinds.images)), np.full(len(kinds.images), ALONE)),
         _Slices.in_volumes(planes),
     ]
@@ -62,13 +66,7 @@ def find_slices(
     scan = np.concatenate([part.scan for part in slices]).astype("i4")
     ids = [*headers.ids, *(Ids("", name, name) for name in map(without_volume_suffix, kinds.volumes))]
     stamp = headers.stamp + sizes_and_times(root, kinds.images + kinds.volumes)
-    return Listing(root, places, scan, ids, (*notes, *kinds.notes), stamp)
-
-
-def _in_order(headers: Headers) -> np.ndarray:
-    """Return the files scan by scan, in the order of their first files, and from the feet up; those in no scan last."""
-    rank = np.where(headers.scan == ALONE, len(headers.ids), headers.scan)
-    return np.lexsort((headers.z_mm, rank))
+    return Listing(root, places, scan, ids, (*notes, *headers.notes(order), *kinds.notes), stamp)
 
 
 class _Slices(NamedTuple):

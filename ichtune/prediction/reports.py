@@ -1,5 +1,6 @@
 """A DICOM structured report for each scan of a prediction, in a folder."""
 
+from collections import Counter
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,3 +84,8 @@ def _refuse_unfit(headers: list[Dataset]) -> None:
                 raise ValueError(
                     f"its {keyword} is {found!r}, which is no UID, and a report must refer to it"
                 )
+    uid, count = Counter(header.SOPInstanceUID for header in headers).most_common(1)[0]
+    if count > 1:
+        raise ValueError(
+            f"{count} of its files have the SOPInstanceUID {uid}, so a report can't refer to one"
+        )

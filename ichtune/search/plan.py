@@ -10,6 +10,7 @@ import numpy as np
 from ichtune.bank.networks import Network
 from ichtune.bank.part import BankPart, is_finished
 from ichtune.cross_validation import CrossValidation
+from ichtune.data.labels_of_scans import refuse_labels_of_scans
 from ichtune.data.store import SliceStore
 from ichtune.errors import InputError
 from ichtune.metrics import is_defined
@@ -111,7 +112,7 @@ def plan(
     """
     store = SliceStore.open(absolute(data))
     validation = _validation(store, settings)
-    _refuse_labels_of_scans(store)
+    refuse_labels_of_scans(store)
     _refuse_undefined(space.metric, store, folds_of(store, validation))
     _refuse_neighbours(space, store)
     for head in space.heads():
@@ -159,21 +160,6 @@ def _refuse_neighbours(space: Space, store: SliceStore) -> None:
         raise InputError(
             f"model.neighbours: {store.path} has no two slices with a position in one scan, so no slice has "
             "neighbours; use --set model.neighbours=0, or prepare the store from files or tables with positions"
-        )
-
-
-def _refuse_labels_of_scans(store: SliceStore) -> None:
-    """Refuse a store that knows positive scans but no positive slice."""
-    rows = store.train
-    if (store.labels[rows] == 1).any():
-        return
-    scans = np.unique(store.scans.of_row[rows])
-    positive = (store.scans.labels[scans] == 1).any(axis=1)
-    if positive.any():
-        raise InputError(
-            f"{store.path}: this store has labels of scans only ({len(scans):,} scans outside the test set, "
-            f"{positive.sum():,} of them positive), but a search needs to know which slices are positive; prepare it "
-            "with a table that labels slices (for CQ500: with --boxes and the CSVs of BHX)"
         )
 
 

@@ -2,18 +2,21 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from ichtune.data.formats.slice import CTSlice
 from ichtune.inference.trained_model import TrainedModel
 from ichtune.labels import LABELS
 from ichtune.viewer.maps import has_maps
 from ichtune.viewer.session import OpenStudy
-from ichtune.viewer.sides import sides
 from ichtune.viewer.study import Arrived
 from ichtune.windows import WINDOWS
 from ichtune.wording import plural
+
+SIDES: Final = ("R", "A", "L", "P")
+"""What is at the left, top, right and bottom edge of a slice whose orientation is known (see `CTSlice`)."""
 
 
 def model_facts(name: str, model: TrainedModel, most: int) -> dict[str, Any]:
@@ -50,6 +53,7 @@ def _series_facts(opened: OpenStudy, series: int) -> dict[str, Any]:
         "thickness_mm": _known(described.header.thickness_mm),
         "notes": [
             *([f"has {described.drawbacks}"] if described.drawbacks else []),
+            *_owner_notes(arrived[0].slice, opened.study.arrived),
             *_order_notes(z_mm),
             *_side_notes(arrived),
         ],
@@ -64,13 +68,24 @@ def _slice_facts(arrived: Arrived) -> dict[str, Any]:
         "columns": found.hu.shape[1],
         "z_mm": _known(found.z_mm),
         "pixel_mm": _known(found.pixel_mm),
-        "sides": sides(arrived.header.orientation),
+        "sides": SIDES if arrived.header.orientation else None,
     }
+
+
+def _owner_notes(found: CTSlice, arrived: Sequence[Arrived]) -> list[str]:
+    """A note on whose slice this is, if all that arrived is of several patients or, else, of several studies."""
+    for name, owner, several in (
+        ("patient", found.patient_id, {each.slice.patient_id for each in arrived}),
+        ("study", found.study_id, {each.slice.study_id for each in arrived}),
+    ):
+        if len(several) > 1:
+            return [f"is of {name} {owner or 'unknown'}, one of {len(several)} in these files"]
+    return []
 
 
 def _side_notes(arrived: Sequence[Arrived]) -> list[str]:
     """A note on slices that don't state where the patient's left and right are."""
-    count = sum(sides(each.header.orientation) is None for each in arrived)
+    count = sum(not each.header.orientation for each in arrived)
     if not count:
         return []
     return [

@@ -35,7 +35,7 @@ class OpenStudy:
         return self.study.scans.rows(series)
 
     def pixels(self, series: int, place: int) -> np.ndarray:
-        """Return a slice's Hounsfield units as stored in its file, int16 [H, W]."""
+        """Return a slice's Hounsfield units, upright and with square pixels, int16 [H, W]."""
         return self.study.arrived[self._row(series, place)].slice.hu
 
     def probabilities(self, series: int) -> np.ndarray:

@@ -79,7 +79,6 @@ def test_a_slope_or_intercept_that_is_no_finite_number_is_rejected(tmp_path, key
             "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
         },
         {"ImageOrientationPatient": [1, 0, 0, 0, 0.9272, -0.3746]},  # a gantry tilt of 22 degrees
-        {"ImageOrientationPatient": [-1, 0, 0, 0, -1, 0]},
         {"ImageOrientationPatient": ""},
         {"ImageType": None, "SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "RescaleType": "HU"},
         {"NumberOfFrames": 1},
@@ -87,6 +86,42 @@ def test_a_slope_or_intercept_that_is_no_finite_number_is_rejected(tmp_path, key
 )
 def test_axial_slices_of_every_description_are_read(tmp_path, tags):
     np.testing.assert_array_equal(read_dicom(write_dicom(tmp_path / "a.dcm", VALUES, **tags)).hu, VALUES)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "stored"),
+    [
+        ([1, 0, 0, 0, 0.97, -0.24], VALUES),  # a tilted gantry
+        ([-1, 0, 0, 0, 1, 0], VALUES[:, ::-1]),  # mirrored
+        ([1, 0, 0, 0, -1, 0], VALUES[::-1]),  # upside down, as some converters write it
+        ([-1, 0, 0, 0, -1, 0], VALUES[::-1, ::-1]),  # lying on the face
+        ([0, 1, 0, 1, 0, 0], VALUES.T),
+        ([0, 1, 0, -1, 0, 0], VALUES[:, ::-1].T),  # rows run to the back, columns to the patient's right
+    ],
+)
+def test_left_is_on_the_right_and_the_front_on_top_however_a_slice_is_stored(tmp_path, orientation, stored):
+    stored = np.ascontiguousarray(stored)
+    path = write_dicom(tmp_path / "a.dcm", stored, ImageOrientationPatient=orientation)
+    np.testing.assert_array_equal(read_dicom(path).hu, VALUES)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_pixels_that_are_not_square_are_made_so(tmp_path, turned):
+    round_head = np.full((20, 40), -1000, np.int16)
+    round_head[5:15, 10:30] = 40  # 10 mm x 10 mm
+    tags = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 0.5]}
+    if turned:
+        round_head = np.ascontiguousarray(round_head.T)
+        tags = {"ImageOrientationPatient": [0, 1, 0, 1, 0, 0], "PixelSpacing": [0.5, 1]}
+    found = read_dicom(write_dicom(tmp_path / "a.dcm", round_head, **tags))
+    assert (found.hu.shape, found.pixel_mm) == ((40, 40), 0.5)
+    inside = found.hu > -480
+    assert (inside.any(axis=0).sum(), inside.any(axis=1).sum()) == (20, 20)
+
+
+def test_pixels_of_no_axial_acquisition_are_rejected(tmp_path):
+    with pytest.raises(Rejected, match=r"its axial pixels are 0\.5 x 5 mm"):
+        read_dicom(write_dicom(tmp_path / "a.dcm", VALUES, PixelSpacing=[5, 0.5]))
 
 
 def disc(fill: int, dtype: type = np.int16) -> np.ndarray:

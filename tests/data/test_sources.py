@@ -141,7 +141,7 @@ def test_ct_ich_is_known_by_its_folder_and_any_is_not_no_hemorrhage(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "the labels file is empty"),
+        ("", "the table is empty"),
         ("id,any\n", "has a header but no rows"),
         ("foo,bar\n1,2\n", "no column identifies the image of a row"),
         ("id,colour\na,red\n", "no label column"),

@@ -68,6 +68,28 @@ def test_slices_of_scans_that_lie_mixed_in_folders_come_together_in_order(tmp_pa
     assert listing.scan.tolist() == [listing.scan[0]] * 3 + [listing.scan[3]] * 3
 
 
+def test_slices_without_a_position_come_by_their_number_and_that_is_said(tmp_path):
+    for number in (1, 2, 10):
+        write_dicom(
+            tmp_path / f"IM{number}.dcm", head((8, 8), 0), InstanceNumber=number, ImagePositionPatient=None
+        )
+    listing = find_slices(tmp_path, "auto", Workers(1))
+    assert [place.file for place in listing.places] == ["IM1.dcm", "IM2.dcm", "IM10.dcm"]
+    assert listing.notes == (
+        "3 slices have no position and come last in the scan, by InstanceNumber or else by name; "
+        "models that read scans see each alone.",
+    )
+
+
+def test_copies_and_other_scans_under_one_series_are_said(tmp_path):
+    for number in range(3):
+        for copy in "ab":
+            file = tmp_path / f"{copy}{number}.dcm"
+            write_dicom(file, head((8, 8), 0), ImagePositionPatient=[0, 0, number])
+    (note,) = find_slices(tmp_path, "auto", Workers(1)).notes
+    assert note.startswith("3 slices are at the same height as another of the same scan")
+
+
 def test_a_folder_may_hold_every_kind_of_file(tmp_path):
     write_dicom(tmp_path / "a.dcm", head((8, 8), 0))
     write_volume(tmp_path / "b.nii.gz", head_volume(2))

@@ -1,6 +1,7 @@
 """Slices without labels get a row each, with the probabilities that the model gives to a prepared store of them."""
 
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -210,6 +211,7 @@ def test_one_series_of_a_study_is_chosen_and_all_can_be(model, tmp_path):
     [
         (["{model}", "{tmp}/gone"], "gone: no such file or folder to predict"),
         (["{model}", "{tmp}"], "no DICOM, NIfTI, PNG or JPEG files here"),
+        (["{model}", "{tmp}/study.zip"], "study.zip: a zip archive; unpack it, and name the folder"),
         (["{tmp}"], "one path is given; give the folders of models, then what to predict"),
         (["{tmp}", "{tmp}"], "no model here (no model.yaml)"),
         (["{model}", "{tmp}", "--out", "{tmp}/p.txt"], "p.txt: must end in .csv or .parquet"),
@@ -222,6 +224,7 @@ def test_one_series_of_a_study_is_chosen_and_all_can_be(model, tmp_path):
 )
 def test_wrong_input_is_one_line_and_exit_code_2(ichtune, model, tmp_path, arguments, message):
     words = [word.format(model=model, tmp=tmp_path) for word in arguments]
+    ZipFile(tmp_path / "study.zip", "w").close()
     code, _, errors = ichtune("predict", *([] if "--out" in words else ["--out", tmp_path / "p.csv"]), *words)
     assert code == 2
     assert errors.startswith("error: ")

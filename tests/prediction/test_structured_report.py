@@ -172,6 +172,15 @@ def test_a_scan_whose_files_name_no_sop_class_is_said_to_have_no_report(model, t
     assert "its SOPClassUID is '', which is no UID" in note
 
 
+def test_a_scan_whose_files_have_the_same_uid_is_said_to_have_no_report(model, tmp_path):
+    for number in range(2):
+        file = tmp_path / f"{number}.dcm"
+        write_dicom(file, head((32, 32), 1), SOPInstanceUID="1.9", ImagePositionPatient=[0, 0, number])
+    options = PredictOptions(workers=1, dicom_sr=tmp_path / "sr")
+    (note,) = predict([model], tmp_path, tmp_path / "p.csv", options).notes
+    assert "2 of its files have the SOPInstanceUID 1.9" in note
+
+
 def test_reports_are_for_dicom_alone(model, prepared, tmp_path):
     with pytest.raises(InputError, match="has no DICOM files to report on; omit it"):
         predict([model], prepared.path, tmp_path / "p.csv", PredictOptions(dicom_sr=tmp_path / "sr"))

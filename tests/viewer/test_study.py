@@ -116,6 +116,23 @@ def test_a_file_damaged_anywhere_is_a_slice_or_has_a_reason(tmp_path: Path, at: 
     assert bool(reason) == (not intake.arrived)
 
 
+def test_series_of_several_patients_or_studies_say_whose_they_are(tmp_path: Path):
+    def notes(folder: Path) -> list[str]:
+        facts = study_facts(Session(None, 64 * MIB).show(taken(folder)))
+        return [series["notes"][0] for series in facts["series"]]
+
+    for number in (1, 2):
+        same = {"StudyInstanceUID": f"1.{number}", "SeriesInstanceUID": f"1.{number}.1"}
+        write_steps(tmp_path / "patients" / str(number), 2, PatientID=f"P{number}", **same)
+        write_steps(tmp_path / "studies" / str(number), 2, **same, RescaleIntercept=number)
+    assert notes(tmp_path / "patients") == [
+        f"is of patient P{number}, one of 2 in these files" for number in (1, 2)
+    ]
+    assert notes(tmp_path / "studies") == [
+        f"is of study 1.{number}, one of 2 in these files" for number in (1, 2)
+    ]
+
+
 def test_a_series_says_what_is_uncertain_about_it(tmp_path: Path):
     folder = write_steps(tmp_path / "study", 4, ImageOrientationPatient=[1, 0, 0, 0, 1, 0])
     write_dicom(folder / "nowhere.dcm", np.full((48, 48), 7, np.int16), ImagePositionPatient=None)

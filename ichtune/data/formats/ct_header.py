@@ -60,18 +60,30 @@ def _refuse_image_type(ds: Dataset) -> None:
         raise Rejected(f"a reformatted image of unknown orientation: ImageType has {min(found)}")
 
 
-def _refuse_orientation(ds: Dataset) -> None:
-    """Refuse a slice whose normal is more than 45 degrees off the body's long axis (PS3.3 C.7.6.2.1.1).
+def orientation(ds: Dataset) -> list[float]:
+    """Return the cosines of the directions in which rows and columns run (PS3.3 C.7.6.2.1.1); empty without any.
 
-    A file without an orientation passes.
+    Raises:
+        Rejected: they aren't six finite numbers.
     """
     written = text(ds, "ImageOrientationPatient")
     if not written:
-        return
+        return []
     numbers = [finite(part) for part in written.split("\\")]
     cosines = [number for number in numbers if number is not None]
     if len(numbers) != 6 or len(cosines) != 6:
         raise Rejected(f"ImageOrientationPatient is {written[:60]!r}, not six finite numbers")
+    return cosines
+
+
+def _refuse_orientation(ds: Dataset) -> None:
+    """Refuse a slice whose normal is more than 45 degrees off the body's long axis.
+
+    A file without an orientation passes.
+    """
+    if not (cosines := orientation(ds)):
+        return
+    written = text(ds, "ImageOrientationPatient")
     a, b, c, d, e, f = cosines
     normal = {"sagittal": abs(b * f - c * e), "coronal": abs(c * d - a * f), "axial": abs(a * e - b * d)}
     length = math.hypot(*normal.values())
@@ -92,7 +104,10 @@ def _refuse_pixel_format(ds: Dataset) -> None:
     if not (frames.isascii() and frames.isdecimal()):
         raise Rejected(f"NumberOfFrames is {frames[:20]!r}, not a whole number")
     if frames.lstrip("0") not in ("", "1"):
-        raise Rejected(f"a multi-frame image ({frames[:20]} frames), not a single slice")
+        raise Rejected(
+            f"a multi-frame image ({frames[:20]} frames), not a single slice; convert it to NIfTI (dcm2niix), or to a "
+            "file per frame"
+        )
     refuse_size(count(ds, "Rows"), count(ds, "Columns"))
     allocated, stored = count(ds, "BitsAllocated"), count(ds, "BitsStored")
     if allocated not in (8, 16, 32) or not 1 <= stored <= allocated:

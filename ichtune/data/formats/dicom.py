@@ -14,9 +14,10 @@ from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from ichtune.data.formats.ct_header import refuse_what_is_no_ct_slice
+from ichtune.data.formats.ct_header import orientation, refuse_what_is_no_ct_slice
 from ichtune.data.formats.elements import finite, text
 from ichtune.data.formats.hounsfield import hounsfield
+from ichtune.data.formats.in_plane import square_pixels, upright
 from ichtune.data.formats.size import MAX_BYTES, read_bounded
 from ichtune.data.formats.slice import CTSlice, Rejected, first_line
 from ichtune.data.formats.stored_values import stored_values
@@ -94,15 +95,17 @@ def elements(path: Path, keywords: list[str]) -> list[str]:
 
 def _ct_slice(ds: Dataset) -> CTSlice:
     refuse_what_is_no_ct_slice(ds)
+    hu, sides_mm = upright(hounsfield(stored_values(ds), ds), orientation(ds), _sides_mm(ds))
+    hu, pixel_mm = square_pixels(hu, *sides_mm)
     return CTSlice(
-        hu=hounsfield(stored_values(ds), ds),
+        hu=hu,
         patient_id=text(ds, "PatientID"),
         study_id=text(ds, "StudyInstanceUID"),
         series_id=text(ds, "SeriesInstanceUID"),
         z_mm=z_mm(text(ds, "ImagePositionPatient")),
         series_description=text(ds, "SeriesDescription")[:LONGEST_TEXT],
         thickness_mm=millimetres(text(ds, "SliceThickness")),
-        pixel_mm=_pixel_mm(ds),
+        pixel_mm=pixel_mm,
     )
 
 
@@ -182,10 +185,10 @@ def z_mm(position: str) -> float:
     return math.nan if z is None else z
 
 
-def _pixel_mm(ds: Dataset) -> float:
-    """Return the side of a pixel (PS3.3 10.7.1.1: between rows, between columns); NaN if unknown or not square."""
+def _sides_mm(ds: Dataset) -> tuple[float, float]:
+    """Return the distances between rows and between columns (PS3.3 10.7.1.3); NaN if unknown."""
     sides = [millimetres(side) for side in text(ds, "PixelSpacing").split("\\")]
-    return sides[0] if len(sides) == 2 and math.isclose(*sides, rel_tol=0.01) else math.nan
+    return (sides[0], sides[1]) if len(sides) == 2 else (math.nan, math.nan)
 
 
 def millimetres(written: str) -> float:

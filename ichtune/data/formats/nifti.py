@@ -6,18 +6,17 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 from nibabel.volumeutils import array_from_file
 
 from ichtune.data.formats.hounsfield import to_hounsfield
+from ichtune.data.formats.in_plane import refuse_stretched, square_pixels
 from ichtune.data.formats.nifti_header import VolumeHeader, opened_volume, read_header
 from ichtune.data.formats.orientation import as_axial
 from ichtune.data.formats.size import refuse_size
 from ichtune.data.formats.slice import CTSlice, Rejected
 
 SUFFIXES: Final = (".nii", ".nii.gz")
-MOST_STRETCH: Final = 3  # pixels further from square aren't those of an axial acquisition
 _MOST_BEHIND: Final = 16 << 20  # bytes behind the voxels that are unpacked
 _BLOCK: Final = 1 << 16
 
@@ -61,7 +60,7 @@ def read_plane(path: Path, plane: int) -> CTSlice:
     if not 0 <= plane < len(values):
         raise Rejected(f"the volume has {len(values)} slices, but its slice {plane + 1} is asked for")
     _thickness, row_mm, column_mm = header.voxel_mm
-    hu, pixel_mm = _square_pixels(_hu(values[plane], header), row_mm, column_mm)
+    hu, pixel_mm = square_pixels(_hu(values[plane], header), row_mm, column_mm)
     return CTSlice(
         hu=hu,
         z_mm=float((header.affine @ (plane, 0, 0, 1))[2]),
@@ -79,10 +78,7 @@ def refuse_no_ct(header: VolumeHeader) -> None:
     _planes, rows, columns = header.shape
     refuse_size(rows, columns)
     _thickness, row_mm, column_mm = header.voxel_mm
-    if max(row_mm, column_mm) > MOST_STRETCH * min(row_mm, column_mm):
-        raise Rejected(
-            f"its axial pixels are {column_mm:.3g} x {row_mm:.3g} mm: not the volume of an axial acquisition"
-        )
+    refuse_stretched(row_mm, column_mm)
 
 
 def _reach_end(file: BufferedIOBase) -> None:
@@ -125,15 +121,3 @@ def _hu(stored: np.ndarray, header: VolumeHeader) -> np.ndarray:
     if native.dtype.kind == "f" and (bad := np.count_nonzero(~np.isfinite(native))):
         raise Rejected(f"{bad:,} of its values are not finite")
     return to_hounsfield(native, header.slope, header.intercept, full_width=native.itemsize == 2)
-
-
-def _square_pixels(hu: np.ndarray, row_mm: float, column_mm: float) -> tuple[np.ndarray, float]:
-    """Return a slice [H, W] with square pixels of the shorter side, so that heads aren't distorted, and that side."""
-    if math.isclose(row_mm, column_mm, rel_tol=0.01):
-        return hu, row_mm
-    side = min(row_mm, column_mm)
-    height, width = (
-        max(1, round(n * mm / side)) for n, mm in zip(hu.shape, (row_mm, column_mm), strict=True)
-    )
-    refuse_size(height, width)
-    return cv2.resize(hu, (width, height), interpolation=cv2.INTER_LINEAR), side

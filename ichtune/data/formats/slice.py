@@ -12,7 +12,10 @@ class Rejected(Exception):
 
 @dataclass(frozen=True)
 class CTSlice:
-    """Hounsfield units (int16 [H, W]) with identifiers and geometry; missing texts are empty, numbers NaN."""
+    """Hounsfield units (int16 [H, W]) with identifiers and geometry; missing texts are empty, numbers NaN.
+
+    If its file says how the slice lies in the patient, rows run towards the patient's left and columns to the back.
+    """
 
     hu: np.ndarray
     patient_id: str = ""
@@ -23,7 +26,7 @@ class CTSlice:
     series_description: str = ""
     thickness_mm: float = math.nan
     pixel_mm: float = math.nan
-    """Side of a pixel; NaN if pixels aren't square."""
+    """Side of a pixel, which is square if its sides are known."""
 
 
 def first_line(error: Exception) -> str:

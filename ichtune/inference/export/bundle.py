@@ -180,7 +180,8 @@ python -m monai.bundle run --config_file configs/inference.json --bundle_root . 
     --dataset_dir FOLDER --output_file probabilities.csv
 ```
 
-Slices are expected to be square. What goes in and comes out is described in `configs/metadata.json`. MONAI's area
+Slices are expected to be square, with square pixels, and with the patient's left on the right and the front on top: the
+inference doesn't turn them. What goes in and comes out is described in `configs/metadata.json`. MONAI's area
 resizing is that of the model where slices shrink by a whole number, such as from 512 to 256 pixels; otherwise pixels
 differ slightly.
 """

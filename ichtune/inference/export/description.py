@@ -24,6 +24,7 @@ def described(about: About) -> dict[str, Any]:
             "units": "Hounsfield units",
             "slices": slices,
             "channels": _channels(seen.neighbours),
+            "orientation": "rows run towards the patient's left and columns to the back; pixels are square in mm",
             "resizing": f"to {seen.size} x {seen.size} beforehand: padded to a square with -1000 HU; when shrinking "
             "by area (OpenCV's INTER_AREA), when growing linearly; rounded to whole units",
         },

@@ -40,6 +40,13 @@ def test_a_label_is_fitted_on_its_known_slices():
     assert tuned.thresholds["subdural"] == best_f1(probs, given.labels[known, 4])
 
 
+def test_predictions_of_a_single_patient_stay_as_they_are():
+    given = predictions(patients=1, folds=1)
+    tuned = Tuned(given, Wanted("platt"))
+    np.testing.assert_allclose(tuned.cross_fitted.logits, given.logits)
+    assert set(tuned.thresholds.values()) == {0.5}
+
+
 def test_a_rare_label_keeps_its_probabilities_and_one_half_and_says_so():
     tuned = Tuned(predictions(), Wanted("temperature"))
     assert tuned.calibration.slopes["epidural"] == 1

@@ -63,6 +63,14 @@ def test_a_score_of_which_every_patient_has_the_same_has_no_interval():
     assert np.isnan([difference["low"], difference["all_high"]]).all()
 
 
+def test_a_patient_alone_has_no_interval_and_patients_without_labels_are_not_counted():
+    given = predictions(slices=60)
+    given.labels[20:] = np.nan
+    (row,) = overall_scores([given]).to_dict("records")
+    assert (row["count"], row["patients"]) == (20, 1)
+    assert np.isnan([row["weighted_log_loss_low"], row["weighted_log_loss_high"]]).all()
+
+
 def test_unknown_labels_are_left_out_of_a_labels_scores():
     given = predictions()
     given.labels[::3, 2] = np.nan
