@@ -34,11 +34,6 @@ def export(
             f"a file with norms folded into convolutions differs by {max(made.refused):.1e}, more than {TOLERANCE:g}; "
             "they are kept apart, which is slower"
         )
-    say(f"on {made.compared_on}, it differs from the model by at most {made.deviation:.1e}, both in float32")
-    if made.rounding > TOLERANCE:
-        say(
-            "note: ichtune's own predictions are in the precision of the training, which moves probabilities on these "
-            f"slices by up to {made.rounding:.1g}"
-        )
+    say(f"on {made.compared_on}, it differs from the model by at most {made.deviation:.1e}")
     say(f"exported: {made.path}")
     say(RESEARCH_ONLY)

@@ -26,7 +26,10 @@ _BATCH: Final = 32  # larger ones are no faster on a CPU
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model loaded from its folder, on a device, frozen and in evaluation mode; or an ensemble of several."""
+    """A model loaded from its folder, on a device, frozen and in evaluation mode; or an ensemble of several.
+
+    Whatever it was trained in, it computes in float32, so that it says the same on every machine and when exported.
+    """
 
     about: About
     networks: tuple[Classifier, ...]
@@ -43,6 +46,8 @@ class TrainedModel:
         """
         about, networks = read_networks(ModelPlace.of(place).folder)
         device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        for network in networks:
+            network.backbone.precision = "float32"
         ready = [network.eval().requires_grad_(False).to(device) for network in networks]
         return cls(about, tuple(ready), device)
 

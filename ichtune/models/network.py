@@ -1,6 +1,7 @@
 """A backbone with the heads of F folds on top, and which of its parameters are trained."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -67,6 +68,19 @@ class Network(nn.Module):
             return inputs
         with torch.set_grad_enabled(torch.is_grad_enabled() and bool(self.trained_backbone)):
             return self.backbone(inputs).float()
+
+    @contextmanager
+    def exact(self) -> Generator[None]:
+        """Compute features in float32, if the backbone is or was trained; a frozen one agrees with its bank."""
+        if self.backbone is None or not any(name.startswith("backbone.") for name in self._changing):
+            yield
+            return
+        backbone = cast("Backbone", self.backbone)
+        trained_in, backbone.precision = backbone.precision, "float32"
+        try:
+            yield
+        finally:
+            backbone.precision = trained_in
 
     def train(self, mode: bool = True) -> "Network":
         super().train(mode)

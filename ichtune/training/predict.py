@@ -28,7 +28,7 @@ def predict(
 
     Whole units go through the network, about `batch_size` slices at a time, so of a scan with some of its slices in
     `rows`, all are read. Leaves the network in evaluation mode, and the logits on the device. The members of a `team`
-    share the chunks, and all get all logits.
+    share the chunks, and all get all logits. A trained backbone computes in float32, as its model will.
     """
     network.eval()
     heads = range(len(network.heads)) if head is None else [head]
@@ -37,9 +37,10 @@ def predict(
     logits = torch.zeros(len(heads), sum(sizes), len(LABELS), device=device)
     own = team.share(list(zip(chunks, logits.split(sizes, dim=1), strict=True)))
     inputs = source.batches((chunk.rows for chunk, _ in own), None)
-    for (chunk, here), its in zip(own, inputs, strict=True):
-        features = network.features(its.to(device, non_blocking=True))
-        here.copy_(torch.stack([network.heads.one(index, features, chunk.sizes) for index in heads]))
+    with network.exact():
+        for (chunk, here), its in zip(own, inputs, strict=True):
+            features = network.features(its.to(device, non_blocking=True))
+            here.copy_(torch.stack([network.heads.one(index, features, chunk.sizes) for index in heads]))
     team.add_up([logits])
     return logits[:, places(chunks, rows)]
 

@@ -146,17 +146,6 @@ def test_an_export_is_compared_on_the_slices_of_a_store(tmp_path):
     assert Sample.of(SliceStore.open(tmp_path / "st")).hu.dtype == np.int16
 
 
-def test_an_export_says_how_far_predictions_in_bfloat16_are_from_the_file(tmp_path):
-    in_half = CNN5.model_copy(update={"training": Training(precision="bfloat16")})
-    folder = write_model_folder(tmp_path / "m", in_half)
-    made = export(folder, "onnx")
-    hu = Sample.made_up(32).hu
-    apart = np.abs(run(made.path, hu[:, None])[1] - TrainedModel.open(folder).predict(hu)).max()
-    assert made.rounding > 1e-5
-    assert made.rounding == pytest.approx(apart, abs=1e-6)
-    assert export(write_model_folder(tmp_path / "n", CNN5), "onnx").rounding == 0
-
-
 def wrong_by(added: float) -> Write:
     """Writes a TorchScript file whose probabilities are this much too large."""
 

@@ -97,6 +97,17 @@ def test_probabilities_are_calibrated_and_logits_are_not(folder: Path):
     np.testing.assert_allclose(after.predict(HU), expected)
 
 
+def test_a_model_says_the_same_whatever_precision_it_was_trained_in(folder: Path):
+    about = TrainedModel.open(folder).about
+    logits = []
+    for precision in ("bfloat16", "float32"):
+        training = about.recipe.training.model_copy(update={"precision": precision})
+        recipe = about.recipe.model_copy(update={"training": training})
+        write_about(folder, about.model_copy(update={"recipe": recipe}))
+        logits.append(TrainedModel.open(folder).logits(HU))
+    np.testing.assert_array_equal(*logits)
+
+
 def test_a_model_of_the_format_before_calibration_predicts_as_it_did(folder: Path):
     predicted = TrainedModel.open(folder).predict(HU)
     file = folder / "model.yaml"

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,8 +126,11 @@ class Hosts:
 
     def processes(self) -> list[str]:
         """The command lines of all processes on the laptop and the hosts."""
-        running = psutil.Process(self.holder.pid).children(recursive=True)
-        return [" ".join(process.cmdline()) for process in running if process.is_running()]
+        found = []
+        for process in psutil.Process(self.holder.pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):  # it has just ended, or nobody has asked how
+                found.append(" ".join(process.cmdline()))
+        return found
 
 
 def skip_without_namespaces() -> None:

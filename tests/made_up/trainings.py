@@ -100,6 +100,8 @@ def saved_and_loaded(state: dict[str, Any]) -> dict[str, Any]:
 class TinyBackbone(nn.Module):
     """Images `[n, 1, 4, 4]` to `[n, 3]`, with batch statistics and random numbers of torch's own."""
 
+    precision = "float32"
+
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.Sequential(

@@ -43,6 +43,19 @@ def test_a_trained_backbone_gets_gradients_and_follows_the_mode():
     torch.testing.assert_close(network.gradient_norms(), torch.cat(gradients).norm().unsqueeze(0))
 
 
+def test_a_trained_backbone_predicts_in_float32_and_a_frozen_one_as_its_bank():
+    images = torch.rand(2, 3, 32, 32)
+    for train, agrees_with in (("last", "float32"), ("frozen", "bfloat16")):
+        rounding, expected = (
+            build_backbone(Model(weights="random", size=32, train=train), seed=0, precision=precision).eval()
+            for precision in ("bfloat16", agrees_with)
+        )
+        network = Network(rounding, LinearHeads(rounding.width, [0], seed=0)).eval()
+        with torch.no_grad(), network.exact():
+            torch.testing.assert_close(network.features(images), expected(images))
+        assert rounding.precision == "bfloat16"
+
+
 def test_each_fold_trains_its_head_and_the_backbones_free_part():
     backbone = images_to_features()
     backbone[0].requires_grad_(False)

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import torch
 
 from ichtune.data.store import SliceStore
@@ -44,8 +43,6 @@ class Export:
     """In words."""
     refused: list[float]
     """The differences of faster files, which were too large."""
-    rounding: float
-    """By how much the model's own precision moves a probability on these slices; the file computes in float32."""
 
 
 def export(
@@ -72,10 +69,6 @@ def export(
     path = place.results(kind.name) if out is None else Path(out)
     seen = trained.about.preprocessing
     sample = Sample.made_up(seen.size) if data is None else Sample.of(SliceStore.open(data))
-    as_trained = trained.predict(sample.hu, scans=sample.scans)
-    for network in trained.networks:
-        network.backbone.precision = "float32"
-    rounding = float(np.abs(trained.predict(sample.hu, scans=sample.scans) - as_trained).max())
     example = torch.from_numpy(sample.take(3).inputs(seen.size, seen.neighbours))
     if path.is_dir():
         raise InputError(f"{path}: is already there; remove it, or give another --out")
@@ -86,7 +79,7 @@ def export(
                 write(Exported(trained.about, trained.networks), example, trained.about, file)
                 differences.append(deviation(kind.load(file), trained, sample))
                 if differences[-1] <= TOLERANCE:
-                    return Export(path, differences[-1], sample.source, differences[:-1], rounding)
+                    return Export(path, differences[-1], sample.source, differences[:-1])
             raise InputError(
                 f"the exported file differs from the model by {differences[-1]:.1e} on {sample.source}, more than "
                 f"{TOLERANCE:g}; nothing was written: try another --to"

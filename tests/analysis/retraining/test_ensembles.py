@@ -69,8 +69,8 @@ def test_out_of_fold_predictions_are_those_at_the_epoch_that_the_other_fold_find
         model = TrainedModel.open(trained.path / "retrain" / "both" / f"fold{fold}")
         here = kept["folds"] == fold
         own = np.abs(kept["logits"][here] - model.logits(store.hu, kept["rows"][here])).max()
-        # The written model runs with its batch normalisation folded in, in bfloat16.
-        assert (own < 0.02) == (best[0] == best[1])
+        # The written model runs with its batch normalisation folded in.
+        assert (own < 1e-3) == (best[0] == best[1])
 
 
 def ended(scores: Sequence[Sequence[float | None]], ended: TrialEnd = TrialEnd.LAST_EPOCH) -> list[Any]:
@@ -129,7 +129,8 @@ def test_the_validation_score_is_the_mean_over_the_folds(trained: RunFolder, sto
     assert model.metrics["models"]["retrained"]["validation"]["auc_any"] == pytest.approx(np.mean(by_fold))
     paired = {(row["part"], row["metric"]): row["after"] for row in model.metrics["paired"]}
     scores = model.metrics["models"]["retrained"]["validation"]
-    assert paired["validation", "auc"] == pytest.approx(scores["auc"], abs=1e-3)  # in half precision
+    # From logits in half precision, in which two slices may change places.
+    assert paired["validation", "auc"] == pytest.approx(scores["auc"], abs=0.01)
     assert paired["validation", "hamming_score"] == pytest.approx(scores["hamming_score"])
 
 
