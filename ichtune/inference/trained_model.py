@@ -28,7 +28,8 @@ _BATCH: Final = 32  # larger ones are no faster on a CPU
 class TrainedModel:
     """A model loaded from its folder, on a device, frozen and in evaluation mode; or an ensemble of several.
 
-    Whatever it was trained in, it computes in float32, so that it says the same on every machine and when exported.
+    Whatever it was trained in, it computes in float32, so that it says the same on every machine and when exported, up
+    to rounding (on a GPU, that of TensorFloat-32 in convolutions, which is torch's default).
     """
 
     about: About
